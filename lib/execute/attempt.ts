@@ -1,0 +1,255 @@
+import {
+  from,
+  isObservable,
+  Observable,
+  type ObservableInput,
+  type Subscriber,
+  type Subscription,
+} from 'rxjs';
+import type { Timer } from '../kernel/clock.js';
+import { brief, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
+import type { TaskNode } from '../model/node.js';
+import { timeoutsOf } from '../model/policy.js';
+import type { Signal } from '../model/signal.js';
+import type { CompletionHandler } from '../model/workflow.js';
+import { AttemptContext, type ExecutePorts } from './context.js';
+import { InputStream, inputsOf } from './inputs.js';
+import { decideRetry } from './retry.js';
+
+/** The execute stage: one attempt of a task as an Observable of what it has to say. */
+export function launch(node: TaskNode, ports: ExecutePorts): Observable<Signal> {
+  return new Observable<Signal>((subscriber) => {
+    const attempt = new Attempt(node, ports, subscriber);
+    node.running = attempt;
+    attempt.start();
+  });
+}
+
+/** Runs the body once and follows what it returns: value, promise, stream, or a promise of one. */
+class Attempt extends AttemptContext {
+  readonly #subscriber: Subscriber<Signal>;
+  #timer: Timer | undefined;
+  #idle: Timer | undefined;
+  #idleMs: number | undefined;
+  #inputs: InputStream | undefined;
+  #source: Subscription | undefined;
+  #iterator: AsyncIterator<unknown> | undefined;
+
+  constructor(node: TaskNode, ports: ExecutePorts, subscriber: Subscriber<Signal>) {
+    super(node, ports);
+    this.#subscriber = subscriber;
+  }
+
+  start(): void {
+    const { node, ports } = this;
+    const timeouts = timeoutsOf(node.definition.timeout, ports.settings.timeout);
+    if (timeouts !== undefined) this.#arm(timeouts.attempt, timeouts.idle);
+    let returned: unknown;
+    try {
+      if (node.streaming) this.#inputs = new InputStream(node);
+      returned = node.definition.run((this.#inputs?.inputs$ ?? inputsOf(node)) as never, this as never);
+    } catch (error) {
+      this.#failed(error);
+      return;
+    }
+    this.#follow(returned);
+  }
+
+  refresh(): void {
+    this.#inputs?.refresh();
+  }
+
+  override stop(reason: RxhiveError): void {
+    if (this.ended) return;
+    this.#close(reason);
+    this.abort(reason);
+    this.#leaveIterator();
+    this.#subscriber.complete();
+  }
+
+  #arm(limit: number | undefined, idle: number | undefined): void {
+    const { clock } = this.ports;
+    const { id } = this.node;
+    if (limit !== undefined && Number.isFinite(limit)) {
+      this.#timer = clock.after(limit, () => this.#timedOut(new TaskTimeoutError(id, 'attempt', limit)));
+    }
+    if (idle !== undefined && Number.isFinite(idle)) {
+      this.#idleMs = idle;
+      this.#beat();
+    }
+  }
+
+  #beat(): void {
+    const idle = this.#idleMs;
+    if (idle === undefined) return;
+    const { clock } = this.ports;
+    clock.cancel(this.#idle);
+    this.#idle = clock.after(idle, () => this.#timedOut(new TaskTimeoutError(this.node.id, 'idle', idle)));
+  }
+
+  #timedOut(error: TaskTimeoutError): void {
+    if (this.ended) return;
+    this.abort(error);
+    this.#leaveIterator();
+    this.#failed(error);
+  }
+
+  #follow(returned: unknown): void {
+    if ((typeof returned !== 'object' && typeof returned !== 'function') || returned === null) {
+      this.#succeeded(returned);
+      return;
+    }
+    const thing = returned as {
+      then?: unknown;
+      [Symbol.asyncIterator]?: unknown;
+      [Symbol.observable]?: unknown;
+    };
+    try {
+      if (typeof thing.then === 'function') {
+        thing.then(
+          (value: unknown) => (this.ended ? undefined : this.#follow(value)),
+          (error: unknown) => this.#failed(error),
+        );
+      } else if (isObservable(returned) || typeof thing[Symbol.observable] === 'function')
+        this.#subscribe(returned);
+      else if (typeof thing[Symbol.asyncIterator] === 'function')
+        this.#iterate(returned as AsyncIterable<unknown>);
+      else this.#succeeded(returned);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #subscribe(stream: unknown): void {
+    let last: unknown;
+    const source = from(stream as ObservableInput<unknown>).subscribe({
+      next: (value) => {
+        last = value;
+        this.#value(value);
+      },
+      error: (error: unknown) => this.#failed(error),
+      complete: () => this.#succeeded(last),
+    });
+    if (this.ended) source.unsubscribe();
+    else this.#source = source;
+  }
+
+  #iterate(iterable: AsyncIterable<unknown>): void {
+    const iterator = iterable[Symbol.asyncIterator]();
+    this.#iterator = iterator;
+    let last: unknown;
+    const pull = (): void => {
+      try {
+        iterator.next().then(step, (error: unknown) => this.#failed(error));
+      } catch (error) {
+        this.#failed(error);
+      }
+    };
+    const step = (item: IteratorResult<unknown>): void => {
+      if (this.ended) return;
+      if (item.done === true) {
+        this.#iterator = undefined;
+        this.#succeeded(last);
+        return;
+      }
+      last = item.value;
+      this.#value(last);
+      pull();
+    };
+    pull();
+  }
+
+  /** Lets a generator run its finally blocks; what they throw concerns nobody any more. */
+  #leaveIterator(): void {
+    const iterator = this.#iterator;
+    this.#iterator = undefined;
+    try {
+      iterator?.return?.()?.then(undefined, () => undefined);
+    } catch {
+      // A hand-written iterator may throw instead of rejecting.
+    }
+  }
+
+  #value(value: unknown): void {
+    if (this.ended) return;
+    this.#beat();
+    this.#subscriber.next({ kind: 'value', node: this.node, source: this, value });
+  }
+
+  #succeeded(value: unknown): void {
+    if (this.ended) return;
+    const handlers = this.ports.handlersOf(this.node);
+    if (handlers !== undefined && handlers.length > 0) {
+      this.#handle(handlers, 0, value);
+      return;
+    }
+    this.#close();
+    this.#subscriber.next({ kind: 'succeeded', node: this.node, source: this, value });
+    this.#subscriber.complete();
+  }
+
+  /** Calls completion handlers one after the other, within the attempt: what they add commits with it. */
+  #handle(handlers: readonly CompletionHandler[], at: number, value: unknown): void {
+    for (let i = at; i < handlers.length; i++) {
+      try {
+        const answer = (handlers[i] as CompletionHandler)(value, (id, task) => this.spawn(id, task as never));
+        if (typeof (answer as PromiseLike<unknown> | undefined)?.then === 'function') {
+          (answer as PromiseLike<unknown>).then(
+            () => this.ended || this.#handle(handlers, i + 1, value),
+            (error: unknown) => this.#handlerFailed(error),
+          );
+          return;
+        }
+      } catch (error) {
+        this.#handlerFailed(error);
+        return;
+      }
+    }
+    this.#close();
+    this.#subscriber.next({ kind: 'succeeded', node: this.node, source: this, value });
+    this.#subscriber.complete();
+  }
+
+  #handlerFailed(cause: unknown): void {
+    const message = `The onTaskComplete handler of task "${brief(this.node.id)}" failed: ${String((cause as Error)?.message ?? cause)}`;
+    this.#failed(new RxhiveError('HANDLER_FAILED', message, { cause, details: { taskId: this.node.id } }));
+  }
+
+  #failed(error: unknown): void {
+    if (this.ended) return;
+    this.#close();
+    const { node, ports } = this;
+    let signal: Signal = { kind: 'failed', node, source: this, error };
+    try {
+      const retry = node.definition.retry ?? ports.settings.retry;
+      const again = decideRetry(
+        retry,
+        error,
+        node.attempt,
+        ports.clock.now(),
+        ports.clock.random,
+        ports.budget,
+      );
+      if (again !== undefined)
+        signal = { kind: 'retry', node, source: this, error, delay: again.delay, gate: again.gate };
+    } catch (fault) {
+      // retryIf or backoff of the user threw: that is the failure to show, with the first one as its cause.
+      const message = `The retry policy of task "${brief(node.id)}" threw: ${String((fault as Error)?.message ?? fault)}`;
+      signal = {
+        kind: 'failed',
+        node,
+        source: this,
+        error: new RxhiveError('INVALID_OPTION', message, { cause: error }),
+      };
+    }
+    this.#subscriber.next(signal);
+    this.#subscriber.complete();
+  }
+
+  #close(reason?: RxhiveError): void {
+    this.end(reason);
+    if (this.#timer !== undefined) this.ports.clock.cancel(this.#timer);
+    if (this.#idle !== undefined) this.ports.clock.cancel(this.#idle);
+    this.#source?.unsubscribe();
+  }
+}

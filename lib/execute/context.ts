@@ -1,0 +1,241 @@
+import { firstValueFrom, Observable } from 'rxjs';
+import type { Clock } from '../kernel/clock.js';
+import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import type { Recipe, TaskContext, Usage } from '../model/context.js';
+import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
+import type { Watch } from '../model/ports.js';
+import { Dependency, type ResultOf, Task, type TaskDefinition, type TaskOptions } from '../model/task.js';
+import type { CompletionHandler, WorkflowSettings } from '../model/workflow.js';
+import { type JoinTarget, joined } from './inputs.js';
+import type { RetryBudget } from './retry.js';
+
+/** What the execute stage is given to work with. */
+export interface ExecutePorts {
+  readonly clock: Clock;
+  readonly settings: WorkflowSettings;
+  readonly runId: string;
+  readonly input: unknown;
+  readonly budget: RetryBudget;
+  readonly watch: Watch;
+  handlersOf(node: TaskNode): readonly CompletionHandler[] | undefined;
+  /** The state with `recipes` applied. */
+  preview(recipes: readonly Recipe<never>[] | undefined): unknown;
+  /** Handle for a task that `parent` adds; the one it has when it was added before. */
+  handleFor(parent: TaskNode, id: string): Task;
+  /** Adds buffered tasks to the run at once. */
+  flush(parent: TaskNode, spawned: readonly Spawned[]): void;
+  find(task: Task): TaskNode | undefined;
+  join(node: TaskNode, targets: readonly TaskNode[], done: (error?: RxhiveError) => void): void;
+}
+
+/** The part of an attempt its body sees as `ctx`. Everything costly is made on first touch. */
+export abstract class AttemptContext implements TaskContext<unknown, unknown>, AttemptHandle {
+  readonly node: TaskNode;
+  readonly ports: ExecutePorts;
+  readonly attempt: number;
+  recipes: Recipe<never>[] | undefined;
+  spawned: Spawned[] | undefined;
+  #ended = false;
+  #abort: AbortController | undefined;
+  #reason: RxhiveError | undefined;
+  #rejects: Set<(reason: unknown) => void> | undefined;
+
+  constructor(node: TaskNode, ports: ExecutePorts) {
+    this.node = node;
+    this.ports = ports;
+    this.attempt = node.attempt;
+  }
+
+  abstract stop(reason: RxhiveError): void;
+  abstract refresh(): void;
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get taskId(): string {
+    return this.node.id;
+  }
+
+  get runId(): string {
+    return this.ports.runId;
+  }
+
+  get input(): unknown {
+    return this.ports.input;
+  }
+
+  get idempotencyKey(): string {
+    return `${this.ports.runId}/${this.node.id}`;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#reason !== undefined) this.#abort.abort(this.#reason);
+    }
+    return this.#abort.signal;
+  }
+
+  update(recipe: Recipe<unknown>): void {
+    this.#alive('update');
+    if (typeof recipe !== 'function') {
+      throw new RxhiveError(
+        'INVALID_OPTION',
+        `ctx.update got ${shown(recipe)}; give a function that changes the draft.`,
+      );
+    }
+    this.recipes ??= [];
+    this.recipes.push(recipe as Recipe<never>);
+  }
+
+  read(): unknown {
+    return this.ports.preview(this.recipes);
+  }
+
+  spawn<const D, R>(id: string, options: TaskOptions<D, R>): Task<ResultOf<R>> {
+    this.#alive('spawn');
+    if (this.spawned?.some((one) => one.handle.id === id)) {
+      throw new RxhiveError(
+        'WORKFLOW_DEFINITION',
+        `Task "${brief(this.node.id)}" adds "${brief(id)}" twice; use another id.`,
+      );
+    }
+    const handle = this.ports.handleFor(this.node, id);
+    if (this.ports.find(handle) === undefined) {
+      this.spawned ??= [];
+      this.spawned.push({ handle, definition: options as unknown as TaskDefinition });
+    }
+    return handle as Task<ResultOf<R>>;
+  }
+
+  join(tasks: unknown): Promise<never> {
+    this.#alive('join');
+    const spawned = this.spawned;
+    this.spawned = undefined;
+    if (spawned !== undefined) this.ports.flush(this.node, spawned);
+    const shape =
+      tasks instanceof Task || tasks instanceof Dependency
+        ? 'one'
+        : Array.isArray(tasks)
+          ? 'tuple'
+          : 'record';
+    const targets = this.#targets(shape === 'one' ? [tasks] : tasks, shape);
+    return this.#promise((resolve, reject) => {
+      const nodes = targets.map((target) => target.node);
+      this.ports.join(this.node, nodes, (error) => {
+        if (error !== undefined) return reject(error);
+        try {
+          resolve(joined(targets, shape));
+        } catch (failure) {
+          reject(failure);
+        }
+      });
+      return undefined;
+    }) as Promise<never>;
+  }
+
+  sleep(ms: number): Promise<void> {
+    this.#alive('sleep');
+    if (!(Number.isFinite(ms) && ms >= 0)) {
+      throw new RxhiveError('INVALID_OPTION', `ctx.sleep got ${shown(ms)}; give ms from 0.`);
+    }
+    return this.#promise((resolve) => {
+      const timer = this.ports.clock.after(ms, () => resolve(undefined));
+      return () => this.ports.clock.cancel(timer);
+    }) as Promise<void>;
+  }
+
+  breathe(): Promise<void> {
+    return this.sleep(0);
+  }
+
+  usage(usage: Usage): void {
+    const extra = this.node.more();
+    for (const name of ['inputTokens', 'outputTokens'] as const) {
+      const amount = usage[name];
+      if (amount === undefined) continue;
+      if (!(Number.isFinite(amount) && amount >= 0)) {
+        throw new RxhiveError(
+          'INVALID_OPTION',
+          `ctx.usage got ${name} ${shown(amount)}; give a number from 0.`,
+        );
+      }
+      extra[name] += amount;
+    }
+  }
+
+  log(message: string, data?: unknown): void {
+    const { watch } = this.ports;
+    if (!watch.active) return;
+    watch.emit({
+      type: 'log',
+      reason: 'message',
+      taskId: this.node.id,
+      message,
+      ...(data === undefined ? {} : { data }),
+    });
+  }
+
+  /** Nothing the attempt does after this has an effect. */
+  protected end(reason: RxhiveError | undefined): void {
+    this.#ended = true;
+    this.#reason ??= reason;
+    const rejects = this.#rejects;
+    this.#rejects = undefined;
+    if (rejects !== undefined) for (const reject of rejects) reject(this.#reason ?? this.#late('wait'));
+  }
+
+  /** Tells the body why it has to stop. */
+  protected abort(reason: RxhiveError): void {
+    this.#reason = reason;
+    this.#abort?.abort(reason);
+  }
+
+  #alive(what: string): void {
+    if (this.#ended) throw this.#late(what);
+  }
+
+  #late(what: string): RxhiveError {
+    const message = `Attempt ${this.attempt} of task "${brief(this.node.id)}" has ended; ctx.${what} has no effect. Check ctx.signal.`;
+    return new RxhiveError('ATTEMPT_ENDED', message, { cause: this.#reason });
+  }
+
+  /** A promise that also ends with the attempt. Nobody has to await it: a forgotten one is harmless. */
+  #promise(
+    begin: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => (() => void) | undefined,
+  ): Promise<unknown> {
+    const promise = firstValueFrom(
+      new Observable<unknown>((subscriber) => {
+        this.#rejects ??= new Set();
+        const reject = (error: unknown): void => subscriber.error(error);
+        this.#rejects.add(reject);
+        subscriber.add(() => this.#rejects?.delete(reject));
+        subscriber.add(begin((value) => subscriber.next(value), reject));
+      }),
+    );
+    promise.catch(() => undefined);
+    return promise;
+  }
+
+  #targets(tasks: unknown, shape: string): JoinTarget[] {
+    if (typeof tasks !== 'object' || tasks === null) {
+      throw new RxhiveError(
+        'INVALID_OPTION',
+        `ctx.join got ${shown(tasks)}; give tasks as a record or an array.`,
+      );
+    }
+    return Object.entries(tasks).map(([key, item]: [string, unknown]) => {
+      const dependency = item instanceof Dependency ? item : undefined;
+      const task: unknown = dependency?.task ?? item;
+      const node = task instanceof Task ? this.ports.find(task) : undefined;
+      if (node === undefined) {
+        throw new RxhiveError('INVALID_OPTION', `ctx.join got ${shown(item)}, which is no task of this run.`);
+      }
+      const mode = dependency?.mode ?? 'value';
+      if (mode === 'latest')
+        throw new RxhiveError('INVALID_OPTION', 'ctx.join cannot take latest(...); make it a dependency.');
+      return { node, mode, key: shape === 'record' ? key : undefined, fallback: dependency?.fallback };
+    });
+  }
+}

@@ -1,0 +1,99 @@
+import { type Observable, ReplaySubject } from 'rxjs';
+import { brief, RxhiveError } from '../kernel/errors.js';
+import type { Edge, TaskNode } from '../model/node.js';
+import type { DependencyMode, Settled } from '../model/task.js';
+
+/** What one dependency delivers at this moment. */
+function delivered(from: TaskNode, mode: DependencyMode | 'join', fallback: unknown): unknown {
+  const succeeded = from.status === 'succeeded' || from.status === 'restored';
+  if (mode === 'settled') {
+    return succeeded
+      ? { status: 'succeeded', value: from.value }
+      : ({ status: from.status, error: from.error } as Settled<never>);
+  }
+  if (succeeded) return from.value;
+  if (mode === 'latest') return from.extra?.live?.value;
+  return mode === 'orElse' ? fallback : undefined;
+}
+
+/** Sets any key as an own property, `__proto__` included. */
+function put(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key === '__proto__')
+    Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+  else target[key] = value;
+}
+
+/** The inputs of a task whose dependencies have all delivered: a record or a tuple, as it was declared. */
+export function inputsOf(node: TaskNode): unknown {
+  const edges = node.inEdges;
+  if (Array.isArray(node.definition.dependencies)) {
+    const tuple: unknown[] = new Array(edges.length);
+    for (let i = 0; i < edges.length; i++) tuple[i] = deliver(edges[i] as Edge);
+    return tuple;
+  }
+  const record: Record<string, unknown> = {};
+  for (const edge of edges) put(record, edge.key as string, deliver(edge));
+  return record;
+}
+
+function deliver(edge: Edge): unknown {
+  return edge.mode === 'value' ? edge.from.value : delivered(edge.from, edge.mode, edge.fallback);
+}
+
+/** Inputs of a streaming task over time: the newest of each, until all dependencies have ended. */
+export class InputStream {
+  readonly #node: TaskNode;
+  readonly #inputs = new ReplaySubject<unknown>(1);
+  #seen: readonly unknown[] = [];
+
+  constructor(node: TaskNode) {
+    this.#node = node;
+    this.refresh();
+  }
+
+  get inputs$(): Observable<unknown> {
+    return this.#inputs.asObservable();
+  }
+
+  /** Emits when a value is new, and completes when all dependencies have. */
+  refresh(): void {
+    const edges = this.#node.inEdges;
+    const seen = edges.map(({ from }) => from.extra?.live ?? from);
+    if (seen.length !== this.#seen.length || seen.some((mark, i) => mark !== this.#seen[i])) {
+      this.#seen = seen;
+      this.#inputs.next(inputsOf(this.#node));
+    }
+    if (edges.every(({ from }) => from.ended)) this.#inputs.complete();
+  }
+}
+
+/** One target of `ctx.join`. */
+export interface JoinTarget {
+  readonly node: TaskNode;
+  readonly mode: DependencyMode;
+  readonly key: string | undefined;
+  readonly fallback: unknown;
+}
+
+/**
+ * Results of joined tasks in the shape they were asked for.
+ * @throws the error of a failed one; `TASK_SKIPPED` for one that never ran.
+ */
+export function joined(targets: readonly JoinTarget[], shape: 'one' | 'tuple' | 'record'): unknown {
+  for (const { node, mode } of targets) {
+    if (mode !== 'value' || node.status === 'succeeded' || node.status === 'restored') continue;
+    if (node.status === 'failed') throw node.error;
+    throw new RxhiveError(
+      'TASK_SKIPPED',
+      `Task "${brief(node.id)}" was ${node.status}, so it has no result to join.`,
+    );
+  }
+  const values = targets.map(({ node, mode, fallback }) => delivered(node, mode, fallback));
+  if (shape === 'one') return values[0];
+  if (shape === 'tuple') return values;
+  const record: Record<string, unknown> = {};
+  targets.forEach((target, i) => {
+    put(record, target.key as string, values[i]);
+  });
+  return record;
+}

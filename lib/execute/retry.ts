@@ -1,0 +1,54 @@
+import { RxhiveError } from '../kernel/errors.js';
+import type { Random } from '../kernel/random.js';
+import { exponential, type RetryOptions } from '../model/policy.js';
+import { retryAfter } from './retry-after.js';
+
+/** Retries the run may still make. */
+export interface RetryBudget {
+  left: number;
+}
+
+/** What to do about a failed attempt: how long to wait, and how long its group has to. */
+export interface RetryDecision {
+  readonly delay: number;
+  readonly gate: number | undefined;
+}
+
+const plain = exponential();
+const retryableStatus = new Set([408, 409, 425, 429]);
+
+/** Decides whether attempt number `attempt` is followed by another; undefined: it was the last. */
+export function decideRetry(
+  retry: number | RetryOptions | undefined,
+  error: unknown,
+  attempt: number,
+  now: number,
+  random: Random,
+  budget: RetryBudget,
+): RetryDecision | undefined {
+  if (retry === undefined) return undefined;
+  const policy = typeof retry === 'number' ? { count: retry } : retry;
+  if (attempt > policy.count || budget.left <= 0) return undefined;
+  const wanted = policy.retryIf === undefined ? isRetryable(error) : policy.retryIf(error, attempt);
+  if (!wanted) return undefined;
+  budget.left -= 1;
+  const asked = retryAfter(error, now);
+  if (asked !== undefined) return { delay: asked, gate: asked };
+  const { backoff } = policy;
+  const delayOf =
+    backoff === undefined ? plain : typeof backoff === 'function' ? backoff : exponential(backoff);
+  const delay = delayOf(attempt, random);
+  return { delay: Number.isFinite(delay) && delay > 0 ? delay : 0, gate: undefined };
+}
+
+/** Is an error worth another try, where the task does not say? */
+function isRetryable(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return true;
+  const facts = error as Record<string, unknown>;
+  if (typeof facts.isRetryable === 'boolean') return facts.isRetryable;
+  if (error instanceof RxhiveError) return error.code === 'TASK_TIMEOUT';
+  const response = facts.response as Record<string, unknown> | null | undefined;
+  const status = facts.status ?? facts.statusCode ?? response?.status;
+  if (typeof status !== 'number') return true;
+  return status < 400 || status >= 500 || retryableStatus.has(status);
+}

@@ -1,0 +1,72 @@
+export {
+  type CancelReason,
+  type DefinitionFault,
+  type ErrorCode,
+  LimitExceededError,
+  RxhiveError,
+  TaskTimeoutError,
+  type TimeoutKind,
+  WorkflowCancelledError,
+  WorkflowDefinitionError,
+} from './kernel/errors.js';
+export type { Recipe, TaskContext, Usage } from './model/context.js';
+export type {
+  AttemptEvent,
+  GroupEvent,
+  LogEvent,
+  RunEvent,
+  StateEvent,
+  TaskEvent,
+  WorkflowEvent,
+} from './model/event.js';
+export { PartialWorkflowError } from './model/partial-error.js';
+export {
+  type Backoff,
+  type ExponentialOptions,
+  exponential,
+  type RetryOptions,
+  type TimeoutOptions,
+} from './model/policy.js';
+export type {
+  AttemptReport,
+  Results,
+  RunReport,
+  Snapshot,
+  TaskReport,
+  TaskReports,
+  Waits,
+  WorkflowResult,
+} from './model/result.js';
+export type { RunStatus, TaskStatus } from './model/status.js';
+export {
+  type Dependencies,
+  type Dependency,
+  type InputsOf,
+  latest,
+  optional,
+  orElse,
+  type ResultOf,
+  type Settled,
+  settled,
+  type Task,
+  type TaskOptions,
+} from './model/task.js';
+export {
+  type FailurePolicy,
+  type GroupOptions,
+  type StandardSchema,
+  typed,
+  type WorkflowOptions,
+} from './model/workflow.js';
+export {
+  type Agent,
+  type AgentCall,
+  type AgentFunction,
+  AgentTask,
+  type AgentTaskOptions,
+  type OrchestratorOptions,
+  WorkflowOrchestrator,
+} from './orchestrator.js';
+export type { Run, RunOptions } from './run.js';
+export { type RunWorkflowOptions, runWorkflow } from './run-workflow.js';
+export { type AddTask, type Workflow, workflow } from './workflow.js';

@@ -1,0 +1,89 @@
+import { asyncScheduler, type SchedulerLike, type Subscription } from 'rxjs';
+import { Heap, type HeapItem } from './heap.js';
+import { type Random, seededRandom } from './random.js';
+
+/** A pending call of a {@link Clock}; hand it back to `cancel`. */
+export interface Timer extends HeapItem {
+  readonly due: number;
+  readonly order: number;
+  readonly work: () => void;
+}
+
+/** Where a {@link Clock} takes its time and its chance from. */
+export interface ClockOptions {
+  /** Source of time and timers. Default: rxjs `asyncScheduler`, which `TestScheduler.run` makes virtual. */
+  readonly scheduler?: SchedulerLike;
+  /** Seed of every random number (jitter, ids). Default: a new one each time. */
+  readonly seed?: number;
+}
+
+/** Timers of the platform overflow above this many ms and fire at once; longer waits are cut in pieces. */
+const longestTimer = 2_147_483_647;
+
+/**
+ * The only place the core gets time and chance from. Any number of timers share one scheduled action, the
+ * one for the earliest, so arming and disarming a timeout for each attempt costs a heap entry and no timer
+ * of the platform.
+ */
+export class Clock {
+  readonly random: Random;
+  readonly seed: number;
+  readonly #scheduler: SchedulerLike;
+  readonly #timers = new Heap<Timer>((a, b) => a.due < b.due || (a.due === b.due && a.order < b.order));
+  #action: Subscription | undefined;
+  #actionDue = Number.POSITIVE_INFINITY;
+  #order = 0;
+
+  constructor(options: ClockOptions = {}) {
+    this.#scheduler = options.scheduler ?? asyncScheduler;
+    this.seed = options.seed ?? Math.floor(Math.random() * 4_294_967_296);
+    this.random = seededRandom(this.seed);
+  }
+
+  /** Now, in ms, as the scheduler counts it. */
+  now(): number {
+    return this.#scheduler.now();
+  }
+
+  /** Calls `work` once, `delay` ms from now. */
+  after(delay: number, work: () => void): Timer {
+    const timer: Timer = { due: this.now() + Math.max(0, delay), order: this.#order++, work, heapIndex: -1 };
+    this.#timers.push(timer);
+    if (timer.due < this.#actionDue) this.#arm(timer.due);
+    return timer;
+  }
+
+  /** Forgets a timer; one that already fired is left alone. */
+  cancel(timer: Timer | undefined): void {
+    if (timer !== undefined) this.#timers.remove(timer);
+  }
+
+  /** Forgets all timers and frees the scheduled action. */
+  dispose(): void {
+    while (this.#timers.pop() !== undefined);
+    this.#action?.unsubscribe();
+    this.#action = undefined;
+    this.#actionDue = Number.POSITIVE_INFINITY;
+  }
+
+  #arm(due: number): void {
+    this.#action?.unsubscribe();
+    this.#actionDue = due;
+    const delay = Math.min(due - this.now(), longestTimer);
+    this.#action = this.#scheduler.schedule(() => this.#fire(), Math.max(0, delay));
+  }
+
+  #fire(): void {
+    this.#action?.unsubscribe();
+    this.#action = undefined;
+    this.#actionDue = Number.POSITIVE_INFINITY;
+    const now = this.now();
+    for (let next = this.#timers.peek(); next !== undefined && next.due <= now; next = this.#timers.peek()) {
+      this.#timers.remove(next);
+      next.work();
+    }
+    const next = this.#timers.peek();
+    // A timer's work may have armed an earlier action already.
+    if (next !== undefined && next.due < this.#actionDue) this.#arm(next.due);
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Every code an {@link RxhiveError} can carry. Codes are stable: decide by them, never by message text.
+ */
+export type ErrorCode =
+  | 'WORKFLOW_DEFINITION'
+  | 'INVALID_OPTION'
+  | 'INVALID_INPUT'
+  | 'TASK_TIMEOUT'
+  | 'TASK_SKIPPED'
+  | 'TRANSACTION_CONFLICT'
+  | 'LIMIT_EXCEEDED'
+  | 'CHECKPOINT_CORRUPT'
+  | 'WORKFLOW_CANCELLED'
+  | 'PARTIAL_WORKFLOW'
+  | 'ATTEMPT_ENDED'
+  | 'RUN_ENDED'
+  | 'HANDLER_FAILED'
+  | 'JOIN_CYCLE';
+
+/** Base of every error rxhive makes. `details` holds typed facts, free of task inputs and secrets. */
+export class RxhiveError extends Error {
+  /** Stable, machine-readable reason. */
+  readonly code: ErrorCode;
+  /** Facts behind the message: ids, limits, kinds. */
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly cause?: unknown; readonly details?: Readonly<Record<string, unknown>> } = {},
+  ) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.name = new.target.name;
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+}
+
+/** One thing that is wrong with a workflow definition. */
+export interface DefinitionFault {
+  /** What kind of fault it is. */
+  readonly kind:
+    | 'bad-id'
+    | 'duplicate-id'
+    | 'unknown-dependency'
+    | 'foreign-dependency'
+    | 'cycle'
+    | 'unknown-group'
+    | 'unknown-agent'
+    | 'unknown-resource'
+    | 'bad-number'
+    | 'bad-option';
+  /** The task it is about, where there is one. */
+  readonly taskId?: string;
+  /** For a cycle: the ids along it, the first one repeated at the end. */
+  readonly path?: readonly string[];
+  /** One sentence that says what to change. */
+  readonly message: string;
+}
+
+/** A definition that cannot run. Lists *all* faults; nothing was started. */
+export class WorkflowDefinitionError extends RxhiveError {
+  readonly faults: readonly DefinitionFault[];
+
+  constructor(workflow: string, faults: readonly DefinitionFault[]) {
+    const shown = faults.slice(0, 20).map((fault) => `\n  - ${fault.message}`);
+    const more = faults.length > 20 ? `\n  - and ${faults.length - 20} more` : '';
+    super(
+      'WORKFLOW_DEFINITION',
+      `Workflow "${brief(workflow)}" has ${faults.length} fault${faults.length === 1 ? '' : 's'}; nothing was started:${shown.join('')}${more}`,
+      { details: { faults } },
+    );
+    this.faults = faults;
+  }
+}
+
+/** Which clock of a task ran out. */
+export type TimeoutKind = 'attempt' | 'total' | 'idle' | 'queue';
+
+const timeoutMeaning: Record<TimeoutKind, string> = {
+  attempt: 'one attempt took longer than',
+  total: 'all attempts together took longer than',
+  idle: 'no value arrived for',
+  queue: 'it waited for a slot longer than',
+};
+
+/** A task ran out of time. `kind` says which of its clocks. */
+export class TaskTimeoutError extends RxhiveError {
+  readonly taskId: string;
+  readonly kind: TimeoutKind;
+  /** The limit that was passed, in ms. */
+  readonly limit: number;
+
+  constructor(taskId: string, kind: TimeoutKind, limit: number) {
+    super(
+      'TASK_TIMEOUT',
+      `Task "${brief(taskId)}" timed out: ${timeoutMeaning[kind]} ${limit} ms. Raise timeout.${kind} or make the task faster.`,
+      { details: { taskId, kind, limit } },
+    );
+    this.taskId = taskId;
+    this.kind = kind;
+    this.limit = limit;
+  }
+}
+
+/** Who or what ended a run or a task early. */
+export type CancelReason = 'cancelled' | 'unsubscribed' | 'signal' | 'fail-fast';
+
+/** The run, or one task of it, was cancelled. Also the `reason` of the task's AbortSignal. */
+export class WorkflowCancelledError extends RxhiveError {
+  readonly reason: CancelReason;
+
+  constructor(reason: CancelReason, cause?: unknown) {
+    const why: Record<CancelReason, string> = {
+      cancelled: 'cancel() was called',
+      unsubscribed: 'the last subscriber left',
+      signal: 'the AbortSignal given to the run was aborted',
+      'fail-fast': 'a task failed and failurePolicy is "fail-fast"',
+    };
+    super('WORKFLOW_CANCELLED', `Cancelled: ${why[reason]}.`, {
+      ...(cause === undefined ? {} : { cause }),
+      details: { reason },
+    });
+    this.reason = reason;
+  }
+}
+
+/** A limit that guards the run was reached (`maxTasks`, a full buffer, a budget). */
+export class LimitExceededError extends RxhiveError {
+  /** The option that set the limit. */
+  readonly limitName: string;
+  readonly limit: number;
+
+  constructor(limitName: string, limit: number, message: string) {
+    super('LIMIT_EXCEEDED', message, { details: { limitName, limit } });
+    this.limitName = limitName;
+    this.limit = limit;
+  }
+}
+
+/** Shortens an id for a message: a 10 kB id must not make a 10 kB line. */
+export function brief(text: string): string {
+  return text.length > 80 ? `${text.slice(0, 60)}… (${text.length} characters)` : text;
+}
+
+/** Shows a wrong value in a message without printing its content. */
+export function shown(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean' || value === undefined || value === null) {
+    return String(value);
+  }
+  if (typeof value === 'string') return `"${brief(value)}"`;
+  return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+}

@@ -1,0 +1,95 @@
+/** An item that knows its place in the one heap it may be in; -1 when it is in none. */
+export interface HeapItem {
+  heapIndex: number;
+}
+
+/**
+ * Binary heap with removal and re-keying of any item in O(log n).
+ *
+ * `before(a, b)` must be a strict total order (end with a sequence number): then the order of equal keys is
+ * the order of arrival and the heap is stable. Source: J. W. J. Williams, Algorithm 232 (1964).
+ */
+export class Heap<T extends HeapItem> {
+  readonly #items: T[] = [];
+  readonly #before: (a: T, b: T) => boolean;
+
+  constructor(before: (a: T, b: T) => boolean) {
+    this.#before = before;
+  }
+
+  get size(): number {
+    return this.#items.length;
+  }
+
+  /** The first item, left in place. */
+  peek(): T | undefined {
+    return this.#items[0];
+  }
+
+  push(item: T): void {
+    item.heapIndex = this.#items.length;
+    this.#items.push(item);
+    this.#rise(item);
+  }
+
+  /** Takes the first item out. */
+  pop(): T | undefined {
+    const first = this.#items[0];
+    if (first !== undefined) this.remove(first);
+    return first;
+  }
+
+  /** Takes any item out; an item that is not in a heap is left alone. */
+  remove(item: T): void {
+    const hole = item.heapIndex;
+    if (hole < 0) return;
+    item.heapIndex = -1;
+    const last = this.#items.pop() as T;
+    if (last === item) return;
+    this.#items[hole] = last;
+    last.heapIndex = hole;
+    this.update(last);
+  }
+
+  /** Restores the order after the key of `item` changed. */
+  update(item: T): void {
+    this.#rise(item);
+    this.#sink(item);
+  }
+
+  #rise(item: T): void {
+    const items = this.#items;
+    let at = item.heapIndex;
+    while (at > 0) {
+      const up = (at - 1) >> 1;
+      const parent = items[up] as T;
+      if (!this.#before(item, parent)) break;
+      items[at] = parent;
+      parent.heapIndex = at;
+      at = up;
+    }
+    items[at] = item;
+    item.heapIndex = at;
+  }
+
+  #sink(item: T): void {
+    const items = this.#items;
+    const half = items.length >> 1;
+    let at = item.heapIndex;
+    while (at < half) {
+      let down = 2 * at + 1;
+      let child = items[down] as T;
+      const right = items[down + 1];
+      if (right !== undefined && this.#before(right, child)) {
+        child = right;
+        down += 1;
+      }
+      if (!this.#before(child, item)) break;
+      items[at] = child;
+      child.heapIndex = at;
+      at = down;
+    }
+    items[at] = item;
+    item.heapIndex = at;
+  }
+}

@@ -1,0 +1,50 @@
+import type { Dependencies, InputsOf, ResultOf, Task, TaskOptions } from './task.js';
+
+/** What an attempt used, reported by the body through `ctx.usage`. Amounts add up. */
+export interface Usage {
+  readonly inputTokens?: number;
+  readonly outputTokens?: number;
+}
+
+/** A change of the state, written as mutation of a draft. Must be synchronous; what it returns is ignored. */
+export type Recipe<S> = (draft: S) => unknown;
+
+/**
+ * What a body gets beside its inputs. It belongs to one attempt: after the attempt ended (returned, timed
+ * out, was cancelled) writing through it throws `ATTEMPT_ENDED`.
+ */
+export interface TaskContext<S = unknown, I = unknown> {
+  /** Aborted with a typed reason on timeout, cancel, unsubscribe and fail-fast. Give it to fetch and SDKs. */
+  readonly signal: AbortSignal;
+  /** Number of this attempt, from 1. */
+  readonly attempt: number;
+  readonly taskId: string;
+  readonly runId: string;
+  /** The input given to `flow.run({ input })`. */
+  readonly input: I;
+  /** The same for every attempt of this task in this run: send it to services that deduplicate. */
+  readonly idempotencyKey: string;
+  /** Buffers a change of the state. It is replayed on the newest state when the task succeeds, else dropped. */
+  update(recipe: Recipe<S>): void;
+  /** The newest state with this attempt's own changes applied. Frozen. */
+  read(): S;
+  /**
+   * Adds a task. It starts when this task has succeeded, or when {@link TaskContext.join} waits for it. On a
+   * retry the same id means the same task.
+   */
+  spawn<const D extends Dependencies, R>(id: string, options: TaskOptions<D, R, S, I>): Task<ResultOf<R>>;
+  /**
+   * Waits for tasks and gives this task's slot back meanwhile. Takes what `dependencies` takes, modes included
+   * (`latest` excepted). Rejects with the error of a failed one, or `TASK_SKIPPED`.
+   */
+  join<T>(task: Task<T>): Promise<T>;
+  join<const D extends Dependencies>(tasks: D): Promise<InputsOf<D>>;
+  /** Resolves after `ms` on the run's clock; rejects with the signal's reason when the attempt ends before. */
+  sleep(ms: number): Promise<void>;
+  /** Gives the event loop back once, so that a long computation does not stop other tasks. */
+  breathe(): Promise<void>;
+  /** Adds to the usage shown in the task's report. */
+  usage(usage: Usage): void;
+  /** Emits a `log` event. */
+  log(message: string, data?: unknown): void;
+}

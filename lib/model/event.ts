@@ -1,0 +1,79 @@
+import type { RunStatus, TaskStatus } from './status.js';
+
+interface EventBase {
+  /** Counts from 1 within the run, without gaps. */
+  readonly seq: number;
+  /** Ms since the run started. */
+  readonly at: number;
+  readonly runId: string;
+}
+
+/** The run began or ended. `keptOpen` is a run without open tasks that waits for more. */
+export interface RunEvent extends EventBase {
+  readonly type: 'run';
+  readonly reason: 'started' | 'ended' | 'subscriber-failed';
+  /** With `ended`. */
+  readonly status?: RunStatus;
+  /** With `subscriber-failed`: what the subscriber threw. */
+  readonly error?: unknown;
+}
+
+/** A task entered a status; `reason` is that status. */
+export interface TaskEvent extends EventBase {
+  readonly type: 'task';
+  readonly reason: TaskStatus;
+  readonly taskId: string;
+  /** With `failed` and `cancelled`. */
+  readonly error?: unknown;
+  /** With `backing-off`: ms until the next attempt. */
+  readonly delay?: number;
+}
+
+/** An attempt began or ended. */
+export interface AttemptEvent extends EventBase {
+  readonly type: 'attempt';
+  readonly reason: 'started' | 'succeeded' | 'failed' | 'stopped';
+  readonly taskId: string;
+  /** From 1. */
+  readonly attempt: number;
+  readonly error?: unknown;
+}
+
+/** A limit of a group changed, or the whole group waits because a provider said so. */
+export interface GroupEvent extends EventBase {
+  readonly type: 'group';
+  readonly reason: 'limit' | 'gated';
+  /** Name of the group; undefined for the whole run. */
+  readonly group?: string;
+  readonly concurrency?: number;
+  /** With `gated`: ms until the group goes on. */
+  readonly delay?: number;
+}
+
+/** The state changed. */
+export interface StateEvent extends EventBase {
+  readonly type: 'state';
+  readonly reason: 'committed';
+  readonly taskId: string;
+  /** Number of the commit, from 1. */
+  readonly commit: number;
+}
+
+/** A task said something through `ctx.log`. */
+export interface LogEvent extends EventBase {
+  readonly type: 'log';
+  readonly reason: 'message';
+  readonly taskId: string;
+  readonly message: string;
+  readonly data?: unknown;
+}
+
+/** Everything `run.events$` can emit; decide by `type`, then by `reason`. */
+export type WorkflowEvent = RunEvent | TaskEvent | AttemptEvent | GroupEvent | StateEvent | LogEvent;
+
+/** An event before the run stamps it. */
+export type EventBody = WorkflowEvent extends infer E
+  ? E extends EventBase
+    ? Omit<E, keyof EventBase>
+    : never
+  : never;

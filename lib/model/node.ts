@@ -1,0 +1,162 @@
+import type { Timer } from '../kernel/clock.js';
+import type { RxhiveError } from '../kernel/errors.js';
+import type { HeapItem } from '../kernel/heap.js';
+import type { Recipe } from './context.js';
+import type { Lane } from './lane.js';
+import type { AttemptReport } from './result.js';
+import { isEnd, type TaskStatus } from './status.js';
+import type { DependencyMode, Task, TaskDefinition } from './task.js';
+
+/** One dependency in the graph of a run. Edges out of a task are a linked list: appending costs nothing. */
+export class Edge {
+  readonly from: TaskNode;
+  readonly to: TaskNode;
+  /** `join` is the wait of a running task for another one. */
+  readonly mode: DependencyMode | 'join';
+  /** Name of the input; undefined when the dependencies are a tuple. */
+  readonly key: string | undefined;
+  readonly fallback: unknown;
+  satisfied = false;
+  nextOut: Edge | undefined;
+
+  constructor(
+    from: TaskNode,
+    to: TaskNode,
+    mode: DependencyMode | 'join',
+    key: string | undefined,
+    fallback: unknown,
+  ) {
+    this.from = from;
+    this.to = to;
+    this.mode = mode;
+    this.key = key;
+    this.fallback = fallback;
+    this.nextOut = from.firstOut;
+    from.firstOut = this;
+  }
+}
+
+/** What the scheduler may do to an attempt it started. */
+export interface AttemptHandle {
+  /** Ends the attempt from outside: its signal is aborted with `reason`, whatever it says later is ignored. */
+  stop(reason: RxhiveError): void;
+  /** New values of `latest` dependencies are there. */
+  refresh(): void;
+  /** Changes of the state to replay when the attempt succeeds. */
+  readonly recipes: readonly Recipe<never>[] | undefined;
+  /** Tasks to add when the attempt succeeds. */
+  readonly spawned: Spawned[] | undefined;
+}
+
+/** A task somebody added that is not in the graph yet. */
+export interface Spawned {
+  readonly handle: Task;
+  readonly definition: TaskDefinition;
+}
+
+/** A running task's wait for others; the slot is given back while it lasts. */
+export interface Join {
+  readonly targets: TaskNode[];
+  pending: number;
+  /** Called once all have ended and the task has its slot again, or with the reason why it cannot wait. */
+  readonly done: ((error?: RxhiveError) => void)[];
+}
+
+/** Things few tasks have; made when first needed so that a waiting task stays small. */
+export interface NodeExtra {
+  /** Attempts before the current one. */
+  attempts: AttemptReport[] | undefined;
+  inputTokens: number;
+  outputTokens: number;
+  suspendedMs: number;
+  backoffMs: number;
+  join: Join | undefined;
+  /** Suspended because a producer it streams from is suspended. */
+  starved: boolean;
+  totalTimer: Timer | undefined;
+  queueTimer: Timer | undefined;
+  backoffTimer: Timer | undefined;
+  /** Newest value of a stream that has not ended. */
+  live: { readonly value: unknown } | undefined;
+}
+
+const noEdges: readonly Edge[] = [];
+
+/**
+ * A task in a run: the one mutable record of it. `status` is written by the scheduler alone. Times are ms
+ * since the run started, which keeps them small integers.
+ */
+export class TaskNode implements HeapItem {
+  heapIndex = -1;
+  status: TaskStatus = 'waiting';
+  readonly handle: Task;
+  readonly definition: TaskDefinition;
+  readonly seq: number;
+  lane: Lane;
+  inEdges: readonly Edge[] = noEdges;
+  firstOut: Edge | undefined = undefined;
+  /** Dependencies not satisfied yet. */
+  pending = 0;
+  /** Length of the longest chain of dependencies above it. */
+  depth = 0;
+  /** Own priority, or that of a more important task behind it. */
+  priority: number;
+  /** Longest estimated path from here to an end, ms or units. */
+  rank = 0;
+  /** Priority with aging, fixed when the task becomes ready. */
+  urgency = 0;
+  /** Has at least one `latest` dependency: receives an Observable. */
+  streaming = false;
+  /** Somebody watches its values, or a `latest` edge leaves it. */
+  watched = false;
+  holdsSlot = false;
+  attempt = 0;
+  running: AttemptHandle | undefined = undefined;
+  /** When it entered the present status. */
+  since = 0;
+  addedAt = 0;
+  dependenciesMs = 0;
+  slotMs = 0;
+  runningMs = 0;
+  startedAt = -1;
+  endedAt = -1;
+  value: unknown = undefined;
+  error: unknown = undefined;
+  extra: NodeExtra | undefined = undefined;
+  /** Parent of a spawned task. */
+  parent: TaskNode | undefined = undefined;
+
+  constructor(handle: Task, definition: TaskDefinition, seq: number, lane: Lane) {
+    this.handle = handle;
+    this.definition = definition;
+    this.seq = seq;
+    this.lane = lane;
+    this.priority = definition.priority ?? 0;
+  }
+
+  get id(): string {
+    return this.handle.id;
+  }
+
+  get ended(): boolean {
+    return isEnd(this.status);
+  }
+
+  /** The extra part, made on first use. */
+  more(): NodeExtra {
+    this.extra ??= {
+      attempts: undefined,
+      inputTokens: 0,
+      outputTokens: 0,
+      suspendedMs: 0,
+      backoffMs: 0,
+      join: undefined,
+      starved: false,
+      totalTimer: undefined,
+      queueTimer: undefined,
+      backoffTimer: undefined,
+      live: undefined,
+    };
+    return this.extra;
+  }
+}

@@ -1,0 +1,25 @@
+import type { Observable } from 'rxjs';
+import type { EventBody } from './event.js';
+import type { AttemptHandle, TaskNode } from './node.js';
+import type { Signal } from './signal.js';
+
+/** Where stages report what happens. Asking `active` first keeps an unobserved run from making events. */
+export interface Watch {
+  readonly active: boolean;
+  emit(body: EventBody): void;
+}
+
+/** What the scheduler is given to work with; it knows no executor, no state and no stream of events. */
+export interface SchedulerPorts {
+  readonly watch: Watch;
+  /** One attempt of a task: emits what it has to say and ends when the attempt has ended. Never errors. */
+  launch(node: TaskNode): Observable<Signal>;
+  /** Makes a success durable: state, spawned tasks. What it throws fails the task. */
+  commit(node: TaskNode, attempt: AttemptHandle): void;
+  /** A value of a stream, before dependents see it. */
+  value(node: TaskNode, value: unknown): void;
+  /** The task has ended. */
+  ended(node: TaskNode): void;
+  /** Nothing is left to do. */
+  closed(): void;
+}

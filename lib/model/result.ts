@@ -1,0 +1,102 @@
+import type { RxhiveError } from '../kernel/errors.js';
+import type { RunStatus, TaskStatus } from './status.js';
+import type { Task } from './task.js';
+
+/** One try of a task. Times in ms since the run started. */
+export interface AttemptReport {
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly error?: unknown;
+  /** Ms a provider asked to wait (Retry-After). */
+  readonly retryAfter?: number;
+}
+
+/** Where a task's time went while it was not running, in ms. */
+export interface Waits {
+  /** For its dependencies. */
+  readonly dependencies: number;
+  /** Ready, for a slot or resource. */
+  readonly slot: number;
+  /** For a limiter. */
+  readonly permit: number;
+  /** Between attempts. */
+  readonly backoff: number;
+  /** For tasks it joined. */
+  readonly suspended: number;
+}
+
+/** The life of one task. `waits` and `runningMs` add up to its time in the run, exactly. */
+export interface TaskReport {
+  readonly id: string;
+  readonly type: string;
+  readonly status: TaskStatus;
+  readonly attempts: readonly AttemptReport[];
+  readonly error?: unknown;
+  /** With `skipped`: ids of the tasks that are the root causes. */
+  readonly skippedBecause?: readonly string[];
+  readonly waits: Waits;
+  readonly runningMs: number;
+  readonly usage: { readonly inputTokens: number; readonly outputTokens: number };
+}
+
+/** The run in numbers. */
+export interface RunReport {
+  readonly runId: string;
+  readonly workflow: string;
+  readonly status: RunStatus;
+  /** From start to end. */
+  readonly wallMs: number;
+  /** Sum of all tasks' running time: what one at a time would have taken at least. */
+  readonly workMs: number;
+  /** How many tasks ended how. */
+  readonly counts: {
+    readonly [status in 'succeeded' | 'failed' | 'skipped' | 'cancelled' | 'restored']: number;
+  };
+  /** Attempts after the first, all tasks together. */
+  readonly retries: number;
+  /** The chain of tasks that decided the wall time, first to last, and its running time. */
+  readonly criticalPath: { readonly tasks: readonly string[]; readonly ms: number };
+  /** Seed of the run's random numbers: give it to `flow.run({ seed })` for the same jitter. */
+  readonly seed: number;
+  /** Errors thrown by subscribers and by late bodies; none of them harmed the run. */
+  readonly subscriberErrors: readonly unknown[];
+  /** The report as text: counts, failures with cause, skipped with root cause, critical path. */
+  toString(): string;
+}
+
+/** Results by id; `get` with a handle is typed. */
+export interface Results extends ReadonlyMap<string, unknown> {
+  get<T>(task: Task<T>): T | undefined;
+  get(id: string): unknown;
+  has(task: Task | string): boolean;
+}
+
+/** Task reports by id or handle. */
+export interface TaskReports extends ReadonlyMap<string, TaskReport> {
+  get(task: Task | string): TaskReport | undefined;
+  has(task: Task | string): boolean;
+}
+
+/** What a run came to. Failed tasks are facts in it, never a rejection. */
+export interface WorkflowResult<S = unknown> {
+  readonly status: RunStatus;
+  /** Results of the tasks that succeeded. */
+  readonly results: Results;
+  readonly tasks: TaskReports;
+  readonly report: RunReport;
+  /** The last committed state. */
+  readonly state: S;
+  /** Why the run was cancelled, where it was. */
+  readonly error?: RxhiveError;
+  /** Returns itself when everything succeeded, else throws `PartialWorkflowError`. */
+  orThrow(): WorkflowResult<S>;
+}
+
+/** State and statuses at one moment. */
+export interface Snapshot<S = unknown> {
+  /** Number of the last commit. */
+  readonly seq: number;
+  readonly state: S;
+  /** Status of each task by id; built when read. */
+  readonly tasks: ReadonlyMap<string, TaskStatus>;
+}

@@ -1,0 +1,32 @@
+import type { AttemptHandle, TaskNode } from './node.js';
+
+/** What an attempt tells the scheduler. `source` tells a late word of an old attempt from a new one's. */
+export type Signal =
+  | {
+      readonly kind: 'value';
+      readonly node: TaskNode;
+      readonly source: AttemptHandle;
+      readonly value: unknown;
+    }
+  | {
+      readonly kind: 'succeeded';
+      readonly node: TaskNode;
+      readonly source: AttemptHandle;
+      readonly value: unknown;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly node: TaskNode;
+      readonly source: AttemptHandle;
+      readonly error: unknown;
+    }
+  | {
+      readonly kind: 'retry';
+      readonly node: TaskNode;
+      readonly source: AttemptHandle;
+      readonly error: unknown;
+      /** Ms until the next attempt. */
+      readonly delay: number;
+      /** Ms the whole group has to wait, where a provider said so. */
+      readonly gate: number | undefined;
+    };

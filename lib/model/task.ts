@@ -1,0 +1,145 @@
+import type { Observable, Subscribable } from 'rxjs';
+import type { TaskContext } from './context.js';
+import type { RetryOptions, TimeoutOptions } from './policy.js';
+
+/**
+ * Handle of a task: what `flow.task()`, `run.task()` and `ctx.spawn()` return and what dependencies are
+ * made of. It carries the type of the task's result; it holds no result itself.
+ */
+export class Task<out T = unknown> {
+  /** Type of the task's result. Exists for the compiler only. */
+  declare readonly '~output': T;
+  readonly id: string;
+  /** The workflow or run that made the handle; undefined for a reference by id (facade). */
+  readonly owner: object | undefined;
+
+  constructor(id: string, owner?: object) {
+    this.id = id;
+    this.owner = owner;
+  }
+}
+
+/** How a dependent uses a dependency. `value` is the default: wait for success, receive the result. */
+export type DependencyMode = 'value' | 'latest' | 'optional' | 'settled' | 'orElse';
+
+/** A dependency with a mode other than the default; made by {@link latest}, {@link optional}, {@link settled}, {@link orElse}. */
+export class Dependency<out T = unknown, out M extends DependencyMode = DependencyMode> {
+  /** Type of what the dependent receives. Exists for the compiler only. */
+  declare readonly '~output': T;
+  readonly task: Task;
+  readonly mode: M;
+  readonly fallback: unknown;
+
+  constructor(task: Task, mode: M, fallback?: unknown) {
+    this.task = task;
+    this.mode = mode;
+    this.fallback = fallback;
+  }
+}
+
+/** What {@link settled} delivers. */
+export type Settled<T> =
+  | { readonly status: 'succeeded'; readonly value: T }
+  | { readonly status: 'failed' | 'skipped' | 'cancelled'; readonly error: unknown };
+
+/**
+ * Streaming join: the dependent starts at the dependency's first value and receives an Observable of its
+ * inputs, newest value of each, until all of them end. Values of one turn are conflated, so a diamond never
+ * shows a mixture of old and new. When the dependency retries, the dependent starts again from the beginning.
+ */
+export function latest<T>(task: Task<T>): Dependency<T, 'latest'> {
+  return new Dependency(task, 'latest');
+}
+
+/** The dependent runs whether or not the task succeeds; it receives the result, or `undefined`. */
+export function optional<T>(task: Task<T>): Dependency<T | undefined, 'optional'> {
+  return new Dependency(task, 'optional');
+}
+
+/** The dependent runs whether or not the task succeeds; it receives the outcome as data. */
+export function settled<T>(task: Task<T>): Dependency<Settled<T>, 'settled'> {
+  return new Dependency(task, 'settled');
+}
+
+/** The dependent runs whether or not the task succeeds; without a result it receives `value`. */
+export function orElse<T, const F>(task: Task<T>, value: F): Dependency<T | F, 'orElse'> {
+  return new Dependency(task, 'orElse', value);
+}
+
+/** One dependency: a task, or a task with a mode. */
+export type AnyDependency = Task<unknown> | Dependency<unknown>;
+
+/** Dependencies by name, or in order. The body receives its inputs in the same shape. */
+export type Dependencies = { readonly [name: string]: AnyDependency } | readonly AnyDependency[];
+
+/** Type a dependency delivers. */
+export type OutputOf<X> = X extends { readonly '~output': infer T } ? T : never;
+
+/** Inputs delivered for dependencies `D`, name by name or place by place. */
+export type InputsOf<D> = { readonly [K in keyof D]: OutputOf<D[K]> };
+
+type ModeOf<X> = X extends Dependency<unknown, infer M> ? M : never;
+type ModesOf<D> = D extends readonly (infer X)[] ? ModeOf<X> : ModeOf<D[keyof D]>;
+
+/** What a body receives: its inputs, or an Observable of them as soon as one dependency is {@link latest}. */
+export type BodyInputs<D> = 'latest' extends ModesOf<D> ? Observable<InputsOf<D>> : InputsOf<D>;
+
+/** Result type of a body that returns `R`: promises are awaited, streams give their last value. */
+export type ResultOf<R> =
+  R extends PromiseLike<infer P>
+    ? ResultOf<P>
+    : R extends Observable<infer V>
+      ? V
+      : R extends Subscribable<infer V>
+        ? V
+        : R extends AsyncIterable<infer V>
+          ? V
+          : R;
+
+/**
+ * How one task is to run. `D` dependencies, `R` what the body returns, `S` state, `I` workflow input, `G`
+ * group names, `X` resource names.
+ */
+export interface TaskOptions<
+  D,
+  R,
+  S = unknown,
+  I = unknown,
+  G extends string = string,
+  X extends string = string,
+> {
+  /** Tasks whose results this one needs, by name or in order. Default: none. */
+  readonly dependencies?: D;
+  /**
+   * The work. May return a value, a promise, an async iterable or an Observable; every value of a stream is
+   * visible on `run.values$`, the last one is the result.
+   */
+  readonly run: (inputs: BodyInputs<D>, ctx: TaskContext<S, I>) => R;
+  /** Concurrency group, one of the workflow's `groups`. Default: none. */
+  readonly group?: G;
+  /** Higher goes first. Inherited by what the task depends on. Any finite number, default 0. */
+  readonly priority?: number;
+  /** Tries after the first, or a full policy. Default: the workflow's, else 0. */
+  readonly retry?: number | RetryOptions;
+  /** Ms for one attempt, or limits by kind. Default: the workflow's, else none. */
+  readonly timeout?: number | TimeoutOptions;
+  /** Amounts of the workflow's `resources` held while running, taken together or not at all. */
+  readonly resources?: { readonly [name in X]?: number };
+  /** Expected duration in ms; orders equal priorities by critical path. Default: the mean of all given. */
+  readonly estimate?: number;
+  /** Kind of work, for events and learnt durations. Default: the id. */
+  readonly type?: string;
+}
+
+/** {@link TaskOptions} with all types forgotten: what the engine works with. */
+export interface TaskDefinition {
+  readonly dependencies?: Dependencies | undefined;
+  readonly run: (inputs: never, ctx: never) => unknown;
+  readonly group?: string | undefined;
+  readonly priority?: number | undefined;
+  readonly retry?: number | RetryOptions | undefined;
+  readonly timeout?: number | TimeoutOptions | undefined;
+  readonly resources?: { readonly [name: string]: number | undefined } | undefined;
+  readonly estimate?: number | undefined;
+  readonly type?: string | undefined;
+}

@@ -1,0 +1,87 @@
+import type { RetryOptions, TimeoutOptions } from './policy.js';
+import type { TaskDefinition } from './task.js';
+
+/** What happens to the rest of a run when a task fails. */
+export type FailurePolicy = 'continue' | 'fail-fast';
+
+/** A concurrency group: tasks that share a limit, such as one provider or one database. */
+export interface GroupOptions {
+  /** Tasks of the group running at once. Whole number from 1, or Infinity. Default: no limit of its own. */
+  readonly concurrency?: number;
+}
+
+/** The part of the Standard Schema interface rxhive calls. Source: standardschema.dev, version 1. */
+export interface StandardSchema<out T = unknown> {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => StandardResult<T> | PromiseLike<StandardResult<T>>;
+    readonly types?: { readonly input: unknown; readonly output: T } | undefined;
+  };
+}
+
+/** Outcome of a Standard Schema check. */
+export type StandardResult<T> =
+  | { readonly value: T; readonly issues?: undefined }
+  | {
+      readonly issues: readonly {
+        readonly message: string;
+        readonly path?: readonly unknown[] | undefined;
+      }[];
+    };
+
+/** A schema that accepts everything and only carries a type: `input: typed<{ url: string }>()`. */
+export function typed<T>(): StandardSchema<T> {
+  return { '~standard': { version: 1, vendor: 'rxhive', validate: (value) => ({ value: value as T }) } };
+}
+
+/** How a workflow is to run. All limits can be changed while a run goes on. */
+export interface WorkflowOptions<
+  S = unknown,
+  I = unknown,
+  G extends string = string,
+  X extends string = string,
+> {
+  /** Shown in events, reports and errors. */
+  readonly name: string;
+  /** Initial state, shared by all tasks through `ctx.update` and `ctx.read`. Plain data. Default: none. */
+  readonly state?: S;
+  /** Schema (zod, valibot, arktype, ...) or `typed<T>()` of the run's input. Default: no input. */
+  readonly input?: StandardSchema<I>;
+  /** Tasks running at once. Whole number from 1, or Infinity. Default 16. */
+  readonly concurrency?: number;
+  /** Concurrency groups by name. */
+  readonly groups?: { readonly [name in G]: GroupOptions };
+  /** Capacities of resources by name (gpu: 2, memoryMb: 4096). Finite, above 0. */
+  readonly resources?: { readonly [name in X]: number };
+  /** Retry of tasks that say nothing. Default: none. */
+  readonly retry?: number | RetryOptions;
+  /** Timeouts of tasks that say nothing. Default: none. */
+  readonly timeout?: number | TimeoutOptions;
+  /** Default `continue`: what does not depend on the failed task goes on. */
+  readonly failurePolicy?: FailurePolicy;
+  /** Ms of waiting that weigh as much as one step of priority, so that nothing starves. Default 60,000; false: off. */
+  readonly aging?: number | false;
+  /** Most tasks one run may have, added ones included. Default: the defined ones and 100,000 more. */
+  readonly maxTasks?: number;
+  /** Most retries one run may make in all, a guard against retry storms. Default: no limit. */
+  readonly retryBudget?: number;
+}
+
+/** {@link WorkflowOptions} with all types forgotten: what the engine works with. */
+export type WorkflowSettings = WorkflowOptions<unknown, unknown, string, string>;
+
+/** A workflow as data: its settings and its tasks in order of definition. */
+export interface WorkflowDefinition {
+  readonly settings: WorkflowSettings;
+  readonly owner: object;
+  readonly ids: readonly string[];
+  readonly tasks: readonly TaskDefinition[];
+  readonly handlers: ReadonlyMap<string, readonly CompletionHandler[]>;
+}
+
+/** Called with a task's result before it is committed; `add` makes tasks part of the same commit. */
+export type CompletionHandler = (
+  value: unknown,
+  add: (id: string, task: TaskDefinition) => unknown,
+) => unknown;

@@ -1,0 +1,33 @@
+import { type Observable, Subject } from 'rxjs';
+import type { EventBody, WorkflowEvent } from '../model/event.js';
+import type { Watch } from '../model/ports.js';
+
+/** The one hot stream of what happens. Nothing is made while nobody listens. */
+export class EventHub implements Watch {
+  readonly #subject = new Subject<WorkflowEvent>();
+  readonly #runId: string;
+  readonly #now: () => number;
+  #seq = 0;
+
+  constructor(runId: string, now: () => number) {
+    this.#runId = runId;
+    this.#now = now;
+  }
+
+  get active(): boolean {
+    return this.#subject.observed;
+  }
+
+  get events$(): Observable<WorkflowEvent> {
+    return this.#subject;
+  }
+
+  emit(body: EventBody): void {
+    this.#seq += 1;
+    this.#subject.next({ seq: this.#seq, at: this.#now(), runId: this.#runId, ...body } as WorkflowEvent);
+  }
+
+  complete(): void {
+    this.#subject.complete();
+  }
+}

@@ -1,0 +1,239 @@
+import { brief, type RxhiveError } from '../kernel/errors.js';
+import type { TaskNode } from '../model/node.js';
+import { PartialWorkflowError } from '../model/partial-error.js';
+import type {
+  AttemptReport,
+  Results,
+  RunReport,
+  TaskReport,
+  TaskReports,
+  WorkflowResult,
+} from '../model/result.js';
+import { isEnd, type RunStatus } from '../model/status.js';
+import type { Task } from '../model/task.js';
+
+/** What a result is built from; nothing is copied until somebody reads it. */
+export interface Facts {
+  readonly nodes: ReadonlyMap<string, TaskNode>;
+  readonly runId: string;
+  readonly workflow: string;
+  readonly wallMs: number;
+  readonly seed: number;
+  readonly state: unknown;
+  readonly closing: RxhiveError | undefined;
+  readonly subscriberErrors: readonly unknown[];
+}
+
+/** The observe stage's last word: status, results, reports. */
+export function resultOf(facts: Facts): WorkflowResult {
+  return new Outcome(facts);
+}
+
+type Counts = Record<keyof RunReport['counts'], number>;
+
+class Outcome implements WorkflowResult {
+  readonly status: RunStatus;
+  readonly state: unknown;
+  readonly error?: RxhiveError;
+  readonly #facts: Facts;
+  readonly #counts: Counts = { succeeded: 0, failed: 0, skipped: 0, cancelled: 0, restored: 0 };
+  #results: Results | undefined;
+  #tasks: TaskReports | undefined;
+  #report: RunReport | undefined;
+
+  constructor(facts: Facts) {
+    this.#facts = facts;
+    for (const node of facts.nodes.values())
+      if (isEnd(node.status)) this.#counts[node.status as keyof Counts] += 1;
+    this.status = statusOf(this.#counts, facts);
+    this.state = facts.state;
+    if (facts.closing !== undefined) this.error = facts.closing;
+  }
+
+  get results(): Results {
+    if (this.#results === undefined) {
+      const map = new HandleMap<unknown>();
+      for (const [id, node] of this.#facts.nodes) if (usable(node)) map.set(id, node.value);
+      this.#results = map as unknown as Results;
+    }
+    return this.#results;
+  }
+
+  get tasks(): TaskReports {
+    if (this.#tasks === undefined) {
+      const map = new HandleMap<TaskReport>();
+      const causes = new Map<TaskNode, readonly string[]>();
+      for (const [id, node] of this.#facts.nodes) map.set(id, reportOf(node, causes));
+      this.#tasks = map as unknown as TaskReports;
+    }
+    return this.#tasks;
+  }
+
+  get report(): RunReport {
+    this.#report ??= runReport(this.#facts, this.status, this.#counts, () => this.tasks);
+    return this.#report;
+  }
+
+  orThrow(): WorkflowResult {
+    if (this.status === 'succeeded') return this;
+    const failed = new Map<string, unknown>();
+    const skipped = new Map<string, readonly string[]>();
+    for (const [id, task] of this.tasks) {
+      if (task.status === 'failed' || task.status === 'cancelled') failed.set(id, task.error);
+      if (task.status === 'skipped') skipped.set(id, task.skippedBecause ?? []);
+    }
+    throw new PartialWorkflowError(this.#facts.workflow, this.status, failed, skipped, this.results);
+  }
+}
+
+/** A map that takes handles as well as ids. */
+class HandleMap<V> extends Map<string, V> {
+  override get(key: string | Task): V | undefined {
+    return super.get(typeof key === 'string' ? key : key.id);
+  }
+
+  override has(key: string | Task): boolean {
+    return super.has(typeof key === 'string' ? key : key.id);
+  }
+}
+
+function usable(node: TaskNode): boolean {
+  return node.status === 'succeeded' || node.status === 'restored';
+}
+
+function statusOf(counts: Counts, facts: Facts): RunStatus {
+  const reason = facts.closing?.details.reason;
+  if (reason === 'fail-fast') return 'failed';
+  if (facts.closing !== undefined) return 'cancelled';
+  const good = counts.succeeded + counts.restored;
+  if (good === facts.nodes.size) return 'succeeded';
+  return good === 0 ? 'failed' : 'partial';
+}
+
+function reportOf(node: TaskNode, causes: Map<TaskNode, readonly string[]>): TaskReport {
+  const { extra } = node;
+  const attempts: AttemptReport[] = [...(extra?.attempts ?? [])];
+  const last = attempts.at(-1);
+  if (
+    node.startedAt >= 0 &&
+    (last === undefined || last.startedAt !== node.startedAt || attempts.length < node.attempt)
+  ) {
+    const failure = node.error === undefined ? {} : { error: node.error };
+    attempts.push({ startedAt: node.startedAt, endedAt: node.endedAt, ...failure });
+  }
+  return {
+    id: node.id,
+    type: node.definition.type ?? node.id,
+    status: node.status,
+    attempts,
+    ...(node.error === undefined ? {} : { error: node.error }),
+    ...(node.status === 'skipped' ? { skippedBecause: rootCauses(node, causes) } : {}),
+    waits: {
+      dependencies: node.dependenciesMs,
+      slot: node.slotMs,
+      permit: 0,
+      backoff: extra?.backoffMs ?? 0,
+      suspended: extra?.suspendedMs ?? 0,
+    },
+    runningMs: node.runningMs,
+    usage: { inputTokens: extra?.inputTokens ?? 0, outputTokens: extra?.outputTokens ?? 0 },
+  };
+}
+
+/** Ids of the failed or cancelled tasks a skip goes back to. Without recursion: chains can be long. */
+function rootCauses(start: TaskNode, known: Map<TaskNode, readonly string[]>): readonly string[] {
+  const stack: TaskNode[] = [start];
+  while (stack.length > 0) {
+    const node = stack[stack.length - 1] as TaskNode;
+    const guilty: TaskNode[] = [];
+    for (const edge of node.inEdges) {
+      const { mode, from } = edge;
+      if ((mode === 'value' || mode === 'latest') && isEnd(from.status) && !usable(from)) guilty.push(from);
+    }
+    const unknown = guilty.filter((from) => from.status === 'skipped' && !known.has(from));
+    if (unknown.length > 0) {
+      stack.push(...unknown.slice(0, 1));
+      continue;
+    }
+    const roots = new Set<string>();
+    for (const from of guilty) {
+      if (from.status === 'skipped') for (const id of known.get(from) ?? []) roots.add(id);
+      else roots.add(from.id);
+    }
+    // Neighbours in a chain mostly share their causes: share the array too.
+    const only = guilty.length === 1 && guilty[0]?.status === 'skipped' ? known.get(guilty[0]) : undefined;
+    known.set(node, only ?? [...roots]);
+    stack.pop();
+  }
+  return known.get(start) ?? [];
+}
+
+function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () => TaskReports): RunReport {
+  let workMs = 0;
+  let retries = 0;
+  for (const node of facts.nodes.values()) {
+    workMs += node.runningMs;
+    retries += Math.max(0, node.attempt - 1);
+  }
+  const { runId, workflow, wallMs, seed, subscriberErrors } = facts;
+  const report = {
+    runId,
+    workflow,
+    status,
+    wallMs,
+    workMs,
+    counts: { ...counts },
+    retries,
+    criticalPath: criticalPath(facts.nodes),
+    seed,
+    subscriberErrors,
+  };
+  return Object.defineProperty(report, 'toString', { value: () => asText(report, tasks()) });
+}
+
+/** From the task that ended last back along the dependency that ended last: what decided the wall time. */
+function criticalPath(nodes: ReadonlyMap<string, TaskNode>): RunReport['criticalPath'] {
+  let node: TaskNode | undefined;
+  for (const one of nodes.values()) {
+    if (one.startedAt >= 0 && (node === undefined || one.endedAt > node.endedAt)) node = one;
+  }
+  const path: string[] = [];
+  let ms = 0;
+  while (node !== undefined) {
+    path.push(node.id);
+    ms += node.runningMs;
+    let before: TaskNode | undefined = node.inEdges.length === 0 ? node.parent : undefined;
+    for (const { from } of node.inEdges) {
+      if (from.startedAt >= 0 && (before === undefined || from.endedAt > before.endedAt)) before = from;
+    }
+    node = before;
+  }
+  return { tasks: path.reverse(), ms };
+}
+
+function asText(report: RunReport, tasks: TaskReports): string {
+  const counts = Object.entries(report.counts).filter(([, count]) => count > 0);
+  const lines = [
+    `${report.workflow}: ${report.status} in ${report.wallMs} ms (work ${report.workMs} ms, retries ${report.retries})`,
+    `tasks: ${counts.map(([status, count]) => `${count} ${status}`).join(', ') || 'none'}`,
+  ];
+  for (const task of tasks.values()) {
+    if (task.status === 'failed')
+      lines.push(
+        `failed "${brief(task.id)}" after ${task.attempts.length} attempts: ${messageOf(task.error)}`,
+      );
+    if (task.status === 'skipped')
+      lines.push(
+        `skipped "${brief(task.id)}" because of ${(task.skippedBecause ?? []).map(brief).join(', ')}`,
+      );
+  }
+  const path = report.criticalPath.tasks;
+  const shown =
+    path.length > 12 ? [...path.slice(0, 6), `… ${path.length - 11} more …`, ...path.slice(-5)] : path;
+  lines.push(`critical path, ${report.criticalPath.ms} ms: ${shown.map(brief).join(' -> ')}`);
+  return lines.join('\n');
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

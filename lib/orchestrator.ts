@@ -1,0 +1,227 @@
+import { defer, firstValueFrom, type Observable, Subject, tap } from 'rxjs';
+import { brief, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
+import type { TaskContext } from './model/context.js';
+import type { WorkflowEvent } from './model/event.js';
+import type { RetryOptions, TimeoutOptions } from './model/policy.js';
+import type { WorkflowResult } from './model/result.js';
+import { Task, type TaskDefinition } from './model/task.js';
+import type { FailurePolicy } from './model/workflow.js';
+import { GuardedStream } from './observe/guarded-stream.js';
+import type { Run } from './run.js';
+import { Workflow } from './workflow.js';
+
+/** What an {@link AgentTask} is made from. */
+export interface AgentTaskOptions<A extends string = string> {
+  readonly id: string;
+  /** Name of one of the orchestrator's agents. */
+  readonly agentType: A;
+  /** Handed to the agent as it is. */
+  readonly data?: unknown;
+  /** Ids of tasks that must have succeeded. They may be added later, but before the run starts. */
+  readonly dependencies?: readonly string[];
+  /** One of the orchestrator's `concurrencyGroups`. */
+  readonly concurrencyGroup?: string;
+  /** Higher goes first. Default 0. */
+  readonly priority?: number;
+  /** Tries after the first, or a policy. */
+  readonly retry?: number | RetryOptions;
+  /** Ms for one attempt, or limits by kind. */
+  readonly timeout?: number | TimeoutOptions;
+}
+
+/** One piece of work for an agent: plain data, no code. */
+export class AgentTask<const A extends string = string> {
+  readonly options: AgentTaskOptions<A>;
+
+  constructor(options: AgentTaskOptions<A>) {
+    this.options = options;
+  }
+
+  get id(): string {
+    return this.options.id;
+  }
+}
+
+/** The task as its agent sees it. */
+export interface AgentCall {
+  readonly id: string;
+  readonly agentType: string;
+  readonly data: unknown;
+  /** Results of its dependencies by id. */
+  readonly inputs: Readonly<Record<string, unknown>>;
+}
+
+/** The work of an agent: may return a value, a promise, an async iterable or an Observable. */
+export type AgentFunction = (task: AgentCall, ctx: TaskContext) => unknown;
+
+/** A function, or an object with `run`. */
+export type Agent = AgentFunction | { run(task: AgentCall, ctx: TaskContext): unknown };
+
+/** How a {@link WorkflowOrchestrator} works. */
+export interface OrchestratorOptions<Agents extends Record<string, Agent>> {
+  /** Agents by name. */
+  readonly agents: Agents;
+  /** Shown in reports. Default `orchestrator`. */
+  readonly name?: string;
+  /** False: one task at a time. Default true. */
+  readonly parallelExecution?: boolean;
+  /** Tasks running at once. Default 10. */
+  readonly maxConcurrentTasks?: number;
+  /** May tasks be added while a run goes on? Default true. */
+  readonly dynamicTasks?: boolean;
+  /** Limits by group name. */
+  readonly concurrencyGroups?: Readonly<Record<string, number>>;
+  /** Default `continue`. */
+  readonly failurePolicy?: FailurePolicy;
+}
+
+/** Adds a task from within a handler. */
+export type AddAgentTask<A extends string> = (task: AgentTask<A>) => void;
+
+/**
+ * The facade for those who think in agents and string ids. Calls `workflow()` and `run()`, does no engine
+ * work itself.
+ */
+export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
+  readonly #options: OrchestratorOptions<Agents>;
+  readonly #tasks: AgentTask[] = [];
+  readonly #handlers: [string, (value: unknown, add: AddAgentTask<string>) => unknown][] = [];
+  readonly #events = new Subject<WorkflowEvent>();
+  #run: Run | undefined;
+
+  constructor(options: OrchestratorOptions<Agents>) {
+    this.#options = options;
+  }
+
+  /** Events of every run of this orchestrator. */
+  get events$(): Observable<WorkflowEvent> {
+    return new GuardedStream<WorkflowEvent>(
+      () => undefined,
+      (subscriber) => this.#events.subscribe(subscriber),
+    );
+  }
+
+  /** Adds a task; while a run goes on, to that run. @throws RxhiveError when `dynamicTasks` is false and one runs */
+  addTask(task: AgentTask<keyof Agents & string>): this {
+    if (this.#run === undefined) {
+      this.#tasks.push(task);
+      return this;
+    }
+    this.#dynamic(task);
+    this.#run.task(task.id, this.#definition(task) as never);
+    return this;
+  }
+
+  /** Calls `handler` with the result of the task with this id, or of each task of this agent type. */
+  onTaskComplete(
+    taskIdOrAgentType: string,
+    handler: (result: unknown, add: AddAgentTask<keyof Agents & string>) => unknown,
+  ): this {
+    this.#handlers.push([
+      taskIdOrAgentType,
+      handler as (value: unknown, add: AddAgentTask<string>) => unknown,
+    ]);
+    return this;
+  }
+
+  /**
+   * Runs all tasks added so far. Rejects only for a faulty definition, never for a failed task.
+   * @throws WorkflowDefinitionError with all faults
+   */
+  executeWorkflow(options: { readonly signal?: AbortSignal } = {}): Promise<WorkflowResult> {
+    return firstValueFrom(
+      defer(() => {
+        if (this.#run !== undefined) {
+          throw new RxhiveError(
+            'INVALID_OPTION',
+            'This orchestrator is running already; await its end, or make another one.',
+          );
+        }
+        const run = this.#workflow().run(options);
+        this.#run = run;
+        run.events$.subscribe((event) => this.#events.next(event));
+        return run.result();
+      }).pipe(
+        tap(() => {
+          this.#run = undefined;
+        }),
+      ),
+    );
+  }
+
+  /** The graph of the tasks added so far as Mermaid or DOT text. */
+  graph(format: 'mermaid' | 'dot' = 'mermaid'): string {
+    return this.#workflow().graph(format);
+  }
+
+  #workflow(): Workflow {
+    const {
+      name = 'orchestrator',
+      parallelExecution = true,
+      maxConcurrentTasks = 10,
+      concurrencyGroups = {},
+      failurePolicy,
+    } = this.#options;
+    const groups = Object.fromEntries(
+      Object.entries(concurrencyGroups).map(([group, concurrency]) => [group, { concurrency }]),
+    );
+    const flow = new Workflow({
+      name,
+      concurrency: parallelExecution ? maxConcurrentTasks : 1,
+      groups,
+      ...(failurePolicy === undefined ? {} : { failurePolicy }),
+    });
+    for (const task of this.#tasks) flow.task(task.id, this.#definition(task) as never);
+    for (const [key, handler] of this.#handlers) {
+      const call = (value: unknown, add: (id: string, task: TaskDefinition) => unknown): unknown =>
+        handler(value, (task) => {
+          this.#dynamic(task);
+          add(task.id, this.#definition(task));
+        });
+      flow.handle(`id:${key}`, call).handle(`type:${key}`, call);
+    }
+    return flow as unknown as Workflow;
+  }
+
+  #dynamic(task: AgentTask): void {
+    if (this.#options.dynamicTasks !== false) return;
+    throw new RxhiveError(
+      'INVALID_OPTION',
+      `Task "${brief(task.id)}" was added while running; set dynamicTasks to true.`,
+    );
+  }
+
+  #definition(task: AgentTask): TaskDefinition {
+    const {
+      id,
+      agentType,
+      data,
+      dependencies = [],
+      concurrencyGroup,
+      priority,
+      retry,
+      timeout,
+    } = task.options;
+    const agent = Object.hasOwn(this.#options.agents, agentType)
+      ? this.#options.agents[agentType]
+      : undefined;
+    if (agent === undefined) {
+      const message = `Task "${brief(id)}" wants agent ${shown(agentType)}, which does not exist; add it to agents.`;
+      const bad = { kind: 'unknown-agent' as const, taskId: id, message };
+      throw new WorkflowDefinitionError(this.#options.name ?? 'orchestrator', [bad]);
+    }
+    return {
+      dependencies: dependencies.map((one) => new Task(one)),
+      run: (values: readonly unknown[], ctx: TaskContext) => {
+        const inputs = Object.fromEntries(dependencies.map((one, i) => [one, values[i]]));
+        const call: AgentCall = { id, agentType, data, inputs };
+        return typeof agent === 'function' ? agent(call, ctx) : agent.run(call, ctx);
+      },
+      group: concurrencyGroup,
+      priority,
+      retry,
+      timeout,
+      type: agentType,
+    };
+  }
+}

@@ -1,0 +1,176 @@
+import { brief, type DefinitionFault, shown, WorkflowDefinitionError } from '../kernel/errors.js';
+import { Group, Lane, type Need, Resource } from '../model/lane.js';
+import { Edge, TaskNode } from '../model/node.js';
+import { Dependency, Task, type TaskDefinition } from '../model/task.js';
+import type { WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
+import { orderAndRank } from './rank.js';
+import { validateSettings, validateTask } from './validate.js';
+
+/** The tasks of one run with everything they wait for. Grows while the run goes on. */
+export class Graph {
+  readonly nodes = new Map<string, TaskNode>();
+  readonly groups = new Map<string, Group>();
+  readonly resources = new Map<string, Resource>();
+  readonly settings: WorkflowSettings;
+  readonly #owners: ReadonlySet<object>;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #plainLane = new Lane(undefined, []);
+
+  constructor(settings: WorkflowSettings, owners: readonly object[]) {
+    this.settings = settings;
+    this.#owners = new Set(owners);
+    for (const [name, group] of Object.entries(settings.groups ?? {})) {
+      this.groups.set(name, new Group(name, group.concurrency ?? Number.POSITIVE_INFINITY));
+    }
+    for (const [name, capacity] of Object.entries(settings.resources ?? {})) {
+      this.resources.set(name, new Resource(name, capacity));
+    }
+  }
+
+  /** Makes nodes and edges of tasks; nothing is kept when there is a fault. */
+  add(ids: readonly string[], tasks: readonly TaskDefinition[], handles: readonly Task[]): TaskNode[] {
+    const faults: DefinitionFault[] = [];
+    const added: TaskNode[] = [];
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i] as string;
+      const task = tasks[i] as TaskDefinition;
+      const own = validateTask(id, task, this.settings);
+      if (this.nodes.has(id)) {
+        const message = `There are two tasks with the id "${brief(id)}"; rename one.`;
+        own.push({ kind: 'duplicate-id', taskId: id, message });
+      }
+      if (own.length > 0) {
+        for (const fault of own) faults.push(fault);
+        if (typeof id !== 'string' || this.nodes.has(id)) continue;
+      }
+      const lane = own.length > 0 ? this.#plainLane : this.#laneOf(task);
+      const node = new TaskNode(handles[i] as Task, task, this.nodes.size, lane);
+      this.nodes.set(id, node);
+      added.push(node);
+    }
+    for (const node of added) this.#connect(node, faults);
+    if (faults.length === 0 || faults.every((fault) => fault.kind !== 'cycle')) orderAndRank(added, faults);
+    if (faults.length > 0) {
+      for (const node of added) {
+        this.nodes.delete(node.id);
+        for (const edge of node.inEdges) unlink(edge);
+      }
+      throw new WorkflowDefinitionError(this.settings.name, faults);
+    }
+    return added;
+  }
+
+  #connect(node: TaskNode, faults: DefinitionFault[]): void {
+    const given = node.definition?.dependencies;
+    if (given === undefined) return;
+    const fault = (kind: DefinitionFault['kind'], message: string): void => {
+      faults.push({ kind, taskId: node.id, message: `Task "${brief(node.id)}" ${message}` });
+    };
+    if (typeof given !== 'object' || given === null) {
+      fault('bad-option', `has dependencies that are ${shown(given)}; give a record or an array of tasks.`);
+      return;
+    }
+    const tuple = Array.isArray(given);
+    const names = tuple ? undefined : Object.keys(given);
+    const count = names?.length ?? (given as readonly unknown[]).length;
+    const edges: Edge[] = new Array(count);
+    let connected = 0;
+    for (let i = 0; i < count; i++) {
+      const key = names?.[i];
+      const item: unknown =
+        key === undefined ? (given as readonly unknown[])[i] : (given as Record<string, unknown>)[key];
+      const mode = item instanceof Dependency ? item.mode : 'value';
+      const handle: unknown = item instanceof Dependency ? item.task : item;
+      if (!(handle instanceof Task)) {
+        fault(
+          'unknown-dependency',
+          `depends on ${shown(handle)}; give the handle that flow.task() returned.`,
+        );
+        continue;
+      }
+      if (handle.owner !== undefined && !this.#owners.has(handle.owner)) {
+        fault(
+          'foreign-dependency',
+          `depends on "${brief(handle.id)}" of another workflow; use a task of this one.`,
+        );
+        continue;
+      }
+      const from = this.nodes.get(handle.id);
+      if (from === undefined) {
+        fault(
+          'unknown-dependency',
+          `depends on "${brief(handle.id)}", which does not exist; add it or correct the id.`,
+        );
+        continue;
+      }
+      if (mode === 'latest') {
+        node.streaming = true;
+        from.watched = true;
+      }
+      edges[connected++] = new Edge(
+        from,
+        node,
+        mode,
+        key,
+        item instanceof Dependency ? item.fallback : undefined,
+      );
+    }
+    edges.length = connected;
+    node.inEdges = edges;
+    node.pending = connected;
+  }
+
+  #laneOf(task: TaskDefinition): Lane {
+    if (task.group === undefined && task.resources === undefined) return this.#plainLane;
+    const needs: Need[] = [];
+    for (const [name, resource] of this.resources) {
+      const amount = Object.hasOwn(task.resources ?? {}, name) ? (task.resources?.[name] ?? 0) : 0;
+      if (amount > 0) needs.push({ resource, amount });
+    }
+    const key = JSON.stringify([task.group ?? null, needs.map((need) => [need.resource.name, need.amount])]);
+    let lane = this.#lanes.get(key);
+    if (lane === undefined) {
+      lane = new Lane(task.group === undefined ? undefined : this.groups.get(task.group), needs);
+      this.#lanes.set(key, lane);
+    }
+    return lane;
+  }
+}
+
+function unlink(edge: Edge): void {
+  let link: Edge | undefined = edge.from.firstOut;
+  if (link === edge) edge.from.firstOut = edge.nextOut;
+  for (; link !== undefined; link = link.nextOut) if (link.nextOut === edge) link.nextOut = edge.nextOut;
+}
+
+/**
+ * The plan stage: a definition becomes the graph of a run.
+ * @throws WorkflowDefinitionError with all faults at once.
+ */
+export function plan(definition: WorkflowDefinition, run: object): Graph {
+  const settingFaults = validateSettings(definition.settings);
+  const safe = settingFaults.length === 0;
+  const graph = new Graph(safe ? definition.settings : withoutNumbers(definition.settings), [
+    definition.owner,
+    run,
+  ]);
+  try {
+    const { ids, owner } = definition;
+    graph.add(
+      ids,
+      definition.tasks,
+      ids.map((id) => new Task(id, owner)),
+    );
+  } catch (error) {
+    if (!(error instanceof WorkflowDefinitionError) || safe) throw error;
+    throw new WorkflowDefinitionError(String(definition.settings.name), [...settingFaults, ...error.faults]);
+  }
+  if (!safe) throw new WorkflowDefinitionError(String(definition.settings.name), settingFaults);
+  return graph;
+}
+
+/** Settings with faults still have to name the groups, or each task in one would be a fault of its own. */
+function withoutNumbers(settings: WorkflowSettings): WorkflowSettings {
+  const groups = Object.fromEntries(Object.keys(settings.groups ?? {}).map((name) => [name, {}]));
+  return { ...settings, groups };
+}

@@ -1,0 +1,98 @@
+import { brief, type DefinitionFault } from '../kernel/errors.js';
+import type { TaskNode } from '../model/node.js';
+
+/**
+ * Orders new nodes by their dependencies, reports a cycle with its path, and ranks: a node's rank is its
+ * estimate plus the largest rank behind it (upward rank), so equal priorities go by critical path. Priority
+ * is inherited upward, or an important task would wait behind an unimportant dependency.
+ * Source: H. Topcuoglu et al., "HEFT", IEEE TPDS 13(3), 2002.
+ */
+export function orderAndRank(added: readonly TaskNode[], faults: DefinitionFault[]): void {
+  const order: TaskNode[] = [];
+  const fresh = new Set(added);
+  const open = (node: TaskNode): number => {
+    let count = 0;
+    for (const edge of node.inEdges) if (fresh.has(edge.from)) count += 1;
+    return count;
+  };
+  const allFresh = added.length > 0 && added[0]?.seq === 0;
+  for (const node of added) {
+    // Static plans have no edges from outside: pending already counts what must come before.
+    if (!allFresh) node.pending = open(node);
+    if (node.pending === 0) order.push(node);
+  }
+  for (let i = 0; i < order.length; i++) {
+    const node = order[i] as TaskNode;
+    for (const edge of node.inEdges) if (edge.from.depth >= node.depth) node.depth = edge.from.depth + 1;
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
+      edge.to.pending -= 1;
+      if (edge.to.pending === 0) order.push(edge.to);
+    }
+  }
+  for (const node of added) {
+    if (node.pending > 0 && order.length < added.length) {
+      const path = cyclePath(node);
+      const shownPath = path.map((id) => `"${brief(id)}"`).join(' -> ');
+      faults.push({
+        kind: 'cycle',
+        taskId: path[0] as string,
+        path,
+        message: `Tasks wait for each other: ${shownPath}; remove one of these dependencies.`,
+      });
+      break;
+    }
+  }
+  for (const node of added) node.pending = node.inEdges.length;
+  if (faults.length > 0) return;
+  const unit = meanEstimate(added);
+  for (let i = order.length - 1; i >= 0; i--) raise(order[i] as TaskNode, unit);
+  if (!allFresh) for (const node of added) raiseAncestors(node, unit);
+}
+
+function meanEstimate(nodes: readonly TaskNode[]): number {
+  let sum = 0;
+  let count = 0;
+  for (const { definition } of nodes) {
+    if (definition.estimate === undefined) continue;
+    sum += definition.estimate;
+    count += 1;
+  }
+  return count === 0 ? 1 : sum / count;
+}
+
+/** Recomputes rank and priority from what is behind; true when one of them grew. */
+function raise(node: TaskNode, unit: number): boolean {
+  let behind = 0;
+  let priority = node.priority;
+  for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
+    if (edge.to.rank > behind) behind = edge.to.rank;
+    if (edge.to.priority > priority) priority = edge.to.priority;
+  }
+  const rank = (node.definition.estimate ?? unit) + behind;
+  if (rank <= node.rank && priority === node.priority) return false;
+  if (rank > node.rank) node.rank = rank;
+  node.priority = priority;
+  return true;
+}
+
+/** A task added at run time makes unfinished work above it more urgent; stops where nothing changes. */
+function raiseAncestors(node: TaskNode, unit: number): void {
+  const stack: TaskNode[] = [node];
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    for (const { from } of next.inEdges) if (from.status === 'waiting' && raise(from, unit)) stack.push(from);
+  }
+}
+
+/** Walks up through unordered nodes until one repeats; each of them has an unordered dependency. */
+function cyclePath(start: TaskNode): string[] {
+  const seen = new Map<TaskNode, number>();
+  const path: TaskNode[] = [];
+  let node: TaskNode = start;
+  while (!seen.has(node)) {
+    seen.set(node, path.length);
+    path.push(node);
+    node = node.inEdges.find((edge) => edge.from.pending > 0)?.from as TaskNode;
+  }
+  const cycle = path.slice(seen.get(node)).reverse();
+  return [...cycle, cycle[0] as TaskNode].map((one) => one.id);
+}

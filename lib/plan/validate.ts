@@ -1,0 +1,155 @@
+import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
+import type { RetryOptions } from '../model/policy.js';
+import type { TaskDefinition } from '../model/task.js';
+import type { WorkflowSettings } from '../model/workflow.js';
+
+/** Longest id in characters; longer ones are data, not names. */
+export const longestId = 1_000;
+
+type Fault = (kind: DefinitionFault['kind'], message: string) => void;
+
+function checkNumber(
+  fault: Fault,
+  name: string,
+  value: unknown,
+  least: number,
+  whole: boolean,
+  infinite: boolean,
+): void {
+  if (value === undefined) return;
+  const fits =
+    typeof value === 'number' &&
+    value >= least &&
+    (Number.isFinite(value) || (infinite && value === Number.POSITIVE_INFINITY)) &&
+    (!whole || Number.isInteger(value) || value === Number.POSITIVE_INFINITY);
+  if (fits) return;
+  const kind = `${whole ? 'a whole number' : 'a number'} from ${least}${infinite ? ', or Infinity' : ''}`;
+  fault('bad-number', `${name} is ${shown(value)}; give ${kind}.`);
+}
+
+function checkRetry(fault: Fault, where: string, retry: number | RetryOptions | undefined): void {
+  if (retry === undefined) return;
+  if (typeof retry !== 'object' || retry === null) {
+    checkNumber(fault, `${where}.retry`, retry, 0, true, true);
+    return;
+  }
+  if (retry.count === undefined)
+    fault('bad-option', `${where}.retry.count is missing; give the number of tries after the first.`);
+  checkNumber(fault, `${where}.retry.count`, retry.count, 0, true, true);
+  const backoff: unknown = retry.backoff;
+  if (typeof backoff === 'object' && backoff !== null) {
+    const numbers = backoff as Record<string, unknown>;
+    checkNumber(fault, `${where}.retry.backoff.initial`, numbers.initial, 0, false, false);
+    checkNumber(fault, `${where}.retry.backoff.max`, numbers.max, 0, false, true);
+    checkNumber(fault, `${where}.retry.backoff.factor`, numbers.factor, 1, false, false);
+  } else if (backoff !== undefined && typeof backoff !== 'function') {
+    fault(
+      'bad-option',
+      `${where}.retry.backoff is ${shown(backoff)}; give exponential(...) or { initial, max, factor }.`,
+    );
+  }
+}
+
+function checkTimeout(fault: Fault, where: string, timeout: unknown): void {
+  if (timeout === undefined) return;
+  if (typeof timeout !== 'object' || timeout === null) {
+    checkTimer(fault, `${where}.timeout`, timeout);
+    return;
+  }
+  for (const [name, value] of Object.entries(timeout)) {
+    if (['attempt', 'total', 'idle', 'queue'].includes(name))
+      checkTimer(fault, `${where}.timeout.${name}`, value);
+    else
+      fault('bad-option', `${where}.timeout.${brief(name)} is unknown; use attempt, total, idle or queue.`);
+  }
+}
+
+function checkTimer(fault: Fault, name: string, value: unknown): void {
+  if (value === 0) fault('bad-number', `${name} is 0; give ms above 0, or leave it out for no limit.`);
+  else checkNumber(fault, name, value, 0, false, true);
+}
+
+/** Everything wrong with the settings of a workflow. */
+export function validateSettings(settings: WorkflowSettings): DefinitionFault[] {
+  const faults: DefinitionFault[] = [];
+  const fault: Fault = (kind, message) => faults.push({ kind, message });
+  if (typeof settings.name !== 'string' || settings.name === '') {
+    fault('bad-option', `name is ${shown(settings.name)}; give the workflow a name that is not empty.`);
+  }
+  checkNumber(fault, 'concurrency', settings.concurrency, 1, true, true);
+  checkNumber(fault, 'maxTasks', settings.maxTasks, 1, true, true);
+  checkNumber(fault, 'retryBudget', settings.retryBudget, 0, true, true);
+  if (settings.aging !== false) checkTimer(fault, 'aging', settings.aging);
+  if (settings.failurePolicy !== undefined && !['continue', 'fail-fast'].includes(settings.failurePolicy)) {
+    fault('bad-option', `failurePolicy is ${shown(settings.failurePolicy)}; use "continue" or "fail-fast".`);
+  }
+  checkRetry(fault, 'workflow', settings.retry);
+  checkTimeout(fault, 'workflow', settings.timeout);
+  for (const [name, group] of Object.entries(settings.groups ?? {})) {
+    checkNumber(fault, `groups.${brief(name)}.concurrency`, group?.concurrency, 1, true, true);
+  }
+  for (const [name, capacity] of Object.entries(settings.resources ?? {})) {
+    if (!(typeof capacity === 'number' && capacity > 0 && Number.isFinite(capacity))) {
+      fault('bad-number', `resources.${brief(name)} is ${shown(capacity)}; give a capacity above 0.`);
+    }
+  }
+  return faults;
+}
+
+/** Everything wrong with one task by itself: id, body, numbers, names of groups and resources. */
+export function validateTask(
+  id: unknown,
+  task: TaskDefinition,
+  settings: WorkflowSettings,
+): DefinitionFault[] {
+  const faults: DefinitionFault[] = [];
+  const taskId = typeof id === 'string' ? id : shown(id);
+  const where = `Task "${brief(taskId)}"`;
+  const fault: Fault = (kind, message) => faults.push({ kind, taskId, message });
+  if (typeof id !== 'string' || id === '') {
+    fault('bad-id', `A task has the id ${shown(id)}; give a string that is not empty.`);
+  } else if (id.length > longestId) {
+    fault(
+      'bad-id',
+      `${where} has an id longer than ${longestId} characters; give a short name and put the rest into its data.`,
+    );
+  }
+  if (typeof task !== 'object' || task === null) {
+    fault('bad-option', `${where} has no options; give an object with run.`);
+    return faults;
+  }
+  if (typeof task.run !== 'function')
+    fault('bad-option', `${where}: run is ${shown(task.run)}; give a function.`);
+  if (task.priority !== undefined && !Number.isFinite(task.priority)) {
+    fault('bad-number', `${where}: priority is ${shown(task.priority)}; give a finite number.`);
+  }
+  checkNumber(fault, `${where}: estimate`, task.estimate, 0, false, false);
+  checkRetry(fault, where, task.retry);
+  checkTimeout(fault, where, task.timeout);
+  if (task.group !== undefined && !Object.hasOwn(settings.groups ?? {}, task.group)) {
+    fault(
+      'unknown-group',
+      `${where} is in group ${shown(task.group)}, which the workflow does not have; add it to groups.`,
+    );
+  }
+  for (const [name, amount] of Object.entries(task.resources ?? {})) {
+    const capacity = Object.hasOwn(settings.resources ?? {}, name) ? settings.resources?.[name] : undefined;
+    if (capacity === undefined) {
+      fault(
+        'unknown-resource',
+        `${where} needs resource "${brief(name)}", which the workflow does not have; add it to resources.`,
+      );
+    } else if (amount !== undefined && !(Number.isFinite(amount) && amount >= 0)) {
+      fault(
+        'bad-number',
+        `${where}: resources.${brief(name)} is ${shown(amount)}; give an amount of 0 or more.`,
+      );
+    } else if (amount !== undefined && amount > capacity) {
+      fault(
+        'bad-number',
+        `${where} needs ${amount} of "${brief(name)}" but there is only ${capacity}; it could never start.`,
+      );
+    }
+  }
+  return faults;
+}

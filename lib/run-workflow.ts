@@ -1,0 +1,72 @@
+import { from, map, mergeMap, Observable, type ObservableInput, type OperatorFunction } from 'rxjs';
+import { LimitExceededError, RxhiveError, shown } from './kernel/errors.js';
+import type { WorkflowResult } from './model/result.js';
+import type { Workflow } from './workflow.js';
+
+/** How {@link runWorkflow} treats its source. */
+export interface RunWorkflowOptions {
+  /** Runs at once. Whole number from 1. Default 1. */
+  readonly concurrency?: number;
+  /** Values that may wait for a run before the operator fails with `LIMIT_EXCEEDED`. Default 10,000. */
+  readonly capacity?: number;
+}
+
+/**
+ * A workflow as an operator: one run per source value, which becomes the run's input; emits results in order
+ * of completion. An iterable is pulled only as fast as runs end; a pushing source is buffered up to
+ * `capacity`. Unsubscribing cancels all runs.
+ * @throws RxhiveError INVALID_OPTION
+ */
+export function runWorkflow<S, I, G extends string, X extends string>(
+  flow: Workflow<S, I, G, X>,
+  options: RunWorkflowOptions = {},
+): OperatorFunction<I, WorkflowResult<S>> {
+  const { concurrency = 1, capacity = 10_000 } = options;
+  if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
+    throw new RxhiveError(
+      'INVALID_OPTION',
+      `runWorkflow concurrency is ${shown(concurrency)}; give a whole number from 1.`,
+    );
+  }
+  return (source) =>
+    new Observable((subscriber) => {
+      let open = 0;
+      const results = source.pipe(
+        map((input) => {
+          open += 1;
+          if (open > concurrency + capacity) {
+            const message = `More than ${capacity} inputs wait for runWorkflow; slow the source down or raise capacity.`;
+            throw new LimitExceededError('capacity', capacity, message);
+          }
+          return input;
+        }),
+        mergeMap(
+          (input) =>
+            oneRun(flow, input, () => {
+              open -= 1;
+            }),
+          concurrency,
+        ),
+      );
+      return results.subscribe(subscriber);
+    });
+}
+
+function oneRun<S, I, G extends string, X extends string>(
+  flow: Workflow<S, I, G, X>,
+  input: I,
+  done: () => void,
+): ObservableInput<WorkflowResult<S>> {
+  return new Observable<WorkflowResult<S>>((subscriber) => {
+    const run = flow.run(...([{ input }] as unknown as Parameters<typeof flow.run>));
+    const watching = run.subscribe();
+    subscriber.add(
+      from(run.result()).subscribe((result) => {
+        done();
+        subscriber.next(result);
+        subscriber.complete();
+      }),
+    );
+    subscriber.add(watching);
+  });
+}

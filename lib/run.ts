@@ -1,0 +1,434 @@
+import {
+  firstValueFrom,
+  Observable,
+  ReplaySubject,
+  type SchedulerLike,
+  Subject,
+  type Subscriber,
+} from 'rxjs';
+import { State } from './commit/state.js';
+import { launch } from './execute/attempt.js';
+import type { ExecutePorts } from './execute/context.js';
+import { Clock } from './kernel/clock.js';
+import { brief, LimitExceededError, RxhiveError, shown, WorkflowCancelledError } from './kernel/errors.js';
+import type { WorkflowEvent } from './model/event.js';
+import type { Spawned, TaskNode } from './model/node.js';
+import type { Snapshot, WorkflowResult } from './model/result.js';
+import type { TaskStatus } from './model/status.js';
+import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
+import type { CompletionHandler, WorkflowDefinition } from './model/workflow.js';
+import { EventHub } from './observe/events.js';
+import { GuardedStream } from './observe/guarded-stream.js';
+import { resultOf } from './observe/report.js';
+import { type Graph, plan } from './plan/graph.js';
+import { explain } from './schedule/explain.js';
+import { Scheduler } from './schedule/scheduler.js';
+
+/** How one run is to go. */
+export interface RunOptions<I = unknown> {
+  /** Input of the workflow, checked by its schema before anything starts. */
+  readonly input?: I;
+  /** Cancels the run when aborted. */
+  readonly signal?: AbortSignal;
+  /** Source of time. Default: rxjs `asyncScheduler`, virtual inside `TestScheduler.run`. */
+  readonly scheduler?: SchedulerLike;
+  /** Seed of jitter and ids: the same seed, the same choices. Default: random. */
+  readonly seed?: number;
+  /** Name of the run in events, reports and idempotency keys. Default: workflow name and a random part. */
+  readonly runId?: string;
+  /** Do not end when no task is left; wait for `run.task()` until `run.close()`. Default false. */
+  readonly keepOpen?: boolean;
+}
+
+/**
+ * One execution of a workflow. Cold: it starts when the first of its streams is subscribed or `result()` is
+ * called. As an Observable it emits its events; it is cancelled when its last direct subscriber leaves, or
+ * when nobody at all is left watching.
+ */
+export class Run<S = unknown, G extends string = string> extends GuardedStream<WorkflowEvent> {
+  readonly runId: string;
+  readonly #definition: WorkflowDefinition;
+  readonly #options: RunOptions;
+  readonly #clock: Clock;
+  readonly #graph: Graph;
+  readonly #state: State;
+  readonly #hub: EventHub;
+  readonly #scheduler: Scheduler;
+  readonly #ports: ExecutePorts;
+  readonly #maxTasks: number;
+  readonly #subscriberErrors: unknown[] = [];
+  readonly #done = new ReplaySubject<WorkflowResult<S>>(1);
+  readonly #streams = new Map<TaskNode, { values: Subject<unknown>; emitted: boolean }>();
+  readonly #committed = new Subject<void>();
+  #result: WorkflowResult<S> | undefined;
+  #watchers = 0;
+  #direct = 0;
+  #started = false;
+  #unlisten: (() => void) | undefined;
+
+  /** Made by `flow.run()`. @throws WorkflowDefinitionError, RxhiveError (INVALID_INPUT, INVALID_OPTION) */
+  constructor(definition: WorkflowDefinition, options: RunOptions) {
+    super(
+      (error) => this.#subscriberFailed(error),
+      (subscriber) => this.#watch(subscriber, () => this.#hub.events$, true),
+    );
+    const { settings } = definition;
+    this.#definition = definition;
+    this.#options = options;
+    this.#clock = new Clock({
+      ...(options.scheduler && { scheduler: options.scheduler }),
+      ...(options.seed !== undefined && { seed: options.seed }),
+    });
+    this.#graph = plan(definition, this);
+    this.#state = new State(settings.state);
+    this.runId =
+      options.runId ?? `${settings.name}-${Math.floor(this.#clock.random() * 2 ** 32).toString(36)}`;
+    this.#maxTasks = settings.maxTasks ?? this.#graph.nodes.size + 100_000;
+    this.#checkSize(0);
+    this.#hub = new EventHub(this.runId, () => this.#scheduler.now());
+    this.#ports = this.#executePorts(checkInput(definition, options.input));
+    this.#scheduler = new Scheduler(this.#graph.nodes, settings, this.#clock, {
+      watch: this.#hub,
+      launch: (node) => launch(node, this.#ports),
+      commit: (node, attempt) => {
+        if (attempt.spawned !== undefined) this.#addSpawned(node, attempt.spawned);
+        if (attempt.recipes === undefined) return;
+        this.#state.commit(attempt.recipes);
+        this.#committed.next();
+        if (this.#hub.active)
+          this.#hub.emit({ type: 'state', reason: 'committed', taskId: node.id, commit: this.#state.seq });
+      },
+      value: (node, value) => {
+        const stream = this.#streams.get(node);
+        if (stream === undefined) return;
+        stream.emitted = true;
+        stream.values.next(value);
+      },
+      ended: (node) => this.#endStream(node),
+      closed: () => this.#finish(),
+    });
+    this.#scheduler.keepOpen = options.keepOpen ?? false;
+  }
+
+  /** Everything that happens, from now on. */
+  get events$(): Observable<WorkflowEvent> {
+    return this.#view(() => this.#hub.events$);
+  }
+
+  /** State and statuses, now and after each commit; always the newest. */
+  get snapshot$(): Observable<Snapshot<S>> {
+    return this.#view((subscriber: Subscriber<Snapshot<S>>) => {
+      subscriber.next(this.snapshot());
+      const stop = this.#committed.subscribe(() => subscriber.next(this.snapshot()));
+      stop.add(this.#done.subscribe(() => subscriber.complete()));
+      return stop;
+    });
+  }
+
+  /** State and statuses at this moment. */
+  snapshot(): Snapshot<S> {
+    const { nodes } = this.#graph;
+    return {
+      seq: this.#state.seq,
+      state: this.#state.current as S,
+      get tasks(): ReadonlyMap<string, TaskStatus> {
+        return new Map([...nodes].map(([id, node]) => [id, node.status]));
+      },
+    };
+  }
+
+  /** The end of the run. Never rejects for a failed task; starts the run and keeps it alive. */
+  result(): Promise<WorkflowResult<S>> {
+    const result = firstValueFrom(this.#done);
+    this.#watchers += 1;
+    this.#start();
+    return result;
+  }
+
+  /** The task's result, then completion; its error when it failed, `TASK_SKIPPED` when it never ran. */
+  result$<T>(task: Task<T>): Observable<T> {
+    return this.#view((subscriber: Subscriber<T>) =>
+      this.#valuesOf(task).subscribe({
+        error: (error: unknown) => subscriber.error(error),
+        complete: () => {
+          subscriber.next(this.#nodeOf(task).value as T);
+          subscriber.complete();
+        },
+      }),
+    );
+  }
+
+  /** Every value of the task's stream from now on; for a task that has ended its result. */
+  values$<T>(task: Task<T>): Observable<T> {
+    return this.#view((subscriber: Subscriber<T>) =>
+      (this.#valuesOf(task) as Observable<T>).subscribe(subscriber),
+    );
+  }
+
+  /** Adds a task while the run goes on. @throws RxhiveError RUN_ENDED, LIMIT_EXCEEDED, WORKFLOW_DEFINITION */
+  task<const D, R>(id: string, options: TaskOptions<D, R, S, unknown, G>): Task<ResultOf<R>> {
+    const handle = new Task<ResultOf<R>>(id, this);
+    this.#add([{ handle, definition: options as unknown as TaskDefinition }], undefined);
+    return handle;
+  }
+
+  /** Ends a run that was kept open, as soon as no task is left. */
+  close(): void {
+    this.#scheduler.close();
+  }
+
+  /** Aborts what runs, cancels the rest. The result says `cancelled`. */
+  cancel(): void {
+    this.#cancel('cancelled');
+  }
+
+  /** Cancels one task; its dependents are skipped. */
+  cancelTask(task: Task | string): void {
+    this.#scheduler.cancelTask(this.#nodeOf(task));
+  }
+
+  /** Says in one sentence what a task is doing or waiting for. */
+  explain(task: Task | string): string {
+    const { active, limit } = this.#scheduler;
+    return explain(this.#nodeOf(task), { now: this.#scheduler.now(), active, limit });
+  }
+
+  /** Changes how many tasks run at once; 0 pauses. Running tasks go on. */
+  setConcurrency(limit: number): void {
+    this.#scheduler.setConcurrency(checkLimit(limit));
+  }
+
+  /** Changes how many tasks of a group run at once; 0 pauses the group. */
+  setGroupConcurrency(name: G, limit: number): void {
+    const group = this.#graph.groups.get(name);
+    if (group === undefined)
+      throw new RxhiveError(
+        'INVALID_OPTION',
+        `There is no group ${shown(name)}; use one of the workflow's groups.`,
+      );
+    this.#scheduler.setGroupConcurrency(group, checkLimit(limit));
+  }
+
+  #start(): void {
+    if (this.#started) return;
+    this.#started = true;
+    const { signal } = this.#options;
+    this.#hubEmit({ type: 'run', reason: 'started' });
+    if (signal !== undefined) {
+      const listener = (): void => this.#cancel('signal', signal.reason);
+      signal.addEventListener('abort', listener);
+      this.#unlisten = () => signal.removeEventListener('abort', listener);
+      if (signal.aborted) {
+        this.#scheduler.open = this.#graph.nodes.size;
+        listener();
+        return;
+      }
+    }
+    this.#scheduler.start();
+  }
+
+  #finish(): void {
+    const { settings } = this.#definition;
+    this.#unlisten?.();
+    this.#clock.dispose();
+    const result = resultOf({
+      nodes: this.#graph.nodes,
+      runId: this.runId,
+      workflow: settings.name,
+      wallMs: this.#scheduler.now(),
+      seed: this.#clock.seed,
+      state: this.#state.current,
+      closing: this.#scheduler.closing,
+      subscriberErrors: this.#subscriberErrors,
+    }) as WorkflowResult<S>;
+    this.#result = result;
+    this.#hubEmit({ type: 'run', reason: 'ended', status: result.status });
+    this.#done.next(result);
+    this.#done.complete();
+    this.#hub.complete();
+  }
+
+  #hubEmit(body: Parameters<EventHub['emit']>[0]): void {
+    if (this.#hub.active) this.#hub.emit(body);
+  }
+
+  #cancel(reason: 'cancelled' | 'unsubscribed' | 'signal', cause?: unknown): void {
+    this.#started ||= true;
+    this.#scheduler.cancel(new WorkflowCancelledError(reason, cause));
+  }
+
+  #view<T>(
+    connect: ((subscriber: Subscriber<T>) => { unsubscribe(): void }) | (() => Observable<T>),
+  ): Observable<T> {
+    return new GuardedStream<T>(
+      (error) => this.#subscriberFailed(error),
+      (subscriber) => this.#watch(subscriber, connect, false),
+    );
+  }
+
+  /** Connects a subscriber first and starts the run then, so that it misses nothing. */
+  #watch<T>(
+    subscriber: Subscriber<T>,
+    connect: ((subscriber: Subscriber<T>) => { unsubscribe(): void }) | (() => Observable<T>),
+    direct: boolean,
+  ): () => void {
+    this.#watchers += 1;
+    if (direct) this.#direct += 1;
+    const connected = connect(subscriber);
+    const subscription = connected instanceof Observable ? connected.subscribe(subscriber) : connected;
+    this.#start();
+    return () => {
+      subscription.unsubscribe();
+      this.#watchers -= 1;
+      if (direct) this.#direct -= 1;
+      if (this.#result === undefined && ((direct && this.#direct === 0) || this.#watchers === 0))
+        this.#cancel('unsubscribed');
+    };
+  }
+
+  #subscriberFailed(error: unknown): void {
+    // The first hundred tell enough; a subscriber that throws for each event must not fill the memory.
+    if (this.#subscriberErrors.length < 100) this.#subscriberErrors.push(error);
+  }
+
+  #nodeOf(task: Task | string): TaskNode {
+    const id = typeof task === 'string' ? task : task.id;
+    const node = this.#graph.nodes.get(id);
+    if (node === undefined)
+      throw new RxhiveError('INVALID_OPTION', `There is no task ${shown(id)} in this run; check the id.`);
+    return node;
+  }
+
+  #valuesOf(task: Task): Observable<unknown> {
+    const node = this.#nodeOf(task);
+    return new Observable((subscriber) => {
+      if (node.ended) return lastWord(node, subscriber, false);
+      let stream = this.#streams.get(node);
+      if (stream === undefined) {
+        stream = { values: new Subject(), emitted: false };
+        this.#streams.set(node, stream);
+      }
+      subscriber.add(stream.values.subscribe(subscriber));
+    });
+  }
+
+  #endStream(node: TaskNode): void {
+    const stream = this.#streams.get(node);
+    if (stream === undefined) return;
+    this.#streams.delete(node);
+    lastWord(node, stream.values, stream.emitted);
+  }
+
+  #checkSize(more: number): void {
+    if (this.#graph.nodes.size + more <= this.#maxTasks) return;
+    const message = `The run would have more than ${this.#maxTasks} tasks; raise maxTasks or stop adding tasks.`;
+    throw new LimitExceededError('maxTasks', this.#maxTasks, message);
+  }
+
+  #addSpawned(parent: TaskNode, spawned: readonly Spawned[]): void {
+    this.#add(
+      spawned.filter(({ handle }) => this.#graph.nodes.get(handle.id)?.parent !== parent),
+      parent,
+    );
+  }
+
+  #add(tasks: readonly Spawned[], parent: TaskNode | undefined): void {
+    if (this.#scheduler.ended || this.#scheduler.closing !== undefined) {
+      throw new RxhiveError(
+        'RUN_ENDED',
+        `Run "${brief(this.runId)}" has ended; add tasks before, or keep it open with keepOpen.`,
+      );
+    }
+    this.#checkSize(tasks.length);
+    const nodes = this.#graph.add(
+      tasks.map((task) => task.handle.id),
+      tasks.map((task) => task.definition),
+      tasks.map((task) => task.handle),
+    );
+    for (const node of nodes) node.parent = parent;
+    // Before the start the scheduler counts and readies all tasks of the graph itself.
+    if (this.#started) this.#scheduler.admit(nodes);
+  }
+
+  #executePorts(input: unknown): ExecutePorts {
+    const { settings, handlers } = this.#definition;
+    return {
+      clock: this.#clock,
+      settings,
+      runId: this.runId,
+      input,
+      budget: { left: settings.retryBudget ?? Number.POSITIVE_INFINITY },
+      watch: this.#hub,
+      handlersOf: (node) => (handlers.size === 0 ? undefined : handlersOf(node, handlers)),
+      preview: (recipes) => this.#state.preview(recipes),
+      handleFor: (parent, id) => {
+        const known = this.#graph.nodes.get(id);
+        return known !== undefined && known.parent === parent ? known.handle : new Task(id, this);
+      },
+      flush: (parent, spawned) => this.#addSpawned(parent, spawned),
+      find: (task) => {
+        const node = this.#graph.nodes.get(task.id);
+        return node !== undefined &&
+          (task.owner === undefined || node.handle === task || node.handle.owner === task.owner)
+          ? node
+          : undefined;
+      },
+      join: (node, targets, done) => this.#scheduler.join(node, targets, done),
+    };
+  }
+}
+
+/** What somebody who watches a task's values hears last. */
+function lastWord(
+  node: TaskNode,
+  to: { next(value: unknown): void; error(error: unknown): void; complete(): void },
+  emitted: boolean,
+): void {
+  if (node.status === 'succeeded' || node.status === 'restored') {
+    if (!emitted) to.next(node.value);
+    to.complete();
+  } else if (node.status === 'skipped') {
+    to.error(
+      new RxhiveError(
+        'TASK_SKIPPED',
+        `Task "${brief(node.id)}" was skipped because a task it depends on did not succeed.`,
+      ),
+    );
+  } else to.error(node.error);
+}
+
+/** Handlers by id and by type; one registered for both is called once. */
+function handlersOf(
+  node: TaskNode,
+  handlers: ReadonlyMap<string, readonly CompletionHandler[]>,
+): CompletionHandler[] {
+  const byType =
+    node.definition.type === undefined ? [] : (handlers.get(`type:${node.definition.type}`) ?? []);
+  return [...new Set([...(handlers.get(`id:${node.id}`) ?? []), ...byType])];
+}
+
+function checkLimit(limit: number): number {
+  if (limit === Number.POSITIVE_INFINITY || (Number.isInteger(limit) && limit >= 0)) return limit;
+  throw new RxhiveError(
+    'INVALID_OPTION',
+    `The concurrency is ${shown(limit)}; give a whole number from 0, or Infinity.`,
+  );
+}
+
+function checkInput(definition: WorkflowDefinition, input: unknown): unknown {
+  const schema = definition.settings.input;
+  if (schema === undefined) return input;
+  const checked = schema['~standard'].validate(input);
+  if ('then' in checked) {
+    throw new RxhiveError(
+      'INVALID_OPTION',
+      'The input schema is asynchronous; use one that validates at once.',
+    );
+  }
+  if (checked.issues === undefined) return checked.value;
+  const issues = checked.issues.map((issue) => issue.message).join('; ');
+  throw new RxhiveError(
+    'INVALID_INPUT',
+    `The input does not fit its schema: ${issues}. Nothing was started.`,
+  );
+}

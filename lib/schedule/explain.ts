@@ -1,0 +1,72 @@
+import { brief, RxhiveError } from '../kernel/errors.js';
+import type { TaskNode } from '../model/node.js';
+
+/** What the sentence needs to know about the run. */
+export interface Moment {
+  readonly now: number;
+  readonly active: number;
+  readonly limit: number;
+}
+
+/** Says in one sentence what a task is doing or waiting for. */
+export function explain(node: TaskNode, moment: Moment): string {
+  const name = `Task "${brief(node.id)}"`;
+  const seconds = ((moment.now - node.since) / 1000).toFixed(1);
+  if (node.status === 'waiting') {
+    const open = node.inEdges
+      .filter((edge) => !edge.satisfied)
+      .map((edge) => `"${brief(edge.from.id)}" (${edge.from.status})`);
+    const more = open.length > 5 ? ` and ${open.length - 5} more` : '';
+    return `${name} waits for ${open.slice(0, 5).join(', ')}${more}.`;
+  }
+  if (node.status === 'ready')
+    return `${name} has been ready for ${seconds} s and waits for ${blockers(node, moment)}.`;
+  if (node.status === 'running') return `${name} has been running for ${seconds} s, attempt ${node.attempt}.`;
+  if (node.status === 'backing-off')
+    return `${name} failed ${node.attempt} times and waits before its next attempt.`;
+  if (node.status === 'suspended') {
+    const open = (node.extra?.join?.targets ?? []).filter((target) => !target.ended);
+    return `${name} gave its slot back and waits for ${open.length} joined tasks.`;
+  }
+  if (node.status === 'skipped') {
+    const cause = node.inEdges.find((edge) => edge.from.ended && edge.from.status !== 'succeeded');
+    return `${name} was skipped because "${brief(cause?.from.id ?? '?')}" was ${cause?.from.status ?? 'lost'}.`;
+  }
+  return `${name} has ${node.status}.`
+    .replace('has cancelled', 'was cancelled')
+    .replace('has restored', 'was restored');
+}
+
+function blockers(node: TaskNode, moment: Moment): string {
+  const { group, needs } = node.lane;
+  if (group !== undefined && group.gatedUntil > moment.now) {
+    return `group "${brief(group.name)}", which its provider holds for another ${group.gatedUntil - moment.now} ms`;
+  }
+  if (group !== undefined && group.active >= group.limit) {
+    return `a place in group "${brief(group.name)}" (${group.active} of ${group.limit} in use)`;
+  }
+  const short = needs.find((need) => need.resource.free < need.amount);
+  if (short !== undefined) {
+    const { resource, amount } = short;
+    return `${amount} of "${brief(resource.name)}" (${resource.free} of ${resource.capacity} free)`;
+  }
+  if (moment.active >= moment.limit) return `a slot (${moment.active} of ${moment.limit} in use)`;
+  return 'its turn';
+}
+
+/** The error of a join that could never end: one of the targets waits for the joining task. */
+export function waitsForItself(node: TaskNode, targets: readonly TaskNode[]): RxhiveError | undefined {
+  const seen = new Set<TaskNode>();
+  const stack = [...targets];
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    if (next === node) {
+      const message = `Task "${brief(node.id)}" joins a task that waits for it; join only tasks that do not depend on it.`;
+      return new RxhiveError('JOIN_CYCLE', message, { details: { taskId: node.id } });
+    }
+    if (next.ended || seen.has(next)) continue;
+    seen.add(next);
+    for (const edge of next.inEdges) if (!edge.satisfied) stack.push(edge.from);
+    for (const target of next.extra?.join?.targets ?? []) stack.push(target);
+  }
+  return undefined;
+}

@@ -1,0 +1,123 @@
+import { Heap } from '../kernel/heap.js';
+import { type Blocker, type Lane, runsBefore } from '../model/lane.js';
+import type { TaskNode } from '../model/node.js';
+
+/**
+ * Ready tasks, best first, without ever looking twice at one that may not start: lanes whose group is full
+ * or whose resources are taken leave the queue until exactly that is released.
+ */
+export class ReadyQueue {
+  readonly #lanes = new Heap<Lane>((a, b) =>
+    runsBefore(a.ready.peek() as TaskNode, b.ready.peek() as TaskNode),
+  );
+  /** Lane for which resources are being kept, because its first task has waited too long. */
+  #reserved: Lane | undefined;
+  readonly #now: () => number;
+  readonly #patience: number;
+
+  /** `patience`: ms after which a task that needs much is no longer overtaken by tasks that need little. */
+  constructor(now: () => number, patience: number) {
+    this.#now = now;
+    this.#patience = patience;
+  }
+
+  push(node: TaskNode): void {
+    const lane = node.lane;
+    lane.ready.push(node);
+    if (lane.blockedBy !== undefined) return;
+    if (lane.heapIndex < 0) this.#lanes.push(lane);
+    else this.#lanes.update(lane);
+  }
+
+  /** Takes a task out that will not start (cancelled, timed out). */
+  remove(node: TaskNode): void {
+    if (node.heapIndex < 0) return;
+    node.lane.ready.remove(node);
+    this.#afterRemoval(node.lane);
+  }
+
+  /** The best task that may start now. */
+  peek(): TaskNode | undefined {
+    for (let lane = this.#lanes.peek(); lane !== undefined; lane = this.#lanes.peek()) {
+      const blocker = this.#blockerOf(lane);
+      if (blocker === undefined) return lane.ready.peek();
+      this.#lanes.remove(lane);
+      lane.blockedBy = blocker;
+      blocker.parked.push(lane);
+    }
+    return undefined;
+  }
+
+  /** Takes the task {@link ReadyQueue.peek} showed and books its group and resources. */
+  take(): TaskNode | undefined {
+    const node = this.peek();
+    if (node === undefined) return undefined;
+    const { lane } = node;
+    lane.ready.pop();
+    if (lane.group !== undefined) lane.group.active += 1;
+    for (const need of lane.needs) need.resource.free -= need.amount;
+    if (this.#reserved === lane) this.#unreserve();
+    this.#afterRemoval(lane);
+    return node;
+  }
+
+  /** Gives back what `take` booked. */
+  release(lane: Lane): void {
+    if (lane.group !== undefined) {
+      lane.group.active -= 1;
+      this.unpark(lane.group);
+    }
+    for (const { resource, amount } of lane.needs) {
+      resource.free += amount;
+      this.unpark(resource);
+    }
+  }
+
+  /** Lets the lanes that waited for `blocker` try again. */
+  unpark(blocker: Blocker): void {
+    if (blocker.parked.length === 0) return;
+    const lanes = blocker.parked;
+    blocker.parked = [];
+    for (const lane of lanes) {
+      lane.blockedBy = undefined;
+      if (lane.ready.size > 0) this.#lanes.push(lane);
+    }
+  }
+
+  #blockerOf(lane: Lane): Blocker | undefined {
+    const group = lane.group;
+    if (group !== undefined && (group.active >= group.limit || group.gatedUntil > this.#now())) return group;
+    for (const { resource, amount } of lane.needs) {
+      const kept = this.#reserved !== undefined && this.#reserved !== lane && this.#keeps(resource);
+      if (resource.free >= amount && !kept) continue;
+      const first = lane.ready.peek();
+      // One reservation at a time: two could wait for each other for ever.
+      if (
+        this.#reserved === undefined &&
+        first !== undefined &&
+        this.#now() - first.since >= this.#patience
+      ) {
+        this.#reserved = lane;
+      }
+      return resource;
+    }
+    return undefined;
+  }
+
+  #keeps(resource: Blocker): boolean {
+    return this.#reserved?.needs.some((need) => need.resource === resource) === true;
+  }
+
+  #unreserve(): void {
+    const lane = this.#reserved;
+    this.#reserved = undefined;
+    for (const need of lane?.needs ?? []) this.unpark(need.resource);
+  }
+
+  #afterRemoval(lane: Lane): void {
+    if (lane.ready.size === 0 && this.#reserved === lane) this.#unreserve();
+    if (lane.heapIndex < 0) return;
+    if (lane.ready.size === 0) this.#lanes.remove(lane);
+    else this.#lanes.update(lane);
+  }
+}

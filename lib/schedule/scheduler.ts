@@ -1,0 +1,536 @@
+import { EMPTY, mergeMap, type Observable, Subject, type Subscription } from 'rxjs';
+import type { Clock } from '../kernel/clock.js';
+import { Drain, type TurnEnd } from '../kernel/drain.js';
+import { RxhiveError, TaskTimeoutError, type TimeoutKind, WorkflowCancelledError } from '../kernel/errors.js';
+import type { Group } from '../model/lane.js';
+import { type AttemptHandle, Edge, type TaskNode } from '../model/node.js';
+import { type TimeoutOptions, timeoutsOf } from '../model/policy.js';
+import type { SchedulerPorts } from '../model/ports.js';
+import type { Signal } from '../model/signal.js';
+import type { TaskStatus } from '../model/status.js';
+import type { WorkflowSettings } from '../model/workflow.js';
+import { waitsForItself } from './explain.js';
+import { ReadyQueue } from './ready-queue.js';
+
+/** mergeMap with a limit queues quadratically; tokens are made on demand, so this is never reached. */
+const hardLimit = 1_000_000;
+const defaultConcurrency = 16;
+const defaultAging = 60_000;
+
+interface Command {
+  readonly kind: 'command';
+  run(): void;
+}
+
+/**
+ * Decides when each task runs, and is the only writer of a task's status. Everything that happens goes
+ * through one run-to-completion loop: signals of attempts, timers, calls from outside.
+ */
+export class Scheduler {
+  /** Slots in use. */
+  active = 0;
+  /** Tasks that have not ended. */
+  open = 0;
+  limit: number;
+  /** A run kept open waits for tasks from outside when none is left. */
+  keepOpen = false;
+  closing: RxhiveError | undefined;
+  ended = false;
+  readonly #nodes: ReadonlyMap<string, TaskNode>;
+  readonly #settings: WorkflowSettings;
+  readonly #clock: Clock;
+  readonly #origin: number;
+  readonly #ports: SchedulerPorts;
+  readonly #queue: ReadyQueue;
+  readonly #aging: number;
+  readonly #slots = new Subject<void>();
+  readonly #skips: TaskNode[] = [];
+  readonly #refreshes = new Map<TaskNode, TurnEnd>();
+  readonly #drain = new Drain<Signal | Command>(
+    (item) => this.#step(item),
+    () => this.#pump(),
+  );
+  #running: Subscription | undefined;
+
+  constructor(
+    nodes: ReadonlyMap<string, TaskNode>,
+    settings: WorkflowSettings,
+    clock: Clock,
+    ports: SchedulerPorts,
+  ) {
+    this.#nodes = nodes;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#origin = clock.now();
+    this.#ports = ports;
+    this.limit = settings.concurrency ?? defaultConcurrency;
+    this.#aging = settings.aging === false ? Number.POSITIVE_INFINITY : (settings.aging ?? defaultAging);
+    this.#queue = new ReadyQueue(() => this.#clock.now() - this.#origin, this.#aging);
+  }
+
+  /** Ms since the run started. */
+  now(): number {
+    return this.#clock.now() - this.#origin;
+  }
+
+  start(): void {
+    this.#running = this.#slots
+      .pipe(mergeMap(() => this.#bind(), hardLimit))
+      .subscribe((signal) => this.#drain.push(signal));
+    this.open = this.#nodes.size;
+    this.#command(() => {
+      for (const node of this.#nodes.values()) if (node.pending === 0) this.#ready(node);
+    });
+  }
+
+  /** Takes tasks in that were added to the graph at run time. They count as open at once. */
+  admit(nodes: readonly TaskNode[]): void {
+    this.open += nodes.length;
+    const now = this.now();
+    for (const node of nodes) node.addedAt = node.since = now;
+    this.#command(() => {
+      for (const node of nodes) this.#admit(node);
+    });
+  }
+
+  /** Ends everything that has not ended. The first reason counts. */
+  cancel(reason: RxhiveError): void {
+    this.#command(() => {
+      if (this.closing !== undefined || this.ended) return;
+      this.closing = reason;
+      for (const node of this.#nodes.values()) {
+        if (node.ended) continue;
+        this.#stop(node, reason);
+        this.#finish(node, 'cancelled', reason);
+      }
+    });
+  }
+
+  /** Ends one task; its dependents are skipped. */
+  cancelTask(node: TaskNode): void {
+    this.#command(() => {
+      if (!node.ended) this.#abandon(node, 'cancelled', new WorkflowCancelledError('cancelled'));
+    });
+  }
+
+  setConcurrency(limit: number): void {
+    this.#command(() => {
+      this.limit = limit;
+      if (this.#ports.watch.active)
+        this.#ports.watch.emit({ type: 'group', reason: 'limit', concurrency: limit });
+    });
+  }
+
+  setGroupConcurrency(group: Group, limit: number): void {
+    this.#command(() => {
+      group.limit = limit;
+      this.#queue.unpark(group);
+      const { watch } = this.#ports;
+      if (watch.active) watch.emit({ type: 'group', reason: 'limit', group: group.name, concurrency: limit });
+    });
+  }
+
+  close(): void {
+    this.#command(() => {
+      this.keepOpen = false;
+    });
+  }
+
+  /** Calls `done` once all `targets` have ended; the slot of `node` is free until then. */
+  join(node: TaskNode, targets: readonly TaskNode[], done: (error?: RxhiveError) => void): void {
+    const source = node.running;
+    this.#command(() => {
+      if (node.running !== source || source === undefined) return;
+      const cycle = waitsForItself(node, targets);
+      if (cycle !== undefined) return done(cycle);
+      const open = targets.filter((target) => !target.ended);
+      const extra = node.more();
+      if (open.length === 0 && extra.join === undefined) return done();
+      extra.join ??= { targets: [], pending: 0, done: [] };
+      const { join } = extra;
+      join.done.push(done);
+      join.pending += open.length;
+      for (const target of open) {
+        join.targets.push(target);
+        new Edge(target, node, 'join', undefined, join);
+      }
+      this.#suspend(node);
+    });
+  }
+
+  #command(run: () => void): void {
+    this.#drain.push({ kind: 'command', run });
+  }
+
+  #step(item: Signal | Command): void {
+    if (item.kind === 'command') {
+      item.run();
+      return;
+    }
+    const { node } = item;
+    // A late word of an attempt that was stopped.
+    if (node.running !== item.source) return;
+    if (item.kind === 'succeeded') this.#succeed(node, item.source, item.value);
+    else if (item.kind === 'failed') this.#fail(node, item.error);
+    else if (item.kind === 'retry') this.#backOff(node, item.error, item.delay, item.gate);
+    else this.#value(node, item.value);
+  }
+
+  #pump(): void {
+    if (this.ended) return;
+    if (this.closing === undefined)
+      while (this.active < this.limit && this.#queue.peek() !== undefined) this.#slots.next();
+    if (this.open > 0 || (this.keepOpen && this.closing === undefined)) return;
+    this.ended = true;
+    this.#running?.unsubscribe();
+    this.#ports.closed();
+  }
+
+  /** Binds a slot token to the best task of this moment. */
+  #bind(): Observable<Signal> {
+    const node = this.#queue.take();
+    if (node === undefined) return EMPTY;
+    this.active += 1;
+    node.holdsSlot = true;
+    if (node.running !== undefined) {
+      this.#resume(node);
+      return EMPTY;
+    }
+    this.#enter(node, 'running');
+    node.attempt += 1;
+    node.startedAt = node.since;
+    if (this.#settings.timeout !== undefined || node.definition.timeout !== undefined) this.#armTotal(node);
+    const { watch } = this.#ports;
+    if (watch.active)
+      watch.emit({ type: 'attempt', reason: 'started', taskId: node.id, attempt: node.attempt });
+    if (node.streaming) this.#command(() => this.#starve(node));
+    return this.#ports.launch(node);
+  }
+
+  #admit(node: TaskNode): void {
+    if (node.ended) return;
+    for (const edge of node.inEdges) {
+      if (edge.from.ended) this.#deliver(edge);
+      else if (edge.mode === 'latest' && edge.from.extra?.live !== undefined) this.#satisfy(edge);
+    }
+    this.#skipAll();
+    if (node.pending === 0 && node.status === 'waiting') this.#ready(node);
+    else if (node.status === 'waiting') this.#announce(node);
+  }
+
+  #ready(node: TaskNode): void {
+    this.#enter(node, 'ready');
+    const wait = Number.isFinite(this.#aging) ? Math.floor(node.since / this.#aging) : 0;
+    node.urgency = node.priority - wait;
+    this.#queue.push(node);
+    const { queue } = this.#timeouts(node) ?? {};
+    if (queue === undefined || node.attempt > 0) return;
+    node.more().queueTimer = this.#clock.after(queue, () =>
+      this.#timeOut(node, 'queue', queue, () => node.status === 'ready' && node.attempt === 0),
+    );
+  }
+
+  #value(node: TaskNode, value: unknown): void {
+    node.more().live = { value };
+    this.#ports.value(node, value);
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
+      if (edge.mode === 'latest' && !edge.to.ended) this.#satisfy(edge);
+    }
+  }
+
+  #succeed(node: TaskNode, attempt: AttemptHandle, value: unknown): void {
+    this.#free(node);
+    node.value = value;
+    try {
+      this.#ports.commit(node, attempt);
+    } catch (error) {
+      node.value = undefined;
+      this.#fail(node, error);
+      return;
+    }
+    this.#reportAttempt(node, 'succeeded');
+    this.#end(node, 'succeeded', undefined);
+  }
+
+  #fail(node: TaskNode, error: unknown): void {
+    this.#free(node);
+    this.#reportAttempt(node, 'failed', error);
+    this.#end(node, 'failed', error);
+    if (this.#settings.failurePolicy === 'fail-fast')
+      this.cancel(new WorkflowCancelledError('fail-fast', error));
+  }
+
+  #backOff(node: TaskNode, error: unknown, delay: number, gate: number | undefined): void {
+    this.#free(node);
+    this.#reportAttempt(node, 'failed', error);
+    const extra = node.more();
+    extra.attempts ??= [];
+    const retryAfter = gate === undefined ? {} : { retryAfter: gate };
+    extra.attempts.push({ startedAt: node.startedAt, endedAt: this.now(), error, ...retryAfter });
+    this.#retract(node);
+    if (gate !== undefined && node.lane.group !== undefined) this.#gate(node.lane.group, gate);
+    this.#enter(node, 'backing-off', error, delay);
+    extra.backoffTimer = this.#clock.after(delay, () => {
+      this.#command(() => {
+        if (node.status === 'backing-off') this.#ready(node);
+      });
+    });
+  }
+
+  /** A provider said when to come back: that holds for everything that calls it. */
+  #gate(group: Group, delay: number): void {
+    const until = this.now() + delay;
+    if (until <= group.gatedUntil) return;
+    group.gatedUntil = until;
+    this.#clock.after(delay, () => this.#command(() => this.#queue.unpark(group)));
+    if (this.#ports.watch.active)
+      this.#ports.watch.emit({ type: 'group', reason: 'gated', group: group.name, delay });
+  }
+
+  /** A stream begins again: who saw its values begins again too, without counting an attempt. */
+  #retract(producer: TaskNode): void {
+    const stack = [producer];
+    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+      if (node.extra !== undefined) node.extra.live = undefined;
+      for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
+        const { to } = edge;
+        if (edge.mode !== 'latest' || !edge.satisfied || to.ended) continue;
+        edge.satisfied = false;
+        to.pending += 1;
+        if (to.status === 'waiting') continue;
+        if (to.running !== undefined) to.attempt -= 1;
+        const message = `Task "${to.id}" starts again: the stream it reads from is being retried.`;
+        this.#stop(to, new RxhiveError('ATTEMPT_ENDED', message));
+        this.#clock.cancel(to.extra?.backoffTimer);
+        this.#enter(to, 'waiting');
+        stack.push(to);
+      }
+    }
+  }
+
+  #suspend(node: TaskNode): void {
+    if (node.status !== 'running') {
+      if (node.status === 'ready') {
+        this.#queue.remove(node);
+        this.#enter(node, 'suspended');
+      }
+      return;
+    }
+    this.#free(node, true);
+    this.#enter(node, 'suspended');
+    if (!node.watched) return;
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
+      if (edge.mode === 'latest') this.#starve(edge.to);
+    }
+  }
+
+  /** A reader of a stream whose producer is suspended gives its slot back too, or the two could block all. */
+  #starve(node: TaskNode): void {
+    if (node.status !== 'running') return;
+    if (!node.inEdges.some((edge) => edge.mode === 'latest' && edge.from.status === 'suspended')) return;
+    node.more().starved = true;
+    this.#suspend(node);
+  }
+
+  #feed(node: TaskNode): void {
+    if (node.extra?.starved !== true) return;
+    if (node.inEdges.some((edge) => edge.mode === 'latest' && edge.from.status === 'suspended')) return;
+    node.extra.starved = false;
+    this.#wake(node);
+  }
+
+  #wake(node: TaskNode): void {
+    const extra = node.extra;
+    if (node.status !== 'suspended' || extra?.starved === true || (extra?.join?.pending ?? 0) > 0) return;
+    this.#ready(node);
+  }
+
+  #resume(node: TaskNode): void {
+    this.#enter(node, 'running');
+    const join = node.extra?.join;
+    if (node.extra !== undefined) node.extra.join = undefined;
+    for (const done of join?.done ?? []) done();
+    this.#feedReaders(node);
+  }
+
+  #feedReaders(node: TaskNode): void {
+    if (!node.watched) return;
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+      if (edge.mode === 'latest') this.#feed(edge.to);
+  }
+
+  /** Ends a task from outside: clocks and cancelTask. */
+  #abandon(node: TaskNode, status: 'failed' | 'cancelled', error: RxhiveError): void {
+    this.#stop(node, error);
+    if (status === 'failed') this.#fail(node, error);
+    else this.#end(node, status, error);
+  }
+
+  #stop(node: TaskNode, reason: RxhiveError): void {
+    const attempt = node.running;
+    this.#free(node);
+    if (attempt === undefined) return;
+    attempt.stop(reason);
+    const { watch } = this.#ports;
+    if (watch.active)
+      watch.emit({
+        type: 'attempt',
+        reason: 'stopped',
+        taskId: node.id,
+        attempt: node.attempt,
+        error: reason,
+      });
+  }
+
+  /** Gives back slot, group, resources and place in the queue; `keep` leaves the attempt alive. */
+  #free(node: TaskNode, keep = false): void {
+    if (node.holdsSlot) {
+      node.holdsSlot = false;
+      this.active -= 1;
+      this.#queue.release(node.lane);
+    } else {
+      this.#queue.remove(node);
+    }
+    if (keep) return;
+    node.running = undefined;
+    if (node.extra === undefined) return;
+    node.extra.join = undefined;
+    node.extra.starved = false;
+  }
+
+  #end(node: TaskNode, status: TaskStatus, error: unknown): void {
+    this.#finish(node, status, error);
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) this.#deliver(edge);
+    this.#skipAll();
+  }
+
+  /** Skips what the last end made impossible; a list, not recursion, so a chain of any length is safe. */
+  #skipAll(): void {
+    for (let node = this.#skips.pop(); node !== undefined; node = this.#skips.pop()) {
+      if (node.ended) continue;
+      this.#stop(
+        node,
+        new RxhiveError('TASK_SKIPPED', `Task "${node.id}" is skipped: a task it streams from failed.`),
+      );
+      this.#finish(node, 'skipped', undefined);
+      for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) this.#deliver(edge);
+    }
+  }
+
+  #finish(node: TaskNode, status: TaskStatus, error: unknown): void {
+    node.error = error;
+    this.#enter(node, status, error);
+    node.endedAt = node.since;
+    this.open -= 1;
+    const { extra } = node;
+    if (extra !== undefined) {
+      this.#clock.cancel(extra.totalTimer);
+      this.#clock.cancel(extra.queueTimer);
+      this.#clock.cancel(extra.backoffTimer);
+    }
+    if (node.streaming) this.#refreshes.delete(node);
+    this.#ports.ended(node);
+  }
+
+  /** Tells one dependent that its dependency has ended. */
+  #deliver(edge: Edge): void {
+    const { to, from } = edge;
+    if (to.ended) return;
+    if (edge.mode === 'join') {
+      const join = to.extra?.join;
+      if (join === undefined || join !== edge.fallback) return;
+      join.pending -= 1;
+      if (join.pending === 0) this.#wake(to);
+      return;
+    }
+    const usable =
+      from.status === 'succeeded' ||
+      from.status === 'restored' ||
+      (edge.mode !== 'value' && edge.mode !== 'latest');
+    if (usable) this.#satisfy(edge);
+    else this.#skips.push(to);
+  }
+
+  #satisfy(edge: Edge): void {
+    const { to } = edge;
+    if (edge.satisfied) {
+      if (edge.mode === 'latest') this.#refresh(to);
+      return;
+    }
+    edge.satisfied = true;
+    to.pending -= 1;
+    if (to.pending === 0 && to.status === 'waiting') this.#ready(to);
+  }
+
+  /** Shows a reader its new inputs once everything above it has spoken: no mixture of old and new. */
+  #refresh(node: TaskNode): void {
+    this.#feed(node);
+    let refresh = this.#refreshes.get(node);
+    if (refresh === undefined) {
+      refresh = { order: node.depth, heapIndex: -1, run: () => node.running?.refresh() };
+      this.#refreshes.set(node, refresh);
+    }
+    this.#drain.atTurnEnd(refresh);
+  }
+
+  #timeouts(node: TaskNode): TimeoutOptions | undefined {
+    return timeoutsOf(node.definition.timeout, this.#settings.timeout);
+  }
+
+  #armTotal(node: TaskNode): void {
+    this.#clock.cancel(node.extra?.queueTimer);
+    const { total } = this.#timeouts(node) ?? {};
+    if (total === undefined || node.attempt > 1 || node.extra?.totalTimer !== undefined) return;
+    node.more().totalTimer = this.#clock.after(total, () =>
+      this.#timeOut(node, 'total', total, () => !node.ended),
+    );
+  }
+
+  #timeOut(node: TaskNode, kind: TimeoutKind, limit: number, applies: () => boolean): void {
+    this.#command(() => {
+      if (applies()) this.#abandon(node, 'failed', new TaskTimeoutError(node.id, kind, limit));
+    });
+  }
+
+  #enter(node: TaskNode, status: TaskStatus, error?: unknown, delay?: number): void {
+    const now = this.now();
+    const spent = now - node.since;
+    if (spent > 0) account(node, spent);
+    node.since = now;
+    node.status = status;
+    if (this.#ports.watch.active) this.#announce(node, error, delay);
+  }
+
+  #announce(node: TaskNode, error?: unknown, delay?: number): void {
+    const { watch } = this.#ports;
+    if (!watch.active) return;
+    watch.emit({
+      type: 'task',
+      reason: node.status,
+      taskId: node.id,
+      ...(error === undefined ? {} : { error }),
+      ...(delay === undefined ? {} : { delay }),
+    });
+  }
+
+  #reportAttempt(node: TaskNode, reason: 'succeeded' | 'failed', error?: unknown): void {
+    const { watch } = this.#ports;
+    if (!watch.active || node.attempt === 0) return;
+    watch.emit({
+      type: 'attempt',
+      reason,
+      taskId: node.id,
+      attempt: node.attempt,
+      ...(error === undefined ? {} : { error }),
+    });
+  }
+}
+
+/** Books the time since the last change of status; the parts add up to the wall time. */
+function account(node: TaskNode, spent: number): void {
+  if (node.status === 'waiting') node.dependenciesMs += spent;
+  else if (node.status === 'ready') node.slotMs += spent;
+  else if (node.status === 'running') node.runningMs += spent;
+  else if (node.status === 'backing-off') node.more().backoffMs += spent;
+  else node.more().suspendedMs += spent;
+}

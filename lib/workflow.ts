@@ -1,0 +1,100 @@
+import { Dependency, type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
+import type {
+  CompletionHandler,
+  WorkflowDefinition,
+  WorkflowOptions,
+  WorkflowSettings,
+} from './model/workflow.js';
+import { type PictureTask, toDot, toMermaid } from './observe/export.js';
+import { Run, type RunOptions } from './run.js';
+
+/** Adds a task from within a completion handler; it becomes part of the same commit. */
+export type AddTask<S, I, G extends string, X extends string> = <const D, R>(
+  id: string,
+  options: TaskOptions<D, R, S, I, G, X>,
+) => Task<ResultOf<R>>;
+
+/** Arguments of `flow.run`: an input is required where the workflow declares one. */
+export type RunArguments<I> = undefined extends I
+  ? [options?: RunOptions<I>]
+  : [options: RunOptions<I> & { readonly input: I }];
+
+/** A definition of tasks. Holds no execution: `run()` makes as many as wanted. */
+export class Workflow<S = unknown, I = unknown, G extends string = string, X extends string = string> {
+  readonly settings: WorkflowSettings;
+  readonly #ids: string[] = [];
+  readonly #tasks: TaskDefinition[] = [];
+  readonly #handlers = new Map<string, CompletionHandler[]>();
+
+  constructor(options: WorkflowOptions<S, I, G, X>) {
+    this.settings = options as WorkflowSettings;
+  }
+
+  get name(): string {
+    return this.settings.name;
+  }
+
+  /** Defines a task. Faults are collected and reported together by `run()`. */
+  task<const D, R>(id: string, options: TaskOptions<D, R, S, I, G, X>): Task<ResultOf<R>> {
+    this.#ids.push(id);
+    this.#tasks.push(options as unknown as TaskDefinition);
+    return new Task<ResultOf<R>>(id, this);
+  }
+
+  /**
+   * Calls `handler` with a task's result before it is committed; tasks it adds are part of the same commit. A
+   * handler that throws or rejects fails the task with `HANDLER_FAILED`.
+   */
+  onTaskComplete<T>(task: Task<T>, handler: (value: T, add: AddTask<S, I, G, X>) => unknown): this {
+    return this.handle(`id:${task.id}`, handler as CompletionHandler);
+  }
+
+  /** Registers a handler under `id:...` or `type:...`; what {@link Workflow.onTaskComplete} and the facade call. */
+  handle(key: string, handler: CompletionHandler): this {
+    const known = this.#handlers.get(key);
+    if (known === undefined) this.#handlers.set(key, [handler]);
+    else known.push(handler);
+    return this;
+  }
+
+  /**
+   * A run of the tasks defined so far. Cold: nothing starts before somebody subscribes or calls `result()`.
+   * @throws WorkflowDefinitionError with all faults; RxhiveError `INVALID_INPUT`, `INVALID_OPTION`
+   */
+  run(...[options]: RunArguments<I>): Run<S, G> {
+    return new Run<S, G>(this.#definition(), (options ?? {}) as RunOptions);
+  }
+
+  /** The graph as Mermaid or DOT text. */
+  graph(format: 'mermaid' | 'dot' = 'mermaid'): string {
+    const tasks = this.#ids.map((id, i): PictureTask => {
+      const { dependencies, group } = this.#tasks[i] as TaskDefinition;
+      const list = Object.values(dependencies ?? {}) as (Task | Dependency)[];
+      return {
+        id,
+        group,
+        dependencies: list.map((one) =>
+          one instanceof Dependency ? { id: one.task.id, mode: one.mode } : { id: one.id, mode: 'value' },
+        ),
+      };
+    });
+    return format === 'dot' ? toDot(tasks) : toMermaid(tasks);
+  }
+
+  #definition(): WorkflowDefinition {
+    return {
+      settings: this.settings,
+      owner: this,
+      ids: [...this.#ids],
+      tasks: [...this.#tasks],
+      handlers: this.#handlers,
+    };
+  }
+}
+
+/** Begins a workflow definition. Nothing is checked or started before `run()`. */
+export function workflow<S = undefined, I = undefined, G extends string = never, X extends string = never>(
+  options: WorkflowOptions<S, I, G, X>,
+): Workflow<S, I, G, X> {
+  return new Workflow(options);
+}

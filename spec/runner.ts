@@ -1,0 +1,85 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+
+const killAfterMs = 240_000;
+
+interface FileResult {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** Spec files under a folder, in order of name. */
+function filesUnder(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  const all = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  return all
+    .filter((name) => /\.(spec|marble)\.ts$/.test(name))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
+/** Runs one file in its own process; a file that executed no test has failed. */
+function runFile(file: string): Promise<FileResult> {
+  return new Promise((done) => {
+    const begun = Date.now();
+    const child = spawn(process.execPath, ['--import', 'tsx', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    let killed = false;
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk;
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      output += chunk;
+    });
+    const timer = setTimeout(() => {
+      killed = true;
+      child.kill('SIGKILL');
+    }, killAfterMs);
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with one
+      const plain = output.replaceAll(/\u001b\[[0-9;]*m/g, '');
+      const sum = (word: string): number =>
+        [...plain.matchAll(new RegExp(`^\\s*${word}:\\s+(\\d+)`, 'gm'))].reduce(
+          (n, m) => n + Number(m[1]),
+          0,
+        );
+      const total = sum('Total');
+      const passed = sum('Passed');
+      const skipped = sum('Skipped');
+      const problem = killed
+        ? `killed after ${killAfterMs} ms`
+        : total === 0
+          ? 'ran no test'
+          : code === 0
+            ? ''
+            : `exit code ${code}`;
+      const failed = problem === '' ? 0 : Math.max(1, total - passed - skipped);
+      const seconds = ((Date.now() - begun) / 1000).toFixed(1);
+      console.log(
+        problem === ''
+          ? `ok   ${file}  ${passed} passed  ${seconds} s`
+          : `FAIL ${file}  ${problem}  ${seconds} s\n${plain}`,
+      );
+      if (problem === '')
+        for (const line of plain.split('\n')) if (line.startsWith('skipped:')) console.log(`     ${line}`);
+      done({ passed, failed });
+    });
+  });
+}
+
+const files = process.argv.slice(2).flatMap(filesUnder);
+let passed = 0;
+let failed = files.length === 0 ? 1 : 0;
+async function worker(): Promise<void> {
+  for (let file = files.shift(); file !== undefined; file = files.shift()) {
+    const result = await runFile(file);
+    passed += result.passed;
+    failed += result.failed;
+  }
+}
+await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, worker));
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 ? 1 : 0;

@@ -1,0 +1,38 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { latest, workflow } from '../lib/index.js';
+
+test('what must not compile does not', async () => {
+  const flow = workflow({ name: 'types', state: { n: 0 }, groups: { llm: { concurrency: 1 } } });
+  const text = flow.task('text', { run: async () => 'abc' });
+  flow.task('length', {
+    dependencies: { text },
+    group: 'llm',
+    run: ({ text }) => text.length satisfies number,
+  });
+  // @ts-expect-error no such dependency
+  flow.task('a', { dependencies: { text }, run: ({ texts }) => texts });
+  flow.task('b', {
+    dependencies: [text],
+    // @ts-expect-error a string has no toFixed
+    run: ([t]) => t.toFixed(),
+  });
+  // @ts-expect-error no such group
+  flow.task('c', { group: 'gpu', run: () => 1 });
+  flow.task('d', {
+    run: (_, ctx) => {
+      ctx.update((state) => {
+        // @ts-expect-error no such field of the state
+        state.m = 1;
+      });
+    },
+  });
+  flow.task('e', {
+    dependencies: { text: latest(text) },
+    // @ts-expect-error a streaming join delivers an Observable
+    run: (inputs) => inputs.text,
+  });
+  assert.throws(() => flow.run(), /"gpu"/);
+});
+
+test.run();
