@@ -19,8 +19,10 @@ import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './mo
 import type { CompletionHandler, WorkflowDefinition } from './model/workflow.js';
 import { EventHub } from './observe/events.js';
 import { GuardedStream } from './observe/guarded-stream.js';
+import { lastWord } from './observe/last-word.js';
 import { resultOf } from './observe/report.js';
 import { type Graph, plan } from './plan/graph.js';
+import { checkInput } from './plan/input.js';
 import { explain } from './schedule/explain.js';
 import { Scheduler } from './schedule/scheduler.js';
 
@@ -378,25 +380,6 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   }
 }
 
-/** What somebody who watches a task's values hears last. */
-function lastWord(
-  node: TaskNode,
-  to: { next(value: unknown): void; error(error: unknown): void; complete(): void },
-  emitted: boolean,
-): void {
-  if (node.status === 'succeeded' || node.status === 'restored') {
-    if (!emitted) to.next(node.value);
-    to.complete();
-  } else if (node.status === 'skipped') {
-    to.error(
-      new RxhiveError(
-        'TASK_SKIPPED',
-        `Task "${brief(node.id)}" was skipped because a task it depends on did not succeed.`,
-      ),
-    );
-  } else to.error(node.error);
-}
-
 /** Handlers by id and by type; one registered for both is called once. */
 function handlersOf(
   node: TaskNode,
@@ -412,23 +395,5 @@ function checkLimit(limit: number): number {
   throw new RxhiveError(
     'INVALID_OPTION',
     `The concurrency is ${shown(limit)}; give a whole number from 0, or Infinity.`,
-  );
-}
-
-function checkInput(definition: WorkflowDefinition, input: unknown): unknown {
-  const schema = definition.settings.input;
-  if (schema === undefined) return input;
-  const checked = schema['~standard'].validate(input);
-  if ('then' in checked) {
-    throw new RxhiveError(
-      'INVALID_OPTION',
-      'The input schema is asynchronous; use one that validates at once.',
-    );
-  }
-  if (checked.issues === undefined) return checked.value;
-  const issues = checked.issues.map((issue) => issue.message).join('; ');
-  throw new RxhiveError(
-    'INVALID_INPUT',
-    `The input does not fit its schema: ${issues}. Nothing was started.`,
   );
 }

@@ -1,16 +1,19 @@
 import { EMPTY, mergeMap, type Observable, Subject, type Subscription } from 'rxjs';
 import type { Clock } from '../kernel/clock.js';
-import { Drain, type TurnEnd } from '../kernel/drain.js';
-import { RxhiveError, TaskTimeoutError, type TimeoutKind, WorkflowCancelledError } from '../kernel/errors.js';
+import { Drain } from '../kernel/drain.js';
+import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { Group } from '../model/lane.js';
 import { type AttemptHandle, Edge, type TaskNode } from '../model/node.js';
-import { type TimeoutOptions, timeoutsOf } from '../model/policy.js';
 import type { SchedulerPorts } from '../model/ports.js';
 import type { Signal } from '../model/signal.js';
 import type { TaskStatus } from '../model/status.js';
 import type { WorkflowSettings } from '../model/workflow.js';
+import { account } from './account.js';
+import { Announcer } from './announcer.js';
+import { Deadlines } from './deadlines.js';
 import { waitsForItself } from './explain.js';
 import { ReadyQueue } from './ready-queue.js';
+import { Streaming } from './streaming.js';
 
 /** mergeMap with a limit queues quadratically; tokens are made on demand, so this is never reached. */
 const hardLimit = 1_000_000;
@@ -45,7 +48,15 @@ export class Scheduler {
   readonly #aging: number;
   readonly #slots = new Subject<void>();
   readonly #skips: TaskNode[] = [];
-  readonly #refreshes = new Map<TaskNode, TurnEnd>();
+  readonly #announcer: Announcer;
+  readonly #deadlines: Deadlines;
+  readonly #streaming = new Streaming({
+    enter: (node, status) => this.#enter(node, status),
+    ready: (node) => this.#ready(node),
+    pause: (node) => this.#free(node, true),
+    stop: (node, reason) => this.#stop(node, reason),
+    atTurnEnd: (work) => this.#drain.atTurnEnd(work),
+  });
   readonly #drain = new Drain<Signal | Command>(
     (item) => this.#step(item),
     () => this.#pump(),
@@ -63,6 +74,12 @@ export class Scheduler {
     this.#clock = clock;
     this.#origin = clock.now();
     this.#ports = ports;
+    this.#announcer = new Announcer(ports.watch);
+    this.#deadlines = new Deadlines(clock, settings, (node, error, applies) => {
+      this.#command(() => {
+        if (applies()) this.#abandon(node, 'failed', error);
+      });
+    });
     this.limit = settings.concurrency ?? defaultConcurrency;
     this.#aging = settings.aging === false ? Number.POSITIVE_INFINITY : (settings.aging ?? defaultAging);
     this.#queue = new ReadyQueue(() => this.#clock.now() - this.#origin, this.#aging);
@@ -116,8 +133,7 @@ export class Scheduler {
   setConcurrency(limit: number): void {
     this.#command(() => {
       this.limit = limit;
-      if (this.#ports.watch.active)
-        this.#ports.watch.emit({ type: 'group', reason: 'limit', concurrency: limit });
+      this.#announcer.limit(limit);
     });
   }
 
@@ -125,8 +141,7 @@ export class Scheduler {
     this.#command(() => {
       group.limit = limit;
       this.#queue.unpark(group);
-      const { watch } = this.#ports;
-      if (watch.active) watch.emit({ type: 'group', reason: 'limit', group: group.name, concurrency: limit });
+      this.#announcer.limit(limit, group.name);
     });
   }
 
@@ -154,7 +169,7 @@ export class Scheduler {
         join.targets.push(target);
         new Edge(target, node, 'join', undefined, join);
       }
-      this.#suspend(node);
+      this.#streaming.suspend(node);
     });
   }
 
@@ -193,17 +208,15 @@ export class Scheduler {
     this.active += 1;
     node.holdsSlot = true;
     if (node.running !== undefined) {
-      this.#resume(node);
+      this.#streaming.resume(node);
       return EMPTY;
     }
     this.#enter(node, 'running');
     node.attempt += 1;
     node.startedAt = node.since;
-    if (this.#settings.timeout !== undefined || node.definition.timeout !== undefined) this.#armTotal(node);
-    const { watch } = this.#ports;
-    if (watch.active)
-      watch.emit({ type: 'attempt', reason: 'started', taskId: node.id, attempt: node.attempt });
-    if (node.streaming) this.#command(() => this.#starve(node));
+    this.#deadlines.armTotal(node);
+    this.#announcer.attempt(node, 'started');
+    if (node.streaming) this.#command(() => this.#streaming.starve(node));
     return this.#ports.launch(node);
   }
 
@@ -215,7 +228,7 @@ export class Scheduler {
     }
     this.#skipAll();
     if (node.pending === 0 && node.status === 'waiting') this.#ready(node);
-    else if (node.status === 'waiting') this.#announce(node);
+    else if (node.status === 'waiting') this.#announcer.task(node);
   }
 
   #ready(node: TaskNode): void {
@@ -223,11 +236,7 @@ export class Scheduler {
     const wait = Number.isFinite(this.#aging) ? Math.floor(node.since / this.#aging) : 0;
     node.urgency = node.priority - wait;
     this.#queue.push(node);
-    const { queue } = this.#timeouts(node) ?? {};
-    if (queue === undefined || node.attempt > 0) return;
-    node.more().queueTimer = this.#clock.after(queue, () =>
-      this.#timeOut(node, 'queue', queue, () => node.status === 'ready' && node.attempt === 0),
-    );
+    this.#deadlines.armQueue(node);
   }
 
   #value(node: TaskNode, value: unknown): void {
@@ -248,13 +257,13 @@ export class Scheduler {
       this.#fail(node, error);
       return;
     }
-    this.#reportAttempt(node, 'succeeded');
+    this.#announcer.attempt(node, 'succeeded');
     this.#end(node, 'succeeded', undefined);
   }
 
   #fail(node: TaskNode, error: unknown): void {
     this.#free(node);
-    this.#reportAttempt(node, 'failed', error);
+    this.#announcer.attempt(node, 'failed', error);
     this.#end(node, 'failed', error);
     if (this.#settings.failurePolicy === 'fail-fast')
       this.cancel(new WorkflowCancelledError('fail-fast', error));
@@ -262,15 +271,15 @@ export class Scheduler {
 
   #backOff(node: TaskNode, error: unknown, delay: number, gate: number | undefined): void {
     this.#free(node);
-    this.#reportAttempt(node, 'failed', error);
+    this.#announcer.attempt(node, 'failed', error);
     const extra = node.more();
     extra.attempts ??= [];
     const retryAfter = gate === undefined ? {} : { retryAfter: gate };
     extra.attempts.push({ startedAt: node.startedAt, endedAt: this.now(), error, ...retryAfter });
-    this.#retract(node);
+    this.#streaming.retract(node);
     if (gate !== undefined && node.lane.group !== undefined) this.#gate(node.lane.group, gate);
     this.#enter(node, 'backing-off', error, delay);
-    extra.backoffTimer = this.#clock.after(delay, () => {
+    this.#deadlines.backOff(node, delay, () => {
       this.#command(() => {
         if (node.status === 'backing-off') this.#ready(node);
       });
@@ -283,80 +292,7 @@ export class Scheduler {
     if (until <= group.gatedUntil) return;
     group.gatedUntil = until;
     this.#clock.after(delay, () => this.#command(() => this.#queue.unpark(group)));
-    if (this.#ports.watch.active)
-      this.#ports.watch.emit({ type: 'group', reason: 'gated', group: group.name, delay });
-  }
-
-  /** A stream begins again: who saw its values begins again too, without counting an attempt. */
-  #retract(producer: TaskNode): void {
-    const stack = [producer];
-    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-      if (node.extra !== undefined) node.extra.live = undefined;
-      for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
-        const { to } = edge;
-        if (edge.mode !== 'latest' || !edge.satisfied || to.ended) continue;
-        edge.satisfied = false;
-        to.pending += 1;
-        if (to.status === 'waiting') continue;
-        if (to.running !== undefined) to.attempt -= 1;
-        const message = `Task "${to.id}" starts again: the stream it reads from is being retried.`;
-        this.#stop(to, new RxhiveError('ATTEMPT_ENDED', message));
-        this.#clock.cancel(to.extra?.backoffTimer);
-        this.#enter(to, 'waiting');
-        stack.push(to);
-      }
-    }
-  }
-
-  #suspend(node: TaskNode): void {
-    if (node.status !== 'running') {
-      if (node.status === 'ready') {
-        this.#queue.remove(node);
-        this.#enter(node, 'suspended');
-      }
-      return;
-    }
-    this.#free(node, true);
-    this.#enter(node, 'suspended');
-    if (!node.watched) return;
-    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
-      if (edge.mode === 'latest') this.#starve(edge.to);
-    }
-  }
-
-  /** A reader of a stream whose producer is suspended gives its slot back too, or the two could block all. */
-  #starve(node: TaskNode): void {
-    if (node.status !== 'running') return;
-    if (!node.inEdges.some((edge) => edge.mode === 'latest' && edge.from.status === 'suspended')) return;
-    node.more().starved = true;
-    this.#suspend(node);
-  }
-
-  #feed(node: TaskNode): void {
-    if (node.extra?.starved !== true) return;
-    if (node.inEdges.some((edge) => edge.mode === 'latest' && edge.from.status === 'suspended')) return;
-    node.extra.starved = false;
-    this.#wake(node);
-  }
-
-  #wake(node: TaskNode): void {
-    const extra = node.extra;
-    if (node.status !== 'suspended' || extra?.starved === true || (extra?.join?.pending ?? 0) > 0) return;
-    this.#ready(node);
-  }
-
-  #resume(node: TaskNode): void {
-    this.#enter(node, 'running');
-    const join = node.extra?.join;
-    if (node.extra !== undefined) node.extra.join = undefined;
-    for (const done of join?.done ?? []) done();
-    this.#feedReaders(node);
-  }
-
-  #feedReaders(node: TaskNode): void {
-    if (!node.watched) return;
-    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
-      if (edge.mode === 'latest') this.#feed(edge.to);
+    this.#announcer.gated(group.name, delay);
   }
 
   /** Ends a task from outside: clocks and cancelTask. */
@@ -371,15 +307,7 @@ export class Scheduler {
     this.#free(node);
     if (attempt === undefined) return;
     attempt.stop(reason);
-    const { watch } = this.#ports;
-    if (watch.active)
-      watch.emit({
-        type: 'attempt',
-        reason: 'stopped',
-        taskId: node.id,
-        attempt: node.attempt,
-        error: reason,
-      });
+    this.#announcer.attempt(node, 'stopped', reason);
   }
 
   /** Gives back slot, group, resources and place in the queue; `keep` leaves the attempt alive. */
@@ -408,10 +336,9 @@ export class Scheduler {
   #skipAll(): void {
     for (let node = this.#skips.pop(); node !== undefined; node = this.#skips.pop()) {
       if (node.ended) continue;
-      this.#stop(
-        node,
-        new RxhiveError('TASK_SKIPPED', `Task "${node.id}" is skipped: a task it streams from failed.`),
-      );
+      if (node.running === undefined) this.#free(node);
+      else
+        this.#stop(node, new RxhiveError('TASK_SKIPPED', `Task "${node.id}" is skipped: its stream failed.`));
       this.#finish(node, 'skipped', undefined);
       for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) this.#deliver(edge);
     }
@@ -422,13 +349,8 @@ export class Scheduler {
     this.#enter(node, status, error);
     node.endedAt = node.since;
     this.open -= 1;
-    const { extra } = node;
-    if (extra !== undefined) {
-      this.#clock.cancel(extra.totalTimer);
-      this.#clock.cancel(extra.queueTimer);
-      this.#clock.cancel(extra.backoffTimer);
-    }
-    if (node.streaming) this.#refreshes.delete(node);
+    this.#deadlines.disarm(node);
+    this.#streaming.forget(node);
     this.#ports.ended(node);
   }
 
@@ -440,7 +362,7 @@ export class Scheduler {
       const join = to.extra?.join;
       if (join === undefined || join !== edge.fallback) return;
       join.pending -= 1;
-      if (join.pending === 0) this.#wake(to);
+      if (join.pending === 0) this.#streaming.wake(to);
       return;
     }
     const usable =
@@ -454,42 +376,12 @@ export class Scheduler {
   #satisfy(edge: Edge): void {
     const { to } = edge;
     if (edge.satisfied) {
-      if (edge.mode === 'latest') this.#refresh(to);
+      if (edge.mode === 'latest') this.#streaming.refresh(to);
       return;
     }
     edge.satisfied = true;
     to.pending -= 1;
     if (to.pending === 0 && to.status === 'waiting') this.#ready(to);
-  }
-
-  /** Shows a reader its new inputs once everything above it has spoken: no mixture of old and new. */
-  #refresh(node: TaskNode): void {
-    this.#feed(node);
-    let refresh = this.#refreshes.get(node);
-    if (refresh === undefined) {
-      refresh = { order: node.depth, heapIndex: -1, run: () => node.running?.refresh() };
-      this.#refreshes.set(node, refresh);
-    }
-    this.#drain.atTurnEnd(refresh);
-  }
-
-  #timeouts(node: TaskNode): TimeoutOptions | undefined {
-    return timeoutsOf(node.definition.timeout, this.#settings.timeout);
-  }
-
-  #armTotal(node: TaskNode): void {
-    this.#clock.cancel(node.extra?.queueTimer);
-    const { total } = this.#timeouts(node) ?? {};
-    if (total === undefined || node.attempt > 1 || node.extra?.totalTimer !== undefined) return;
-    node.more().totalTimer = this.#clock.after(total, () =>
-      this.#timeOut(node, 'total', total, () => !node.ended),
-    );
-  }
-
-  #timeOut(node: TaskNode, kind: TimeoutKind, limit: number, applies: () => boolean): void {
-    this.#command(() => {
-      if (applies()) this.#abandon(node, 'failed', new TaskTimeoutError(node.id, kind, limit));
-    });
   }
 
   #enter(node: TaskNode, status: TaskStatus, error?: unknown, delay?: number): void {
@@ -498,39 +390,6 @@ export class Scheduler {
     if (spent > 0) account(node, spent);
     node.since = now;
     node.status = status;
-    if (this.#ports.watch.active) this.#announce(node, error, delay);
+    this.#announcer.task(node, error, delay);
   }
-
-  #announce(node: TaskNode, error?: unknown, delay?: number): void {
-    const { watch } = this.#ports;
-    if (!watch.active) return;
-    watch.emit({
-      type: 'task',
-      reason: node.status,
-      taskId: node.id,
-      ...(error === undefined ? {} : { error }),
-      ...(delay === undefined ? {} : { delay }),
-    });
-  }
-
-  #reportAttempt(node: TaskNode, reason: 'succeeded' | 'failed', error?: unknown): void {
-    const { watch } = this.#ports;
-    if (!watch.active || node.attempt === 0) return;
-    watch.emit({
-      type: 'attempt',
-      reason,
-      taskId: node.id,
-      attempt: node.attempt,
-      ...(error === undefined ? {} : { error }),
-    });
-  }
-}
-
-/** Books the time since the last change of status; the parts add up to the wall time. */
-function account(node: TaskNode, spent: number): void {
-  if (node.status === 'waiting') node.dependenciesMs += spent;
-  else if (node.status === 'ready') node.slotMs += spent;
-  else if (node.status === 'running') node.runningMs += spent;
-  else if (node.status === 'backing-off') node.more().backoffMs += spent;
-  else node.more().suspendedMs += spent;
 }

@@ -1,0 +1,21 @@
+import { brief, RxhiveError } from '../kernel/errors.js';
+import type { TaskNode } from '../model/node.js';
+
+/** What somebody who watches a task's values hears last. */
+export function lastWord(
+  node: TaskNode,
+  to: { next(value: unknown): void; error(error: unknown): void; complete(): void },
+  emitted: boolean,
+): void {
+  if (node.status === 'succeeded' || node.status === 'restored') {
+    if (!emitted) to.next(node.value);
+    to.complete();
+  } else if (node.status === 'skipped') {
+    to.error(
+      new RxhiveError(
+        'TASK_SKIPPED',
+        `Task "${brief(node.id)}" was skipped because a task it depends on did not succeed.`,
+      ),
+    );
+  } else to.error(node.error);
+}

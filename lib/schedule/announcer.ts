@@ -1,0 +1,45 @@
+import type { TaskNode } from '../model/node.js';
+import type { Watch } from '../model/ports.js';
+
+/** Turns what the scheduler does into events, when somebody listens. */
+export class Announcer {
+  readonly #watch: Watch;
+
+  constructor(watch: Watch) {
+    this.#watch = watch;
+  }
+
+  /** The task has entered its status. */
+  task(node: TaskNode, error?: unknown, delay?: number): void {
+    if (!this.#watch.active) return;
+    this.#watch.emit({
+      type: 'task',
+      reason: node.status,
+      taskId: node.id,
+      ...(error === undefined ? {} : { error }),
+      ...(delay === undefined ? {} : { delay }),
+    });
+  }
+
+  attempt(node: TaskNode, reason: 'started' | 'succeeded' | 'failed' | 'stopped', error?: unknown): void {
+    if (!this.#watch.active || node.attempt === 0) return;
+    const failure = error === undefined ? {} : { error };
+    this.#watch.emit({ type: 'attempt', reason, taskId: node.id, attempt: node.attempt, ...failure });
+  }
+
+  /** A limit changed; without a name that of the whole run. */
+  limit(concurrency: number, group?: string): void {
+    if (!this.#watch.active) return;
+    this.#watch.emit({
+      type: 'group',
+      reason: 'limit',
+      concurrency,
+      ...(group === undefined ? {} : { group }),
+    });
+  }
+
+  /** A provider holds the whole group back for `delay` ms. */
+  gated(group: string, delay: number): void {
+    if (this.#watch.active) this.#watch.emit({ type: 'group', reason: 'gated', group, delay });
+  }
+}

@@ -1,0 +1,111 @@
+import type { TurnEnd } from '../kernel/drain.js';
+import { RxhiveError } from '../kernel/errors.js';
+import type { TaskNode } from '../model/node.js';
+import type { TaskStatus } from '../model/status.js';
+
+/** What {@link Streaming} may ask of the scheduler, the only writer of status. */
+export interface Moves {
+  enter(node: TaskNode, status: TaskStatus): void;
+  ready(node: TaskNode): void;
+  /** Gives slot and place in the queue back; the attempt stays alive. */
+  pause(node: TaskNode): void;
+  stop(node: TaskNode, reason: RxhiveError): void;
+  atTurnEnd(work: TurnEnd): void;
+}
+
+/** Tasks that read streams, and tasks that gave their slot back: who pauses, goes on or begins again with whom. */
+export class Streaming {
+  readonly #moves: Moves;
+  readonly #refreshes = new Map<TaskNode, TurnEnd>();
+
+  constructor(moves: Moves) {
+    this.#moves = moves;
+  }
+
+  /** A stream begins again: who saw its values begins again too, without counting an attempt. */
+  retract(producer: TaskNode): void {
+    const stack = [producer];
+    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+      if (node.extra !== undefined) node.extra.live = undefined;
+      for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
+        const { to } = edge;
+        if (edge.mode !== 'latest' || !edge.satisfied || to.ended) continue;
+        edge.satisfied = false;
+        to.pending += 1;
+        if (to.status === 'waiting') continue;
+        if (to.running !== undefined) to.attempt -= 1;
+        const message = `Task "${to.id}" starts again: the stream it reads from is being retried.`;
+        this.#moves.stop(to, new RxhiveError('ATTEMPT_ENDED', message));
+        this.#moves.enter(to, 'waiting');
+        stack.push(to);
+      }
+    }
+  }
+
+  suspend(node: TaskNode): void {
+    if (node.status !== 'running') {
+      if (node.status === 'ready') {
+        this.#moves.pause(node);
+        this.#moves.enter(node, 'suspended');
+      }
+      return;
+    }
+    this.#moves.pause(node);
+    this.#moves.enter(node, 'suspended');
+    if (!node.watched) return;
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
+      if (edge.mode === 'latest') this.starve(edge.to);
+    }
+  }
+
+  /** A reader of a stream whose producer is suspended gives its slot back too, or the two could block all. */
+  starve(node: TaskNode): void {
+    if (node.status !== 'running') return;
+    if (!node.inEdges.some((edge) => edge.mode === 'latest' && edge.from.status === 'suspended')) return;
+    node.more().starved = true;
+    this.suspend(node);
+  }
+
+  #feed(node: TaskNode): void {
+    if (node.extra?.starved !== true) return;
+    if (node.inEdges.some((edge) => edge.mode === 'latest' && edge.from.status === 'suspended')) return;
+    node.extra.starved = false;
+    this.wake(node);
+  }
+
+  wake(node: TaskNode): void {
+    const extra = node.extra;
+    if (node.status !== 'suspended' || extra?.starved === true || (extra?.join?.pending ?? 0) > 0) return;
+    this.#moves.ready(node);
+  }
+
+  resume(node: TaskNode): void {
+    this.#moves.enter(node, 'running');
+    const join = node.extra?.join;
+    if (node.extra !== undefined) node.extra.join = undefined;
+    for (const done of join?.done ?? []) done();
+    this.#feedReaders(node);
+  }
+
+  #feedReaders(node: TaskNode): void {
+    if (!node.watched) return;
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+      if (edge.mode === 'latest') this.#feed(edge.to);
+  }
+
+  /** Shows a reader its new inputs once everything above it has spoken: no mixture of old and new. */
+  refresh(node: TaskNode): void {
+    this.#feed(node);
+    let refresh = this.#refreshes.get(node);
+    if (refresh === undefined) {
+      refresh = { order: node.depth, heapIndex: -1, run: () => node.running?.refresh() };
+      this.#refreshes.set(node, refresh);
+    }
+    this.#moves.atTurnEnd(refresh);
+  }
+
+  /** The task has ended: nothing has to be shown to it any more. */
+  forget(node: TaskNode): void {
+    if (node.streaming) this.#refreshes.delete(node);
+  }
+}
