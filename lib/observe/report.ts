@@ -195,7 +195,10 @@ function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () =>
 function criticalPath(nodes: ReadonlyMap<string, TaskNode>): RunReport['criticalPath'] {
   let node: TaskNode | undefined;
   for (const one of nodes.values()) {
-    if (one.startedAt >= 0 && (node === undefined || one.endedAt > node.endedAt)) node = one;
+    if (one.startedAt < 0) continue;
+    const later = node === undefined || one.endedAt > node.endedAt;
+    // Within one ms the task further down the graph is the later one.
+    if (later || (one.endedAt === node?.endedAt && one.depth > node.depth)) node = one;
   }
   const path: string[] = [];
   let ms = 0;

@@ -56,8 +56,8 @@ export class ReadyQueue {
     lane.ready.pop();
     if (lane.group !== undefined) lane.group.active += 1;
     for (const need of lane.needs) need.resource.free -= need.amount;
-    if (this.#reserved === lane) this.#unreserve();
     this.#afterRemoval(lane);
+    if (this.#reserved === lane) this.#unreserve();
     return node;
   }
 
@@ -114,10 +114,12 @@ export class ReadyQueue {
     for (const need of lane?.needs ?? []) this.unpark(need.resource);
   }
 
+  /** Puts a lane that lost a task in its new place, before any other lane is compared with it. */
   #afterRemoval(lane: Lane): void {
+    if (lane.heapIndex >= 0) {
+      if (lane.ready.size === 0) this.#lanes.remove(lane);
+      else this.#lanes.update(lane);
+    }
     if (lane.ready.size === 0 && this.#reserved === lane) this.#unreserve();
-    if (lane.heapIndex < 0) return;
-    if (lane.ready.size === 0) this.#lanes.remove(lane);
-    else this.#lanes.update(lane);
   }
 }

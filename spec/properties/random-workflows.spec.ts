@@ -29,6 +29,7 @@ function check(workflowSeed: number): void {
     concurrency: limit,
     groups: { a: { concurrency: 1 }, b: { concurrency: 2 } },
     resources: { unit: capacity },
+    ...(random() < 0.3 && { aging: 15 }),
     ...(random() < 0.1 && { failurePolicy: 'fail-fast' as const }),
   });
   // A throw inside a body would only fail that task: collect and look at the end.

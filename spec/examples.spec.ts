@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { dataSets } from '../examples/support/data-sets.js';
+
+/** Runs a file as a user would; resolves with its output. */
+function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  return new Promise((done) => {
+    const child = spawn(process.execPath, ['--import', 'tsx', ...args]);
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk;
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      err += chunk;
+    });
+    child.on('close', (code) => done({ code, out, err }));
+  });
+}
+
+test('data-processing is faster than one at a time and tells the truth', async () => {
+  const { code, out } = await run('examples/data-processing.ts');
+  assert.is(code, 0);
+  assert.ok(Number(/([\d.]+) times faster/.exec(out)?.[1]) > 1.5, out.slice(-300));
+  assert.match(out, /critical path, \d+ ms running: process_/);
+  assert.match(out, /process_sp500 +succeeded +2 /);
+  assert.match(out, /200 ms latency/);
+  const summary = readFileSync('examples/output/executive-summary.md', 'utf8');
+  for (const { name } of dataSets) assert.match(summary, `## ${name}\n`);
+  assert.match(summary, '406 rows, 9 columns');
+  assert.match(summary, 'CO2 rises by 1.577 ppm a year');
+});
+
+test('dynamic-plan makes its steps at run time', async () => {
+  const { code, out } = await run('examples/dynamic-plan.ts');
+  assert.is(code, 0);
+  for (const step of [0, 1, 7]) assert.match(out, `execute_step_${step}`);
+  assert.match(out, 'status: succeeded');
+});
+
+test('the short examples run', async () => {
+  const first = await run('examples/first-workflow.ts');
+  assert.is(first.code, 0);
+  assert.match(first.out, 'skipped "history" because of archive');
+  const streaming = await run('examples/streaming.ts');
+  assert.match(streaming.out, 'words so far: 1\n');
+  assert.match(streaming.out, 'title: a hive holds... (7 words)');
+  assert.match(streaming.out, 'words in all: 10');
+});
+
+test('the command runs and draws a module, and refuses wrong calls', async () => {
+  const ran = await run('lib/cli/main.ts', 'run', 'examples/graph.ts');
+  assert.is(ran.code, 0, ran.err);
+  assert.match(ran.out, 'review: succeeded');
+  const json = await run('lib/cli/main.ts', 'run', 'examples/graph.ts', '--json');
+  assert.is(JSON.parse(json.out).status, 'succeeded');
+  const mermaid = await run('lib/cli/main.ts', 'graph', 'examples/graph.ts');
+  assert.match(mermaid.out, /^flowchart LR\n/);
+  assert.match(mermaid.out, '-. settled .->');
+  const dot = await run('lib/cli/main.ts', 'graph', 'examples/graph.ts', '--format', 'dot');
+  assert.match(dot.out, /^digraph workflow \{/);
+  for (const wrong of [
+    [],
+    ['fly'],
+    ['run'],
+    ['run', 'nowhere.ts'],
+    ['graph', 'examples/graph.ts', '--format', 'png'],
+    ['--what'],
+  ]) {
+    const { code, err, out } = await run('lib/cli/main.ts', ...wrong);
+    assert.is(code, 2, wrong.join(' '));
+    assert.is(err.trim().split('\n').length, 1, err);
+    assert.is(out, '');
+  }
+});
+
+test.run();
