@@ -1,0 +1,51 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { violations } from './architecture-rules.js';
+
+function lib(): Map<string, string> {
+  const names = readdirSync('lib', { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ts'),
+  );
+  return new Map(names.map((name) => [name, readFileSync(`lib/${name}`, 'utf8')]));
+}
+
+test('the house stands: floors, cycles, sizes, time and chance', () => {
+  assert.equal(violations(lib()), []);
+});
+
+const planted: [file: string, text: string, rule: RegExp][] = [
+  ['kernel/planted.ts', "import { plan } from '../plan/graph.js';", /lower floor/],
+  ['plan/planted.ts', "import { State } from '../commit/state.js';", /lower floor/],
+  ['stores/planted.ts', "import { Run } from '../run.js';", /edge imports/],
+  ['run.ts', "import { x } from './testing/x.js';", /imports testing/],
+  ['plan/planted.ts', "import { produce } from 'immer';", /immer/],
+  ['plan/planted.ts', "import B from 'bottleneck';", /bottleneck/],
+  ['plan/planted.ts', "import fs from 'node:fs';", /builtin/],
+  ['plan/planted.ts', 'const t = Date.now();', /ambient/],
+  ['plan/planted.ts', 'const t = new Promise(() => 1);', /promise/],
+  ['plan/planted.ts', 'let x: any;', /any/],
+  ['plan/planted.ts', 'console.log(1);', /console/],
+  ['plan/utils.ts', '', /bad file name/],
+  ['plan/planted.ts', '\n'.repeat(401), /lines/],
+  ['attic/planted.ts', '', /unknown place/],
+];
+
+for (const [file, text, rule] of planted) {
+  test(`a planted fault is found: ${rule.source}`, () => {
+    const found = violations(lib().set(file, text)).filter((one) => one.file === file);
+    assert.ok(
+      found.some((one) => rule.test(one.rule)),
+      JSON.stringify(found),
+    );
+  });
+}
+
+test('a planted cycle is found', () => {
+  const files = lib()
+    .set('plan/a.ts', "import { b } from './b.js';")
+    .set('plan/b.ts', "import { a } from './a.js';");
+  assert.ok(violations(files).some((one) => /cycle/.test(one.rule)));
+});
+
+test.run();

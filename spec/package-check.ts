@@ -1,0 +1,79 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { publint } from 'publint';
+
+/** Packs the library and uses it from an empty project, as a stranger would. */
+const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
+const project = process.cwd();
+
+function call(command: string, args: string[], cwd = folder): string {
+  return execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function check(what: string, holds: boolean, detail = ''): void {
+  console.log(`${holds ? 'ok  ' : 'FAIL'} ${what}`);
+  if (holds) return;
+  console.log(detail);
+  process.exitCode = 1;
+}
+
+try {
+  call('npm', ['pack', '--silent', '--pack-destination', folder], project);
+  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) as string;
+  const listed = call('tar', ['-tf', tarball]).split('\n');
+  check(
+    'the package holds only dist and its papers',
+    !listed.some((name) => /(spec|examples|bench|lib)\//.test(name)),
+  );
+  writeFileSync(join(folder, 'package.json'), '{ "name": "empty", "private": true }');
+  call('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`]);
+  const installed = readdirSync(join(folder, 'node_modules')).filter((name) => !name.startsWith('.'));
+  check(
+    'it brings rxjs, immer, bottleneck and nothing else',
+    installed.sort().join() === 'bottleneck,immer,rxhive,rxjs,tslib',
+    installed.join(),
+  );
+  const program =
+    "const run = (r) => { const f = r.workflow({ name: 'w' }); f.task('t', { run: () => 1 }); return f.run().result(); };";
+  writeFileSync(
+    join(folder, 'use.mjs'),
+    `import * as r from 'rxhive'; ${program} console.log((await run(r)).status);`,
+  );
+  check('import works', call('node', ['use.mjs']).trim() === 'succeeded');
+  writeFileSync(
+    join(folder, 'use.cjs'),
+    `${program} run(require('rxhive')).then((x) => console.log(x.status));`,
+  );
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major > 20 || minor >= 19) check('require works', call('node', ['use.cjs']).trim() === 'succeeded');
+  else console.log('skipped: require of ESM needs Node 20.19');
+  check('the command works', call('npx', ['--no-install', 'rxhive', '--help']).includes('rxhive run MODULE'));
+  writeFileSync(
+    join(folder, 'use.mts'),
+    "import { workflow } from 'rxhive';\nexport const flow = workflow({ name: 'typed' });\n",
+  );
+  const strict = [
+    '--strict',
+    '--noEmit',
+    '--module',
+    'nodenext',
+    '--target',
+    'es2023',
+    '--lib',
+    'es2023,dom,esnext.disposable',
+  ];
+  call(join(project, 'node_modules/.bin/tsc'), ['--ignoreConfig', ...strict, 'use.mts']);
+  check('its types compile in a strict project', true);
+  const { messages } = await publint({ pkgDir: project, strict: true });
+  check('publint has nothing to say', messages.length === 0, JSON.stringify(messages));
+  call(join(project, 'node_modules/.bin/attw'), [tarball, '--profile', 'esm-only']);
+  check('attw has nothing to say', true);
+  check('the package has a name and a licence', /"Apache-2.0"/.test(readFileSync('package.json', 'utf8')));
+} catch (error) {
+  const { stdout, stderr, message } = error as { stdout?: string; stderr?: string; message: string };
+  check(message, false, `${stdout ?? ''}${stderr ?? ''}`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
