@@ -24,6 +24,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   readonly settings: WorkflowSettings;
   readonly #ids: string[] = [];
   readonly #tasks: TaskDefinition[] = [];
+  readonly #handles: Task[] = [];
   readonly #handlers = new Map<string, CompletionHandler[]>();
 
   constructor(options: WorkflowOptions<S, I, G, X>) {
@@ -38,7 +39,9 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   task<const D, R>(id: string, options: TaskOptions<D, R, S, I, G, X>): Task<ResultOf<R>> {
     this.#ids.push(id);
     this.#tasks.push(options as unknown as TaskDefinition);
-    return new Task<ResultOf<R>>(id, this);
+    const handle = new Task<ResultOf<R>>(id, this);
+    this.#handles.push(handle);
+    return handle;
   }
 
   /**
@@ -87,6 +90,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
       owner: this,
       ids: [...this.#ids],
       tasks: [...this.#tasks],
+      handles: [...this.#handles],
       handlers: this.#handlers,
     };
   }

@@ -1,5 +1,5 @@
 import type { RetryOptions, TimeoutOptions } from './policy.js';
-import type { TaskDefinition } from './task.js';
+import type { Task, TaskDefinition } from './task.js';
 
 /** What happens to the rest of a run when a task fails. */
 export type FailurePolicy = 'continue' | 'fail-fast';
@@ -77,6 +77,7 @@ export interface WorkflowDefinition {
   readonly owner: object;
   readonly ids: readonly string[];
   readonly tasks: readonly TaskDefinition[];
+  readonly handles: readonly Task[];
   readonly handlers: ReadonlyMap<string, readonly CompletionHandler[]>;
 }
 

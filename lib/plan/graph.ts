@@ -12,13 +12,16 @@ export class Graph {
   readonly groups = new Map<string, Group>();
   readonly resources = new Map<string, Resource>();
   readonly settings: WorkflowSettings;
-  readonly #owners: ReadonlySet<object>;
+  readonly #owner: object;
+  readonly #run: object;
   readonly #lanes = new Map<string, Lane>();
   readonly #plainLane = new Lane(undefined, []);
 
-  constructor(settings: WorkflowSettings, owners: readonly object[]) {
+  /** `owner` and `run` made the handles that may be used here. */
+  constructor(settings: WorkflowSettings, owner: object, run: object) {
     this.settings = settings;
-    this.#owners = new Set(owners);
+    this.#owner = owner;
+    this.#run = run;
     for (const [name, group] of Object.entries(settings.groups ?? {})) {
       this.groups.set(name, new Group(name, group.concurrency ?? Number.POSITIVE_INFINITY));
     }
@@ -34,16 +37,15 @@ export class Graph {
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i] as string;
       const task = tasks[i] as TaskDefinition;
-      const own = validateTask(id, task, this.settings);
-      if (this.nodes.has(id)) {
+      const before = faults.length;
+      validateTask(id, task, this.settings, faults);
+      const known = this.nodes.has(id);
+      if (known) {
         const message = `There are two tasks with the id "${brief(id)}"; rename one.`;
-        own.push({ kind: 'duplicate-id', taskId: id, message });
+        faults.push({ kind: 'duplicate-id', taskId: id, message });
       }
-      if (own.length > 0) {
-        for (const fault of own) faults.push(fault);
-        if (typeof id !== 'string' || this.nodes.has(id)) continue;
-      }
-      const lane = own.length > 0 ? this.#plainLane : this.#laneOf(task);
+      if (known || typeof id !== 'string') continue;
+      const lane = faults.length > before ? this.#plainLane : this.#laneOf(task);
       const node = new TaskNode(handles[i] as Task, task, this.nodes.size, lane);
       this.nodes.set(id, node);
       added.push(node);
@@ -63,11 +65,13 @@ export class Graph {
   #connect(node: TaskNode, faults: DefinitionFault[]): void {
     const given = node.definition?.dependencies;
     if (given === undefined) return;
-    const fault = (kind: DefinitionFault['kind'], message: string): void => {
-      faults.push({ kind, taskId: node.id, message: `Task "${brief(node.id)}" ${message}` });
-    };
     if (typeof given !== 'object' || given === null) {
-      fault('bad-option', `has dependencies that are ${shown(given)}; give a record or an array of tasks.`);
+      this.#fault(
+        faults,
+        node,
+        'bad-option',
+        `has dependencies that are ${shown(given)}; give a record or an array of tasks.`,
+      );
       return;
     }
     const tuple = Array.isArray(given);
@@ -79,45 +83,46 @@ export class Graph {
       const key = names?.[i];
       const item: unknown =
         key === undefined ? (given as readonly unknown[])[i] : (given as Record<string, unknown>)[key];
-      const mode = item instanceof Dependency ? item.mode : 'value';
-      const handle: unknown = item instanceof Dependency ? item.task : item;
+      const dependency = item instanceof Dependency ? item : undefined;
+      const handle: unknown = dependency === undefined ? item : dependency.task;
       if (!(handle instanceof Task)) {
-        fault(
+        this.#fault(
+          faults,
+          node,
           'unknown-dependency',
           `depends on ${shown(handle)}; give the handle that flow.task() returned.`,
         );
         continue;
       }
-      if (handle.owner !== undefined && !this.#owners.has(handle.owner)) {
-        fault(
-          'foreign-dependency',
-          `depends on "${brief(handle.id)}" of another workflow; use a task of this one.`,
-        );
+      if (handle.owner !== undefined && handle.owner !== this.#owner && handle.owner !== this.#run) {
+        const where = 'of another workflow; use a task of this one.';
+        this.#fault(faults, node, 'foreign-dependency', `depends on "${brief(handle.id)}" ${where}`);
         continue;
       }
       const from = this.nodes.get(handle.id);
       if (from === undefined) {
-        fault(
+        this.#fault(
+          faults,
+          node,
           'unknown-dependency',
           `depends on "${brief(handle.id)}", which does not exist; add it or correct the id.`,
         );
         continue;
       }
+      const mode = dependency === undefined ? 'value' : dependency.mode;
       if (mode === 'latest') {
         node.streaming = true;
         from.watched = true;
       }
-      edges[connected++] = new Edge(
-        from,
-        node,
-        mode,
-        key,
-        item instanceof Dependency ? item.fallback : undefined,
-      );
+      edges[connected++] = new Edge(from, node, mode, key, dependency?.fallback);
     }
     edges.length = connected;
     node.inEdges = edges;
     node.pending = connected;
+  }
+
+  #fault(faults: DefinitionFault[], node: TaskNode, kind: DefinitionFault['kind'], message: string): void {
+    faults.push({ kind, taskId: node.id, message: `Task "${brief(node.id)}" ${message}` });
   }
 
   #laneOf(task: TaskDefinition): Lane {
@@ -150,17 +155,13 @@ function unlink(edge: Edge): void {
 export function plan(definition: WorkflowDefinition, run: object): Graph {
   const settingFaults = validateSettings(definition.settings);
   const safe = settingFaults.length === 0;
-  const graph = new Graph(safe ? definition.settings : withoutNumbers(definition.settings), [
+  const graph = new Graph(
+    safe ? definition.settings : withoutNumbers(definition.settings),
     definition.owner,
     run,
-  ]);
+  );
   try {
-    const { ids, owner } = definition;
-    graph.add(
-      ids,
-      definition.tasks,
-      ids.map((id) => new Task(id, owner)),
-    );
+    graph.add(definition.ids, definition.tasks, definition.handles);
   } catch (error) {
     if (!(error instanceof WorkflowDefinitionError) || safe) throw error;
     throw new WorkflowDefinitionError(String(definition.settings.name), [...settingFaults, ...error.faults]);

@@ -8,26 +8,11 @@ import type { TaskNode } from '../model/node.js';
  * Source: H. Topcuoglu et al., "HEFT", IEEE TPDS 13(3), 2002.
  */
 export function orderAndRank(added: readonly TaskNode[], faults: DefinitionFault[]): void {
-  const order: TaskNode[] = [];
-  const fresh = new Set(added);
-  const open = (node: TaskNode): number => {
-    let count = 0;
-    for (const edge of node.inEdges) if (fresh.has(edge.from)) count += 1;
-    return count;
-  };
-  const allFresh = added.length > 0 && added[0]?.seq === 0;
-  for (const node of added) {
-    // Static plans have no edges from outside: pending already counts what must come before.
-    if (!allFresh) node.pending = open(node);
-    if (node.pending === 0) order.push(node);
-  }
-  for (let i = 0; i < order.length; i++) {
-    const node = order[i] as TaskNode;
+  const first = added[0]?.seq ?? 0;
+  const inOrder = added.every((node) => node.inEdges.every((edge) => edge.from.seq < node.seq));
+  const order = inOrder ? added : sort(added, first);
+  for (const node of order) {
     for (const edge of node.inEdges) if (edge.from.depth >= node.depth) node.depth = edge.from.depth + 1;
-    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
-      edge.to.pending -= 1;
-      if (edge.to.pending === 0) order.push(edge.to);
-    }
   }
   for (const node of added) {
     if (node.pending > 0 && order.length < added.length) {
@@ -42,11 +27,31 @@ export function orderAndRank(added: readonly TaskNode[], faults: DefinitionFault
       break;
     }
   }
-  for (const node of added) node.pending = node.inEdges.length;
+  if (!inOrder) for (const node of added) node.pending = node.inEdges.length;
   if (faults.length > 0) return;
   const unit = meanEstimate(added);
   for (let i = order.length - 1; i >= 0; i--) raise(order[i] as TaskNode, unit);
-  if (!allFresh) for (const node of added) raiseAncestors(node, unit);
+  if (first > 0) for (const node of added) raiseAncestors(node, unit);
+}
+
+/**
+ * Handles can only be used after they were made, so most plans are in order already; those made of string
+ * ids need not be. Source: A. B. Kahn, "Topological sorting of large networks", CACM 5(11), 1962.
+ */
+function sort(added: readonly TaskNode[], first: number): TaskNode[] {
+  const order: TaskNode[] = [];
+  for (const node of added) {
+    node.pending = 0;
+    for (const edge of node.inEdges) if (edge.from.seq >= first) node.pending += 1;
+    if (node.pending === 0) order.push(node);
+  }
+  for (let i = 0; i < order.length; i++) {
+    for (let edge = order[i]?.firstOut; edge !== undefined; edge = edge.nextOut) {
+      edge.to.pending -= 1;
+      if (edge.to.pending === 0) order.push(edge.to);
+    }
+  }
+  return order;
 }
 
 function meanEstimate(nodes: readonly TaskNode[]): number {

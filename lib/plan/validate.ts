@@ -96,13 +96,14 @@ export function validateSettings(settings: WorkflowSettings): DefinitionFault[] 
   return faults;
 }
 
-/** Everything wrong with one task by itself: id, body, numbers, names of groups and resources. */
+/** Adds everything wrong with one task by itself: id, body, numbers, names of groups and resources. */
 export function validateTask(
   id: unknown,
   task: TaskDefinition,
   settings: WorkflowSettings,
-): DefinitionFault[] {
-  const faults: DefinitionFault[] = [];
+  faults: DefinitionFault[],
+): void {
+  if (isPlain(id, task)) return;
   const taskId = typeof id === 'string' ? id : shown(id);
   const where = `Task "${brief(taskId)}"`;
   const fault: Fault = (kind, message) => faults.push({ kind, taskId, message });
@@ -116,7 +117,7 @@ export function validateTask(
   }
   if (typeof task !== 'object' || task === null) {
     fault('bad-option', `${where} has no options; give an object with run.`);
-    return faults;
+    return;
   }
   if (typeof task.run !== 'function')
     fault('bad-option', `${where}: run is ${shown(task.run)}; give a function.`);
@@ -151,5 +152,20 @@ export function validateTask(
       );
     }
   }
-  return faults;
+}
+
+/** Most tasks: a good id, a body and no option that could be wrong. */
+function isPlain(id: unknown, task: TaskDefinition): boolean {
+  return (
+    typeof id === 'string' &&
+    id.length > 0 &&
+    id.length <= longestId &&
+    typeof task?.run === 'function' &&
+    task.priority === undefined &&
+    task.estimate === undefined &&
+    task.retry === undefined &&
+    task.timeout === undefined &&
+    task.group === undefined &&
+    task.resources === undefined
+  );
 }
