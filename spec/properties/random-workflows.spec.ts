@@ -116,7 +116,7 @@ function check(workflowSeed: number): void {
     const running = [...statuses().values()].filter((status) => status === 'running').length;
     must(running === active.all, 'running tasks and active bodies differ');
   };
-  for (let i = 0; i < 3; i++) scheduler.schedule(probe, upTo(100));
+  for (let i = 0; i < 12; i++) scheduler.schedule(probe, upTo(100));
   if (random() < 0.1) scheduler.schedule(() => run.cancel(), upTo(60));
   if (random() < 0.2) scheduler.schedule(() => run.cancelTask(`t${upTo(count - 1)}`), upTo(60));
   let ended = 0;

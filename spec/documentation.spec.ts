@@ -1,0 +1,53 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const pages = [
+  'README.md',
+  'CHANGELOG.md',
+  'examples/README.md',
+  ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+
+test('every relative link leads somewhere', () => {
+  const dead: string[] = [];
+  for (const page of pages) {
+    for (const [, target] of readFileSync(page, 'utf8').matchAll(/\]\(([^)#:]+)[^)]*\)/g)) {
+      if (!existsSync(join(dirname(page), target as string))) dead.push(`${page}: ${target}`);
+    }
+  }
+  assert.equal(dead, []);
+});
+
+test('every program in the pages compiles and runs', () => {
+  const folder = mkdtempSync('spec/.pages-');
+  try {
+    const programs: string[] = [];
+    for (const page of pages) {
+      for (const [, code] of readFileSync(page, 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)) {
+        if (!code?.includes("from 'rxhive'")) continue;
+        const file = join(folder, `page${programs.length}.ts`);
+        writeFileSync(file, code.replaceAll("'rxhive'", "'../../lib/index.js'"));
+        programs.push(file);
+      }
+    }
+    assert.ok(programs.length >= 3);
+    writeFileSync(
+      join(folder, 'tsconfig.json'),
+      JSON.stringify({ extends: '../../tsconfig.json', include: ['*.ts'] }),
+    );
+    execFileSync('node_modules/.bin/tsc', ['-p', folder], { encoding: 'utf8' });
+    for (const program of programs)
+      execFileSync(process.execPath, ['--import', 'tsx', program], { encoding: 'utf8', timeout: 20_000 });
+  } catch (error) {
+    assert.unreachable(`${(error as { stdout?: string }).stdout ?? ''}${(error as Error).message}`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test.run();
