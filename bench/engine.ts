@@ -6,7 +6,7 @@ const json = process.argv.includes('--json');
 const quick = process.argv.includes('--quick');
 const only = process.argv[process.argv.indexOf('--only') + 1];
 const chosen = process.argv.includes('--only') ? (only ?? '') : '';
-const cellLimitMs = 120_000;
+const cellLimitMs = 60_000;
 const say = (line: string): void => {
   if (!json) console.log(line);
 };
@@ -37,8 +37,14 @@ const names = [
 const engines = names.filter((name) => name === 'floor' || name.includes(chosen));
 const sizes = quick ? [1_000, 10_000] : [1_000, 10_000, 100_000, 1_000_000];
 const shapes = ['fan', 'layered', 'chain'];
-/** Largest size worth waiting for: beyond it the engine needs minutes or more memory than there is. */
-const largest: Record<string, number> = { 'async.auto': 10_000, LangGraph: 1_000, 'p-graph': 100_000 };
+/** Peers run up to 100,000; those that need minutes or more memory than there is, less. */
+const largest: Record<string, number> = {
+  floor: 1e6,
+  rxhive: 1e6,
+  'async.auto': 1e4,
+  Effect: 1e4,
+  LangGraph: 1e3,
+};
 
 const us: Record<string, number | undefined> = {};
 for (const shape of shapes) {
@@ -47,8 +53,7 @@ for (const shape of shapes) {
   const rows = new Map<string, string>(engines.map((name) => [name, name.padEnd(20)]));
   for (const n of sizes) {
     for (const name of engines) {
-      const time =
-        n > (largest[name] ?? Number.POSITIVE_INFINITY) ? undefined : cell('speed', name, shape, n).us;
+      const time = n > (largest[name] ?? 100_000) ? undefined : cell('speed', name, shape, n).us;
       us[`${name} ${shape} ${n}`] = time;
       const base = us[`floor ${shape} ${n}`];
       const text =

@@ -114,7 +114,8 @@ const pGraph: Engine = (graph, limit, body) => {
 const asyncAuto: Engine = (graph, limit, body) => {
   const tasks: Record<string, unknown> = {};
   graph.forEach((before, i) => {
-    tasks[`t${i}`] = before.length === 0 ? async () => body(i) : [...before.map((j) => `t${j}`), async () => body(i)];
+    tasks[`t${i}`] =
+      before.length === 0 ? async () => body(i) : [...before.map((j) => `t${j}`), async () => body(i)];
   });
   return auto(tasks as never, limit) as unknown as Promise<unknown>;
 };

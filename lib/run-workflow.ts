@@ -13,8 +13,8 @@ export interface RunWorkflowOptions {
 
 /**
  * A workflow as an operator: one run per source value, which becomes the run's input; emits results in order
- * of completion. An iterable is pulled only as fast as runs end; a pushing source is buffered up to
- * `capacity`. Unsubscribing cancels all runs.
+ * of completion. An Observable cannot be slowed down: what comes while all runs are busy is buffered up to
+ * `capacity`, and one more fails the stream, so memory stays bounded. Unsubscribing cancels all runs.
  * @throws RxhiveError INVALID_OPTION
  */
 export function runWorkflow<S, I, G extends string, X extends string>(

@@ -1,4 +1,4 @@
-import { firstValueFrom, from, interval, map, NEVER, Observable, take, toArray } from 'rxjs';
+import { catchError, firstValueFrom, from, interval, map, NEVER, Observable, of, take, toArray } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -275,6 +275,32 @@ test('runWorkflow is an operator with backpressure', async () => {
     from([1, 2, 3]).pipe(runWorkflow(flow, { concurrency: 2 }), toArray()),
   );
   assert.equal(results.map((result) => result.results.get(twice)).sort(), [2, 4, 6]);
+});
+
+test('runWorkflow never buffers more than its capacity, and unsubscribing cancels its runs', async () => {
+  const flow = workflow({ name: 'full', input: typed<number>() });
+  let aborted = 0;
+  flow.task('hang', {
+    run: (_, ctx) => {
+      ctx.signal.addEventListener('abort', () => {
+        aborted += 1;
+      });
+      return NEVER;
+    },
+  });
+  const failed = await firstValueFrom(
+    from([1, 2, 3, 4]).pipe(
+      runWorkflow(flow, { concurrency: 1, capacity: 2 }),
+      catchError((error: unknown) => of(codeOf(error))),
+    ),
+  );
+  assert.is(failed, 'LIMIT_EXCEEDED');
+  assert.is(aborted, 1);
+  from([1, 2, 3])
+    .pipe(runWorkflow(flow, { concurrency: 2 }))
+    .subscribe()
+    .unsubscribe();
+  assert.is(aborted, 3);
 });
 
 test('limits change while running and a full group blocks no other', async () => {
