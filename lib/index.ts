@@ -6,10 +6,11 @@ export {
   RxhiveError,
   TaskTimeoutError,
   type TimeoutKind,
+  TransactionConflictError,
   WorkflowCancelledError,
   WorkflowDefinitionError,
 } from './kernel/errors.js';
-export type { Recipe, TaskContext, Usage } from './model/context.js';
+export type { Recipe, Shared, TaskContext, Usage } from './model/context.js';
 export type {
   AttemptEvent,
   GroupEvent,

@@ -9,22 +9,27 @@ import {
 import { State } from './commit/state.js';
 import { launch } from './execute/attempt.js';
 import type { ExecutePorts } from './execute/context.js';
+import { Locks } from './execute/locks.js';
 import { Clock } from './kernel/clock.js';
 import { brief, LimitExceededError, RxhiveError, shown, WorkflowCancelledError } from './kernel/errors.js';
+import type { Reads } from './model/context.js';
 import type { WorkflowEvent } from './model/event.js';
-import type { Spawned, TaskNode } from './model/node.js';
+import type { AttemptHandle, Spawned, TaskNode } from './model/node.js';
 import type { Snapshot, WorkflowResult } from './model/result.js';
 import type { TaskStatus } from './model/status.js';
 import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
 import type { CompletionHandler, WorkflowDefinition } from './model/workflow.js';
 import { EventHub } from './observe/events.js';
 import { GuardedStream } from './observe/guarded-stream.js';
-import { lastWord } from './observe/last-word.js';
 import { resultOf } from './observe/report.js';
+import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
 import { checkInput } from './plan/input.js';
 import { explain } from './schedule/explain.js';
 import { Scheduler } from './schedule/scheduler.js';
+
+/** Runs of one task that may be lost to conflicts before it fails: a guard against running for ever. */
+const mostReruns = 100;
 
 /** How one run is to go. */
 export interface RunOptions<I = unknown> {
@@ -60,7 +65,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   readonly #maxTasks: number;
   readonly #subscriberErrors: unknown[] = [];
   readonly #done = new ReplaySubject<WorkflowResult<S>>(1);
-  readonly #streams = new Map<TaskNode, { values: Subject<unknown>; emitted: boolean }>();
+  readonly #streams = new TaskStreams();
   readonly #committed = new Subject<void>();
   #result: WorkflowResult<S> | undefined;
   #watchers = 0;
@@ -92,21 +97,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.#scheduler = new Scheduler(this.#graph.nodes, settings, this.#clock, {
       watch: this.#hub,
       launch: (node) => launch(node, this.#ports),
-      commit: (node, attempt) => {
-        if (attempt.spawned !== undefined) this.#addSpawned(node, attempt.spawned);
-        if (attempt.recipes === undefined) return;
-        this.#state.commit(attempt.recipes);
-        this.#committed.next();
-        if (this.#hub.active)
-          this.#hub.emit({ type: 'state', reason: 'committed', taskId: node.id, commit: this.#state.seq });
-      },
-      value: (node, value) => {
-        const stream = this.#streams.get(node);
-        if (stream === undefined) return;
-        stream.emitted = true;
-        stream.values.next(value);
-      },
-      ended: (node) => this.#endStream(node),
+      commit: (node, attempt) => this.#commit(node, attempt),
+      value: (node, value) => this.#streams.value(node, value),
+      ended: (node) => this.#streams.end(node),
       closed: () => this.#finish(),
     });
     this.#scheduler.keepOpen = options.keepOpen ?? false;
@@ -150,7 +143,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   /** The task's result, then completion; its error when it failed, `TASK_SKIPPED` when it never ran. */
   result$<T>(task: Task<T>): Observable<T> {
     return this.#view((subscriber: Subscriber<T>) =>
-      this.#valuesOf(task).subscribe({
+      this.#streams.of(this.#nodeOf(task)).subscribe({
         error: (error: unknown) => subscriber.error(error),
         complete: () => {
           subscriber.next(this.#nodeOf(task).value as T);
@@ -163,7 +156,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   /** Every value of the task's stream from now on; for a task that has ended its result. */
   values$<T>(task: Task<T>): Observable<T> {
     return this.#view((subscriber: Subscriber<T>) =>
-      (this.#valuesOf(task) as Observable<T>).subscribe(subscriber),
+      (this.#streams.of(this.#nodeOf(task)) as Observable<T>).subscribe(subscriber),
     );
   }
 
@@ -301,24 +294,27 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return node;
   }
 
-  #valuesOf(task: Task): Observable<unknown> {
-    const node = this.#nodeOf(task);
-    return new Observable((subscriber) => {
-      if (node.ended) return lastWord(node, subscriber, false);
-      let stream = this.#streams.get(node);
-      if (stream === undefined) {
-        stream = { values: new Subject(), emitted: false };
-        this.#streams.set(node, stream);
-      }
-      subscriber.add(stream.values.subscribe(subscriber));
-    });
+  /** One transaction: nothing of it happens when what the attempt has read is out of date. */
+  #commit(node: TaskNode, attempt: AttemptHandle): 'done' | 'rerun' {
+    if (attempt.reads !== undefined && this.#conflicts(node, attempt.reads)) return 'rerun';
+    if (attempt.spawned !== undefined) this.#addSpawned(node, attempt.spawned);
+    if (attempt.recipes === undefined) return 'done';
+    this.#state.commit(node.id, attempt.recipes);
+    this.#committed.next();
+    this.#hubEmit({ type: 'state', reason: 'committed', taskId: node.id, commit: this.#state.seq });
+    return 'done';
   }
 
-  #endStream(node: TaskNode): void {
-    const stream = this.#streams.get(node);
-    if (stream === undefined) return;
-    this.#streams.delete(node);
-    lastWord(node, stream.values, stream.emitted);
+  #conflicts(node: TaskNode, reads: Reads): boolean {
+    const { onConflict = 'rerun' } = node.definition;
+    const conflict = this.#state.conflict(node.id, reads);
+    reads.close();
+    if (conflict === undefined || onConflict === 'replay') return false;
+    const extra = node.more();
+    extra.conflicts += 1;
+    if (onConflict === 'fail' || extra.conflicts > mostReruns) throw conflict;
+    this.#hubEmit({ type: 'state', reason: 'conflict', taskId: node.id, commit: this.#state.seq });
+    return true;
   }
 
   #checkSize(more: number): void {
@@ -362,7 +358,10 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       budget: { left: settings.retryBudget ?? Number.POSITIVE_INFINITY },
       watch: this.#hub,
       handlersOf: (node) => (handlers.size === 0 ? undefined : handlersOf(node, handlers)),
-      preview: (recipes) => this.#state.preview(recipes),
+      preview: (recipes, base) => this.#state.preview(recipes, base),
+      reads: () => this.#state.reads(),
+      locks: new Locks(),
+      pause: (node, done) => this.#scheduler.pause(node, done),
       handleFor: (parent, id) => {
         const known = this.#graph.nodes.get(id);
         return known !== undefined && known.parent === parent ? known.handle : new Task(id, this);

@@ -1,14 +1,28 @@
-import { enableMapSet, freeze, isDraftable, produce } from 'immer';
-import { RxhiveError, shown } from '../kernel/errors.js';
-import type { Recipe } from '../model/context.js';
+import {
+  enableMapSet,
+  enablePatches,
+  freeze,
+  isDraftable,
+  type Patch,
+  produce,
+  produceWithPatches,
+} from 'immer';
+import { RxhiveError, shown, TransactionConflictError } from '../kernel/errors.js';
+import type { Reads, Recipe } from '../model/context.js';
+import { LastWrites } from './conflict.js';
+import { TrackedReads } from './reads.js';
 
 enableMapSet();
+enablePatches();
 
 /** The shared state of a run: immutable snapshots, replaced by each commit that changes something. */
 export class State {
   /** Number of the last commit; 0 before the first. */
   seq = 0;
   #current: unknown;
+  /** Serializable attempts that have read and not ended; only while there are any, writes are tracked. */
+  #readers = 0;
+  readonly #writes = new LastWrites();
 
   constructor(initial: unknown) {
     if (initial !== undefined && !isDraftable(initial)) {
@@ -24,26 +38,61 @@ export class State {
     return this.#current;
   }
 
-  /** The state as it would be with `recipes` applied. */
-  preview(recipes: readonly Recipe<never>[] | undefined): unknown {
-    return recipes === undefined ? this.#current : replay(this.#current, recipes);
+  /** `base`, or the newest state, as it would be with `recipes` applied. */
+  preview(recipes: readonly Recipe<never>[] | undefined, base: unknown = this.#current): unknown {
+    return recipes === undefined ? base : produce(base, replay(base, recipes));
+  }
+
+  /** Begins to note what a serializable attempt reads. */
+  reads(): Reads {
+    this.#readers += 1;
+    return new TrackedReads(this.seq, this.#current, () => {
+      this.#readers -= 1;
+      if (this.#readers === 0) this.#writes.clear();
+    });
+  }
+
+  /** Says which other task wrote what `reads` saw. */
+  conflict(taskId: string, reads: Reads): TransactionConflictError | undefined {
+    for (const path of reads.paths) {
+      const clash = this.#writes.clash(path, reads.base);
+      if (clash === undefined) continue;
+      const values = { read: at(reads.snapshot, clash.path), current: at(this.#current, clash.path) };
+      return new TransactionConflictError(taskId, clash.writer, clash.path, values);
+    }
+    return undefined;
   }
 
   /** Replays a task's recipes on the newest state, all or none. */
-  commit(recipes: readonly Recipe<never>[]): void {
-    this.#current = replay(this.#current, recipes);
+  commit(taskId: string, recipes: readonly Recipe<never>[]): void {
+    const base = this.#current;
+    if (this.#readers === 0) this.#current = produce(base, replay(base, recipes));
+    else {
+      const [next, patches] = produceWithPatches(base, replay(base, recipes)) as [unknown, Patch[], Patch[]];
+      this.#current = next;
+      for (const patch of patches) this.#writes.write(patch.path, this.seq + 1, taskId);
+    }
     this.seq += 1;
   }
 }
 
-function replay(base: unknown, recipes: readonly Recipe<never>[]): unknown {
+function at(state: unknown, path: readonly PropertyKey[]): unknown {
+  let value = state;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null) return undefined;
+    value = value instanceof Map ? value.get(key) : (value as Record<PropertyKey, unknown>)[key];
+  }
+  return value;
+}
+
+function replay(base: unknown, recipes: readonly Recipe<never>[]): (draft: unknown) => void {
   if (base === undefined) {
     throw new RxhiveError(
       'INVALID_OPTION',
       'ctx.update was called but the workflow has no state; add state to its options.',
     );
   }
-  return produce(base, (draft: unknown) => {
+  return (draft) => {
     for (const recipe of recipes) {
       const returned = recipe(draft as never);
       if (typeof (returned as PromiseLike<unknown> | undefined)?.then === 'function') {
@@ -53,5 +102,5 @@ function replay(base: unknown, recipes: readonly Recipe<never>[]): unknown {
         );
       }
     }
-  });
+  };
 }

@@ -183,7 +183,7 @@ class Attempt extends AttemptContext {
       this.#handle(handlers, 0, value);
       return;
     }
-    this.#close();
+    this.#close(undefined, true);
     this.#subscriber.next({ kind: 'succeeded', node: this.node, source: this, value });
     this.#subscriber.complete();
   }
@@ -205,7 +205,7 @@ class Attempt extends AttemptContext {
         return;
       }
     }
-    this.#close();
+    this.#close(undefined, true);
     this.#subscriber.next({ kind: 'succeeded', node: this.node, source: this, value });
     this.#subscriber.complete();
   }
@@ -246,8 +246,9 @@ class Attempt extends AttemptContext {
     this.#subscriber.complete();
   }
 
-  #close(reason?: RxhiveError): void {
-    this.end(reason);
+  /** `committing`: what was read is still needed, the commit closes it. */
+  #close(reason?: RxhiveError, committing = false): void {
+    this.end(reason, committing);
     if (this.#timer !== undefined) this.ports.clock.cancel(this.#timer);
     if (this.#idle !== undefined) this.ports.clock.cancel(this.#idle);
     this.#source?.unsubscribe();

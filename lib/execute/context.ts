@@ -1,12 +1,13 @@
 import { firstValueFrom, Observable } from 'rxjs';
 import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import type { Recipe, TaskContext, Usage } from '../model/context.js';
+import type { Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
 import { Dependency, type ResultOf, Task, type TaskDefinition, type TaskOptions } from '../model/task.js';
 import type { CompletionHandler, WorkflowSettings } from '../model/workflow.js';
 import { type JoinTarget, joined } from './inputs.js';
+import type { Locks } from './locks.js';
 import type { RetryBudget } from './retry.js';
 
 /** What the execute stage is given to work with. */
@@ -18,8 +19,13 @@ export interface ExecutePorts {
   readonly budget: RetryBudget;
   readonly watch: Watch;
   handlersOf(node: TaskNode): readonly CompletionHandler[] | undefined;
-  /** The state with `recipes` applied. */
-  preview(recipes: readonly Recipe<never>[] | undefined): unknown;
+  readonly locks: Locks;
+  /** The newest state, or `base`, with `recipes` applied. */
+  preview(recipes: readonly Recipe<never>[] | undefined, base?: unknown): unknown;
+  /** Begins to note what a serializable attempt reads. */
+  reads(): Reads;
+  /** Gives the slot back until the returned function is called; `done` when there is one again. */
+  pause(node: TaskNode, done: () => void): () => void;
   /** Handle for a task that `parent` adds; the one it has when it was added before. */
   handleFor(parent: TaskNode, id: string): Task;
   /** Adds buffered tasks to the run at once. */
@@ -35,6 +41,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   readonly attempt: number;
   recipes: Recipe<never>[] | undefined;
   spawned: Spawned[] | undefined;
+  reads: Reads | undefined;
   #ended = false;
   #abort: AbortController | undefined;
   #reason: RxhiveError | undefined;
@@ -89,8 +96,21 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.recipes.push(recipe as Recipe<never>);
   }
 
-  read(): unknown {
-    return this.ports.preview(this.recipes);
+  read<T>(select?: (state: never) => T): T {
+    if (select !== undefined && typeof select !== 'function') {
+      throw new RxhiveError('INVALID_OPTION', `ctx.read got ${shown(select)}; give a function or nothing.`);
+    }
+    if (this.node.definition.isolation !== 'serializable') {
+      const state = this.ports.preview(this.recipes);
+      return select === undefined ? (state as T) : select(state as never);
+    }
+    this.#alive('read');
+    this.reads ??= this.ports.reads();
+    return this.reads.read(this.ports.preview(this.recipes, this.reads.snapshot), select);
+  }
+
+  shared(name: string): Shared {
+    return { use: (fn) => this.#use(name, fn) };
   }
 
   spawn<const D, R>(id: string, options: TaskOptions<D, R>): Task<ResultOf<R>> {
@@ -178,8 +198,9 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   /** Nothing the attempt does after this has an effect. */
-  protected end(reason: RxhiveError | undefined): void {
+  protected end(reason: RxhiveError | undefined, committing = false): void {
     this.#ended = true;
+    if (!committing) this.reads?.close();
     this.#reason ??= reason;
     const rejects = this.#rejects;
     this.#rejects = undefined;
@@ -190,6 +211,28 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   protected abort(reason: RxhiveError): void {
     this.#reason = reason;
     this.#abort?.abort(reason);
+  }
+
+  #use<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {
+    this.#alive('shared');
+    const { locks } = this.ports;
+    return this.#promise((resolve, reject) => {
+      const run = (): void => {
+        try {
+          const value = fn();
+          const thenable = value as PromiseLike<T> | undefined;
+          if (typeof thenable?.then === 'function') thenable.then(resolve, reject);
+          else resolve(value);
+        } catch (error) {
+          reject(error);
+        }
+      };
+      let goOn: (() => void) | undefined;
+      const ticket = locks.enter(name, this.node, () => goOn?.());
+      if (ticket.held) run();
+      else goOn = this.ports.pause(this.node, run);
+      return () => ticket.leave();
+    }) as Promise<T>;
   }
 
   #alive(what: string): void {

@@ -125,6 +125,38 @@ export class WorkflowCancelledError extends RxhiveError {
   }
 }
 
+/** What a serializable task had read was written by another task before it could commit. */
+export class TransactionConflictError extends RxhiveError {
+  readonly taskId: string;
+  /** The task that wrote. */
+  readonly otherTaskId: string;
+  /** Where in the state. */
+  readonly path: readonly PropertyKey[];
+  /** The value that was read. Not in the message: it may be a secret. */
+  readonly readValue: unknown;
+  /** The value that is there now. */
+  readonly currentValue: unknown;
+
+  constructor(
+    taskId: string,
+    otherTaskId: string,
+    path: readonly PropertyKey[],
+    values: { readonly read: unknown; readonly current: unknown },
+  ) {
+    const where = path.length === 0 ? 'the state' : `state.${brief(path.map(String).join('.'))}`;
+    super(
+      'TRANSACTION_CONFLICT',
+      `Task "${brief(taskId)}" read ${where}, and task "${brief(otherTaskId)}" wrote it before the commit. Use onConflict "rerun", read less, or make one depend on the other.`,
+      { details: { taskId, otherTaskId, path } },
+    );
+    this.taskId = taskId;
+    this.otherTaskId = otherTaskId;
+    this.path = path;
+    this.readValue = values.read;
+    this.currentValue = values.current;
+  }
+}
+
 /** A limit that guards the run was reached (`maxTasks`, a full buffer, a budget). */
 export class LimitExceededError extends RxhiveError {
   /** The option that set the limit. */

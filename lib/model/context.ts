@@ -6,6 +6,25 @@ export interface Usage {
   readonly outputTokens?: number;
 }
 
+/** A named thing one task at a time may use; see {@link TaskContext.shared}. */
+export interface Shared {
+  /** Calls `fn` when it is this task's turn; resolves with what it returns. */
+  use<T>(fn: () => T | PromiseLike<T>): Promise<T>;
+}
+
+/** What a `serializable` attempt has read of the state. */
+export interface Reads {
+  /** Newest commit the reads have seen. */
+  readonly base: number;
+  /** Paths read, a subtree each. */
+  readonly paths: readonly (readonly PropertyKey[])[];
+  /** The state that was read. */
+  readonly snapshot: unknown;
+  /** Reads `current`, the snapshot with the attempt's own changes. */
+  read<T>(current: unknown, select: ((state: never) => T) | undefined): T;
+  close(): void;
+}
+
 /** A change of the state, written as mutation of a draft. Must be synchronous; what it returns is ignored. */
 export type Recipe<S> = (draft: S) => unknown;
 
@@ -28,6 +47,18 @@ export interface TaskContext<S = unknown, I = unknown> {
   update(recipe: Recipe<S>): void;
   /** The newest state with this attempt's own changes applied. Frozen. */
   read(): S;
+  /**
+   * A part of the state. In a `serializable` task all reads see the state of the first one, and only what
+   * `select` touched can conflict; `read()` without it counts as reading everything.
+   */
+  read<T>(select: (state: S) => T): T;
+  /**
+   * Mutual exclusion around a thing that is not state: a file, a browser, a session. Among the tasks of the run
+   * one at a time is inside `use` of a name, in order of arrival; who waits holds no slot. The lock is given up
+   * when `fn` has ended or the attempt has.
+   * @throws RxhiveError JOIN_CYCLE when waiting could never end
+   */
+  shared(name: string): Shared;
   /**
    * Adds a task. It starts when this task has succeeded, or when {@link TaskContext.join} waits for it. On a
    * retry the same id means the same task.

@@ -50,12 +50,12 @@ export interface GroupEvent extends EventBase {
   readonly delay?: number;
 }
 
-/** The state changed. */
+/** The state changed, or (`conflict`) a serializable task runs again because what it had read changed. */
 export interface StateEvent extends EventBase {
   readonly type: 'state';
-  readonly reason: 'committed';
+  readonly reason: 'committed' | 'conflict';
   readonly taskId: string;
-  /** Number of the commit, from 1. */
+  /** Number of the commit, from 1; with `conflict` that of the newest. */
   readonly commit: number;
 }
 

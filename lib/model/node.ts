@@ -1,7 +1,7 @@
 import type { Timer } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { HeapItem } from '../kernel/heap.js';
-import type { Recipe } from './context.js';
+import type { Reads, Recipe } from './context.js';
 import type { Lane } from './lane.js';
 import type { AttemptReport } from './result.js';
 import { isEnd, type TaskStatus } from './status.js';
@@ -44,6 +44,8 @@ export interface AttemptHandle {
   refresh(): void;
   /** Changes of the state to replay when the attempt succeeds. */
   readonly recipes: readonly Recipe<never>[] | undefined;
+  /** What a serializable attempt has read. */
+  readonly reads: Reads | undefined;
   /** Tasks to add when the attempt succeeds. */
   readonly spawned: Spawned[] | undefined;
 }
@@ -69,6 +71,8 @@ export interface NodeExtra {
   inputTokens: number;
   outputTokens: number;
   suspendedMs: number;
+  /** Times the body ran again because of a conflict. */
+  conflicts: number;
   backoffMs: number;
   join: Join | undefined;
   /** Suspended because a producer it streams from is suspended. */
@@ -149,6 +153,7 @@ export class TaskNode implements HeapItem {
       inputTokens: 0,
       outputTokens: 0,
       suspendedMs: 0,
+      conflicts: 0,
       backoffMs: 0,
       join: undefined,
       starved: false,

@@ -14,8 +14,11 @@ export interface SchedulerPorts {
   readonly watch: Watch;
   /** One attempt of a task: emits what it has to say and ends when the attempt has ended. Never errors. */
   launch(node: TaskNode): Observable<Signal>;
-  /** Makes a success durable: state, spawned tasks. What it throws fails the task. */
-  commit(node: TaskNode, attempt: AttemptHandle): void;
+  /**
+   * Makes a success durable: state, spawned tasks. What it throws fails the task; `rerun` says that the body has
+   * to run again, and nothing was committed.
+   */
+  commit(node: TaskNode, attempt: AttemptHandle): 'done' | 'rerun';
   /** A value of a stream, before dependents see it. */
   value(node: TaskNode, value: unknown): void;
   /** The task has ended. */

@@ -129,6 +129,17 @@ export interface TaskOptions<
   readonly estimate?: number;
   /** Kind of work, for events and learnt durations. Default: the id. */
   readonly type?: string;
+  /**
+   * `serializable`: what the body reads through `ctx.read` must still hold when it commits, as if tasks ran one
+   * after the other. Default: reads may be older than the commit; recipes always see the newest state.
+   */
+  readonly isolation?: 'serializable';
+  /**
+   * With `serializable`, when another task wrote what this one read: run the body again (`rerun`, the default; at
+   * most 100 times, not counted as retries), commit all the same (`replay`), or fail with
+   * `TransactionConflictError`.
+   */
+  readonly onConflict?: 'rerun' | 'replay' | 'fail';
 }
 
 /** {@link TaskOptions} with all types forgotten: what the engine works with. */
@@ -142,4 +153,6 @@ export interface TaskDefinition {
   readonly resources?: { readonly [name: string]: number | undefined } | undefined;
   readonly estimate?: number | undefined;
   readonly type?: string | undefined;
+  readonly isolation?: 'serializable' | undefined;
+  readonly onConflict?: 'rerun' | 'replay' | 'fail' | undefined;
 }

@@ -127,6 +127,18 @@ export function validateTask(
   checkNumber(fault, `${where}: estimate`, task.estimate, 0, false, false);
   checkRetry(fault, where, task.retry);
   checkTimeout(fault, where, task.timeout);
+  if (task.isolation !== undefined && task.isolation !== 'serializable')
+    fault(
+      'bad-option',
+      `${where}: isolation is ${shown(task.isolation)}; give "serializable" or leave it out.`,
+    );
+  if (task.onConflict !== undefined && !['rerun', 'replay', 'fail'].includes(task.onConflict))
+    fault('bad-option', `${where}: onConflict is ${shown(task.onConflict)}; give rerun, replay or fail.`);
+  if (task.onConflict !== undefined && task.isolation === undefined)
+    fault(
+      'bad-option',
+      `${where}: onConflict has no effect without isolation; add isolation: "serializable".`,
+    );
   if (task.group !== undefined && !Object.hasOwn(settings.groups ?? {}, task.group)) {
     fault(
       'unknown-group',
@@ -166,6 +178,8 @@ function isPlain(id: unknown, task: TaskDefinition): boolean {
     task.retry === undefined &&
     task.timeout === undefined &&
     task.group === undefined &&
-    task.resources === undefined
+    task.resources === undefined &&
+    task.isolation === undefined &&
+    task.onConflict === undefined
   );
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
 import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { Group } from '../model/lane.js';
-import { type AttemptHandle, Edge, type TaskNode } from '../model/node.js';
+import type { AttemptHandle, Edge, TaskNode } from '../model/node.js';
 import type { SchedulerPorts } from '../model/ports.js';
 import type { Signal } from '../model/signal.js';
 import type { TaskStatus } from '../model/status.js';
@@ -11,7 +11,6 @@ import type { WorkflowSettings } from '../model/workflow.js';
 import { account } from './account.js';
 import { Announcer } from './announcer.js';
 import { Deadlines } from './deadlines.js';
-import { waitsForItself } from './explain.js';
 import { ReadyQueue } from './ready-queue.js';
 import { Streaming } from './streaming.js';
 
@@ -20,10 +19,7 @@ const hardLimit = 1_000_000;
 const defaultConcurrency = 16;
 const defaultAging = 60_000;
 
-interface Command {
-  readonly kind: 'command';
-  run(): void;
-}
+type Command = { readonly kind: 'command'; run(): void };
 
 /**
  * Decides when each task runs, and is the only writer of a task's status. Everything that happens goes
@@ -155,22 +151,18 @@ export class Scheduler {
   join(node: TaskNode, targets: readonly TaskNode[], done: (error?: RxhiveError) => void): void {
     const source = node.running;
     this.#command(() => {
-      if (node.running !== source || source === undefined) return;
-      const cycle = waitsForItself(node, targets);
-      if (cycle !== undefined) return done(cycle);
-      const open = targets.filter((target) => !target.ended);
-      const extra = node.more();
-      if (open.length === 0 && extra.join === undefined) return done();
-      extra.join ??= { targets: [], pending: 0, done: [] };
-      const { join } = extra;
-      join.done.push(done);
-      join.pending += open.length;
-      for (const target of open) {
-        join.targets.push(target);
-        new Edge(target, node, 'join', undefined, join);
-      }
-      this.#streaming.suspend(node);
+      if (node.running === source && source !== undefined) this.#streaming.join(node, targets, done);
     });
+  }
+
+  /** Gives the slot of `node` back until the returned function is called; `done` when it has one again. */
+  pause(node: TaskNode, done: () => void): () => void {
+    const source = node.running;
+    let goOn: (() => void) | undefined;
+    this.#command(() => {
+      if (node.running === source && source !== undefined) goOn = this.#streaming.pause(node, done);
+    });
+    return () => this.#command(() => goOn?.());
   }
 
   #command(run: () => void): void {
@@ -251,7 +243,10 @@ export class Scheduler {
     this.#free(node);
     node.value = value;
     try {
-      this.#ports.commit(node, attempt);
+      if (this.#ports.commit(node, attempt) === 'rerun') {
+        this.#rerun(node);
+        return;
+      }
     } catch (error) {
       node.value = undefined;
       this.#fail(node, error);
@@ -259,6 +254,14 @@ export class Scheduler {
     }
     this.#announcer.attempt(node, 'succeeded');
     this.#end(node, 'succeeded', undefined);
+  }
+
+  /** The body runs again with what it reads now; not a retry, so it does not count as an attempt. */
+  #rerun(node: TaskNode): void {
+    node.value = undefined;
+    node.attempt -= 1;
+    this.#streaming.retract(node);
+    this.#ready(node);
   }
 
   #fail(node: TaskNode, error: unknown): void {

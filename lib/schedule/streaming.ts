@@ -1,7 +1,8 @@
 import type { TurnEnd } from '../kernel/drain.js';
 import { RxhiveError } from '../kernel/errors.js';
-import type { TaskNode } from '../model/node.js';
+import { Edge, type Join, type TaskNode } from '../model/node.js';
 import type { TaskStatus } from '../model/status.js';
+import { waitsForItself } from './explain.js';
 
 /** What {@link Streaming} may ask of the scheduler, the only writer of status. */
 export interface Moves {
@@ -40,6 +41,46 @@ export class Streaming {
         stack.push(to);
       }
     }
+  }
+
+  /** Waits until all `targets` have ended; `done` is told when that can never be. */
+  join(node: TaskNode, targets: readonly TaskNode[], done: (error?: RxhiveError) => void): void {
+    const cycle = waitsForItself(node, targets);
+    if (cycle !== undefined) {
+      done(cycle);
+      return;
+    }
+    const open = targets.filter((target) => !target.ended);
+    if (open.length === 0 && node.extra?.join === undefined) {
+      done();
+      return;
+    }
+    const join = this.#wait(node, open.length, done);
+    for (const target of open) {
+      join.targets.push(target);
+      new Edge(target, node, 'join', undefined, join);
+    }
+    this.suspend(node);
+  }
+
+  /** Waits until the returned function is called. */
+  pause(node: TaskNode, done: () => void): () => void {
+    const join = this.#wait(node, 1, done);
+    this.suspend(node);
+    return () => {
+      if (node.extra?.join !== join) return;
+      join.pending -= 1;
+      if (join.pending === 0) this.wake(node);
+    };
+  }
+
+  /** Waits of one task end together: it needs one slot for all of them. */
+  #wait(node: TaskNode, count: number, done: (error?: RxhiveError) => void): Join {
+    const extra = node.more();
+    extra.join ??= { targets: [], pending: 0, done: [] };
+    extra.join.done.push(done);
+    extra.join.pending += count;
+    return extra.join;
   }
 
   suspend(node: TaskNode): void {
