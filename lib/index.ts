@@ -1,3 +1,4 @@
+export { Collection, collection } from './commit/collection.js';
 export {
   type CancelReason,
   type DefinitionFault,

@@ -19,6 +19,7 @@ import type { Snapshot, WorkflowResult } from './model/result.js';
 import type { TaskStatus } from './model/status.js';
 import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
 import type { CompletionHandler, WorkflowDefinition } from './model/workflow.js';
+import { conflated } from './observe/conflated.js';
 import { EventHub } from './observe/events.js';
 import { GuardedStream } from './observe/guarded-stream.js';
 import { resultOf } from './observe/report.js';
@@ -110,14 +111,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return this.#view(() => this.#hub.events$);
   }
 
-  /** State and statuses, now and after each commit; always the newest. */
+  /** State and statuses: now, then the newest at most once per turn of the event loop, and the last. */
   get snapshot$(): Observable<Snapshot<S>> {
-    return this.#view((subscriber: Subscriber<Snapshot<S>>) => {
-      subscriber.next(this.snapshot());
-      const stop = this.#committed.subscribe(() => subscriber.next(this.snapshot()));
-      stop.add(this.#done.subscribe(() => subscriber.complete()));
-      return stop;
-    });
+    return this.#view(() => conflated(this.#committed, this.#done, this.#clock, () => this.snapshot()));
   }
 
   /** State and statuses at this moment. */

@@ -2,7 +2,14 @@ import { defer, map, mergeMap, timer } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { RxhiveError, TransactionConflictError, type WorkflowResult, workflow } from '../lib/index.js';
+import {
+  type Collection,
+  collection,
+  RxhiveError,
+  TransactionConflictError,
+  type WorkflowResult,
+  workflow,
+} from '../lib/index.js';
 
 test('a hundred parallel increments give a hundred, and two writers of one map keep both', async () => {
   const flow = workflow({
@@ -193,6 +200,57 @@ test('10,000 schedules of readers and writers: serializable is serial, the defau
     if (seed < first + 200 && anomaly(seed, undefined)) loose += 1;
   }
   if (runs >= 200) assert.ok(loose > 50, `the oracle sees too little: ${loose}`);
+});
+
+test('a collection is a Map to recipes and reads, and conflicts key by key', async () => {
+  const flow = workflow({ name: 'docs', state: { docs: collection<number>([['__proto__', 1]]) } });
+  let runs = 0;
+  flow.task('reader', {
+    isolation: 'serializable',
+    run: async (_, ctx) => {
+      runs += 1;
+      const seen = ctx.read((s) => s.docs.get('__proto__'));
+      await ctx.sleep(10);
+      return seen;
+    },
+  });
+  for (let i = 0; i < 2_000; i++) {
+    flow.task(`w${i}`, {
+      run: (_, ctx) =>
+        ctx.update((s) => {
+          s.docs.set(`key ${i}`, i);
+          if (i === 7) s.docs.delete('key 7');
+        }),
+    });
+  }
+  const { results, state } = await flow.run().result();
+  assert.is(results.get('reader'), 1);
+  assert.is(state.docs.has('toString'), false);
+  assert.is(runs, 1);
+  assert.is(state.docs.size, 2_000);
+  assert.is(state.docs.has('key 7'), false);
+  assert.is(state.docs.get('key 1999'), 1_999);
+  assert.is(new Map(state.docs).size, 2_000);
+  assert.throws(() => (state.docs as Collection<number>).set('late', 1));
+});
+
+test('snapshot$ shows the newest, not every one, and the last', async () => {
+  const flow = workflow({ name: 'many', concurrency: 1, state: { n: 0 } });
+  for (let i = 0; i < 1_000; i++) {
+    flow.task(`t${i}`, {
+      run: (_, ctx) =>
+        ctx.update((s) => {
+          s.n += 1;
+        }),
+    });
+  }
+  const seen: number[] = [];
+  const run = flow.run();
+  run.snapshot$.subscribe(({ state }) => seen.push(state.n));
+  await run.result();
+  assert.is(seen[0], 0);
+  assert.is(seen.at(-1), 1_000);
+  assert.ok(seen.length < 50, `${seen.length} snapshots`);
 });
 
 test('shared: one at a time, in order, without a slot while waiting', async () => {

@@ -1,9 +1,11 @@
 import type { Reads } from '../model/context.js';
+import { Collection } from './collection.js';
 
 type Path = readonly PropertyKey[];
 
 function isRecord(value: unknown): value is Record<PropertyKey, unknown> {
   if (typeof value !== 'object' || value === null) return false;
+  if (value instanceof Collection) return true;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
 }
@@ -45,7 +47,7 @@ export class TrackedReads implements Reads {
     this.#paths.set(JSON.stringify(path.map(String)), path);
   }
 
-  /** Records are looked into key by key; arrays, maps and class instances count as one thing. */
+  /** Records and collections are looked into key by key; arrays, maps and class instances count as one thing. */
   #view(value: unknown, path: Path): unknown {
     if (!isRecord(value)) {
       this.#note(path);

@@ -1,0 +1,91 @@
+import { immerable } from 'immer';
+
+type Leaf<T> = Record<string, T>;
+type Twig<T> = Record<string, Leaf<T>>;
+type Branch<T> = Record<string, Twig<T>>;
+
+/** Children per level: copying three small records costs less than copying one with all keys. */
+const width = 32;
+
+/**
+ * A large keyed set as part of the state. A commit copies what it changes; in a record or Map that is every key,
+ * here it is one path of a tree four levels deep. Used like a Map, in recipes and in reads.
+ */
+export class Collection<T> {
+  readonly [immerable] = true;
+  size = 0;
+  /** Branches, twigs and leaves by hash of the key. Not to be used directly. */
+  root: Record<string, Branch<T>> = {};
+
+  has(key: string): boolean {
+    return Object.hasOwn(this.leaf(key) ?? {}, named(key));
+  }
+
+  get(key: string): T | undefined {
+    return this.leaf(key)?.[named(key)];
+  }
+
+  set(key: string, value: T): this {
+    const [first, second, third] = places(key);
+    this.root[first] ??= {};
+    const branch = this.root[first] as Branch<T>;
+    branch[second] ??= {};
+    const twig = branch[second] as Twig<T>;
+    twig[third] ??= {};
+    const leaf = twig[third] as Leaf<T>;
+    if (!Object.hasOwn(leaf, named(key))) this.size += 1;
+    leaf[named(key)] = value;
+    return this;
+  }
+
+  /** False when the key was not there. */
+  delete(key: string): boolean {
+    const leaf = this.leaf(key);
+    if (leaf === undefined || !Object.hasOwn(leaf, named(key))) return false;
+    delete leaf[named(key)];
+    this.size -= 1;
+    return true;
+  }
+
+  /** Pairs of key and value, in no particular order. */
+  *entries(): Generator<[string, T]> {
+    for (const branch of Object.values(this.root)) {
+      for (const twig of Object.values(branch)) {
+        for (const leaf of Object.values(twig)) {
+          for (const [name, value] of Object.entries(leaf)) yield [name.slice(1), value];
+        }
+      }
+    }
+  }
+
+  [Symbol.iterator](): Generator<[string, T]> {
+    return this.entries();
+  }
+
+  // Not a #private method: a draft of Immer is a proxy, and those have none.
+  private leaf(key: string): Leaf<T> | undefined {
+    const [first, second, third] = places(key);
+    return this.root[first]?.[second]?.[third];
+  }
+}
+
+/** Makes a {@link Collection}, empty or with `entries`. */
+export function collection<T>(entries: Iterable<readonly [string, T]> = []): Collection<T> {
+  const made = new Collection<T>();
+  for (const [key, value] of entries) made.set(key, value);
+  return made;
+}
+
+/** A prefix keeps keys such as `__proto__` ordinary. */
+function named(key: string): string {
+  return `:${key}`;
+}
+
+/** Source: G. Fowler, L. Noll, K. Vo, hash FNV-1a, 32 bits, over UTF-16 units. */
+function places(key: string): [string, string, string] {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  const mixed = (hash ^ (hash >>> 15)) >>> 0;
+  const [first, second, third] = [mixed % width, (mixed >>> 5) % width, (mixed >>> 10) % width];
+  return [String(first), String(second), String(third)];
+}
