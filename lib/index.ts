@@ -1,6 +1,7 @@
 export { Collection, collection } from './commit/collection.js';
 export {
   type CancelReason,
+  CheckpointCorruptError,
   type DefinitionFault,
   type ErrorCode,
   LimitExceededError,
@@ -39,7 +40,9 @@ export type {
   Waits,
   WorkflowResult,
 } from './model/result.js';
+export type { RunOptions } from './model/run-options.js';
 export type { RunStatus, TaskStatus } from './model/status.js';
+export type { CheckpointStore, Durability, LogEntry, RunLog } from './model/store.js';
 export {
   type Dependencies,
   type Dependency,
@@ -69,6 +72,7 @@ export {
   type OrchestratorOptions,
   WorkflowOrchestrator,
 } from './orchestrator.js';
-export type { Run, RunOptions } from './run.js';
+export type { Run } from './run.js';
 export { type RunWorkflowOptions, runWorkflow } from './run-workflow.js';
+export { type MemoryDump, MemoryStore, memory } from './stores/memory.js';
 export { type AddTask, type Workflow, workflow } from './workflow.js';

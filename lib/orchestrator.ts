@@ -4,6 +4,7 @@ import type { TaskContext } from './model/context.js';
 import type { WorkflowEvent } from './model/event.js';
 import type { RetryOptions, TimeoutOptions } from './model/policy.js';
 import type { WorkflowResult } from './model/result.js';
+import type { RunOptions } from './model/run-options.js';
 import { Task, type TaskDefinition } from './model/task.js';
 import type { FailurePolicy } from './model/workflow.js';
 import { GuardedStream } from './observe/guarded-stream.js';
@@ -128,7 +129,9 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
    * Runs all tasks added so far. Rejects only for a faulty definition, never for a failed task.
    * @throws WorkflowDefinitionError with all faults
    */
-  executeWorkflow(options: { readonly signal?: AbortSignal } = {}): Promise<WorkflowResult> {
+  executeWorkflow(
+    options: Pick<RunOptions, 'signal' | 'store' | 'runId' | 'durability' | 'retry'> = {},
+  ): Promise<WorkflowResult> {
     return firstValueFrom(
       defer(() => {
         if (this.#run !== undefined) {
@@ -222,6 +225,16 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       retry,
       timeout,
       type: agentType,
+      version: `${String(typeof agent === 'function' ? agent : agent.run)}\n${textOf(data)}`,
     };
+  }
+}
+
+/** Data as text, to notice that they changed; data that cannot be written count as unchanged. */
+function textOf(data: unknown): string {
+  try {
+    return JSON.stringify(data) ?? '';
+  } catch {
+    return '';
   }
 }

@@ -1,52 +1,29 @@
-import {
-  firstValueFrom,
-  Observable,
-  ReplaySubject,
-  type SchedulerLike,
-  Subject,
-  type Subscriber,
-} from 'rxjs';
+import { firstValueFrom, type Observable, ReplaySubject, Subject, type Subscriber } from 'rxjs';
+import { Journal } from './commit/journal.js';
 import { State } from './commit/state.js';
+import { Transactions } from './commit/transaction.js';
 import { launch } from './execute/attempt.js';
 import type { ExecutePorts } from './execute/context.js';
 import { Locks } from './execute/locks.js';
 import { Clock } from './kernel/clock.js';
 import { brief, LimitExceededError, RxhiveError, shown, WorkflowCancelledError } from './kernel/errors.js';
-import type { Reads } from './model/context.js';
 import type { WorkflowEvent } from './model/event.js';
 import type { AttemptHandle, Spawned, TaskNode } from './model/node.js';
 import type { Snapshot, WorkflowResult } from './model/result.js';
+import type { RunOptions } from './model/run-options.js';
 import type { TaskStatus } from './model/status.js';
 import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
 import type { CompletionHandler, WorkflowDefinition } from './model/workflow.js';
+import { Audience, type Connect } from './observe/audience.js';
 import { conflated } from './observe/conflated.js';
 import { EventHub } from './observe/events.js';
 import { GuardedStream } from './observe/guarded-stream.js';
 import { resultOf } from './observe/report.js';
 import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
-import { checkInput } from './plan/input.js';
+import { checkInput, checkLimit } from './plan/input.js';
 import { explain } from './schedule/explain.js';
 import { Scheduler } from './schedule/scheduler.js';
-
-/** Runs of one task that may be lost to conflicts before it fails: a guard against running for ever. */
-const mostReruns = 100;
-
-/** How one run is to go. */
-export interface RunOptions<I = unknown> {
-  /** Input of the workflow, checked by its schema before anything starts. */
-  readonly input?: I;
-  /** Cancels the run when aborted. */
-  readonly signal?: AbortSignal;
-  /** Source of time. Default: rxjs `asyncScheduler`, virtual inside `TestScheduler.run`. */
-  readonly scheduler?: SchedulerLike;
-  /** Seed of jitter and ids: the same seed, the same choices. Default: random. */
-  readonly seed?: number;
-  /** Name of the run in events, reports and idempotency keys. Default: workflow name and a random part. */
-  readonly runId?: string;
-  /** Do not end when no task is left; wait for `run.task()` until `run.close()`. Default false. */
-  readonly keepOpen?: boolean;
-}
 
 /**
  * One execution of a workflow. Cold: it starts when the first of its streams is subscribed or `result()` is
@@ -64,21 +41,25 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   readonly #scheduler: Scheduler;
   readonly #ports: ExecutePorts;
   readonly #maxTasks: number;
-  readonly #subscriberErrors: unknown[] = [];
+  readonly #audience = new Audience(
+    () => this.#start(),
+    () => this.#result === undefined && this.#cancel('unsubscribed'),
+  );
   readonly #done = new ReplaySubject<WorkflowResult<S>>(1);
   readonly #streams = new TaskStreams();
   readonly #committed = new Subject<void>();
+  readonly #transactions: Transactions;
+  readonly #journal: Journal | undefined;
+  readonly #orphans = new Set<string>();
   #result: WorkflowResult<S> | undefined;
-  #watchers = 0;
-  #direct = 0;
   #started = false;
   #unlisten: (() => void) | undefined;
 
   /** Made by `flow.run()`. @throws WorkflowDefinitionError, RxhiveError (INVALID_INPUT, INVALID_OPTION) */
   constructor(definition: WorkflowDefinition, options: RunOptions) {
     super(
-      (error) => this.#subscriberFailed(error),
-      (subscriber) => this.#watch(subscriber, () => this.#hub.events$, true),
+      (error) => this.#audience.failed(error),
+      (subscriber) => this.#audience.join(subscriber, () => this.#hub.events$, true),
     );
     const { settings } = definition;
     this.#definition = definition;
@@ -91,6 +72,12 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.#state = new State(settings.state);
     this.runId =
       options.runId ?? `${settings.name}-${Math.floor(this.#clock.random() * 2 ** 32).toString(36)}`;
+    const { store, durability = 'group' } = options;
+    if (store !== undefined)
+      this.#journal = new Journal(this.runId, store, durability, this.#clock, (e) =>
+        this.#scheduler.cancel(e),
+      );
+    this.#transactions = new Transactions(this.#state, this.#journal);
     this.#maxTasks = settings.maxTasks ?? this.#graph.nodes.size + 100_000;
     this.#checkSize(0);
     this.#hub = new EventHub(this.runId, () => this.#scheduler.now());
@@ -100,7 +87,14 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       launch: (node) => launch(node, this.#ports),
       commit: (node, attempt) => this.#commit(node, attempt),
       value: (node, value) => this.#streams.value(node, value),
-      ended: (node) => this.#streams.end(node),
+      recall: (node) => {
+        const handled = (this.#ports.handlersOf(node) ?? []).length > 0;
+        return this.#transactions.recall(node, this.#orphans.has(node.id), handled);
+      },
+      ended: (node) => {
+        if (node.status === 'failed') this.#logFailure(node);
+        this.#streams.end(node);
+      },
       closed: () => this.#finish(),
     });
     this.#scheduler.keepOpen = options.keepOpen ?? false;
@@ -131,8 +125,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   /** The end of the run. Never rejects for a failed task; starts the run and keeps it alive. */
   result(): Promise<WorkflowResult<S>> {
     const result = firstValueFrom(this.#done);
-    this.#watchers += 1;
-    this.#start();
+    this.#audience.stay();
     return result;
   }
 
@@ -215,12 +208,26 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
         return;
       }
     }
+    try {
+      this.#resume();
+    } catch (error) {
+      this.#unlisten?.();
+      this.#done.error(error);
+      this.#hub.fail(error);
+      return;
+    }
     this.#scheduler.start();
   }
 
   #finish(): void {
     const { settings } = this.#definition;
     this.#unlisten?.();
+    let { closing } = this.#scheduler;
+    try {
+      this.#journal?.close();
+    } catch (error) {
+      closing ??= error as RxhiveError;
+    }
     this.#clock.dispose();
     const result = resultOf({
       nodes: this.#graph.nodes,
@@ -229,14 +236,22 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       wallMs: this.#scheduler.now(),
       seed: this.#clock.seed,
       state: this.#state.current,
-      closing: this.#scheduler.closing,
-      subscriberErrors: this.#subscriberErrors,
+      closing,
+      subscriberErrors: this.#audience.errors,
     }) as WorkflowResult<S>;
     this.#result = result;
     this.#hubEmit({ type: 'run', reason: 'ended', status: result.status });
     this.#done.next(result);
     this.#done.complete();
     this.#hub.complete();
+  }
+
+  #logFailure(node: TaskNode): void {
+    try {
+      this.#transactions.failed(node);
+    } catch (error) {
+      this.#scheduler.cancel(error as RxhiveError);
+    }
   }
 
   #hubEmit(body: Parameters<EventHub['emit']>[0]): void {
@@ -248,38 +263,11 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.#scheduler.cancel(new WorkflowCancelledError(reason, cause));
   }
 
-  #view<T>(
-    connect: ((subscriber: Subscriber<T>) => { unsubscribe(): void }) | (() => Observable<T>),
-  ): Observable<T> {
+  #view<T>(connect: Connect<T>): Observable<T> {
     return new GuardedStream<T>(
-      (error) => this.#subscriberFailed(error),
-      (subscriber) => this.#watch(subscriber, connect, false),
+      (error) => this.#audience.failed(error),
+      (subscriber) => this.#audience.join(subscriber, connect, false),
     );
-  }
-
-  /** Connects a subscriber first and starts the run then, so that it misses nothing. */
-  #watch<T>(
-    subscriber: Subscriber<T>,
-    connect: ((subscriber: Subscriber<T>) => { unsubscribe(): void }) | (() => Observable<T>),
-    direct: boolean,
-  ): () => void {
-    this.#watchers += 1;
-    if (direct) this.#direct += 1;
-    const connected = connect(subscriber);
-    const subscription = connected instanceof Observable ? connected.subscribe(subscriber) : connected;
-    this.#start();
-    return () => {
-      subscription.unsubscribe();
-      this.#watchers -= 1;
-      if (direct) this.#direct -= 1;
-      if (this.#result === undefined && ((direct && this.#direct === 0) || this.#watchers === 0))
-        this.#cancel('unsubscribed');
-    };
-  }
-
-  #subscriberFailed(error: unknown): void {
-    // The first hundred tell enough; a subscriber that throws for each event must not fill the memory.
-    if (this.#subscriberErrors.length < 100) this.#subscriberErrors.push(error);
   }
 
   #nodeOf(task: Task | string): TaskNode {
@@ -290,27 +278,38 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return node;
   }
 
-  /** One transaction: nothing of it happens when what the attempt has read is out of date. */
-  #commit(node: TaskNode, attempt: AttemptHandle): 'done' | 'rerun' {
-    if (attempt.reads !== undefined && this.#conflicts(node, attempt.reads)) return 'rerun';
-    if (attempt.spawned !== undefined) this.#addSpawned(node, attempt.spawned);
-    if (attempt.recipes === undefined) return 'done';
-    this.#state.commit(node.id, attempt.recipes);
-    this.#committed.next();
-    this.#hubEmit({ type: 'state', reason: 'committed', taskId: node.id, commit: this.#state.seq });
-    return 'done';
+  #commit(node: TaskNode, attempt: AttemptHandle): 'done' | 'rerun' | 'restored' {
+    const before = this.#state.seq;
+    const outcome = this.#transactions.commit(node, attempt, {
+      addSpawned: () => attempt.spawned !== undefined && this.#addSpawned(node, attempt.spawned),
+      now: () => this.#scheduler.now(),
+    });
+    const { seq } = this.#state;
+    if (seq > before) this.#committed.next();
+    if (seq > before || outcome === 'rerun') {
+      const reason = outcome === 'rerun' ? 'conflict' : 'committed';
+      this.#hubEmit({ type: 'state', reason, taskId: node.id, commit: seq });
+    }
+    return outcome;
   }
 
-  #conflicts(node: TaskNode, reads: Reads): boolean {
-    const { onConflict = 'rerun' } = node.definition;
-    const conflict = this.#state.conflict(node.id, reads);
-    reads.close();
-    if (conflict === undefined || onConflict === 'replay') return false;
-    const extra = node.more();
-    extra.conflicts += 1;
-    if (onConflict === 'fail' || extra.conflicts > mostReruns) throw conflict;
-    this.#hubEmit({ type: 'state', reason: 'conflict', taskId: node.id, commit: this.#state.seq });
-    return true;
+  /** Opens the store, so that the scheduler can ask what has ended before. */
+  #resume(): void {
+    const resumed = this.#transactions.open(this.#graph.nodes, {
+      workflow: this.#definition.settings.name,
+      input: this.#ports.input,
+      retryFailed: this.#options.retry === 'failed',
+    });
+    if (resumed === undefined) return;
+    const { restored, rerun, orphans } = resumed;
+    this.#hubEmit({ type: 'run', reason: 'resumed', restored, rerun });
+    const handles = orphans.map((id) => new Task(id, this));
+    this.#graph.add(
+      orphans,
+      orphans.map(() => ({ run: () => undefined })),
+      handles,
+    );
+    for (const id of orphans) this.#orphans.add(id);
   }
 
   #checkSize(more: number): void {
@@ -356,8 +355,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       handlersOf: (node) => (handlers.size === 0 ? undefined : handlersOf(node, handlers)),
       preview: (recipes, base) => this.#state.preview(recipes, base),
       reads: () => this.#state.reads(),
+      replayed: (node) => this.#transactions.replayed(node),
       locks: new Locks(),
-      pause: (node, done) => this.#scheduler.pause(node, done),
+      pause: (node, done) => this.#scheduler.streaming.pause(node, done),
       handleFor: (parent, id) => {
         const known = this.#graph.nodes.get(id);
         return known !== undefined && known.parent === parent ? known.handle : new Task(id, this);
@@ -370,7 +370,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
           ? node
           : undefined;
       },
-      join: (node, targets, done) => this.#scheduler.join(node, targets, done),
+      join: (node, targets, done) => this.#scheduler.streaming.join(node, targets, done),
     };
   }
 }
@@ -383,12 +383,4 @@ function handlersOf(
   const byType =
     node.definition.type === undefined ? [] : (handlers.get(`type:${node.definition.type}`) ?? []);
   return [...new Set([...(handlers.get(`id:${node.id}`) ?? []), ...byType])];
-}
-
-function checkLimit(limit: number): number {
-  if (limit === Number.POSITIVE_INFINITY || (Number.isInteger(limit) && limit >= 0)) return limit;
-  throw new RxhiveError(
-    'INVALID_OPTION',
-    `The concurrency is ${shown(limit)}; give a whole number from 0, or Infinity.`,
-  );
 }

@@ -1,3 +1,4 @@
+import type { RunOptions } from './model/run-options.js';
 import { Dependency, type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
 import type {
   CompletionHandler,
@@ -6,7 +7,7 @@ import type {
   WorkflowSettings,
 } from './model/workflow.js';
 import { type PictureTask, toDot, toMermaid } from './observe/export.js';
-import { Run, type RunOptions } from './run.js';
+import { Run } from './run.js';
 
 /** Adds a task from within a completion handler; it becomes part of the same commit. */
 export type AddTask<S, I, G extends string, X extends string> = <const D, R>(

@@ -50,6 +50,13 @@ test('the short examples run', async () => {
   assert.match(streaming.out, 'words in all: 10');
 });
 
+test('resume kills itself and goes on', async () => {
+  const { out, err } = await run('examples/resume.ts');
+  assert.match(out, 'killed by SIGKILL', err);
+  assert.match(out, 'call_1 restored');
+  assert.match(out, 'succeeded: answer 1, answer 2, answer 3, answer 4; paid for 4 calls');
+});
+
 test('the command runs and draws a module, and refuses wrong calls', async () => {
   const ran = await run('lib/cli/main.ts', 'run', 'examples/graph.ts');
   assert.is(ran.code, 0, ran.err);

@@ -1,4 +1,5 @@
 import {
+  applyPatches,
   enableMapSet,
   enablePatches,
   freeze,
@@ -9,11 +10,19 @@ import {
 } from 'immer';
 import { RxhiveError, shown, TransactionConflictError } from '../kernel/errors.js';
 import type { Reads, Recipe } from '../model/context.js';
+import type { StatePatch } from '../model/record.js';
 import { LastWrites } from './conflict.js';
 import { TrackedReads } from './reads.js';
 
 enableMapSet();
 enablePatches();
+
+/** A change that is not visible yet. */
+export interface StateChange {
+  readonly next: unknown;
+  readonly patches?: readonly StatePatch[];
+  readonly inverse?: readonly StatePatch[];
+}
 
 /** The shared state of a run: immutable snapshots, replaced by each commit that changes something. */
 export class State {
@@ -63,16 +72,27 @@ export class State {
     return undefined;
   }
 
-  /** Replays a task's recipes on the newest state, all or none. */
-  commit(taskId: string, recipes: readonly Recipe<never>[]): void {
+  /** Replays a task's recipes on the newest state, all or none. Patches are made where somebody needs them. */
+  prepare(recipes: readonly Recipe<never>[], logged: boolean): StateChange {
     const base = this.#current;
-    if (this.#readers === 0) this.#current = produce(base, replay(base, recipes));
-    else {
-      const [next, patches] = produceWithPatches(base, replay(base, recipes)) as [unknown, Patch[], Patch[]];
-      this.#current = next;
-      for (const patch of patches) this.#writes.write(patch.path, this.seq + 1, taskId);
-    }
+    if (this.#readers === 0 && !logged) return { next: produce(base, replay(base, recipes)) };
+    type Made = [unknown, StatePatch[], StatePatch[]];
+    const [next, patches, inverse] = produceWithPatches(base, replay(base, recipes)) as unknown as Made;
+    return { next, patches, inverse };
+  }
+
+  /** Makes a prepared change the newest state. */
+  accept(taskId: string, { next, patches }: StateChange): void {
+    this.#current = next;
     this.seq += 1;
+    if (this.#readers === 0) return;
+    for (const { path } of patches ?? []) this.#writes.write(path, this.seq, taskId);
+  }
+
+  /** Applies the changes of a log to the initial state. */
+  restore(patches: readonly StatePatch[]): void {
+    if (patches.length === 0) return;
+    this.#current = freeze(applyPatches(this.#current as object, patches as unknown as Patch[]), true);
   }
 }
 

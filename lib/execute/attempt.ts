@@ -42,6 +42,11 @@ class Attempt extends AttemptContext {
 
   start(): void {
     const { node, ports } = this;
+    const before = ports.replayed(node);
+    if (before !== undefined) {
+      this.#succeeded(before.value);
+      return;
+    }
     const timeouts = timeoutsOf(node.definition.timeout, ports.settings.timeout);
     if (timeouts !== undefined) this.#arm(timeouts.attempt, timeouts.idle);
     let returned: unknown;
@@ -192,7 +197,7 @@ class Attempt extends AttemptContext {
   #handle(handlers: readonly CompletionHandler[], at: number, value: unknown): void {
     for (let i = at; i < handlers.length; i++) {
       try {
-        const answer = (handlers[i] as CompletionHandler)(value, (id, task) => this.spawn(id, task as never));
+        const answer = (handlers[i] as CompletionHandler)(value, (id, task) => this.add(id, task));
         if (typeof (answer as PromiseLike<unknown> | undefined)?.then === 'function') {
           (answer as PromiseLike<unknown>).then(
             () => this.ended || this.#handle(handlers, i + 1, value),

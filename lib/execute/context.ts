@@ -18,6 +18,8 @@ export interface ExecutePorts {
   readonly input: unknown;
   readonly budget: RetryBudget;
   readonly watch: Watch;
+  /** The result of an earlier process, where only handlers are to be called again. */
+  replayed(node: TaskNode): { readonly value: unknown } | undefined;
   handlersOf(node: TaskNode): readonly CompletionHandler[] | undefined;
   readonly locks: Locks;
   /** The newest state, or `base`, with `recipes` applied. */
@@ -41,6 +43,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   readonly attempt: number;
   recipes: Recipe<never>[] | undefined;
   spawned: Spawned[] | undefined;
+  children: string[] | undefined;
   reads: Reads | undefined;
   #ended = false;
   #abort: AbortController | undefined;
@@ -114,6 +117,14 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   spawn<const D, R>(id: string, options: TaskOptions<D, R>): Task<ResultOf<R>> {
+    const handle = this.add(id, options as unknown as TaskDefinition);
+    this.children ??= [];
+    this.children.push(id);
+    return handle as Task<ResultOf<R>>;
+  }
+
+  /** Buffers a task the body or a handler adds. */
+  protected add(id: string, definition: TaskDefinition): Task {
     this.#alive('spawn');
     if (this.spawned?.some((one) => one.handle.id === id)) {
       throw new RxhiveError(
@@ -124,9 +135,9 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     const handle = this.ports.handleFor(this.node, id);
     if (this.ports.find(handle) === undefined) {
       this.spawned ??= [];
-      this.spawned.push({ handle, definition: options as unknown as TaskDefinition });
+      this.spawned.push({ handle, definition });
     }
-    return handle as Task<ResultOf<R>>;
+    return handle;
   }
 
   join(tasks: unknown): Promise<never> {

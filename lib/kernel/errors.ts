@@ -10,6 +10,9 @@ export type ErrorCode =
   | 'TRANSACTION_CONFLICT'
   | 'LIMIT_EXCEEDED'
   | 'CHECKPOINT_CORRUPT'
+  | 'STORE_FAILED'
+  | 'RUN_LEASED'
+  | 'NOT_SERIALIZABLE'
   | 'WORKFLOW_CANCELLED'
   | 'PARTIAL_WORKFLOW'
   | 'ATTEMPT_ENDED'
@@ -154,6 +157,24 @@ export class TransactionConflictError extends RxhiveError {
     this.path = path;
     this.readValue = values.read;
     this.currentValue = values.current;
+  }
+}
+
+/** A log is damaged or foreign. Nothing was started and nothing in it was changed. */
+export class CheckpointCorruptError extends RxhiveError {
+  readonly runId: string;
+  /** The record that is wrong, from 1; 0 for the store as a whole. */
+  readonly seq: number;
+
+  constructor(runId: string, seq: number, why: string) {
+    const what = seq === 0 ? 'The store' : `Record ${seq} of run "${brief(runId)}"`;
+    super(
+      'CHECKPOINT_CORRUPT',
+      `${what} is damaged: ${why}. Restore it from a copy, or start a new run under another runId.`,
+      { details: { runId, seq } },
+    );
+    this.runId = runId;
+    this.seq = seq;
   }
 }
 

@@ -11,9 +11,13 @@ interface EventBase {
 /** The run began or ended. `keptOpen` is a run without open tasks that waits for more. */
 export interface RunEvent extends EventBase {
   readonly type: 'run';
-  readonly reason: 'started' | 'ended' | 'subscriber-failed';
+  readonly reason: 'started' | 'resumed' | 'ended' | 'subscriber-failed';
   /** With `ended`. */
   readonly status?: RunStatus;
+  /** With `resumed`: how many results of an earlier process are used. */
+  readonly restored?: number;
+  /** With `resumed`: finished tasks that run again, and why. */
+  readonly rerun?: readonly { readonly taskId: string; readonly because: string }[];
   /** With `subscriber-failed`: what the subscriber threw. */
   readonly error?: unknown;
 }

@@ -44,6 +44,8 @@ export interface AttemptHandle {
   refresh(): void;
   /** Changes of the state to replay when the attempt succeeds. */
   readonly recipes: readonly Recipe<never>[] | undefined;
+  /** Ids of the tasks the body has added. */
+  readonly children: readonly string[] | undefined;
   /** What a serializable attempt has read. */
   readonly reads: Reads | undefined;
   /** Tasks to add when the attempt succeeds. */

@@ -16,9 +16,11 @@ export interface SchedulerPorts {
   launch(node: TaskNode): Observable<Signal>;
   /**
    * Makes a success durable: state, spawned tasks. What it throws fails the task; `rerun` says that the body has
-   * to run again, and nothing was committed.
+   * to run again, and nothing was committed; `restored` that the result was there already.
    */
-  commit(node: TaskNode, attempt: AttemptHandle): 'done' | 'rerun';
+  commit(node: TaskNode, attempt: AttemptHandle): 'done' | 'rerun' | 'restored';
+  /** How the task ended in an earlier process; undefined: it has to run. */
+  recall(node: TaskNode): 'restored' | 'failed' | undefined;
   /** A value of a stream, before dependents see it. */
   value(node: TaskNode, value: unknown): void;
   /** The task has ended. */

@@ -129,6 +129,8 @@ export interface TaskOptions<
   readonly estimate?: number;
   /** Kind of work, for events and learnt durations. Default: the id. */
   readonly type?: string;
+  /** Change it and a stored result is not used again. Default: the source text of `run`. */
+  readonly version?: string;
   /**
    * `serializable`: what the body reads through `ctx.read` must still hold when it commits, as if tasks ran one
    * after the other. Default: reads may be older than the commit; recipes always see the newest state.
@@ -153,6 +155,7 @@ export interface TaskDefinition {
   readonly resources?: { readonly [name: string]: number | undefined } | undefined;
   readonly estimate?: number | undefined;
   readonly type?: string | undefined;
+  readonly version?: string | undefined;
   readonly isolation?: 'serializable' | undefined;
   readonly onConflict?: 'rerun' | 'replay' | 'fail' | undefined;
 }

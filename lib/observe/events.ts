@@ -27,6 +27,10 @@ export class EventHub implements Watch {
     this.#subject.next({ seq: this.#seq, at: this.#now(), runId: this.#runId, ...body } as WorkflowEvent);
   }
 
+  fail(error: unknown): void {
+    this.#subject.error(error);
+  }
+
   complete(): void {
     this.#subject.complete();
   }

@@ -1,4 +1,4 @@
-import { RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, shown } from '../kernel/errors.js';
 import type { WorkflowDefinition } from '../model/workflow.js';
 
 /**
@@ -20,5 +20,14 @@ export function checkInput(definition: WorkflowDefinition, input: unknown): unkn
   throw new RxhiveError(
     'INVALID_INPUT',
     `The input does not fit its schema: ${issues}. Nothing was started.`,
+  );
+}
+
+/** A concurrency given while a run goes on. @throws RxhiveError INVALID_OPTION */
+export function checkLimit(limit: number): number {
+  if (limit === Number.POSITIVE_INFINITY || (Number.isInteger(limit) && limit >= 0)) return limit;
+  throw new RxhiveError(
+    'INVALID_OPTION',
+    `The concurrency is ${shown(limit)}; give a whole number from 0, or Infinity.`,
   );
 }

@@ -14,8 +14,7 @@ import { Deadlines } from './deadlines.js';
 import { ReadyQueue } from './ready-queue.js';
 import { Streaming } from './streaming.js';
 
-/** mergeMap with a limit queues quadratically; tokens are made on demand, so this is never reached. */
-const hardLimit = 1_000_000;
+const hardLimit = 1_000_000; // mergeMap queues quadratically; tokens are made on demand, so it never does.
 const defaultConcurrency = 16;
 const defaultAging = 60_000;
 
@@ -46,12 +45,14 @@ export class Scheduler {
   readonly #skips: TaskNode[] = [];
   readonly #announcer: Announcer;
   readonly #deadlines: Deadlines;
-  readonly #streaming = new Streaming({
+  /** Waits of running tasks: joins, pauses, streams. */
+  readonly streaming = new Streaming({
     enter: (node, status) => this.#enter(node, status),
     ready: (node) => this.#ready(node),
     pause: (node) => this.#free(node, true),
     stop: (node, reason) => this.#stop(node, reason),
     atTurnEnd: (work) => this.#drain.atTurnEnd(work),
+    command: (run) => this.#command(run),
   });
   readonly #drain = new Drain<Signal | Command>(
     (item) => this.#step(item),
@@ -92,7 +93,9 @@ export class Scheduler {
       .subscribe((signal) => this.#drain.push(signal));
     this.open = this.#nodes.size;
     this.#command(() => {
-      for (const node of this.#nodes.values()) if (node.pending === 0) this.#ready(node);
+      this.#recallAll([...this.#nodes.values()]);
+      for (const node of this.#nodes.values())
+        if (node.pending === 0 && node.status === 'waiting') this.#ready(node);
     });
   }
 
@@ -102,6 +105,7 @@ export class Scheduler {
     const now = this.now();
     for (const node of nodes) node.addedAt = node.since = now;
     this.#command(() => {
+      this.#recallAll(nodes);
       for (const node of nodes) this.#admit(node);
     });
   }
@@ -147,24 +151,6 @@ export class Scheduler {
     });
   }
 
-  /** Calls `done` once all `targets` have ended; the slot of `node` is free until then. */
-  join(node: TaskNode, targets: readonly TaskNode[], done: (error?: RxhiveError) => void): void {
-    const source = node.running;
-    this.#command(() => {
-      if (node.running === source && source !== undefined) this.#streaming.join(node, targets, done);
-    });
-  }
-
-  /** Gives the slot of `node` back until the returned function is called; `done` when it has one again. */
-  pause(node: TaskNode, done: () => void): () => void {
-    const source = node.running;
-    let goOn: (() => void) | undefined;
-    this.#command(() => {
-      if (node.running === source && source !== undefined) goOn = this.#streaming.pause(node, done);
-    });
-    return () => this.#command(() => goOn?.());
-  }
-
   #command(run: () => void): void {
     this.#drain.push({ kind: 'command', run });
   }
@@ -200,7 +186,7 @@ export class Scheduler {
     this.active += 1;
     node.holdsSlot = true;
     if (node.running !== undefined) {
-      this.#streaming.resume(node);
+      this.streaming.resume(node);
       return EMPTY;
     }
     this.#enter(node, 'running');
@@ -208,8 +194,23 @@ export class Scheduler {
     node.startedAt = node.since;
     this.#deadlines.armTotal(node);
     this.#announcer.attempt(node, 'started');
-    if (node.streaming) this.#command(() => this.#streaming.starve(node));
+    if (node.streaming) this.#command(() => this.streaming.starve(node));
     return this.#ports.launch(node);
+  }
+
+  /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
+  #recallAll(nodes: readonly TaskNode[]): void {
+    const ended = nodes.filter((node) => {
+      const status = node.ended ? undefined : this.#ports.recall(node);
+      if (status !== undefined) this.#finish(node, status, node.error);
+      return status !== undefined;
+    });
+    for (const node of ended) this.#deliverAll(node);
+    this.#skipAll();
+  }
+
+  #deliverAll(node: TaskNode): void {
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) this.#deliver(edge);
   }
 
   #admit(node: TaskNode): void {
@@ -242,25 +243,26 @@ export class Scheduler {
   #succeed(node: TaskNode, attempt: AttemptHandle, value: unknown): void {
     this.#free(node);
     node.value = value;
+    let outcome: ReturnType<SchedulerPorts['commit']>;
     try {
-      if (this.#ports.commit(node, attempt) === 'rerun') {
-        this.#rerun(node);
-        return;
-      }
+      outcome = this.#ports.commit(node, attempt);
     } catch (error) {
       node.value = undefined;
       this.#fail(node, error);
       return;
     }
-    this.#announcer.attempt(node, 'succeeded');
-    this.#end(node, 'succeeded', undefined);
+    if (outcome === 'rerun') this.#rerun(node);
+    else {
+      this.#announcer.attempt(node, 'succeeded');
+      this.#end(node, outcome === 'restored' ? 'restored' : 'succeeded', undefined);
+    }
   }
 
   /** The body runs again with what it reads now; not a retry, so it does not count as an attempt. */
   #rerun(node: TaskNode): void {
     node.value = undefined;
     node.attempt -= 1;
-    this.#streaming.retract(node);
+    this.streaming.retract(node);
     this.#ready(node);
   }
 
@@ -279,7 +281,7 @@ export class Scheduler {
     extra.attempts ??= [];
     const retryAfter = gate === undefined ? {} : { retryAfter: gate };
     extra.attempts.push({ startedAt: node.startedAt, endedAt: this.now(), error, ...retryAfter });
-    this.#streaming.retract(node);
+    this.streaming.retract(node);
     if (gate !== undefined && node.lane.group !== undefined) this.#gate(node.lane.group, gate);
     this.#enter(node, 'backing-off', error, delay);
     this.#deadlines.backOff(node, delay, () => {
@@ -331,7 +333,7 @@ export class Scheduler {
 
   #end(node: TaskNode, status: TaskStatus, error: unknown): void {
     this.#finish(node, status, error);
-    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) this.#deliver(edge);
+    this.#deliverAll(node);
     this.#skipAll();
   }
 
@@ -343,7 +345,7 @@ export class Scheduler {
       else
         this.#stop(node, new RxhiveError('TASK_SKIPPED', `Task "${node.id}" is skipped: its stream failed.`));
       this.#finish(node, 'skipped', undefined);
-      for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) this.#deliver(edge);
+      this.#deliverAll(node);
     }
   }
 
@@ -353,7 +355,7 @@ export class Scheduler {
     node.endedAt = node.since;
     this.open -= 1;
     this.#deadlines.disarm(node);
-    this.#streaming.forget(node);
+    this.streaming.forget(node);
     this.#ports.ended(node);
   }
 
@@ -365,7 +367,7 @@ export class Scheduler {
       const join = to.extra?.join;
       if (join === undefined || join !== edge.fallback) return;
       join.pending -= 1;
-      if (join.pending === 0) this.#streaming.wake(to);
+      if (join.pending === 0) this.streaming.wake(to);
       return;
     }
     const usable =
@@ -379,7 +381,7 @@ export class Scheduler {
   #satisfy(edge: Edge): void {
     const { to } = edge;
     if (edge.satisfied) {
-      if (edge.mode === 'latest') this.#streaming.refresh(to);
+      if (edge.mode === 'latest') this.streaming.refresh(to);
       return;
     }
     edge.satisfied = true;

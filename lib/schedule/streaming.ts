@@ -12,6 +12,8 @@ export interface Moves {
   pause(node: TaskNode): void;
   stop(node: TaskNode, reason: RxhiveError): void;
   atTurnEnd(work: TurnEnd): void;
+  /** Runs `work` in the drain loop. */
+  command(work: () => void): void;
 }
 
 /** Tasks that read streams, and tasks that gave their slot back: who pauses, goes on or begins again with whom. */
@@ -43,35 +45,45 @@ export class Streaming {
     }
   }
 
-  /** Waits until all `targets` have ended; `done` is told when that can never be. */
+  /** Calls `done` once all `targets` have ended, or when that can never be; the slot is free until then. */
   join(node: TaskNode, targets: readonly TaskNode[], done: (error?: RxhiveError) => void): void {
-    const cycle = waitsForItself(node, targets);
-    if (cycle !== undefined) {
-      done(cycle);
-      return;
-    }
-    const open = targets.filter((target) => !target.ended);
-    if (open.length === 0 && node.extra?.join === undefined) {
-      done();
-      return;
-    }
-    const join = this.#wait(node, open.length, done);
-    for (const target of open) {
-      join.targets.push(target);
-      new Edge(target, node, 'join', undefined, join);
-    }
-    this.suspend(node);
+    this.#whileRunning(node, () => {
+      const cycle = waitsForItself(node, targets);
+      const open = targets.filter((target) => !target.ended);
+      if (cycle !== undefined || (open.length === 0 && node.extra?.join === undefined)) {
+        done(cycle);
+        return;
+      }
+      const join = this.#wait(node, open.length, done);
+      for (const target of open) {
+        join.targets.push(target);
+        new Edge(target, node, 'join', undefined, join);
+      }
+      this.suspend(node);
+    });
   }
 
-  /** Waits until the returned function is called. */
+  /** Gives the slot of `node` back until the returned function is called; `done` when it has one again. */
   pause(node: TaskNode, done: () => void): () => void {
-    const join = this.#wait(node, 1, done);
-    this.suspend(node);
-    return () => {
-      if (node.extra?.join !== join) return;
-      join.pending -= 1;
-      if (join.pending === 0) this.wake(node);
-    };
+    let join: Join | undefined;
+    this.#whileRunning(node, () => {
+      join = this.#wait(node, 1, done);
+      this.suspend(node);
+    });
+    return () =>
+      this.#moves.command(() => {
+        if (join === undefined || node.extra?.join !== join) return;
+        join.pending -= 1;
+        if (join.pending === 0) this.wake(node);
+      });
+  }
+
+  /** Does `work` unless the attempt that asked for it is over by then. */
+  #whileRunning(node: TaskNode, work: () => void): void {
+    const source = node.running;
+    this.#moves.command(() => {
+      if (source !== undefined && node.running === source) work();
+    });
   }
 
   /** Waits of one task end together: it needs one slot for all of them. */

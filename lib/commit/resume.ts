@@ -1,0 +1,91 @@
+import { fnv1a } from '../kernel/hash.js';
+import type { TaskNode } from '../model/node.js';
+import type { CommitRecord, FailedRecord, LogRecord, StatePatch } from '../model/record.js';
+
+/** Tells a task from a changed one: its `version`, else its source text, and what it depends on. */
+export function versionOf(node: TaskNode): string {
+  const { definition, inEdges } = node;
+  let text = definition.version ?? String(definition.run);
+  for (const edge of inEdges) text += `\n${edge.mode} ${edge.key ?? ''} ${edge.from.id}`;
+  return fnv1a(text).toString(36);
+}
+
+/** What a log says about a run that is to go on. */
+export class Past {
+  /** Commits that still hold, by task. */
+  readonly commits = new Map<string, CommitRecord>();
+  readonly failures = new Map<string, FailedRecord>();
+  /** Tasks whose result is not used although it is there, and why. */
+  readonly stale = new Map<string, string>();
+  readonly #order: CommitRecord[] = [];
+
+  constructor(records: readonly LogRecord[]) {
+    for (const record of records) {
+      if (record.kind === 'run') continue;
+      if (record.kind === 'failed') {
+        this.failures.set(record.task, record);
+        continue;
+      }
+      this.failures.delete(record.task);
+      // A task that ran again replaces what it did before.
+      if (this.commits.has(record.task)) this.#order.splice(this.#indexOf(record.task), 1);
+      this.commits.set(record.task, record);
+      this.#order.push(record);
+    }
+  }
+
+  /**
+   * Drops the results of changed tasks, of tasks behind them, of tasks that wrote over what those had written, and
+   * of tasks that have to run to bring back a task they added.
+   */
+  compare(nodes: ReadonlyMap<string, TaskNode>): void {
+    for (const [id, record] of this.commits) {
+      const node = nodes.get(id);
+      if (node !== undefined && versionOf(node) !== record.version) this.stale.set(id, 'it has changed');
+      const lost = record.spawned?.find((child) => !this.commits.has(child));
+      if (lost !== undefined) this.stale.set(id, `"${lost}", which it adds, has not finished`);
+    }
+    for (let before = -1; before !== this.stale.size; ) {
+      before = this.stale.size;
+      this.#spread(nodes);
+    }
+    for (const id of this.stale.keys()) this.commits.delete(id);
+    for (const id of this.failures.keys()) {
+      const node = nodes.get(id);
+      const record = this.failures.get(id);
+      if (node !== undefined && versionOf(node) !== record?.version) this.failures.delete(id);
+    }
+  }
+
+  /** Changes of the state by all commits that hold, in order. */
+  patches(): StatePatch[] {
+    return this.#order.filter(({ task }) => this.commits.has(task)).flatMap(({ patches }) => patches ?? []);
+  }
+
+  #spread(nodes: ReadonlyMap<string, TaskNode>): void {
+    const written: (readonly (string | number)[])[] = [];
+    for (const record of this.#order) {
+      const node = nodes.get(record.task);
+      const above = node?.inEdges.find((edge) => this.stale.has(edge.from.id));
+      if (!this.stale.has(record.task) && above !== undefined)
+        this.stale.set(record.task, `"${above.from.id}" runs again`);
+      const paths = (record.patches ?? []).map(({ path }) => path);
+      if (!this.stale.has(record.task) && paths.some((path) => written.some((one) => touches(one, path))))
+        this.stale.set(record.task, 'it changed what a task that runs again had written');
+      if (this.stale.has(record.task)) written.push(...paths);
+    }
+  }
+
+  #indexOf(task: string): number {
+    return this.#order.findIndex((record) => record.task === task);
+  }
+}
+
+/** One path is the other or lies within it; a place in an array counts as the whole array. */
+function touches(a: readonly (string | number)[], b: readonly (string | number)[]): boolean {
+  for (let i = 0; i < Math.min(a.length, b.length); i++) {
+    if (typeof a[i] === 'number' || typeof b[i] === 'number') return true;
+    if (a[i] !== b[i]) return a[i] === 'length' || b[i] === 'length';
+  }
+  return true;
+}

@@ -1,0 +1,184 @@
+import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import type { AttemptHandle, TaskNode } from '../model/node.js';
+import type { CommitRecord, StatePatch } from '../model/record.js';
+import { encode } from './codec.js';
+import type { Journal } from './journal.js';
+import { Past, versionOf } from './resume.js';
+import type { State } from './state.js';
+
+/** Runs of one task that may be lost to conflicts before it fails: a guard against running for ever. */
+const mostReruns = 100;
+const reserved = new Set<string | number>(['__proto__', 'constructor', 'prototype']);
+
+/** What a commit does outside of state and log. */
+export interface CommitPorts {
+  /** Adds the tasks the attempt has added. May throw; then nothing is committed. */
+  addSpawned(): void;
+  now(): number;
+}
+
+/** How a run that goes on differs from a new one. */
+export interface Resumed {
+  /** Tasks whose results are used again. */
+  readonly restored: number;
+  /** Tasks that had finished and run again, and why. */
+  readonly rerun: readonly { readonly taskId: string; readonly because: string }[];
+  /** Ids of finished tasks whose definition is gone because their parent does not run again. */
+  readonly orphans: readonly string[];
+}
+
+/** The commit stage: a task's result, its writes and the tasks it added become one record, or nothing happens. */
+export class Transactions {
+  readonly #state: State;
+  readonly #journal: Journal | undefined;
+  #past: Past | undefined;
+  /** Tasks restored by running their completion handlers again. */
+  readonly #replayed = new Set<TaskNode>();
+
+  constructor(state: State, journal: Journal | undefined) {
+    this.#state = state;
+    this.#journal = journal;
+  }
+
+  /**
+   * Reads the log of the run and restores the state; writes the first record of a new one.
+   * @throws CheckpointCorruptError; RxhiveError RUN_LEASED, INVALID_INPUT, INVALID_OPTION
+   */
+  open(
+    nodes: ReadonlyMap<string, TaskNode>,
+    facts: { readonly workflow: string; readonly input: unknown; readonly retryFailed: boolean },
+  ): Resumed | undefined {
+    const journal = this.#journal;
+    if (journal === undefined) return undefined;
+    const { workflow, input, retryFailed } = facts;
+    const header = journal.prepare({ kind: 'run', format: 1, workflow, input });
+    const records = journal.open();
+    const first = records[0];
+    if (first?.kind !== 'run') {
+      journal.append(header);
+      return undefined;
+    }
+    if (first.workflow !== workflow) {
+      const message = `The log is of workflow ${shown(first.workflow)}, this is "${brief(workflow)}"; use another runId.`;
+      throw new RxhiveError('INVALID_OPTION', message);
+    }
+    if (encode(first.input) !== encode(input)) {
+      throw new RxhiveError(
+        'INVALID_INPUT',
+        'The run began with another input; give the same, or another runId.',
+      );
+    }
+    const past = new Past(records);
+    past.compare(nodes);
+    if (retryFailed) past.failures.clear();
+    this.#state.restore(past.patches());
+    this.#past = past;
+    const orphans = [...past.commits.values()].flatMap(({ spawned }) => spawned ?? []);
+    return {
+      restored: past.commits.size,
+      rerun: [...past.stale].map(([taskId, because]) => ({ taskId, because })),
+      orphans: orphans.filter((id) => !nodes.has(id)),
+    };
+  }
+
+  /**
+   * Gives a task the result, or the error, it had before: true when it does not have to run. `known`: its
+   * definition is gone, so it cannot have changed. With `handled` it still has handlers to call.
+   */
+  recall(node: TaskNode, known: boolean, handled: boolean): 'restored' | 'failed' | undefined {
+    const past = this.#past;
+    const record = past?.commits.get(node.id) ?? past?.failures.get(node.id);
+    if (past === undefined || record === undefined) return undefined;
+    const above = node.inEdges.find((edge) => past.stale.has(edge.from.id));
+    if (above !== undefined || (!known && versionOf(node) !== record.version)) {
+      past.stale.set(node.id, above === undefined ? 'it has changed' : `"${above.from.id}" runs again`);
+      return undefined;
+    }
+    if (record.kind === 'failed') {
+      node.error = record.error;
+      return 'failed';
+    }
+    if (record.usage !== undefined)
+      [node.more().inputTokens, node.more().outputTokens] = record.usage as [number, number];
+    node.value = record.value;
+    if (!handled) return 'restored';
+    this.#replayed.add(node);
+    return undefined;
+  }
+
+  /** The result a task had before, where only its handlers are to be called again. */
+  replayed(node: TaskNode): { readonly value: unknown } | undefined {
+    return this.#replayed.has(node) ? { value: node.value } : undefined;
+  }
+
+  /** Commits a success. What it throws fails the task; then nothing has happened. */
+  commit(node: TaskNode, attempt: AttemptHandle, ports: CommitPorts): 'done' | 'rerun' | 'restored' {
+    if (this.#replayed.has(node)) {
+      ports.addSpawned();
+      return 'restored';
+    }
+    if (this.#conflicts(node, attempt)) return 'rerun';
+    const { recipes } = attempt;
+    const change =
+      recipes === undefined ? undefined : this.#state.prepare(recipes, this.#journal !== undefined);
+    const body = this.#journal?.prepare(
+      this.#record(node, attempt, change?.patches, change?.inverse, ports.now()),
+    );
+    ports.addSpawned();
+    if (body !== undefined) this.#journal?.append(body);
+    if (change !== undefined) this.#state.accept(node.id, change);
+    return 'done';
+  }
+
+  /** Notes a failure, so that it is known when the run goes on. */
+  failed(node: TaskNode): void {
+    const journal = this.#journal;
+    if (journal === undefined || this.#past?.failures.has(node.id) === true) return;
+    const version = versionOf(node);
+    try {
+      journal.append(journal.prepare({ kind: 'failed', task: node.id, version, error: node.error }));
+    } catch {
+      const error = new Error(String((node.error as Error)?.message ?? 'an error that cannot be stored'));
+      journal.append(journal.prepare({ kind: 'failed', task: node.id, version, error }));
+    }
+  }
+
+  #conflicts(node: TaskNode, { reads }: AttemptHandle): boolean {
+    if (reads === undefined) return false;
+    const { onConflict = 'rerun' } = node.definition;
+    const conflict = this.#state.conflict(node.id, reads);
+    reads.close();
+    if (conflict === undefined || onConflict === 'replay') return false;
+    const extra = node.more();
+    extra.conflicts += 1;
+    if (onConflict === 'fail' || extra.conflicts > mostReruns) throw conflict;
+    return true;
+  }
+
+  #record(
+    node: TaskNode,
+    attempt: AttemptHandle,
+    patches: readonly StatePatch[] | undefined,
+    inverse: readonly StatePatch[] | undefined,
+    now: number,
+  ): CommitRecord {
+    const bad = patches?.find(({ path }) => path.some((key) => reserved.has(key)));
+    if (bad !== undefined) {
+      const message = `Task "${brief(node.id)}" writes state.${bad.path.join('.')}, a reserved name; use another key, or a collection().`;
+      throw new RxhiveError('NOT_SERIALIZABLE', message);
+    }
+    const { extra } = node;
+    const used = extra !== undefined && extra.inputTokens + extra.outputTokens > 0;
+    return {
+      kind: 'commit',
+      task: node.id,
+      version: versionOf(node),
+      attempt: node.attempt,
+      at: [node.startedAt, now],
+      value: node.value,
+      ...(patches !== undefined && patches.length > 0 && { patches, inverse: inverse ?? [] }),
+      ...(used && { usage: [extra.inputTokens, extra.outputTokens] as const }),
+      ...(attempt.children !== undefined && { spawned: attempt.children }),
+    };
+  }
+}

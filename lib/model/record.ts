@@ -1,0 +1,41 @@
+/** First record of a log. */
+export interface RunRecord {
+  readonly kind: 'run';
+  /** Version of the format. */
+  readonly format: 1;
+  readonly workflow: string;
+  readonly input: unknown;
+}
+
+/** A task succeeded: everything of its transaction. Times in ms since that run started. */
+export interface CommitRecord {
+  readonly kind: 'commit';
+  readonly task: string;
+  readonly version: string;
+  readonly attempt: number;
+  readonly at: readonly [startedAt: number, endedAt: number];
+  readonly value: unknown;
+  readonly patches?: readonly StatePatch[];
+  readonly inverse?: readonly StatePatch[];
+  readonly usage?: readonly [inputTokens: number, outputTokens: number];
+  /** Ids of the tasks it added, but for those of completion handlers, which are called again. */
+  readonly spawned?: readonly string[];
+}
+
+/** A task failed for good. */
+export interface FailedRecord {
+  readonly kind: 'failed';
+  readonly task: string;
+  readonly version: string;
+  readonly error: unknown;
+}
+
+/** One change of the state, as Immer writes it. */
+export interface StatePatch {
+  readonly op: 'add' | 'remove' | 'replace';
+  readonly path: readonly (string | number)[];
+  readonly value?: unknown;
+}
+
+/** What a log is made of. */
+export type LogRecord = RunRecord | CommitRecord | FailedRecord;

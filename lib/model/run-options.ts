@@ -1,0 +1,24 @@
+import type { SchedulerLike } from 'rxjs';
+import type { CheckpointStore, Durability } from './store.js';
+
+/** How one run is to go. */
+export interface RunOptions<I = unknown> {
+  /** Input of the workflow, checked by its schema before anything starts. */
+  readonly input?: I;
+  /** Cancels the run when aborted. */
+  readonly signal?: AbortSignal;
+  /** Source of time. Default: rxjs `asyncScheduler`, virtual inside `TestScheduler.run`. */
+  readonly scheduler?: SchedulerLike;
+  /** Seed of jitter and ids: the same seed, the same choices. Default: random. */
+  readonly seed?: number;
+  /** Name of the run in events, reports and idempotency keys. Default: workflow name and a random part. */
+  readonly runId?: string;
+  /** Do not end when no task is left; wait for `run.task()` until `run.close()`. Default false. */
+  readonly keepOpen?: boolean;
+  /** Keeps a log of the run; with the `runId` of one that is there, continues it. Default: none. */
+  readonly store?: CheckpointStore;
+  /** When commits are written to the store. Default `group`. */
+  readonly durability?: Durability;
+  /** When continuing: `failed` runs failed tasks, and what they blocked, again. Default: they stay failed. */
+  readonly retry?: 'failed';
+}

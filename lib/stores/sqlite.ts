@@ -1,0 +1,241 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { createRequire } from 'node:module';
+import { hostname } from 'node:os';
+import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
+import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
+
+interface Statement {
+  run(...values: unknown[]): { changes: number | bigint };
+  get(...values: unknown[]): unknown;
+  all(...values: unknown[]): unknown[];
+}
+
+/** The part that node:sqlite, libsql and better-sqlite3 have in common. */
+interface Database {
+  exec(sql: string): unknown;
+  prepare(sql: string): Statement;
+  close(): void;
+}
+
+/** "rxhv": marks a file as ours. */
+const applicationId = 0x72786876;
+const leaseMs = 30_000;
+const load = createRequire(import.meta.url);
+
+function connect(file: string): Database {
+  const drivers: [string, string][] = [
+    ['node:sqlite', 'DatabaseSync'],
+    ['libsql', 'default'],
+    ['better-sqlite3', 'default'],
+  ];
+  for (const [name, member] of drivers) {
+    let found: Record<string, unknown>;
+    try {
+      found = load(name) as Record<string, unknown>;
+    } catch {
+      continue;
+    }
+    const make = (found[member] ?? found) as new (path: string) => Database;
+    return new make(file);
+  }
+  throw new RxhiveError(
+    'INVALID_OPTION',
+    'There is no SQLite driver: use Node 22.13 or newer, or run npm install libsql (or better-sqlite3).',
+  );
+}
+
+/** Each sum covers the one before, so a record that is missing, moved or changed is noticed. */
+function sumOf(before: string, seq: number, body: string): string {
+  return createHash('sha256').update(`${before}\n${seq}\n${body}`).digest('hex').slice(0, 16);
+}
+
+/**
+ * Logs of runs in one SQLite file (WAL, every append synced to disk). Many processes may use the file, one at a
+ * time may continue a run: a lease of 30 s that is renewed, free at once when its process on this machine is dead.
+ */
+export class SqliteStore implements CheckpointStore {
+  readonly #file: string;
+  readonly #db: Database;
+  readonly #owner = `${hostname()} ${process.pid} ${randomUUID()}`;
+
+  /** @throws CheckpointCorruptError for a file that is no store; RxhiveError INVALID_OPTION without a driver */
+  constructor(file: string) {
+    this.#file = file;
+    this.#db = connect(file);
+    this.#guard('', () => {
+      const { application_id: id } = this.#db.prepare('pragma application_id').get() as {
+        application_id: number;
+      };
+      const { n } = this.#db.prepare('select count(*) as n from sqlite_master').get() as { n: number };
+      if (n > 0 && Number(id) !== applicationId)
+        throw new CheckpointCorruptError('', 0, `${brief(file)} is no rxhive store`);
+      this.#db.exec('pragma busy_timeout = 5000; pragma journal_mode = WAL; pragma synchronous = FULL');
+      if (n > 0) return;
+      this.#db.exec(`begin immediate;
+        pragma application_id = ${applicationId};
+        create table if not exists runs (run_id text primary key, last integer not null, token integer not null,
+          owner text not null, expires integer not null) without rowid;
+        create table if not exists log (run_id text not null, seq integer not null, body text not null,
+          sum text not null, primary key (run_id, seq)) without rowid;
+        commit`);
+    });
+  }
+
+  open(runId: string): RunLog {
+    return this.#guard(runId, () => {
+      const token = this.#lease(runId);
+      try {
+        return this.#opened(runId, token);
+      } catch (error) {
+        this.#release(runId, token);
+        throw error;
+      }
+    });
+  }
+
+  /** Moves everything into the one file and closes it. */
+  close(): void {
+    try {
+      this.#db.exec('pragma wal_checkpoint(TRUNCATE)');
+    } catch {
+      // Another process is at work in the file; what is in the WAL stays there.
+    }
+    this.#db.close();
+  }
+
+  #lease(runId: string): number {
+    this.#db.exec('begin immediate');
+    try {
+      const now = Date.now();
+      const row = this.#db
+        .prepare(
+          'select cast(token as integer) as token, cast(owner as blob) as owner, cast(expires as integer) as expires from runs where run_id = ?',
+        )
+        .get(runId) as { token: number; owner: Uint8Array; expires: number } | undefined;
+      if (row !== undefined && row.expires > now && !isDead(text(row.owner))) {
+        const [host, pid] = text(row.owner).split(' ');
+        throw new RxhiveError(
+          'RUN_LEASED',
+          `Run "${brief(runId)}" goes on in process ${pid} on ${host}; wait for its end, or use another id.`,
+        );
+      }
+      const token = Number(row?.token ?? 0) + 1;
+      this.#db
+        .prepare(
+          'insert into runs values (?, 0, ?, ?, ?) on conflict (run_id) do update set token = excluded.token, owner = excluded.owner, expires = excluded.expires',
+        )
+        .run(runId, token, this.#owner, now + leaseMs);
+      this.#db.exec('commit');
+      return token;
+    } catch (error) {
+      this.#db.exec('rollback');
+      throw error;
+    }
+  }
+
+  #opened(runId: string, token: number): RunLog {
+    const rows = this.#db
+      .prepare(
+        'select cast(seq as integer) as seq, cast(body as blob) as body, cast(sum as blob) as sum from log where run_id = ? order by seq',
+      )
+      .all(runId) as {
+      seq: number;
+      body: Uint8Array;
+      sum: Uint8Array;
+    }[];
+    let sum = '';
+    const read = rows.map((row, i): LogEntry => {
+      const body = text(row.body);
+      sum = sumOf(sum, i + 1, body);
+      if (Number(row.seq) !== i + 1 || sum !== text(row.sum))
+        throw new CheckpointCorruptError(runId, i + 1, 'its checksum does not fit');
+      return { seq: i + 1, body };
+    });
+    const { last } = this.#db
+      .prepare('select cast(last as integer) as last from runs where run_id = ?')
+      .get(runId) as {
+      last: number;
+    };
+    if (Number(last) !== rows.length)
+      throw new CheckpointCorruptError(runId, rows.length + 1, `it is missing; there were ${last}`);
+    const insert = this.#db.prepare('insert into log values (?, ?, ?, ?)');
+    const renew = this.#db.prepare(
+      'update runs set last = max(last, ?), expires = ? where run_id = ? and token = ?',
+    );
+    const touch = (upTo: number): void => {
+      if (Number(renew.run(upTo, Date.now() + leaseMs, runId, token).changes) === 1) return;
+      throw new RxhiveError(
+        'RUN_LEASED',
+        `Another process has taken run "${brief(runId)}" over; this one stops.`,
+      );
+    };
+    const heartbeat = setInterval(() => {
+      try {
+        touch(0);
+      } catch {
+        clearInterval(heartbeat); // The next append says so.
+      }
+    }, leaseMs / 3);
+    heartbeat.unref();
+    return {
+      entries: read,
+      append: (entries: readonly LogEntry[]) => {
+        this.#db.exec('begin immediate');
+        const before = sum;
+        try {
+          for (const { seq, body } of entries) {
+            sum = sumOf(sum, seq, body);
+            insert.run(runId, seq, body, sum);
+          }
+          touch(entries.at(-1)?.seq ?? 0);
+          this.#db.exec('commit');
+        } catch (error) {
+          sum = before;
+          this.#db.exec('rollback');
+          throw error;
+        }
+      },
+      close: () => {
+        clearInterval(heartbeat);
+        this.#release(runId, token);
+      },
+    };
+  }
+
+  #release(runId: string, token: number): void {
+    this.#db.prepare('update runs set expires = 0 where run_id = ? and token = ?').run(runId, token);
+  }
+
+  /** What SQLite says about a damaged file, in our words. */
+  #guard<T>(runId: string, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof RxhiveError) throw error;
+      const text = String((error as Error)?.message ?? error);
+      throw new CheckpointCorruptError(runId, 0, `SQLite cannot read ${brief(this.#file)}: ${text}`);
+    }
+  }
+}
+
+/** Text is read as bytes: a driver may end the whole process when damaged bytes are no UTF-8. */
+function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('utf8');
+}
+
+/** True for a process of this machine that is gone. */
+function isDead(owner: string): boolean {
+  const [host, pid] = owner.split(' ');
+  if (host !== hostname()) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (error) {
+    return (error as { code?: string }).code === 'ESRCH';
+  }
+}
+
+/** Opens, or makes, a store in a file. */
+export function sqlite(file: string): SqliteStore {
+  return new SqliteStore(file);
+}

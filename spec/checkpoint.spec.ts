@@ -1,0 +1,395 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  AgentTask,
+  CheckpointCorruptError,
+  type CheckpointStore,
+  collection,
+  memory,
+  RxhiveError,
+  settled,
+  WorkflowOrchestrator,
+  workflow,
+} from '../lib/index.js';
+import { sqlite } from '../lib/stores/sqlite.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+
+const codeOf = (error: unknown): string | undefined =>
+  error instanceof RxhiveError ? error.code : undefined;
+
+async function rejected(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  return assert.unreachable('it did not reject');
+}
+
+for (const [name, make] of [
+  ['memory', () => memory()],
+  ['sqlite', (id: string) => sqlite(join(folder, `${id}.db`))],
+] as const) {
+  test(`${name}: keeps records in order, per run, and one writer at a time`, () => {
+    const store: CheckpointStore = make('contract');
+    const log = store.open('a');
+    assert.equal(log.entries, []);
+    log.append([
+      { seq: 1, body: '"one"' },
+      { seq: 2, body: '"zwei ✓ 𝒳"' },
+    ]);
+    log.append([{ seq: 3, body: '3' }]);
+    assert.throws(
+      () => store.open('a'),
+      (error: unknown) => codeOf(error) === 'RUN_LEASED',
+    );
+    assert.equal(store.open('b').entries, []);
+    log.close();
+    const again = store.open('a');
+    assert.equal(
+      again.entries.map(({ seq, body }) => [seq, body]),
+      [
+        [1, '"one"'],
+        [2, '"zwei ✓ 𝒳"'],
+        [3, '3'],
+      ],
+    );
+  });
+
+  test(`${name}: a run goes on where it failed; values of all kinds come back`, async () => {
+    const store = make('resume');
+    let broken = true;
+    const ran: string[] = [];
+    const values = {
+      date: new Date(5),
+      map: new Map([['k', new Set([1n])]]),
+      bytes: new Uint8Array([0, 255]),
+      odd: [Number.NaN, -0, undefined, Number.NEGATIVE_INFINITY],
+      $: 'tag',
+      ['__proto__']: 'own',
+    };
+    const flow = workflow({ name: 'resume', state: { n: 0, docs: collection<number>() } });
+    const first = flow.task('first', {
+      run: (_, ctx) => {
+        ran.push('first');
+        ctx.usage({ inputTokens: 7 });
+        ctx.update((s) => {
+          s.n += 1;
+          s.docs.set('a', 1);
+        });
+        return values;
+      },
+    });
+    const second = flow.task('second', {
+      dependencies: { first },
+      run: ({ first }) => {
+        ran.push('second');
+        if (broken) throw new TypeError('not yet', { cause: new Error('why') });
+        return first;
+      },
+    });
+    flow.task('third', { dependencies: [settled(second)], run: ([s]) => s.status });
+    flow.task('fourth', { dependencies: { second }, run: () => 4 });
+    const options = { store, runId: 'r' };
+    assert.is((await flow.run(options).result()).status, 'partial');
+    broken = false;
+    const kept = await flow.run(options).result();
+    assert.equal(ran, ['first', 'second']);
+    const error = kept.tasks.get('second')?.error as Error;
+    assert.is(error.message, 'not yet');
+    assert.is((error.cause as Error).message, 'why');
+    assert.equal(kept.tasks.get('fourth')?.skippedBecause, ['second']);
+    const done = await flow.run({ ...options, retry: 'failed' }).result();
+    assert.equal(ran, ['first', 'second', 'second']);
+    assert.is(done.status, 'succeeded');
+    assert.equal(done.results.get(second), values);
+    assert.ok(Object.hasOwn(done.results.get(second) as object, '__proto__'));
+    assert.is(done.tasks.get('first')?.status, 'restored');
+    assert.is(done.tasks.get('first')?.usage.inputTokens, 7);
+    assert.equal([done.state.n, done.state.docs.get('a')], [1, 1]);
+    assert.equal((await flow.run(options).result()).report.counts.restored, 4);
+  });
+}
+
+test('dynamic tasks come back: handlers are called again, spawned ones are kept or made again', async () => {
+  const store = memory();
+  const ran: string[] = [];
+  const make = (
+    failing: boolean,
+  ): WorkflowOrchestrator<{ plan: () => number[]; step: (t: { id: string }) => string }> => {
+    const orchestrator = new WorkflowOrchestrator({
+      agents: {
+        plan: () => {
+          ran.push('plan');
+          return [0, 1, 2];
+        },
+        step: (task: { id: string }) => {
+          ran.push(task.id);
+          if (failing && task.id === 'step_1') throw new Error('no');
+          return task.id;
+        },
+      },
+    });
+    orchestrator.addTask(new AgentTask({ id: 'plan', agentType: 'plan' }));
+    orchestrator.onTaskComplete('plan', (steps, add) => {
+      for (const i of steps as number[])
+        add(
+          new AgentTask({
+            id: `step_${i}`,
+            agentType: 'step',
+            dependencies: i === 0 ? [] : [`step_${i - 1}`],
+          }),
+        );
+    });
+    return orchestrator;
+  };
+  await make(true).executeWorkflow({ store, runId: 'd' });
+  ran.length = 0;
+  const result = await make(false).executeWorkflow({ store, runId: 'd', retry: 'failed' });
+  // The source of the agent is the same text, so only what failed runs again.
+  assert.equal(ran, ['step_1', 'step_2']);
+  assert.is(result.status, 'succeeded');
+
+  let stop = true;
+  const flow = workflow({ name: 'spawns' });
+  flow.task('parent', {
+    run: (_, ctx) => {
+      ran.push('parent');
+      ctx.spawn('good', { run: () => ran.push('good') });
+      ctx.spawn('bad', {
+        run: () => {
+          if (stop) throw new Error('no');
+          return ran.push('bad');
+        },
+      });
+    },
+  });
+  ran.length = 0;
+  await flow.run({ store, runId: 's' }).result();
+  stop = false;
+  const second = await flow.run({ store, runId: 's', retry: 'failed' }).result();
+  assert.is(second.status, 'succeeded');
+  assert.equal(ran, ['parent', 'good', 'parent', 'bad']);
+  const third = await flow.run({ store, runId: 's' }).result();
+  assert.equal(
+    [...third.tasks.values()].map(({ status }) => status),
+    ['restored', 'restored', 'restored'],
+  );
+});
+
+test('a changed task runs again with what is behind it and what wrote over it, listed before', async () => {
+  const store = memory();
+  const make = (
+    version: string,
+  ): { flow: ReturnType<typeof workflow<{ a: number; b: number }>>; ran: string[] } => {
+    const ran: string[] = [];
+    const flow = workflow({ name: 'changed', concurrency: 1, state: { a: 0, b: 0 } });
+    const write =
+      (id: string, key: 'a' | 'b') =>
+      (_: unknown, ctx: { update(r: (s: { a: number; b: number }) => void): void }) => {
+        ran.push(id);
+        ctx.update((s) => {
+          s[key] += 1;
+        });
+      };
+    const one = flow.task('one', { version, run: write('one', 'a') });
+    flow.task('after', { dependencies: [one], version: '1', run: write('after', 'b') });
+    flow.task('over', { version: '1', priority: -1, run: write('over', 'a') });
+    flow.task('apart', { version: '1', run: () => ran.push('apart') });
+    return { flow: flow as never, ran };
+  };
+  await make('1').flow.run({ store, runId: 'c' }).result();
+  const { flow, ran } = make('2');
+  const run = flow.run({ store, runId: 'c' });
+  const told: string[] = [];
+  run.events$.subscribe((event) => {
+    if (event.type === 'run' && event.reason === 'resumed')
+      for (const { taskId, because } of event.rerun ?? []) told.push(`${taskId}: ${because}`);
+    else if (event.type === 'attempt' && event.reason === 'started') told.push('started');
+  });
+  const result = await run.result();
+  assert.equal(told.slice(0, 3), [
+    'one: it has changed',
+    'after: "one" runs again',
+    'over: it changed what a task that runs again had written',
+  ]);
+  assert.equal(ran.sort(), ['after', 'one', 'over']);
+  assert.equal(result.state, { a: 2, b: 1 });
+});
+
+test('what cannot be stored, or does not fit the log, is refused with a code', async () => {
+  const store = memory();
+  const flow = workflow({ name: 'refused', state: {} as Record<string, number> });
+  flow.task('socket', { run: () => ({ deep: [new AbortController()] }) });
+  flow.task('circle', {
+    run: () => {
+      const a: Record<string, unknown> = {};
+      a.a = a;
+      return a;
+    },
+  });
+  flow.task('reserved', {
+    run: (_, ctx) =>
+      ctx.update((s) => {
+        s.constructor = 1 as never;
+      }),
+  });
+  const result = await flow.run({ store, runId: 'r' }).result();
+  for (const id of ['socket', 'circle', 'reserved'])
+    assert.is(codeOf(result.tasks.get(id)?.error), 'NOT_SERIALIZABLE', id);
+  assert.match(String(result.tasks.get('socket')?.error), 'deep.0 is a AbortController');
+  assert.equal(result.state, {});
+  const other = workflow({ name: 'other' });
+  other.task('t', { run: () => 1 });
+  assert.is(codeOf(await rejected(other.run({ store, runId: 'r' }).result())), 'INVALID_OPTION');
+  const open = store.open('held');
+  assert.is(codeOf(await rejected(other.run({ store, runId: 'held' }).result())), 'RUN_LEASED');
+  open.close();
+});
+
+test('group writes soon, exit only at the end', async () => {
+  for (const [durability, early] of [
+    ['sync', true],
+    ['group', true],
+    ['exit', false],
+  ] as const) {
+    const store = memory();
+    const flow = workflow({ name: 'durability' });
+    const a = flow.task('a', { run: () => 1 });
+    let seen = 0;
+    flow.task('b', {
+      dependencies: [a],
+      run: async (_, ctx) => {
+        await ctx.sleep(20);
+        seen = store.dump().r?.length ?? 0;
+      },
+    });
+    await flow.run({ store, runId: 'r', durability }).result();
+    assert.is(seen > 0, early, durability);
+    assert.is(store.dump().r?.length, 3);
+  }
+});
+
+test('1,000 damaged stores: an error that names the record, or the same result; never another', async () => {
+  const make = (): ReturnType<typeof workflow<{ n: number }>> => {
+    const flow = workflow({ name: 'fuzz', concurrency: 1, state: { n: 0 } });
+    for (let i = 0; i < 6; i++)
+      flow.task(`t${i}`, {
+        version: '1',
+        run: (_, ctx) => {
+          ctx.update((s) => {
+            s.n += i;
+          });
+          return `value ${i}`;
+        },
+      });
+    return flow as never;
+  };
+  const file = join(folder, 'fuzz.db');
+  const whole = sqlite(file);
+  await make().run({ store: whole, runId: 'f' }).result();
+  whole.close();
+  const bytes = readFileSync(file);
+  let seed = Number(process.env.SEED ?? 7);
+  const roll = (n: number): number => {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((seed / 2 ** 32) * n);
+  };
+  let refused = 0;
+  for (let i = 0; i < 1_000; i++) {
+    const copy = Buffer.from(bytes);
+    const kind = roll(3);
+    if (kind === 0) for (let k = roll(4); k >= 0; k--) copy[roll(copy.length)] = roll(256);
+    if (kind === 1) copy.fill(0, roll(copy.length), copy.length);
+    const at = roll(copy.length);
+    if (kind === 2) copy[at] = (copy[at] ?? 0) ^ (1 << roll(8));
+    const damaged = join(folder, 'damaged.db');
+    for (const end of ['', '-wal', '-shm']) rmSync(damaged + end, { force: true });
+    writeFileSync(damaged, roll(10) === 0 ? copy.subarray(0, roll(copy.length)) : copy);
+    try {
+      const store = sqlite(damaged);
+      try {
+        const result = await make().run({ store, runId: 'f' }).result();
+        assert.equal(result.state, { n: 15 });
+        assert.is(result.results.get('t5'), 'value 5');
+        assert.is(result.report.counts.restored, 6, 'a damaged log was taken for none');
+      } finally {
+        store.close();
+      }
+    } catch (error) {
+      if (!(error instanceof CheckpointCorruptError)) throw error;
+      refused += 1;
+    }
+  }
+  assert.ok(refused > 200, `${refused} refused`);
+});
+
+/** Runs the program and kills it after `ms`; undefined when it was killed. */
+function crash(file: string, notes: string, mode: string, ms: number): Promise<string | undefined> {
+  return new Promise((done) => {
+    const child = spawn(process.execPath, [
+      '--import',
+      'tsx',
+      'spec/support/crashing-run.ts',
+      file,
+      notes,
+      mode,
+    ]);
+    let out = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk;
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      out += chunk;
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), ms);
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      done(code === null ? undefined : out);
+    });
+  });
+}
+
+test('kill -9: what was committed is not run again, and the end is that of an undisturbed run', async () => {
+  const kills = Number(process.env.KILLS ?? 12);
+  let killed = 0;
+  for (let round = 0; killed < kills; round++) {
+    const mode = round % 2 === 0 ? 'sync' : 'group';
+    const file = join(folder, `crash${round}.db`);
+    const notes = join(folder, `notes${round}`);
+    writeFileSync(notes, '');
+    let out: string | undefined;
+    for (let ms = 330 + ((round * 37) % 120); out === undefined; ms += 15) {
+      const before = new Set(committed(file));
+      const noted = readFileSync(notes, 'utf8').length;
+      out = await crash(file, notes, mode, ms);
+      const again = readFileSync(notes, 'utf8')
+        .slice(noted)
+        .split('\n')
+        .filter((id) => before.has(id));
+      assert.equal(again, [], `run twice, round ${round}`);
+      if (out === undefined) killed += 1;
+    }
+    const end = JSON.parse(out);
+    assert.is(end.status, 'succeeded', out);
+    assert.is(end.state.sum, 153);
+    assert.is(Object.keys(end.state.order).length, 18);
+  }
+});
+
+/** Ids of the tasks whose commit is in the file. */
+function committed(file: string): string[] {
+  const store = sqlite(file);
+  const log = store.open('crash');
+  log.close();
+  store.close();
+  return log.entries.slice(1).map(({ body }) => JSON.parse(body).task as string);
+}
+
+test.run();
