@@ -223,6 +223,46 @@ test('a changed task runs again with what is behind it and what wrote over it, l
   assert.equal(result.state, { a: 2, b: 1 });
 });
 
+test('a crash while changed tasks run again brings no old result back', async () => {
+  const store = memory();
+  const make = (version: string): ReturnType<typeof workflow<{ a: number }>> => {
+    const flow = workflow({ name: 'twice', concurrency: 1, state: { a: 0 } });
+    const one = flow.task('one', {
+      version,
+      run: (_, ctx) => {
+        ctx.update((s) => {
+          s.a += 1;
+        });
+        return version;
+      },
+    });
+    flow.task('after', {
+      dependencies: [one],
+      version: '1',
+      run: ([one], ctx) => {
+        ctx.update((s) => {
+          s.a += 10;
+        });
+        return `after ${one}`;
+      },
+    });
+    return flow as never;
+  };
+  await make('1').run({ store, runId: 'c', durability: 'sync' }).result();
+  let dump = store.dump();
+  const run = make('2').run({ store, runId: 'c', durability: 'sync' });
+  run.events$.subscribe((event) => {
+    if (event.type === 'task' && event.taskId === 'one' && event.reason === 'succeeded') dump = store.dump();
+  });
+  await run.result();
+  const result = await make('2')
+    .run({ store: memory(dump), runId: 'c' })
+    .result();
+  assert.equal([...result.results.values()], ['2', 'after 2']);
+  assert.equal(result.state, { a: 11 });
+  assert.is(result.tasks.get('one')?.status, 'restored');
+});
+
 test('what cannot be stored, or does not fit the log, is refused with a code', async () => {
   const store = memory();
   const flow = workflow({ name: 'refused', state: {} as Record<string, number> });

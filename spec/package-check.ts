@@ -42,6 +42,13 @@ try {
     `import * as r from 'rxhive'; ${program} console.log((await run(r)).status);`,
   );
   check('import works', call('node', ['use.mjs']).trim() === 'succeeded');
+  const noDriver =
+    "import { sqlite } from 'rxhive/sqlite'; try { sqlite(':memory:'); } catch (e) { console.log(e.message); }";
+  writeFileSync(join(folder, 'store.mjs'), noDriver);
+  check(
+    'the sqlite entry says which driver it needs',
+    /^$|npm install libsql/.test(call('node', ['store.mjs']).trim()),
+  );
   writeFileSync(
     join(folder, 'use.cjs'),
     `${program} run(require('rxhive')).then((x) => console.log(x.status));`,

@@ -102,12 +102,23 @@ export class Journal {
     } catch (error) {
       throw new CheckpointCorruptError(this.#runId, seq, `it cannot be read: ${(error as Error).message}`);
     }
-    const known = seq === 1 ? record?.kind === 'run' : record?.kind === 'commit' || record?.kind === 'failed';
-    if (!known) throw new CheckpointCorruptError(this.#runId, seq, 'it is of no known kind');
-    if (record.kind === 'run' && record.format !== 1)
-      throw new CheckpointCorruptError(this.#runId, seq, `its format is ${String(record.format)}, not 1`);
-    if (record.kind !== 'run' && typeof record.task !== 'string')
-      throw new CheckpointCorruptError(this.#runId, seq, 'it names no task');
+    const problem = (seq === 1) === (record?.kind === 'run') ? problemOf(record) : 'it is out of place';
+    if (problem !== undefined) throw new CheckpointCorruptError(this.#runId, seq, problem);
     return record;
+  }
+}
+
+/** Says what is wrong with a record that could be read. */
+function problemOf(record: LogRecord): string | undefined {
+  switch (record.kind) {
+    case 'run':
+      return record.format === 1 ? undefined : `its format is ${String(record.format)}, not 1`;
+    case 'commit':
+    case 'failed':
+      return typeof record.task === 'string' ? undefined : 'it names no task';
+    case 'dropped':
+      return Array.isArray(record.tasks) ? undefined : 'it names no tasks';
+    default:
+      return 'it is of no known kind';
   }
 }

@@ -22,13 +22,16 @@ export class Past {
   constructor(records: readonly LogRecord[]) {
     for (const record of records) {
       if (record.kind === 'run') continue;
+      if (record.kind === 'dropped') {
+        for (const id of record.tasks) this.#forget(id);
+        continue;
+      }
       if (record.kind === 'failed') {
         this.failures.set(record.task, record);
         continue;
       }
-      this.failures.delete(record.task);
       // A task that ran again replaces what it did before.
-      if (this.commits.has(record.task)) this.#order.splice(this.#indexOf(record.task), 1);
+      this.#forget(record.task);
       this.commits.set(record.task, record);
       this.#order.push(record);
     }
@@ -76,8 +79,12 @@ export class Past {
     }
   }
 
-  #indexOf(task: string): number {
-    return this.#order.findIndex((record) => record.task === task);
+  #forget(task: string): void {
+    this.failures.delete(task);
+    const record = this.commits.get(task);
+    if (record === undefined) return;
+    this.commits.delete(task);
+    this.#order.splice(this.#order.indexOf(record), 1);
   }
 }
 

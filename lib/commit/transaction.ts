@@ -70,6 +70,8 @@ export class Transactions {
     }
     const past = new Past(records);
     past.compare(nodes);
+    // Noted before anything runs: a crash before they have all run again must not bring old results back.
+    if (past.stale.size > 0) this.#drop(journal, [...past.stale.keys()]);
     if (retryFailed) past.failures.clear();
     this.#state.restore(past.patches());
     this.#past = past;
@@ -91,6 +93,7 @@ export class Transactions {
     if (past === undefined || record === undefined) return undefined;
     const above = node.inEdges.find((edge) => past.stale.has(edge.from.id));
     if (above !== undefined || (!known && versionOf(node) !== record.version)) {
+      if (this.#journal !== undefined) this.#drop(this.#journal, [node.id]);
       past.stale.set(node.id, above === undefined ? 'it has changed' : `"${above.from.id}" runs again`);
       return undefined;
     }
@@ -141,6 +144,10 @@ export class Transactions {
       const error = new Error(String((node.error as Error)?.message ?? 'an error that cannot be stored'));
       journal.append(journal.prepare({ kind: 'failed', task: node.id, version, error }));
     }
+  }
+
+  #drop(journal: Journal, tasks: readonly string[]): void {
+    journal.append(journal.prepare({ kind: 'dropped', tasks }));
   }
 
   #conflicts(node: TaskNode, { reads }: AttemptHandle): boolean {

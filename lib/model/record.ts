@@ -30,6 +30,12 @@ export interface FailedRecord {
   readonly error: unknown;
 }
 
+/** Results that are not used any more: their tasks run again. */
+export interface DroppedRecord {
+  readonly kind: 'dropped';
+  readonly tasks: readonly string[];
+}
+
 /** One change of the state, as Immer writes it. */
 export interface StatePatch {
   readonly op: 'add' | 'remove' | 'replace';
@@ -38,4 +44,4 @@ export interface StatePatch {
 }
 
 /** What a log is made of. */
-export type LogRecord = RunRecord | CommitRecord | FailedRecord;
+export type LogRecord = RunRecord | CommitRecord | FailedRecord | DroppedRecord;
