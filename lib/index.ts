@@ -1,4 +1,5 @@
 export { Collection, collection } from './commit/collection.js';
+export type { History, PastSnapshot, RunDifference } from './commit/history.js';
 export {
   type CancelReason,
   CheckpointCorruptError,
@@ -30,6 +31,14 @@ export {
   type RetryOptions,
   type TimeoutOptions,
 } from './model/policy.js';
+export type {
+  CommitRecord,
+  DroppedRecord,
+  FailedRecord,
+  LogRecord,
+  RunRecord,
+  StatePatch,
+} from './model/record.js';
 export type {
   AttemptReport,
   Results,

@@ -1,4 +1,6 @@
+import { forkLog, History } from './commit/history.js';
 import type { RunOptions } from './model/run-options.js';
+import type { CheckpointStore } from './model/store.js';
 import { Dependency, type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
 import type {
   CompletionHandler,
@@ -67,6 +69,25 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    */
   run(...[options]: RunArguments<I>): Run<S, G> {
     return new Run<S, G>(this.#definition(), (options ?? {}) as RunOptions);
+  }
+
+  /** What the log of one of its runs tells. @throws CheckpointCorruptError; RxhiveError INVALID_OPTION */
+  history(store: CheckpointStore, runId: string): History<S> {
+    return new History<S>(store, runId, this.settings.name, this.settings.state);
+  }
+
+  /**
+   * A new run, under `options.runId`, that begins where run `from` was after its record `at`: what had finished by
+   * then is restored, the rest runs.
+   * @throws RxhiveError INVALID_OPTION, RUN_LEASED; CheckpointCorruptError
+   */
+  fork(
+    from: string,
+    at: number,
+    options: RunOptions<I> & { readonly store: CheckpointStore; readonly runId: string },
+  ): Run<S, G> {
+    forkLog(options.store, from, at, options.runId);
+    return new Run<S, G>(this.#definition(), options as RunOptions);
   }
 
   /** The graph as Mermaid or DOT text. */

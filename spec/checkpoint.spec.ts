@@ -263,6 +263,65 @@ test('a crash while changed tasks run again brings no old result back', async ()
   assert.is(result.tasks.get('one')?.status, 'restored');
 });
 
+test('history: state at any record, who wrote, what differs; a fork goes on from any record', async () => {
+  for (const store of [memory(), sqlite(join(folder, 'history.db'))]) {
+    const ran: string[] = [];
+    const flow = workflow({ name: 'past', concurrency: 1, state: { a: 0, list: [] as string[], apart: 0 } });
+    let before: ReturnType<typeof flow.task>[] = [];
+    for (const id of ['one', 'two', 'three']) {
+      before = [
+        flow.task(id, {
+          dependencies: before,
+          run: (_, ctx) => {
+            ran.push(id);
+            ctx.usage({ inputTokens: ran.length });
+            ctx.update((s) => {
+              s.a += 1;
+              s.list.push(id);
+              if (id === 'two') s.apart = ran.length;
+            });
+            return id;
+          },
+        }),
+      ];
+    }
+    const last = await flow.run({ store, runId: 'a' }).result();
+    const log = flow.history(store, 'a');
+    assert.equal(
+      log.records.map(({ kind }) => kind),
+      ['run', 'commit', 'commit', 'commit'],
+    );
+    assert.equal(log.snapshotAt(1).state, { a: 0, list: [], apart: 0 });
+    assert.equal(log.snapshotAt(3).state, { a: 2, list: ['one', 'two'], apart: 2 });
+    assert.equal([...log.snapshotAt(3).results.keys()], ['one', 'two']);
+    assert.equal(log.snapshotAt(4).state, last.state);
+    assert.equal(log.blame('apart'), { taskId: 'two', seq: 3 });
+    assert.equal(log.blame('list', 0), { taskId: 'three', seq: 4 });
+    assert.is(log.blame('nowhere'), undefined);
+    const forked = await flow.fork('a', 2, { store, runId: 'b' }).result();
+    assert.equal(ran, ['one', 'two', 'three', 'two', 'three']);
+    assert.equal(forked.state, { a: 3, list: ['one', 'two', 'three'], apart: 4 });
+    const { state, results, tasks } = log.diff(flow.history(store, 'b'));
+    assert.equal(state, [{ path: ['apart'], a: 2, b: 4 }]);
+    assert.equal(results, []);
+    assert.equal(
+      tasks.map(({ taskId, tokens }) => [taskId, tokens]),
+      [
+        ['two', [2, 4]],
+        ['three', [3, 5]],
+      ],
+    );
+    for (const wrong of [
+      () => log.snapshotAt(9),
+      () => flow.history(store, 'none'),
+      () => flow.fork('a', 7, { store, runId: 'c' }),
+      () => flow.fork('a', 1, { store, runId: 'b' }),
+      () => workflow({ name: 'other' }).history(store, 'a'),
+    ])
+      assert.throws(wrong, (error: unknown) => codeOf(error) === 'INVALID_OPTION');
+  }
+});
+
 test('what cannot be stored, or does not fit the log, is refused with a code', async () => {
   const store = memory();
   const flow = workflow({ name: 'refused', state: {} as Record<string, number> });

@@ -37,7 +37,7 @@ export class Journal {
     this.#log = log;
     try {
       this.#seq = log.entries.length;
-      return log.entries.map((entry, i) => this.#read(entry, i + 1));
+      return log.entries.map((entry, i) => readEntry(this.#runId, entry, i + 1));
     } catch (error) {
       this.#log = undefined;
       log.close();
@@ -92,20 +92,20 @@ export class Journal {
       throw new RxhiveError('STORE_FAILED', message, { cause });
     }
   }
+}
 
-  #read(entry: LogEntry, seq: number): LogRecord {
-    if (entry.seq !== seq)
-      throw new CheckpointCorruptError(this.#runId, seq, `record ${entry.seq} is in its place`);
-    let record: LogRecord;
-    try {
-      record = decode(entry.body) as LogRecord;
-    } catch (error) {
-      throw new CheckpointCorruptError(this.#runId, seq, `it cannot be read: ${(error as Error).message}`);
-    }
-    const problem = (seq === 1) === (record?.kind === 'run') ? problemOf(record) : 'it is out of place';
-    if (problem !== undefined) throw new CheckpointCorruptError(this.#runId, seq, problem);
-    return record;
+/** A record from its text, which must be number `seq` of the run. @throws CheckpointCorruptError */
+export function readEntry(runId: string, entry: LogEntry, seq: number): LogRecord {
+  if (entry.seq !== seq) throw new CheckpointCorruptError(runId, seq, `record ${entry.seq} is in its place`);
+  let record: LogRecord;
+  try {
+    record = decode(entry.body) as LogRecord;
+  } catch (error) {
+    throw new CheckpointCorruptError(runId, seq, `it cannot be read: ${(error as Error).message}`);
   }
+  const problem = (seq === 1) === (record?.kind === 'run') ? problemOf(record) : 'it is out of place';
+  if (problem !== undefined) throw new CheckpointCorruptError(runId, seq, problem);
+  return record;
 }
 
 /** Says what is wrong with a record that could be read. */

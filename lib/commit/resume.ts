@@ -89,7 +89,7 @@ export class Past {
 }
 
 /** One path is the other or lies within it; a place in an array counts as the whole array. */
-function touches(a: readonly (string | number)[], b: readonly (string | number)[]): boolean {
+export function touches(a: readonly (string | number)[], b: readonly (string | number)[]): boolean {
   for (let i = 0; i < Math.min(a.length, b.length); i++) {
     if (typeof a[i] === 'number' || typeof b[i] === 'number') return true;
     if (a[i] !== b[i]) return a[i] === 'length' || b[i] === 'length';

@@ -21,6 +21,8 @@ export interface CheckpointStore {
    * @throws CheckpointCorruptError; RxhiveError RUN_LEASED while another process has it
    */
   open(runId: string): RunLog;
+  /** The log of a run as it is now, without its lease; empty where there is none. @throws CheckpointCorruptError */
+  read(runId: string): readonly LogEntry[];
 }
 
 /** When a commit is written: before dependents start, many at a time soon after, or once at the end. */

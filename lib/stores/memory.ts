@@ -40,6 +40,10 @@ export class MemoryStore implements CheckpointStore {
     };
   }
 
+  read(runId: string): readonly LogEntry[] {
+    return (this.#logs.get(runId) ?? []).map((body, i) => ({ seq: i + 1, body }));
+  }
+
   /** Everything written so far: what a crash at this moment would leave. */
   dump(): MemoryDump {
     return Object.fromEntries([...this.#logs].map(([runId, bodies]) => [runId, [...bodies]]));

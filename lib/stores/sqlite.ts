@@ -93,6 +93,10 @@ export class SqliteStore implements CheckpointStore {
     });
   }
 
+  read(runId: string): readonly LogEntry[] {
+    return this.#guard(runId, () => this.#entries(runId).entries);
+  }
+
   /** Moves everything into the one file and closes it. */
   close(): void {
     try {
@@ -134,30 +138,8 @@ export class SqliteStore implements CheckpointStore {
   }
 
   #opened(runId: string, token: number): RunLog {
-    const rows = this.#db
-      .prepare(
-        'select cast(seq as integer) as seq, cast(body as blob) as body, cast(sum as blob) as sum from log where run_id = ? order by seq',
-      )
-      .all(runId) as {
-      seq: number;
-      body: Uint8Array;
-      sum: Uint8Array;
-    }[];
-    let sum = '';
-    const read = rows.map((row, i): LogEntry => {
-      const body = text(row.body);
-      sum = sumOf(sum, i + 1, body);
-      if (Number(row.seq) !== i + 1 || sum !== text(row.sum))
-        throw new CheckpointCorruptError(runId, i + 1, 'its checksum does not fit');
-      return { seq: i + 1, body };
-    });
-    const { last } = this.#db
-      .prepare('select cast(last as integer) as last from runs where run_id = ?')
-      .get(runId) as {
-      last: number;
-    };
-    if (Number(last) !== rows.length)
-      throw new CheckpointCorruptError(runId, rows.length + 1, `it is missing; there were ${last}`);
+    const { entries: read, sum: end } = this.#entries(runId);
+    let sum = end;
     const insert = this.#db.prepare('insert into log values (?, ?, ?, ?)');
     const renew = this.#db.prepare(
       'update runs set last = max(last, ?), expires = ? where run_id = ? and token = ?',
@@ -200,6 +182,35 @@ export class SqliteStore implements CheckpointStore {
         this.#release(runId, token);
       },
     };
+  }
+
+  #entries(runId: string): { entries: LogEntry[]; sum: string } {
+    // One transaction: another process may be writing.
+    this.#db.exec('begin');
+    try {
+      const rows = this.#db
+        .prepare(
+          'select cast(seq as integer) as seq, cast(body as blob) as body, cast(sum as blob) as sum from log where run_id = ? order by seq',
+        )
+        .all(runId) as { seq: number; body: Uint8Array; sum: Uint8Array }[];
+      const kept = this.#db
+        .prepare('select cast(last as integer) as last from runs where run_id = ?')
+        .get(runId);
+      const last = Number((kept as { last: number } | undefined)?.last ?? 0);
+      let sum = '';
+      const entries = rows.map((row, i): LogEntry => {
+        const body = text(row.body);
+        sum = sumOf(sum, i + 1, body);
+        if (Number(row.seq) !== i + 1 || sum !== text(row.sum))
+          throw new CheckpointCorruptError(runId, i + 1, 'its checksum does not fit');
+        return { seq: i + 1, body };
+      });
+      if (last !== rows.length)
+        throw new CheckpointCorruptError(runId, rows.length + 1, `there should be ${last} records`);
+      return { entries, sum };
+    } finally {
+      this.#db.exec('commit');
+    }
   }
 
   #release(runId: string, token: number): void {

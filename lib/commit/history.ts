@@ -1,0 +1,135 @@
+import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import type { LogRecord } from '../model/record.js';
+import type { CheckpointStore } from '../model/store.js';
+import { encode } from './codec.js';
+import { readEntry } from './journal.js';
+import { Past, touches } from './resume.js';
+import { State } from './state.js';
+
+/** A run as it was after a record of its log. */
+export interface PastSnapshot<S> {
+  readonly seq: number;
+  readonly state: S;
+  /** Results of the tasks that had succeeded. */
+  readonly results: ReadonlyMap<string, unknown>;
+}
+
+/** What two runs differ in. Only what differs is listed. */
+export interface RunDifference {
+  readonly state: readonly { readonly path: readonly string[]; readonly a: unknown; readonly b: unknown }[];
+  readonly results: readonly { readonly taskId: string; readonly a: unknown; readonly b: unknown }[];
+  /** Ms running and tokens of tasks, where both runs have them. */
+  readonly tasks: readonly {
+    readonly taskId: string;
+    readonly ms: readonly [a: number, b: number];
+    readonly tokens: readonly [a: number, b: number];
+  }[];
+}
+
+/** What the log of a run tells: a value at any moment, who wrote what, what differs from another run. */
+export class History<S = unknown> {
+  readonly runId: string;
+  /** All records, first to last; the number of a record is its place, from 1. */
+  readonly records: readonly LogRecord[];
+  readonly #initial: unknown;
+
+  /** Made by `flow.history()`. @throws CheckpointCorruptError; RxhiveError INVALID_OPTION without such a run */
+  constructor(store: CheckpointStore, runId: string, workflow: string, initial: unknown) {
+    this.runId = runId;
+    this.#initial = initial;
+    this.records = store.read(runId).map((entry, i) => readEntry(runId, entry, i + 1));
+    const first = this.records[0];
+    if (first?.kind === 'run' && first.workflow === workflow) return;
+    const message =
+      first?.kind === 'run'
+        ? `Run "${brief(runId)}" is of workflow ${shown(first.workflow)}, not "${brief(workflow)}"; ask that one.`
+        : `There is no run "${brief(runId)}" in the store; check the id.`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+
+  /** State and results after record `seq`. @throws RxhiveError INVALID_OPTION */
+  snapshotAt(seq: number): PastSnapshot<S> {
+    if (!(Number.isInteger(seq) && seq >= 1 && seq <= this.records.length)) {
+      const message = `seq is ${shown(seq)}; give a whole number from 1 to ${this.records.length}.`;
+      throw new RxhiveError('INVALID_OPTION', message);
+    }
+    const past = new Past(this.records.slice(0, seq));
+    const state = new State(this.#initial);
+    state.restore(past.patches());
+    const results = new Map([...past.commits].map(([id, { value }]) => [id, value]));
+    return { seq, state: state.current as S, results };
+  }
+
+  /** The task that wrote a part of the state last, and the number of its record; undefined: nobody did. */
+  blame(...path: (string | number)[]): { readonly taskId: string; readonly seq: number } | undefined {
+    const { commits } = new Past(this.records);
+    for (let i = this.records.length - 1; i >= 0; i--) {
+      const record = this.records[i];
+      if (record?.kind !== 'commit' || commits.get(record.task) !== record) continue;
+      if (record.patches?.some((patch) => touches(patch.path, path)))
+        return { taskId: record.task, seq: i + 1 };
+    }
+    return undefined;
+  }
+
+  /** What differs at the end of this run (`a`) and of another (`b`). */
+  diff(other: History<S>): RunDifference {
+    const [a, b] = [this.snapshotAt(this.records.length), other.snapshotAt(other.records.length)];
+    const [before, after] = [new Past(this.records).commits, new Past(other.records).commits];
+    const ids = [...new Set([...before.keys(), ...after.keys()])];
+    const results = ids
+      .filter((id) => a.results.has(id) !== b.results.has(id) || !same(a.results.get(id), b.results.get(id)))
+      .map((taskId) => ({ taskId, a: a.results.get(taskId), b: b.results.get(taskId) }));
+    const tasks = ids.flatMap((taskId) => {
+      const [one, two] = [before.get(taskId), after.get(taskId)];
+      if (one === undefined || two === undefined) return [];
+      const ms = [one.at[1] - one.at[0], two.at[1] - two.at[0]] as const;
+      const tokens = [sum(one.usage), sum(two.usage)] as const;
+      return ms[0] === ms[1] && tokens[0] === tokens[1] ? [] : [{ taskId, ms, tokens }];
+    });
+    return { state: differences(a.state, b.state), results, tasks };
+  }
+}
+
+/**
+ * Copies the first `at` records of a run to a new one, which can go on from there.
+ * @throws RxhiveError INVALID_OPTION, RUN_LEASED; CheckpointCorruptError
+ */
+export function forkLog(store: CheckpointStore, from: string, at: number, to: string): void {
+  const entries = store.read(from);
+  if (!(Number.isInteger(at) && at >= 1 && at <= entries.length)) {
+    const message = `at is ${shown(at)}; run "${brief(from)}" has records 1 to ${entries.length}.`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+  const log = store.open(to);
+  try {
+    if (log.entries.length > 0)
+      throw new RxhiveError(
+        'INVALID_OPTION',
+        `There is a run "${brief(to)}" already; give the fork another id.`,
+      );
+    log.append(entries.slice(0, at));
+  } finally {
+    log.close();
+  }
+}
+
+function sum(usage: readonly [number, number] | undefined): number {
+  return usage === undefined ? 0 : usage[0] + usage[1];
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return Object.is(a, b) || encode(a) === encode(b);
+}
+
+/** Looks into records; anything else is compared as one thing. */
+function differences(a: unknown, b: unknown, path: readonly string[] = []): RunDifference['state'] {
+  if (same(a, b)) return [];
+  if (!isRecord(a) || !isRecord(b)) return [{ path, a, b }];
+  const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])];
+  return keys.flatMap((key) => differences(a[key], b[key], [...path, key]));
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
