@@ -90,6 +90,36 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     return new Run<S, G>(this.#definition(), options as RunOptions);
   }
 
+  /**
+   * A run that takes back what the tasks of another have done: their `compensate`, one after the other, last commit
+   * first, with their `retry` and `timeout`. It has a log of its own, `RUNID/compensate`, so it goes on where it
+   * stopped. One that fails stops it: what is left was done before and may be needed by it. Tasks added at run
+   * time are not part of it.
+   * @throws CheckpointCorruptError; RxhiveError INVALID_OPTION without such a run
+   */
+  compensate(
+    runId: string,
+    options: Omit<RunOptions, 'input' | 'runId'> & { readonly store: CheckpointStore },
+  ): Run<S, never> {
+    const history = this.history(options.store, runId);
+    const { state, results } = history.snapshotAt(history.records.length);
+    const defined = new Map(this.#ids.map((id, i) => [id, this.#tasks[i] as TaskDefinition]));
+    const undo = new Workflow<S, undefined, never, never>({
+      name: `${this.name}/compensate`,
+      state,
+      concurrency: 1,
+    });
+    let before: Task[] = [];
+    for (const [id, value] of [...results].reverse()) {
+      const { compensate, retry, timeout } = defined.get(id) ?? {};
+      if (compensate === undefined) continue;
+      const run = (_: unknown, ctx: unknown): unknown => compensate(value as never, ctx as never);
+      const limits = { ...(retry !== undefined && { retry }), ...(timeout !== undefined && { timeout }) };
+      before = [undo.task(id, { ...limits, dependencies: before, version: String(compensate), run })];
+    }
+    return undo.run({ ...options, runId: `${runId}/compensate` });
+  }
+
   /** The graph as Mermaid or DOT text. */
   graph(format: 'mermaid' | 'dot' = 'mermaid'): string {
     const tasks = this.#ids.map((id, i): PictureTask => {

@@ -322,6 +322,52 @@ test('history: state at any record, who wrote, what differs; a fork goes on from
   }
 });
 
+test('compensate takes back what was done, last first, and goes on where it stopped', async () => {
+  const store = memory();
+  const undone: string[] = [];
+  let stuck = true;
+  const flow = workflow({ name: 'trip', state: { booked: 0 } });
+  const flight = flow.task('flight', {
+    run: (_, ctx) => {
+      ctx.update((s) => {
+        s.booked += 1;
+      });
+      return { seat: '12a' };
+    },
+    compensate: ({ seat }, ctx) => undone.push(`flight ${seat} of ${ctx.read().booked}`),
+  });
+  const insurance = flow.task('insurance', { dependencies: [flight], run: () => 1 });
+  const hotel = flow.task('hotel', {
+    dependencies: [insurance],
+    run: () => 'room 7',
+    compensate: (room) => {
+      if (stuck) throw new Error('hotel does not answer');
+      undone.push(room.toUpperCase());
+    },
+  });
+  flow.task('car', {
+    dependencies: [hotel],
+    run: () => 'van',
+    compensate: (car) => undone.push(car),
+  });
+  flow.task('pay', {
+    dependencies: [hotel],
+    run: () => {
+      throw new Error('no money');
+    },
+    compensate: () => undone.push('pay'),
+  });
+  await flow.run({ store, runId: 't' }).result();
+  assert.is((await flow.compensate('t', { store }).result()).status, 'partial');
+  assert.equal(undone, ['van']);
+  stuck = false;
+  const result = await flow.compensate('t', { store, retry: 'failed' }).result();
+  assert.is(result.status, 'succeeded');
+  assert.equal(undone, ['van', 'ROOM 7', 'flight 12a of 1']);
+  await flow.compensate('t', { store }).result();
+  assert.is(undone.length, 3);
+});
+
 test('what cannot be stored, or does not fit the log, is refused with a code', async () => {
   const store = memory();
   const flow = workflow({ name: 'refused', state: {} as Record<string, number> });

@@ -129,6 +129,11 @@ export interface TaskOptions<
   readonly estimate?: number;
   /** Kind of work, for events and learnt durations. Default: the id. */
   readonly type?: string;
+  /**
+   * Takes back what the task has done in the world outside (a booking, a mail); called by `flow.compensate` with
+   * the task's result. May run more than once when it fails or its process dies: make it idempotent.
+   */
+  readonly compensate?: (value: NoInfer<ResultOf<R>>, ctx: TaskContext<S, I>) => unknown;
   /** Change it and a stored result is not used again. Default: the source text of `run`. */
   readonly version?: string;
   /**
@@ -155,6 +160,7 @@ export interface TaskDefinition {
   readonly resources?: { readonly [name: string]: number | undefined } | undefined;
   readonly estimate?: number | undefined;
   readonly type?: string | undefined;
+  readonly compensate?: ((value: never, ctx: never) => unknown) | undefined;
   readonly version?: string | undefined;
   readonly isolation?: 'serializable' | undefined;
   readonly onConflict?: 'rerun' | 'replay' | 'fail' | undefined;

@@ -127,6 +127,8 @@ export function validateTask(
   checkNumber(fault, `${where}: estimate`, task.estimate, 0, false, false);
   checkRetry(fault, where, task.retry);
   checkTimeout(fault, where, task.timeout);
+  if (task.compensate !== undefined && typeof task.compensate !== 'function')
+    fault('bad-option', `${where}: compensate is ${shown(task.compensate)}; give a function.`);
   if (task.isolation !== undefined && task.isolation !== 'serializable')
     fault(
       'bad-option',
@@ -179,6 +181,7 @@ function isPlain(id: unknown, task: TaskDefinition): boolean {
     task.timeout === undefined &&
     task.group === undefined &&
     task.resources === undefined &&
+    task.compensate === undefined &&
     task.isolation === undefined &&
     task.onConflict === undefined
   );
