@@ -53,6 +53,8 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   readonly #orphans = new Set<string>();
   #result: WorkflowResult<S> | undefined;
   #started = false;
+  /** The store could not be opened: nothing was started, so there is nothing to cancel. */
+  #broken = false;
   #unlisten: (() => void) | undefined;
 
   /** Made by `flow.run()`. @throws WorkflowDefinitionError, RxhiveError (INVALID_INPUT, INVALID_OPTION) */
@@ -212,7 +214,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       this.#resume();
     } catch (error) {
       this.#unlisten?.();
+      this.#broken = true;
       this.#done.error(error);
+      this.#streams.fail(error);
       this.#hub.fail(error);
       return;
     }
@@ -259,6 +263,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   }
 
   #cancel(reason: 'cancelled' | 'unsubscribed' | 'signal', cause?: unknown): void {
+    if (this.#broken) return;
     this.#started ||= true;
     this.#scheduler.cancel(new WorkflowCancelledError(reason, cause));
   }

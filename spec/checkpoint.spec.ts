@@ -391,11 +391,70 @@ test('what cannot be stored, or does not fit the log, is refused with a code', a
   assert.match(String(result.tasks.get('socket')?.error), 'deep.0 is a AbortController');
   assert.equal(result.state, {});
   const other = workflow({ name: 'other' });
-  other.task('t', { run: () => 1 });
+  const task = other.task('t', { run: () => 1 });
   assert.is(codeOf(await rejected(other.run({ store, runId: 'r' }).result())), 'INVALID_OPTION');
   const open = store.open('held');
   assert.is(codeOf(await rejected(other.run({ store, runId: 'held' }).result())), 'RUN_LEASED');
+  const run = other.run({ store, runId: 'held' });
+  const errors: (string | undefined)[] = [];
+  const note = { error: (error: unknown) => errors.push(codeOf(error)) };
+  run.snapshot$.subscribe(note);
+  run.events$.subscribe(note);
+  run.result$(task).subscribe(note);
+  run.values$(task).subscribe(note);
+  assert.is(codeOf(await rejected(run.result())), 'RUN_LEASED');
+  assert.equal(errors, ['RUN_LEASED', 'RUN_LEASED', 'RUN_LEASED', 'RUN_LEASED']);
   open.close();
+});
+
+test('a cancelled run goes on where it was; a store that fails ends the run and says why', async () => {
+  const store = memory();
+  const ran: string[] = [];
+  const flow = workflow({ name: 'stopped', state: { n: 0 } });
+  const quick = flow.task('quick', {
+    run: (_, ctx) => {
+      ran.push('quick');
+      ctx.update((s) => {
+        s.n += 1;
+      });
+    },
+  });
+  flow.task('slow', {
+    dependencies: [quick],
+    run: async (_, ctx) => {
+      ran.push(`slow ${ctx.idempotencyKey}`);
+      await ctx.sleep(ran.length === 2 ? 10_000 : 1);
+    },
+  });
+  const run = flow.run({ store, runId: 'r' });
+  run.events$.subscribe((event) => {
+    if (event.type === 'attempt' && event.reason === 'started' && event.taskId === 'slow')
+      setImmediate(() => run.cancel());
+  });
+  assert.is((await run.result()).status, 'cancelled');
+  const again = await flow.run({ store, runId: 'r' }).result();
+  assert.is(again.status, 'succeeded');
+  assert.equal(ran, ['quick', 'slow r/slow', 'slow r/slow']);
+  assert.is(again.state.n, 1);
+
+  const full: CheckpointStore = {
+    read: () => [],
+    open: () => ({
+      entries: [],
+      append: () => {
+        throw new Error('disk full');
+      },
+      close: () => undefined,
+    }),
+  };
+  for (const durability of ['sync', 'group', 'exit'] as const) {
+    const result = await flow
+      .run({ store: full, runId: durability, durability })
+      .result()
+      .catch((error: unknown) => ({ error, status: 'refused' }));
+    assert.is.not(result.status, 'succeeded');
+    assert.is(codeOf(result.error), 'STORE_FAILED', durability);
+  }
 });
 
 test('group writes soon, exit only at the end', async () => {

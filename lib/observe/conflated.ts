@@ -24,9 +24,12 @@ export function conflated<T>(
       }),
     );
     subscriber.add(
-      done$.subscribe(() => {
-        if (timer !== undefined) show();
-        subscriber.complete();
+      done$.subscribe({
+        next: () => {
+          if (timer !== undefined) show();
+          subscriber.complete();
+        },
+        error: (error: unknown) => subscriber.error(error),
       }),
     );
     subscriber.add(() => clock.cancel(timer));

@@ -6,10 +6,13 @@ import { lastWord } from './last-word.js';
 export class TaskStreams {
   readonly #streams = new Map<TaskNode, { values: Subject<unknown>; emitted: boolean }>();
 
+  #failure: { readonly error: unknown } | undefined;
+
   /** Values from now on, then the last word; for a task that has ended only that. */
   of(node: TaskNode): Observable<unknown> {
     return new Observable((subscriber) => {
       if (node.ended) return lastWord(node, subscriber, false);
+      if (this.#failure !== undefined) return subscriber.error(this.#failure.error);
       let stream = this.#streams.get(node);
       if (stream === undefined) {
         stream = { values: new Subject(), emitted: false };
@@ -24,6 +27,13 @@ export class TaskStreams {
     if (stream === undefined) return;
     stream.emitted = true;
     stream.values.next(value);
+  }
+
+  /** The run could not start: no task will ever say anything. */
+  fail(error: unknown): void {
+    this.#failure = { error };
+    for (const { values } of this.#streams.values()) values.error(error);
+    this.#streams.clear();
   }
 
   /** The task has ended. */
