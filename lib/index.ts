@@ -13,9 +13,11 @@ export {
   WorkflowCancelledError,
   WorkflowDefinitionError,
 } from './kernel/errors.js';
+export type { CacheOptions } from './model/cache.js';
 export type { Recipe, Shared, TaskContext, Usage } from './model/context.js';
 export type {
   AttemptEvent,
+  CacheEvent,
   GroupEvent,
   LogEvent,
   RunEvent,

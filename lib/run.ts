@@ -1,4 +1,5 @@
 import { firstValueFrom, type Observable, ReplaySubject, Subject, type Subscriber } from 'rxjs';
+import { ResultCache } from './commit/cache.js';
 import { Journal } from './commit/journal.js';
 import { State } from './commit/state.js';
 import { Transactions } from './commit/transaction.js';
@@ -362,6 +363,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       reads: () => this.#state.reads(),
       replayed: (node) => this.#transactions.replayed(node),
       locks: new Locks(),
+      cache: new ResultCache(this.#options.store, this.#definition.owner, () => this.#clock.now()),
       pause: (node, done) => this.#scheduler.streaming.pause(node, done),
       handleFor: (parent, id) => {
         const known = this.#graph.nodes.get(id);

@@ -439,6 +439,8 @@ test('a cancelled run goes on where it was; a store that fails ends the run and 
 
   const full: CheckpointStore = {
     read: () => [],
+    get: () => undefined,
+    put: () => undefined,
     open: () => ({
       entries: [],
       append: () => {

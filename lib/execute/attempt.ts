@@ -34,6 +34,7 @@ class Attempt extends AttemptContext {
   #inputs: InputStream | undefined;
   #source: Subscription | undefined;
   #iterator: AsyncIterator<unknown> | undefined;
+  #lead: { done(value: unknown): void; left(): void } | undefined;
 
   constructor(node: TaskNode, ports: ExecutePorts, subscriber: Subscriber<Signal>) {
     super(node, ports);
@@ -49,15 +50,51 @@ class Attempt extends AttemptContext {
     }
     const timeouts = timeoutsOf(node.definition.timeout, ports.settings.timeout);
     if (timeouts !== undefined) this.#arm(timeouts.attempt, timeouts.idle);
-    let returned: unknown;
     try {
       if (node.streaming) this.#inputs = new InputStream(node);
-      returned = node.definition.run((this.#inputs?.inputs$ ?? inputsOf(node)) as never, this as never);
+      const inputs = this.#inputs?.inputs$ ?? inputsOf(node);
+      if (node.definition.cache === undefined || node.streaming) this.#run(inputs);
+      else this.#runOnce(inputs);
     } catch (error) {
       this.#failed(error);
-      return;
     }
-    this.#follow(returned);
+  }
+
+  #run(inputs: unknown): void {
+    this.#follow(this.node.definition.run(inputs as never, this as never));
+  }
+
+  /** Takes the result of the same work done before or going on elsewhere; works where there is none. */
+  #runOnce(inputs: unknown): void {
+    const { node, ports } = this;
+    const entry = ports.cache.enter(node, inputs);
+    const { kind, because } = entry;
+    const reason = kind === 'lead' ? 'miss' : kind === 'wait' ? 'shared' : 'hit';
+    if (ports.watch.active) ports.watch.emit({ type: 'cache', reason, taskId: node.id, because });
+    if (kind === 'hit') this.#succeeded(entry.value);
+    else if (kind === 'wait') {
+      // Without a slot meanwhile: the one that works may need it for a task it joins.
+      let then = (): void => this.#again(inputs);
+      const goOn = ports.pause(node, () => this.ended || then());
+      this.#source = entry.result$.subscribe({
+        next: (value) => {
+          then = () => this.#succeeded(value);
+        },
+        complete: goOn,
+      });
+    } else {
+      this.#lead = entry;
+      this.#run(inputs);
+    }
+  }
+
+  /** The one that did the work has failed: this one may do it now. */
+  #again(inputs: unknown): void {
+    try {
+      this.#runOnce(inputs);
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   refresh(): void {
@@ -189,6 +226,7 @@ class Attempt extends AttemptContext {
       return;
     }
     this.#close(undefined, true);
+    this.#lead?.done(value);
     this.#subscriber.next({ kind: 'succeeded', node: this.node, source: this, value });
     this.#subscriber.complete();
   }
@@ -211,6 +249,7 @@ class Attempt extends AttemptContext {
       }
     }
     this.#close(undefined, true);
+    this.#lead?.done(value);
     this.#subscriber.next({ kind: 'succeeded', node: this.node, source: this, value });
     this.#subscriber.complete();
   }
@@ -254,6 +293,7 @@ class Attempt extends AttemptContext {
   /** `committing`: what was read is still needed, the commit closes it. */
   #close(reason?: RxhiveError, committing = false): void {
     this.end(reason, committing);
+    if (!committing) this.#lead?.left();
     if (this.#timer !== undefined) this.ports.clock.cancel(this.#timer);
     if (this.#idle !== undefined) this.ports.clock.cancel(this.#idle);
     this.#source?.unsubscribe();

@@ -1,6 +1,7 @@
 import { firstValueFrom, Observable } from 'rxjs';
 import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import type { Cache } from '../model/cache.js';
 import type { Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
@@ -22,6 +23,7 @@ export interface ExecutePorts {
   replayed(node: TaskNode): { readonly value: unknown } | undefined;
   handlersOf(node: TaskNode): readonly CompletionHandler[] | undefined;
   readonly locks: Locks;
+  readonly cache: Cache;
   /** The newest state, or `base`, with `recipes` applied. */
   preview(recipes: readonly Recipe<never>[] | undefined, base?: unknown): unknown;
   /** Begins to note what a serializable attempt reads. */

@@ -63,6 +63,14 @@ export interface StateEvent extends EventBase {
   readonly commit: number;
 }
 
+/** A task with `cache` found its result, or had to work; `because` says why. */
+export interface CacheEvent extends EventBase {
+  readonly type: 'cache';
+  readonly reason: 'hit' | 'shared' | 'miss';
+  readonly taskId: string;
+  readonly because: string;
+}
+
 /** A task said something through `ctx.log`. */
 export interface LogEvent extends EventBase {
   readonly type: 'log';
@@ -73,7 +81,14 @@ export interface LogEvent extends EventBase {
 }
 
 /** Everything `run.events$` can emit; decide by `type`, then by `reason`. */
-export type WorkflowEvent = RunEvent | TaskEvent | AttemptEvent | GroupEvent | StateEvent | LogEvent;
+export type WorkflowEvent =
+  | RunEvent
+  | TaskEvent
+  | AttemptEvent
+  | GroupEvent
+  | StateEvent
+  | CacheEvent
+  | LogEvent;
 
 /** An event before the run stamps it. */
 export type EventBody = WorkflowEvent extends infer E

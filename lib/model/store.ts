@@ -23,6 +23,10 @@ export interface CheckpointStore {
   open(runId: string): RunLog;
   /** The log of a run as it is now, without its lease; empty where there is none. @throws CheckpointCorruptError */
   read(runId: string): readonly LogEntry[];
+  /** A text kept under a key, for results that other runs may use; undefined where there is none. */
+  get(key: string): string | undefined;
+  /** Keeps a text under a key, in place of an older one. */
+  put(key: string, text: string): void;
 }
 
 /** When a commit is written: before dependents start, many at a time soon after, or once at the end. */

@@ -1,4 +1,5 @@
 import type { Observable, Subscribable } from 'rxjs';
+import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 
@@ -129,6 +130,8 @@ export interface TaskOptions<
   readonly estimate?: number;
   /** Kind of work, for events and learnt durations. Default: the id. */
   readonly type?: string;
+  /** Uses a result of an earlier or simultaneous task of the same type, version and inputs. Default: runs. */
+  readonly cache?: CacheOptions<BodyInputs<D>>;
   /**
    * Takes back what the task has done in the world outside (a booking, a mail); called by `flow.compensate` with
    * the task's result. May run more than once when it fails or its process dies: make it idempotent.
@@ -161,6 +164,7 @@ export interface TaskDefinition {
   readonly estimate?: number | undefined;
   readonly type?: string | undefined;
   readonly compensate?: ((value: never, ctx: never) => unknown) | undefined;
+  readonly cache?: CacheOptions | undefined;
   readonly version?: string | undefined;
   readonly isolation?: 'serializable' | undefined;
   readonly onConflict?: 'rerun' | 'replay' | 'fail' | undefined;

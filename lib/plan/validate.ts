@@ -127,6 +127,9 @@ export function validateTask(
   checkNumber(fault, `${where}: estimate`, task.estimate, 0, false, false);
   checkRetry(fault, where, task.retry);
   checkTimeout(fault, where, task.timeout);
+  if (task.cache !== undefined && (typeof task.cache !== 'object' || task.cache === null))
+    fault('bad-option', `${where}: cache is ${shown(task.cache)}; give { key, ttl }, both optional.`);
+  checkNumber(fault, `${where}: cache.ttl`, task.cache?.ttl, 0, false, true);
   if (task.compensate !== undefined && typeof task.compensate !== 'function')
     fault('bad-option', `${where}: compensate is ${shown(task.compensate)}; give a function.`);
   if (task.isolation !== undefined && task.isolation !== 'serializable')
@@ -181,6 +184,7 @@ function isPlain(id: unknown, task: TaskDefinition): boolean {
     task.timeout === undefined &&
     task.group === undefined &&
     task.resources === undefined &&
+    task.cache === undefined &&
     task.compensate === undefined &&
     task.isolation === undefined &&
     task.onConflict === undefined

@@ -7,6 +7,7 @@ export type MemoryDump = Readonly<Record<string, readonly string[]>>;
 /** A store for tests and for runs that need no crash safety: it lives as long as the object does. */
 export class MemoryStore implements CheckpointStore {
   readonly #logs = new Map<string, string[]>();
+  readonly #kept = new Map<string, string>();
   readonly #open = new Set<string>();
 
   constructor(from: MemoryDump = {}) {
@@ -44,7 +45,15 @@ export class MemoryStore implements CheckpointStore {
     return (this.#logs.get(runId) ?? []).map((body, i) => ({ seq: i + 1, body }));
   }
 
-  /** Everything written so far: what a crash at this moment would leave. */
+  get(key: string): string | undefined {
+    return this.#kept.get(key);
+  }
+
+  put(key: string, text: string): void {
+    this.#kept.set(key, text);
+  }
+
+  /** All logs as written so far: what a crash at this moment would leave. */
   dump(): MemoryDump {
     return Object.fromEntries([...this.#logs].map(([runId, bodies]) => [runId, [...bodies]]));
   }

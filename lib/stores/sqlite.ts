@@ -77,6 +77,7 @@ export class SqliteStore implements CheckpointStore {
           owner text not null, expires integer not null) without rowid;
         create table if not exists log (run_id text not null, seq integer not null, body text not null,
           sum text not null, primary key (run_id, seq)) without rowid;
+        create table if not exists kept (key text primary key, body text not null, sum text not null) without rowid;
         commit`);
     });
   }
@@ -95,6 +96,25 @@ export class SqliteStore implements CheckpointStore {
 
   read(runId: string): readonly LogEntry[] {
     return this.#guard(runId, () => this.#entries(runId).entries);
+  }
+
+  get(key: string): string | undefined {
+    const row = this.#db
+      .prepare('select cast(body as blob) as body, cast(sum as blob) as sum from kept where key = ?')
+      .get(key) as { body: Uint8Array; sum: Uint8Array } | undefined;
+    if (row === undefined) return undefined;
+    const body = text(row.body);
+    if (sumOf(key, 0, body) !== text(row.sum))
+      throw new CheckpointCorruptError('', 0, 'the checksum of a kept result does not fit');
+    return body;
+  }
+
+  put(key: string, body: string): void {
+    this.#db
+      .prepare(
+        'insert into kept values (?, ?, ?) on conflict (key) do update set body = excluded.body, sum = excluded.sum',
+      )
+      .run(key, body, sumOf(key, 0, body));
   }
 
   /** Moves everything into the one file and closes it. */

@@ -1,0 +1,22 @@
+import type { Observable } from 'rxjs';
+import type { TaskNode } from './node.js';
+
+/** How a task's results are used again by other runs. */
+export interface CacheOptions<I = never> {
+  /** What makes two calls the same, plain data. Default: the inputs. */
+  readonly key?: (inputs: I) => unknown;
+  /** Ms a result may be used. Default: for ever. */
+  readonly ttl?: number;
+}
+
+/** What the cache says about a task that is about to run; `because` is for people. */
+export type CacheEntry =
+  | { readonly kind: 'hit'; readonly because: string; readonly value: unknown }
+  /** Completes without a value when the one who does the work fails: ask again. */
+  | { readonly kind: 'wait'; readonly because: string; readonly result$: Observable<unknown> }
+  | { readonly kind: 'lead'; readonly because: string; done(value: unknown): void; left(): void };
+
+/** Results kept over runs. */
+export interface Cache {
+  enter(node: TaskNode, inputs: unknown): CacheEntry;
+}
