@@ -225,7 +225,10 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       retry,
       timeout,
       type: agentType,
-      version: `${String(typeof agent === 'function' ? agent : agent.run)}\n${textOf(data)}`,
+      // Asked for by stores and caches only: data can be large.
+      get version() {
+        return `${String(typeof agent === 'function' ? agent : agent.run)}\n${textOf(data)}`;
+      },
     };
   }
 }

@@ -51,7 +51,6 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   readonly #committed = new Subject<void>();
   readonly #transactions: Transactions;
   readonly #journal: Journal | undefined;
-  readonly #orphans = new Set<string>();
   #result: WorkflowResult<S> | undefined;
   #started = false;
   /** The store could not be opened: nothing was started, so there is nothing to cancel. */
@@ -80,7 +79,10 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       this.#journal = new Journal(this.runId, store, durability, this.#clock, (e) =>
         this.#scheduler.cancel(e),
       );
-    this.#transactions = new Transactions(this.#state, this.#journal);
+    this.#transactions = new Transactions(this.#state, this.#journal, {
+      addSpawned: (parent, spawned) => this.#addSpawned(parent, spawned),
+      now: () => this.#scheduler.now(),
+    });
     this.#maxTasks = settings.maxTasks ?? this.#graph.nodes.size + 100_000;
     this.#checkSize(0);
     this.#hub = new EventHub(this.runId, () => this.#scheduler.now());
@@ -90,10 +92,8 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       launch: (node) => launch(node, this.#ports),
       commit: (node, attempt) => this.#commit(node, attempt),
       value: (node, value) => this.#streams.value(node, value),
-      recall: (node) => {
-        const handled = (this.#ports.handlersOf(node) ?? []).length > 0;
-        return this.#transactions.recall(node, this.#orphans.has(node.id), handled);
-      },
+      recall: (node) =>
+        this.#transactions.recall(node, (one) => (this.#ports.handlersOf(one) ?? []).length > 0),
       ended: (node) => {
         if (node.status === 'failed') this.#logFailure(node);
         this.#streams.end(node);
@@ -286,10 +286,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   #commit(node: TaskNode, attempt: AttemptHandle): 'done' | 'rerun' | 'restored' {
     const before = this.#state.seq;
-    const outcome = this.#transactions.commit(node, attempt, {
-      addSpawned: () => attempt.spawned !== undefined && this.#addSpawned(node, attempt.spawned),
-      now: () => this.#scheduler.now(),
-    });
+    const outcome = this.#transactions.commit(node, attempt);
     const { seq } = this.#state;
     if (seq > before) this.#committed.next();
     if (seq > before || outcome === 'rerun') {
@@ -309,13 +306,12 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     if (resumed === undefined) return;
     const { restored, rerun, orphans } = resumed;
     this.#hubEmit({ type: 'run', reason: 'resumed', restored, rerun });
-    const handles = orphans.map((id) => new Task(id, this));
+    const gone = { run: () => undefined };
     this.#graph.add(
       orphans,
-      orphans.map(() => ({ run: () => undefined })),
-      handles,
+      orphans.map(() => gone),
+      orphans.map((id) => new Task(id, this)),
     );
-    for (const id of orphans) this.#orphans.add(id);
   }
 
   #checkSize(more: number): void {

@@ -15,6 +15,7 @@ import {
   WorkflowOrchestrator,
   workflow,
 } from '../lib/index.js';
+import { seededRandom } from '../lib/kernel/random.js';
 import { sqlite } from '../lib/stores/sqlite.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
@@ -502,11 +503,8 @@ test('1,000 damaged stores: an error that names the record, or the same result; 
   await make().run({ store: whole, runId: 'f' }).result();
   whole.close();
   const bytes = readFileSync(file);
-  let seed = Number(process.env.SEED ?? 7);
-  const roll = (n: number): number => {
-    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((seed / 2 ** 32) * n);
-  };
+  const random = seededRandom(Number(process.env.SEED ?? 7));
+  const roll = (n: number): number => Math.floor(random() * n);
   let refused = 0;
   for (let i = 0; i < 1_000; i++) {
     const copy = Buffer.from(bytes);

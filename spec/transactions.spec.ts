@@ -10,6 +10,7 @@ import {
   type WorkflowResult,
   workflow,
 } from '../lib/index.js';
+import { seededRandom } from '../lib/kernel/random.js';
 
 test('a hundred parallel increments give a hundred, and two writers of one map keep both', async () => {
   const flow = workflow({
@@ -123,20 +124,10 @@ test('a rerun counts no attempt and says so in an event', async () => {
   assert.is(result.report.retries, 0);
 });
 
-/** Small seeded source of whole numbers below n (mulberry32). */
-function dice(seed: number): (n: number) => number {
-  let a = seed;
-  return (n) => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % n;
-  };
-}
-
 /** Runs readers and writers in a seeded order of time; true when no serial order of their commits explains it. */
 function anomaly(seed: number, isolation: 'serializable' | undefined): boolean {
-  const roll = dice(seed);
+  const random = seededRandom(seed);
+  const roll = (n: number): number => Math.floor(random() * n);
   const keys = ['k0', 'k1', 'k2'] as const;
   const state = { k0: 1, k1: 1, k2: 1 };
   const tasks = Array.from({ length: 5 }, (_, i) => ({

@@ -1,9 +1,10 @@
-import { type Observable, ReplaySubject } from 'rxjs';
+import { ReplaySubject } from 'rxjs';
 import { fnv1a } from '../kernel/hash.js';
 import type { Cache, CacheEntry } from '../model/cache.js';
 import type { TaskNode } from '../model/node.js';
 import type { CheckpointStore } from '../model/store.js';
 import { decode, encode } from './codec.js';
+import { codeOf } from './resume.js';
 
 interface Kept {
   readonly value: unknown;
@@ -12,7 +13,7 @@ interface Kept {
 
 /** What is shared by all runs of this process that use one store, or one workflow without a store. */
 interface Shelf {
-  readonly kept: Map<string, string>;
+  readonly texts: Pick<CheckpointStore, 'get' | 'put'>;
   readonly flights: Map<string, ReplaySubject<unknown>>;
 }
 
@@ -20,16 +21,14 @@ const shelves = new WeakMap<object, Shelf>();
 
 /** Results by content: type, version and inputs. Identical work that goes on at the same time is done once. */
 export class ResultCache implements Cache {
-  readonly #store: CheckpointStore | undefined;
   readonly #shelf: Shelf;
   readonly #now: () => number;
 
   /** Without a store results are kept as long as `owner`, the workflow, lives. */
   constructor(store: CheckpointStore | undefined, owner: object, now: () => number) {
-    this.#store = store;
     this.#now = now;
     const at = store ?? owner;
-    const shelf = shelves.get(at) ?? { kept: new Map(), flights: new Map() };
+    const shelf = shelves.get(at) ?? { texts: store ?? inMemory(), flights: new Map() };
     shelves.set(at, shelf);
     this.#shelf = shelf;
   }
@@ -37,7 +36,7 @@ export class ResultCache implements Cache {
   enter(node: TaskNode, inputs: unknown): CacheEntry {
     const { definition } = node;
     const { key, ttl = Number.POSITIVE_INFINITY } = definition.cache ?? {};
-    const version = fnv1a(definition.version ?? String(definition.run)).toString(36);
+    const version = fnv1a(codeOf(definition)).toString(36);
     let name: string;
     try {
       const content = key === undefined ? inputs : key(inputs as never);
@@ -54,16 +53,12 @@ export class ResultCache implements Cache {
     if (kept !== undefined) return { kind: 'hit', because, value: kept.value };
     const flight = this.#shelf.flights.get(name);
     if (flight !== undefined)
-      return {
-        kind: 'wait',
-        because: 'the same work goes on already',
-        result$: flight as Observable<unknown>,
-      };
+      return { kind: 'wait', because: 'the same work goes on already', result$: flight };
     return this.#lead(name, because);
   }
 
   #lead(name: string, because: string): CacheEntry {
-    const { flights, kept } = this.#shelf;
+    const { flights, texts } = this.#shelf;
     const flight = new ReplaySubject<unknown>(1);
     flights.set(name, flight);
     const land = (): void => {
@@ -75,9 +70,7 @@ export class ResultCache implements Cache {
       because,
       done: (value) => {
         try {
-          const text = encode({ value, at: this.#now() } satisfies Kept);
-          if (this.#store === undefined) kept.set(name, text);
-          else this.#store.put(name, text);
+          texts.put(name, encode({ value, at: this.#now() } satisfies Kept));
         } catch {
           // What cannot be kept is not kept; the task has succeeded all the same.
         }
@@ -90,7 +83,7 @@ export class ResultCache implements Cache {
 
   #find(name: string, ttl: number): { kept?: Kept; because: string } {
     try {
-      const text = this.#store === undefined ? this.#shelf.kept.get(name) : this.#store.get(name);
+      const text = this.#shelf.texts.get(name);
       if (text === undefined) return { because: 'no result for these inputs and this version' };
       const kept = decode(text) as Kept;
       const age = this.#now() - kept.at;
@@ -100,4 +93,9 @@ export class ResultCache implements Cache {
       return { because: `the kept result cannot be read: ${(error as Error).message}` };
     }
   }
+}
+
+function inMemory(): Shelf['texts'] {
+  const texts = new Map<string, string>();
+  return { get: (key) => texts.get(key), put: (key, text) => void texts.set(key, text) };
 }

@@ -1,4 +1,5 @@
 import { immerable } from 'immer';
+import { fnv1a } from '../kernel/hash.js';
 
 type Leaf<T> = Record<string, T>;
 type Twig<T> = Record<string, Leaf<T>>;
@@ -81,11 +82,9 @@ function named(key: string): string {
   return `:${key}`;
 }
 
-/** Source: G. Fowler, L. Noll, K. Vo, hash FNV-1a, 32 bits, over UTF-16 units. */
+/** Branch, twig and leaf of a key; the low bits of the hash alone are not mixed well enough. */
 function places(key: string): [string, string, string] {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  const hash = fnv1a(key);
   const mixed = (hash ^ (hash >>> 15)) >>> 0;
-  const [first, second, third] = [mixed % width, (mixed >>> 5) % width, (mixed >>> 10) % width];
-  return [String(first), String(second), String(third)];
+  return [String(mixed % width), String((mixed >>> 5) % width), String((mixed >>> 10) % width)];
 }

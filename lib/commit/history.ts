@@ -53,7 +53,10 @@ export class History<S = unknown> {
       const message = `seq is ${shown(seq)}; give a whole number from 1 to ${this.records.length}.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
-    const past = new Past(this.records.slice(0, seq));
+    return this.#snapshot(new Past(this.records.slice(0, seq)), seq);
+  }
+
+  #snapshot(past: Past, seq: number): PastSnapshot<S> {
     const state = new State(this.#initial);
     state.restore(past.patches());
     const results = new Map([...past.commits].map(([id, { value }]) => [id, value]));
@@ -74,8 +77,10 @@ export class History<S = unknown> {
 
   /** What differs at the end of this run (`a`) and of another (`b`). */
   diff(other: History<S>): RunDifference {
-    const [a, b] = [this.snapshotAt(this.records.length), other.snapshotAt(other.records.length)];
-    const [before, after] = [new Past(this.records).commits, new Past(other.records).commits];
+    const [mine, others] = [new Past(this.records), new Past(other.records)];
+    const a = this.#snapshot(mine, this.records.length);
+    const b = other.#snapshot(others, other.records.length);
+    const [before, after] = [mine.commits, others.commits];
     const ids = [...new Set([...before.keys(), ...after.keys()])];
     const results = ids
       .filter((id) => a.results.has(id) !== b.results.has(id) || !same(a.results.get(id), b.results.get(id)))

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../kernel/clock.js';
 import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
 import type { LogRecord } from '../model/record.js';
 import type { CheckpointStore, Durability, LogEntry, RunLog } from '../model/store.js';
-import { decode, encode } from './codec.js';
+import { decode } from './codec.js';
 
 /** Writes the records of one run, in order, as its durability asks. */
 export class Journal {
@@ -45,12 +45,7 @@ export class Journal {
     }
   }
 
-  /** A record as the text that will be written. @throws RxhiveError NOT_SERIALIZABLE */
-  prepare(record: LogRecord): string {
-    return encode(record);
-  }
-
-  /** Writes a prepared record now, soon or at the end. @throws RxhiveError in `sync` mode, when the store fails */
+  /** Writes an encoded record now, soon or at the end. @throws RxhiveError in `sync` mode, when the store fails */
   append(body: string): void {
     this.#seq += 1;
     this.#waiting.push({ seq: this.#seq, body });

@@ -1,23 +1,27 @@
 import { fnv1a } from '../kernel/hash.js';
 import type { TaskNode } from '../model/node.js';
 import type { CommitRecord, FailedRecord, LogRecord, StatePatch } from '../model/record.js';
+import type { TaskDefinition } from '../model/task.js';
 
-/** Tells a task from a changed one: its `version`, else its source text, and what it depends on. */
+/** What stands for the code of a task: its `version`, else its source text. */
+export function codeOf(definition: TaskDefinition): string {
+  return definition.version ?? String(definition.run);
+}
+
+/** Tells a task from a changed one: its code, and what it depends on. */
 export function versionOf(node: TaskNode): string {
-  const { definition, inEdges } = node;
-  let text = definition.version ?? String(definition.run);
-  for (const edge of inEdges) text += `\n${edge.mode} ${edge.key ?? ''} ${edge.from.id}`;
+  let text = codeOf(node.definition);
+  for (const edge of node.inEdges) text += `\n${edge.mode} ${edge.key ?? ''} ${edge.from.id}`;
   return fnv1a(text).toString(36);
 }
 
 /** What a log says about a run that is to go on. */
 export class Past {
-  /** Commits that still hold, by task. */
+  /** Commits that still hold, by task, in order of commit. */
   readonly commits = new Map<string, CommitRecord>();
   readonly failures = new Map<string, FailedRecord>();
   /** Tasks whose result is not used although it is there, and why. */
   readonly stale = new Map<string, string>();
-  readonly #order: CommitRecord[] = [];
 
   constructor(records: readonly LogRecord[]) {
     for (const record of records) {
@@ -33,7 +37,6 @@ export class Past {
       // A task that ran again replaces what it did before.
       this.#forget(record.task);
       this.commits.set(record.task, record);
-      this.#order.push(record);
     }
   }
 
@@ -53,21 +56,20 @@ export class Past {
       this.#spread(nodes);
     }
     for (const id of this.stale.keys()) this.commits.delete(id);
-    for (const id of this.failures.keys()) {
+    for (const [id, { version }] of this.failures) {
       const node = nodes.get(id);
-      const record = this.failures.get(id);
-      if (node !== undefined && versionOf(node) !== record?.version) this.failures.delete(id);
+      if (node !== undefined && versionOf(node) !== version) this.failures.delete(id);
     }
   }
 
   /** Changes of the state by all commits that hold, in order. */
   patches(): StatePatch[] {
-    return this.#order.filter(({ task }) => this.commits.has(task)).flatMap(({ patches }) => patches ?? []);
+    return [...this.commits.values()].flatMap(({ patches }) => patches ?? []);
   }
 
   #spread(nodes: ReadonlyMap<string, TaskNode>): void {
     const written: (readonly (string | number)[])[] = [];
-    for (const record of this.#order) {
+    for (const record of this.commits.values()) {
       const node = nodes.get(record.task);
       const above = node?.inEdges.find((edge) => this.stale.has(edge.from.id));
       if (!this.stale.has(record.task) && above !== undefined)
@@ -81,10 +83,7 @@ export class Past {
 
   #forget(task: string): void {
     this.failures.delete(task);
-    const record = this.commits.get(task);
-    if (record === undefined) return;
     this.commits.delete(task);
-    this.#order.splice(this.#order.indexOf(record), 1);
   }
 }
 

@@ -1,10 +1,10 @@
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import type { AttemptHandle, TaskNode } from '../model/node.js';
-import type { CommitRecord, StatePatch } from '../model/record.js';
+import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
+import type { CommitRecord, DroppedRecord, FailedRecord, RunRecord } from '../model/record.js';
 import { encode } from './codec.js';
 import type { Journal } from './journal.js';
 import { Past, versionOf } from './resume.js';
-import type { State } from './state.js';
+import type { State, StateChange } from './state.js';
 
 /** Runs of one task that may be lost to conflicts before it fails: a guard against running for ever. */
 const mostReruns = 100;
@@ -12,8 +12,9 @@ const reserved = new Set<string | number>(['__proto__', 'constructor', 'prototyp
 
 /** What a commit does outside of state and log. */
 export interface CommitPorts {
-  /** Adds the tasks the attempt has added. May throw; then nothing is committed. */
-  addSpawned(): void;
+  /** Adds the tasks an attempt has added. May throw; then nothing is committed. */
+  addSpawned(parent: TaskNode, spawned: readonly Spawned[]): void;
+  /** Ms since the run started. */
   now(): number;
 }
 
@@ -31,13 +32,17 @@ export interface Resumed {
 export class Transactions {
   readonly #state: State;
   readonly #journal: Journal | undefined;
+  readonly #ports: CommitPorts;
   #past: Past | undefined;
+  /** Tasks that were compared with the log already, or whose definition is gone. */
+  #compared = new Set<string>();
   /** Tasks restored by running their completion handlers again. */
   readonly #replayed = new Set<TaskNode>();
 
-  constructor(state: State, journal: Journal | undefined) {
+  constructor(state: State, journal: Journal | undefined, ports: CommitPorts) {
     this.#state = state;
     this.#journal = journal;
+    this.#ports = ports;
   }
 
   /**
@@ -51,7 +56,7 @@ export class Transactions {
     const journal = this.#journal;
     if (journal === undefined) return undefined;
     const { workflow, input, retryFailed } = facts;
-    const header = journal.prepare({ kind: 'run', format: 1, workflow, input });
+    const header = encode({ kind: 'run', format: 1, workflow, input } satisfies RunRecord);
     const records = journal.open();
     const first = records[0];
     if (first?.kind !== 'run') {
@@ -71,29 +76,31 @@ export class Transactions {
     const past = new Past(records);
     past.compare(nodes);
     // Noted before anything runs: a crash before they have all run again must not bring old results back.
-    if (past.stale.size > 0) this.#drop(journal, [...past.stale.keys()]);
+    if (past.stale.size > 0) this.#drop([...past.stale.keys()]);
     if (retryFailed) past.failures.clear();
     this.#state.restore(past.patches());
     this.#past = past;
-    const orphans = [...past.commits.values()].flatMap(({ spawned }) => spawned ?? []);
+    const spawned = [...past.commits.values()].flatMap((record) => record.spawned ?? []);
+    const orphans = spawned.filter((id) => !nodes.has(id));
+    this.#compared = new Set([...nodes.keys(), ...orphans]);
     return {
       restored: past.commits.size,
       rerun: [...past.stale].map(([taskId, because]) => ({ taskId, because })),
-      orphans: orphans.filter((id) => !nodes.has(id)),
+      orphans,
     };
   }
 
   /**
-   * Gives a task the result, or the error, it had before: true when it does not have to run. `known`: its
-   * definition is gone, so it cannot have changed. With `handled` it still has handlers to call.
+   * Gives a task the result, or the error, it had before; undefined when it has to run, if only (`handled`) for
+   * its completion handlers.
    */
-  recall(node: TaskNode, known: boolean, handled: boolean): 'restored' | 'failed' | undefined {
+  recall(node: TaskNode, handled: (node: TaskNode) => boolean): 'restored' | 'failed' | undefined {
     const past = this.#past;
     const record = past?.commits.get(node.id) ?? past?.failures.get(node.id);
     if (past === undefined || record === undefined) return undefined;
     const above = node.inEdges.find((edge) => past.stale.has(edge.from.id));
-    if (above !== undefined || (!known && versionOf(node) !== record.version)) {
-      if (this.#journal !== undefined) this.#drop(this.#journal, [node.id]);
+    if (above !== undefined || (!this.#compared.has(node.id) && versionOf(node) !== record.version)) {
+      this.#drop([node.id]);
       past.stale.set(node.id, above === undefined ? 'it has changed' : `"${above.from.id}" runs again`);
       return undefined;
     }
@@ -104,7 +111,7 @@ export class Transactions {
     if (record.usage !== undefined)
       [node.more().inputTokens, node.more().outputTokens] = record.usage as [number, number];
     node.value = record.value;
-    if (!handled) return 'restored';
+    if (!handled(node)) return 'restored';
     this.#replayed.add(node);
     return undefined;
   }
@@ -115,19 +122,17 @@ export class Transactions {
   }
 
   /** Commits a success. What it throws fails the task; then nothing has happened. */
-  commit(node: TaskNode, attempt: AttemptHandle, ports: CommitPorts): 'done' | 'rerun' | 'restored' {
+  commit(node: TaskNode, attempt: AttemptHandle): 'done' | 'rerun' | 'restored' {
+    const { recipes, spawned } = attempt;
     if (this.#replayed.has(node)) {
-      ports.addSpawned();
+      if (spawned !== undefined) this.#ports.addSpawned(node, spawned);
       return 'restored';
     }
     if (this.#conflicts(node, attempt)) return 'rerun';
-    const { recipes } = attempt;
     const change =
       recipes === undefined ? undefined : this.#state.prepare(recipes, this.#journal !== undefined);
-    const body = this.#journal?.prepare(
-      this.#record(node, attempt, change?.patches, change?.inverse, ports.now()),
-    );
-    ports.addSpawned();
+    const body = this.#journal === undefined ? undefined : encode(this.#record(node, attempt, change));
+    if (spawned !== undefined) this.#ports.addSpawned(node, spawned);
     if (body !== undefined) this.#journal?.append(body);
     if (change !== undefined) this.#state.accept(node.id, change);
     return 'done';
@@ -137,17 +142,19 @@ export class Transactions {
   failed(node: TaskNode): void {
     const journal = this.#journal;
     if (journal === undefined || this.#past?.failures.has(node.id) === true) return;
-    const version = versionOf(node);
+    const record = { kind: 'failed', task: node.id, version: versionOf(node) } as const;
+    let body: string;
     try {
-      journal.append(journal.prepare({ kind: 'failed', task: node.id, version, error: node.error }));
+      body = encode({ ...record, error: node.error } satisfies FailedRecord);
     } catch {
-      const error = new Error(String((node.error as Error)?.message ?? 'an error that cannot be stored'));
-      journal.append(journal.prepare({ kind: 'failed', task: node.id, version, error }));
+      const message = String((node.error as Error)?.message ?? 'an error that cannot be stored');
+      body = encode({ ...record, error: new Error(message) } satisfies FailedRecord);
     }
+    journal.append(body);
   }
 
-  #drop(journal: Journal, tasks: readonly string[]): void {
-    journal.append(journal.prepare({ kind: 'dropped', tasks }));
+  #drop(tasks: readonly string[]): void {
+    this.#journal?.append(encode({ kind: 'dropped', tasks } satisfies DroppedRecord));
   }
 
   #conflicts(node: TaskNode, { reads }: AttemptHandle): boolean {
@@ -165,9 +172,7 @@ export class Transactions {
   #record(
     node: TaskNode,
     attempt: AttemptHandle,
-    patches: readonly StatePatch[] | undefined,
-    inverse: readonly StatePatch[] | undefined,
-    now: number,
+    { patches, inverse }: Partial<StateChange> = {},
   ): CommitRecord {
     const bad = patches?.find(({ path }) => path.some((key) => reserved.has(key)));
     if (bad !== undefined) {
@@ -181,7 +186,7 @@ export class Transactions {
       task: node.id,
       version: versionOf(node),
       attempt: node.attempt,
-      at: [node.startedAt, now],
+      at: [node.startedAt, this.#ports.now()],
       value: node.value,
       ...(patches !== undefined && patches.length > 0 && { patches, inverse: inverse ?? [] }),
       ...(used && { usage: [extra.inputTokens, extra.outputTokens] as const }),

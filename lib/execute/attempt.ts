@@ -16,6 +16,8 @@ import { AttemptContext, type ExecutePorts } from './context.js';
 import { InputStream, inputsOf } from './inputs.js';
 import { decideRetry } from './retry.js';
 
+const noHandlers: readonly CompletionHandler[] = [];
+
 /** The execute stage: one attempt of a task as an Observable of what it has to say. */
 export function launch(node: TaskNode, ports: ExecutePorts): Observable<Signal> {
   return new Observable<Signal>((subscriber) => {
@@ -220,15 +222,7 @@ class Attempt extends AttemptContext {
 
   #succeeded(value: unknown): void {
     if (this.ended) return;
-    const handlers = this.ports.handlersOf(this.node);
-    if (handlers !== undefined && handlers.length > 0) {
-      this.#handle(handlers, 0, value);
-      return;
-    }
-    this.#close(undefined, true);
-    this.#lead?.done(value);
-    this.#subscriber.next({ kind: 'succeeded', node: this.node, source: this, value });
-    this.#subscriber.complete();
+    this.#handle(this.ports.handlersOf(this.node) ?? noHandlers, 0, value);
   }
 
   /** Calls completion handlers one after the other, within the attempt: what they add commits with it. */

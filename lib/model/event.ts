@@ -8,18 +8,16 @@ interface EventBase {
   readonly runId: string;
 }
 
-/** The run began or ended. `keptOpen` is a run without open tasks that waits for more. */
+/** The run began, goes on from a log, or ended. */
 export interface RunEvent extends EventBase {
   readonly type: 'run';
-  readonly reason: 'started' | 'resumed' | 'ended' | 'subscriber-failed';
+  readonly reason: 'started' | 'resumed' | 'ended';
   /** With `ended`. */
   readonly status?: RunStatus;
   /** With `resumed`: how many results of an earlier process are used. */
   readonly restored?: number;
   /** With `resumed`: finished tasks that run again, and why. */
   readonly rerun?: readonly { readonly taskId: string; readonly because: string }[];
-  /** With `subscriber-failed`: what the subscriber threw. */
-  readonly error?: unknown;
 }
 
 /** A task entered a status; `reason` is that status. */

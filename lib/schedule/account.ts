@@ -8,3 +8,16 @@ export function account(node: TaskNode, spent: number): void {
   else if (node.status === 'backing-off') node.more().backoffMs += spent;
   else node.more().suspendedMs += spent;
 }
+
+/** Books an attempt that another one follows; `retryAfter`: ms a provider asked to wait. */
+export function accountAttempt(
+  node: TaskNode,
+  endedAt: number,
+  error: unknown,
+  retryAfter: number | undefined,
+): void {
+  const extra = node.more();
+  extra.attempts ??= [];
+  const asked = retryAfter === undefined ? {} : { retryAfter };
+  extra.attempts.push({ startedAt: node.startedAt, endedAt, error, ...asked });
+}

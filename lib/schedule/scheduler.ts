@@ -8,7 +8,7 @@ import type { SchedulerPorts } from '../model/ports.js';
 import type { Signal } from '../model/signal.js';
 import type { TaskStatus } from '../model/status.js';
 import type { WorkflowSettings } from '../model/workflow.js';
-import { account } from './account.js';
+import { account, accountAttempt } from './account.js';
 import { Announcer } from './announcer.js';
 import { Deadlines } from './deadlines.js';
 import { ReadyQueue } from './ready-queue.js';
@@ -93,7 +93,7 @@ export class Scheduler {
       .subscribe((signal) => this.#drain.push(signal));
     this.open = this.#nodes.size;
     this.#command(() => {
-      this.#recallAll([...this.#nodes.values()]);
+      this.#recallAll(this.#nodes.values());
       for (const node of this.#nodes.values())
         if (node.pending === 0 && node.status === 'waiting') this.#ready(node);
     });
@@ -199,12 +199,14 @@ export class Scheduler {
   }
 
   /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
-  #recallAll(nodes: readonly TaskNode[]): void {
-    const ended = nodes.filter((node) => {
+  #recallAll(nodes: Iterable<TaskNode>): void {
+    const ended: TaskNode[] = [];
+    for (const node of nodes) {
       const status = node.ended ? undefined : this.#ports.recall(node);
-      if (status !== undefined) this.#finish(node, status, node.error);
-      return status !== undefined;
-    });
+      if (status === undefined) continue;
+      this.#finish(node, status, node.error);
+      ended.push(node);
+    }
     for (const node of ended) this.#deliverAll(node);
     this.#skipAll();
   }
@@ -277,10 +279,7 @@ export class Scheduler {
   #backOff(node: TaskNode, error: unknown, delay: number, gate: number | undefined): void {
     this.#free(node);
     this.#announcer.attempt(node, 'failed', error);
-    const extra = node.more();
-    extra.attempts ??= [];
-    const retryAfter = gate === undefined ? {} : { retryAfter: gate };
-    extra.attempts.push({ startedAt: node.startedAt, endedAt: this.now(), error, ...retryAfter });
+    accountAttempt(node, this.now(), error, gate);
     this.streaming.retract(node);
     if (gate !== undefined && node.lane.group !== undefined) this.#gate(node.lane.group, gate);
     this.#enter(node, 'backing-off', error, delay);

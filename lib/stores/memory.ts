@@ -31,7 +31,7 @@ export class MemoryStore implements CheckpointStore {
     this.#logs.set(runId, bodies);
     this.#open.add(runId);
     return {
-      entries: bodies.map((body, i) => ({ seq: i + 1, body })),
+      entries: this.read(runId),
       append: (entries: readonly LogEntry[]) => {
         for (const { body } of entries) bodies.push(body);
       },
