@@ -31,7 +31,12 @@ test('every program in the pages compiles and runs', () => {
       for (const [, code] of readFileSync(page, 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)) {
         if (!code?.includes("from 'rxhive'")) continue;
         const file = join(folder, `page${programs.length}.ts`);
-        writeFileSync(file, code.replaceAll("'rxhive'", "'../../lib/index.js'"));
+        writeFileSync(
+          file,
+          code
+            .replaceAll("'rxhive'", "'../../lib/index.js'")
+            .replaceAll("'rxhive/testing'", "'../../lib/testing/index.js'"),
+        );
         programs.push(file);
       }
     }

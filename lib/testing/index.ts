@@ -1,0 +1,2 @@
+export { SimulationScheduler } from '../kernel/simulation-scheduler.js';
+export { advance } from './advance.js';
