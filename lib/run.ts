@@ -24,6 +24,7 @@ import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
 import { checkInput, checkLimit } from './plan/input.js';
 import { explain } from './schedule/explain.js';
+import { placeGates } from './schedule/gates.js';
 import { Scheduler } from './schedule/scheduler.js';
 
 /**
@@ -101,6 +102,11 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       closed: () => this.#finish(),
     });
     this.#scheduler.keepOpen = options.keepOpen ?? false;
+    placeGates(this.#graph, settings, {
+      clock: this.#clock,
+      watch: this.#hub,
+      scheduler: this.#scheduler,
+    });
   }
 
   /** Everything that happens, from now on. */
@@ -182,7 +188,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /** Changes how many tasks run at once; 0 pauses. Running tasks go on. */
   setConcurrency(limit: number): void {
-    this.#scheduler.setConcurrency(checkLimit(limit));
+    this.#scheduler.setLimit(undefined, checkLimit(limit));
   }
 
   /** Changes how many tasks of a group run at once; 0 pauses the group. */
@@ -193,7 +199,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
         'INVALID_OPTION',
         `There is no group ${shown(name)}; use one of the workflow's groups.`,
       );
-    this.#scheduler.setGroupConcurrency(group, checkLimit(limit));
+    this.#scheduler.setLimit(group, checkLimit(limit));
   }
 
   #start(): void {

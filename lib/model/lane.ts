@@ -1,4 +1,5 @@
 import { Heap, type HeapItem } from '../kernel/heap.js';
+import type { Gate } from './gate.js';
 import type { TaskNode } from './node.js';
 
 /** A thing lanes wait for: a group with a free place, or a resource with enough left. */
@@ -15,6 +16,7 @@ export class Group implements Blocker {
   /** Tasks start again at this time, in ms of the clock; 0 is now. */
   gatedUntil = 0;
   parked: Lane[] = [];
+  readonly gates: Gate[] = [];
 
   constructor(name: string, limit: number) {
     this.name = name;
@@ -53,10 +55,49 @@ export class Lane implements HeapItem {
   readonly group: Group | undefined;
   readonly needs: readonly Need[];
   blockedBy: Blocker | undefined;
+  /** What has to let a task pass: gates of the run, then of the group. Filled before the run starts. */
+  readonly gates: readonly (readonly Gate[])[];
+  /** Ms this lane has waited for permits, and since when it does; undefined: it does not. */
+  #permitMs = 0;
+  #permitSince: number | undefined;
+  #again: Lane | undefined;
+  #origin: Lane | undefined;
 
-  constructor(group: Group | undefined, needs: readonly Need[]) {
+  constructor(group: Group | undefined, needs: readonly Need[], runGates: readonly Gate[] = []) {
     this.group = group;
     this.needs = needs;
+    this.gates = group === undefined ? [runGates] : [runGates, group.gates];
+  }
+
+  get gated(): boolean {
+    return this.gates.some((gates) => gates.length > 0);
+  }
+
+  /** Where tasks that come back from a pause wait: a gate must not make them wait behind those it does not admit. */
+  get again(): Lane {
+    if (!this.gated) return this;
+    if (this.#origin !== undefined) return this;
+    if (this.#again === undefined) {
+      this.#again = new Lane(this.group, this.needs, this.gates[0]);
+      this.#again.#origin = this;
+    }
+    return this.#again;
+  }
+
+  /** The lane in which an attempt begins. */
+  get origin(): Lane {
+    return this.#origin ?? this;
+  }
+
+  /** Books the time from `now` on as waiting for a permit, or not. */
+  waitForPermit(waits: boolean, now: number): void {
+    if (this.#permitSince !== undefined) this.#permitMs += now - this.#permitSince;
+    this.#permitSince = waits ? now : undefined;
+  }
+
+  /** Ms waited for permits until `now`; the difference of two moments is what a task waited between them. */
+  permitMs(now: number): number {
+    return this.#permitMs + (this.#permitSince === undefined ? 0 : now - this.#permitSince);
   }
 }
 

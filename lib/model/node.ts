@@ -76,6 +76,9 @@ export interface NodeExtra {
   /** Times the body ran again because of a conflict. */
   conflicts: number;
   backoffMs: number;
+  permitMs: number;
+  /** What its lane had waited for permits when the task became ready. */
+  permitMark: number;
   join: Join | undefined;
   /** Suspended because a producer it streams from is suspended. */
   starved: boolean;
@@ -157,6 +160,8 @@ export class TaskNode implements HeapItem {
       suspendedMs: 0,
       conflicts: 0,
       backoffMs: 0,
+      permitMs: 0,
+      permitMark: 0,
       join: undefined,
       starved: false,
       totalTimer: undefined,

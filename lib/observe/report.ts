@@ -131,7 +131,7 @@ function reportOf(node: TaskNode, causes: Map<TaskNode, readonly string[]>): Tas
     waits: {
       dependencies: node.dependenciesMs,
       slot: node.slotMs,
-      permit: 0,
+      permit: extra?.permitMs ?? 0,
       backoff: extra?.backoffMs ?? 0,
       suspended: extra?.suspendedMs ?? 0,
     },

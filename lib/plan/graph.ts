@@ -1,4 +1,5 @@
 import { brief, type DefinitionFault, shown, WorkflowDefinitionError } from '../kernel/errors.js';
+import type { Gate } from '../model/gate.js';
 import { Group, Lane, type Need, Resource } from '../model/lane.js';
 import { Edge, TaskNode } from '../model/node.js';
 import { Dependency, Task, type TaskDefinition } from '../model/task.js';
@@ -15,7 +16,9 @@ export class Graph {
   readonly #owner: object;
   readonly #run: object;
   readonly #lanes = new Map<string, Lane>();
-  readonly #plainLane = new Lane(undefined, []);
+  /** Gates all tasks have to pass; those of one group are in the group. */
+  readonly gates: Gate[] = [];
+  readonly #plainLane = new Lane(undefined, [], this.gates);
 
   /** `owner` and `run` made the handles that may be used here. */
   constructor(settings: WorkflowSettings, owner: object, run: object) {
@@ -135,7 +138,7 @@ export class Graph {
     const key = JSON.stringify([task.group ?? null, needs.map((need) => [need.resource.name, need.amount])]);
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
-      lane = new Lane(task.group === undefined ? undefined : this.groups.get(task.group), needs);
+      lane = new Lane(task.group === undefined ? undefined : this.groups.get(task.group), needs, this.gates);
       this.#lanes.set(key, lane);
     }
     return lane;

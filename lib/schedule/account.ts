@@ -1,12 +1,20 @@
 import type { TaskNode } from '../model/node.js';
 
-/** Books the time since the last change of status; the parts add up to the wall time. */
-export function account(node: TaskNode, spent: number): void {
+/** Books the time since the last change of status, `spent` ms until `now`; the parts add up to the wall time. */
+export function account(node: TaskNode, spent: number, now: number): void {
   if (node.status === 'waiting') node.dependenciesMs += spent;
-  else if (node.status === 'ready') node.slotMs += spent;
-  else if (node.status === 'running') node.runningMs += spent;
+  else if (node.status === 'ready') {
+    const permit = permitShare(node, spent, now);
+    node.slotMs += spent - permit;
+    if (permit > 0) node.more().permitMs += permit;
+  } else if (node.status === 'running') node.runningMs += spent;
   else if (node.status === 'backing-off') node.more().backoffMs += spent;
   else node.more().suspendedMs += spent;
+}
+
+/** The part of a wait that was for permits. */
+function permitShare(node: TaskNode, spent: number, now: number): number {
+  return Math.min(spent, node.lane.permitMs(now) - (node.extra?.permitMark ?? 0));
 }
 
 /** Books an attempt that another one follows; `retryAfter`: ms a provider asked to wait. */

@@ -50,6 +50,8 @@ function blockers(node: TaskNode, moment: Moment): string {
     const { resource, amount } = short;
     return `${amount} of "${brief(resource.name)}" (${resource.free} of ${resource.capacity} free)`;
   }
+  const gate = node.lane.gates.flat().find((one) => !one.admits(node));
+  if (gate !== undefined) return gate.because(node);
   if (moment.active >= moment.limit) return `a slot (${moment.active} of ${moment.limit} in use)`;
   return 'its turn';
 }

@@ -1,5 +1,6 @@
 import { Heap } from '../kernel/heap.js';
-import { type Blocker, type Lane, runsBefore } from '../model/lane.js';
+import type { Gate } from '../model/gate.js';
+import { type Blocker, Group, type Lane, Resource, runsBefore } from '../model/lane.js';
 import type { TaskNode } from '../model/node.js';
 
 /**
@@ -23,6 +24,8 @@ export class ReadyQueue {
 
   push(node: TaskNode): void {
     const lane = node.lane;
+    const waited = lane.permitMs(this.#now());
+    if (waited > 0 || node.extra !== undefined) node.more().permitMark = waited;
     lane.ready.push(node);
     if (lane.blockedBy !== undefined) return;
     if (lane.heapIndex < 0) this.#lanes.push(lane);
@@ -43,6 +46,7 @@ export class ReadyQueue {
       if (blocker === undefined) return lane.ready.peek();
       this.#lanes.remove(lane);
       lane.blockedBy = blocker;
+      lane.waitForPermit(this.#isPermit(blocker), this.#now());
       blocker.parked.push(lane);
     }
     return undefined;
@@ -56,6 +60,7 @@ export class ReadyQueue {
     lane.ready.pop();
     if (lane.group !== undefined) lane.group.active += 1;
     for (const need of lane.needs) need.resource.free -= need.amount;
+    for (const gates of lane.gates) for (const gate of gates) gate.enter(node);
     this.#afterRemoval(lane);
     if (this.#reserved === lane) this.#unreserve();
     return node;
@@ -80,6 +85,7 @@ export class ReadyQueue {
     blocker.parked = [];
     for (const lane of lanes) {
       lane.blockedBy = undefined;
+      lane.waitForPermit(false, this.#now());
       if (lane.ready.size > 0) this.#lanes.push(lane);
     }
   }
@@ -101,7 +107,15 @@ export class ReadyQueue {
       }
       return resource;
     }
+    for (const gates of lane.gates)
+      for (const gate of gates) if (!gate.admits(lane.ready.peek() as TaskNode)) return gate;
     return undefined;
+  }
+
+  /** A provider that holds its group back counts as one that gives no permits. */
+  #isPermit(blocker: Blocker): boolean {
+    if (blocker instanceof Group) return blocker.gatedUntil > this.#now();
+    return !(blocker instanceof Resource) && (blocker as Gate).waitsFor === 'permit';
   }
 
   #keeps(resource: Blocker): boolean {

@@ -2,8 +2,9 @@ import { EMPTY, mergeMap, type Observable, Subject, type Subscription } from 'rx
 import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
 import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
+import type { AttemptEnd, Gate } from '../model/gate.js';
 import type { Group } from '../model/lane.js';
-import type { AttemptHandle, Edge, TaskNode } from '../model/node.js';
+import type { AttemptHandle, TaskNode } from '../model/node.js';
 import type { SchedulerPorts } from '../model/ports.js';
 import type { Signal } from '../model/signal.js';
 import type { TaskStatus } from '../model/status.js';
@@ -11,6 +12,7 @@ import type { WorkflowSettings } from '../model/workflow.js';
 import { account, accountAttempt } from './account.js';
 import { Announcer } from './announcer.js';
 import { Deadlines } from './deadlines.js';
+import { Dependents } from './dependents.js';
 import { ReadyQueue } from './ready-queue.js';
 import { Streaming } from './streaming.js';
 
@@ -42,17 +44,22 @@ export class Scheduler {
   readonly #queue: ReadyQueue;
   readonly #aging: number;
   readonly #slots = new Subject<void>();
-  readonly #skips: TaskNode[] = [];
   readonly #announcer: Announcer;
   readonly #deadlines: Deadlines;
   /** Waits of running tasks: joins, pauses, streams. */
   readonly streaming = new Streaming({
     enter: (node, status) => this.#enter(node, status),
     ready: (node) => this.#ready(node),
-    pause: (node) => this.#free(node, true),
+    pause: (node) => this.#pause(node),
     stop: (node, reason) => this.#stop(node, reason),
     atTurnEnd: (work) => this.#drain.atTurnEnd(work),
     command: (run) => this.#command(run),
+  });
+  readonly #dependents = new Dependents({
+    ready: (node) => this.#ready(node),
+    skip: (node) => this.#skip(node),
+    wake: (node) => this.streaming.wake(node),
+    refresh: (node) => this.streaming.refresh(node),
   });
   readonly #drain = new Drain<Signal | Command>(
     (item) => this.#step(item),
@@ -85,6 +92,11 @@ export class Scheduler {
   /** Ms since the run started. */
   now(): number {
     return this.#clock.now() - this.#origin;
+  }
+
+  /** Lets `gate` wake who waits for it. */
+  connect(gate: Gate): void {
+    gate.connect(() => this.#command(() => this.#queue.unpark(gate)));
   }
 
   start(): void {
@@ -130,18 +142,15 @@ export class Scheduler {
     });
   }
 
-  setConcurrency(limit: number): void {
+  /** Changes how many tasks of a group, or of the whole run, run at once. */
+  setLimit(group: Group | undefined, limit: number): void {
     this.#command(() => {
-      this.limit = limit;
-      this.#announcer.limit(limit);
-    });
-  }
-
-  setGroupConcurrency(group: Group, limit: number): void {
-    this.#command(() => {
-      group.limit = limit;
-      this.#queue.unpark(group);
-      this.#announcer.limit(limit, group.name);
+      if (group === undefined) this.limit = limit;
+      else {
+        group.limit = limit;
+        this.#queue.unpark(group);
+      }
+      this.#announcer.limit(limit, group?.name);
     });
   }
 
@@ -207,26 +216,23 @@ export class Scheduler {
       this.#finish(node, status, node.error);
       ended.push(node);
     }
-    for (const node of ended) this.#deliverAll(node);
-    this.#skipAll();
-  }
-
-  #deliverAll(node: TaskNode): void {
-    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) this.#deliver(edge);
+    for (const node of ended) this.#dependents.deliverAll(node);
+    this.#dependents.skipAll();
   }
 
   #admit(node: TaskNode): void {
     if (node.ended) return;
     for (const edge of node.inEdges) {
-      if (edge.from.ended) this.#deliver(edge);
-      else if (edge.mode === 'latest' && edge.from.extra?.live !== undefined) this.#satisfy(edge);
+      if (edge.from.ended) this.#dependents.deliver(edge);
+      else if (edge.mode === 'latest' && edge.from.extra?.live !== undefined) this.#dependents.satisfy(edge);
     }
-    this.#skipAll();
+    this.#dependents.skipAll();
     if (node.pending === 0 && node.status === 'waiting') this.#ready(node);
     else if (node.status === 'waiting') this.#announcer.task(node);
   }
 
   #ready(node: TaskNode): void {
+    node.lane = node.running === undefined ? node.lane.origin : node.lane.again;
     this.#enter(node, 'ready');
     const wait = Number.isFinite(this.#aging) ? Math.floor(node.since / this.#aging) : 0;
     node.urgency = node.priority - wait;
@@ -238,12 +244,12 @@ export class Scheduler {
     node.more().live = { value };
     this.#ports.value(node, value);
     for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
-      if (edge.mode === 'latest' && !edge.to.ended) this.#satisfy(edge);
+      if (edge.mode === 'latest' && !edge.to.ended) this.#dependents.satisfy(edge);
     }
   }
 
   #succeed(node: TaskNode, attempt: AttemptHandle, value: unknown): void {
-    this.#free(node);
+    this.#free(node, { kind: 'succeeded' });
     node.value = value;
     let outcome: ReturnType<SchedulerPorts['commit']>;
     try {
@@ -269,7 +275,7 @@ export class Scheduler {
   }
 
   #fail(node: TaskNode, error: unknown): void {
-    this.#free(node);
+    this.#free(node, { kind: 'failed', error });
     this.#announcer.attempt(node, 'failed', error);
     this.#end(node, 'failed', error);
     if (this.#settings.failurePolicy === 'fail-fast')
@@ -277,7 +283,7 @@ export class Scheduler {
   }
 
   #backOff(node: TaskNode, error: unknown, delay: number, gate: number | undefined): void {
-    this.#free(node);
+    this.#free(node, { kind: 'failed', error, retryAfter: gate });
     this.#announcer.attempt(node, 'failed', error);
     accountAttempt(node, this.now(), error, gate);
     this.streaming.retract(node);
@@ -308,14 +314,31 @@ export class Scheduler {
 
   #stop(node: TaskNode, reason: RxhiveError): void {
     const attempt = node.running;
-    this.#free(node);
+    this.#free(node, { kind: 'stopped', error: reason });
     if (attempt === undefined) return;
     attempt.stop(reason);
     this.#announcer.attempt(node, 'stopped', reason);
   }
 
-  /** Gives back slot, group, resources and place in the queue; `keep` leaves the attempt alive. */
-  #free(node: TaskNode, keep = false): void {
+  /** Gives back slot, group, resources and place in the queue; the attempt, if there is one, has ended. */
+  #free(node: TaskNode, end?: AttemptEnd): void {
+    if (end !== undefined && node.running !== undefined) {
+      for (const gates of node.lane.gates) for (const gate of gates) gate.leave(node, end);
+    }
+    this.#release(node);
+    node.running = undefined;
+    if (node.extra === undefined) return;
+    node.extra.join = undefined;
+    node.extra.starved = false;
+  }
+
+  /** The same, but the attempt lives on. */
+  #pause(node: TaskNode): void {
+    if (node.holdsSlot) for (const gates of node.lane.gates) for (const gate of gates) gate.pause(node);
+    this.#release(node);
+  }
+
+  #release(node: TaskNode): void {
     if (node.holdsSlot) {
       node.holdsSlot = false;
       this.active -= 1;
@@ -323,29 +346,19 @@ export class Scheduler {
     } else {
       this.#queue.remove(node);
     }
-    if (keep) return;
-    node.running = undefined;
-    if (node.extra === undefined) return;
-    node.extra.join = undefined;
-    node.extra.starved = false;
   }
 
   #end(node: TaskNode, status: TaskStatus, error: unknown): void {
     this.#finish(node, status, error);
-    this.#deliverAll(node);
-    this.#skipAll();
+    this.#dependents.deliverAll(node);
+    this.#dependents.skipAll();
   }
 
-  /** Skips what the last end made impossible; a list, not recursion, so a chain of any length is safe. */
-  #skipAll(): void {
-    for (let node = this.#skips.pop(); node !== undefined; node = this.#skips.pop()) {
-      if (node.ended) continue;
-      if (node.running === undefined) this.#free(node);
-      else
-        this.#stop(node, new RxhiveError('TASK_SKIPPED', `Task "${node.id}" is skipped: its stream failed.`));
-      this.#finish(node, 'skipped', undefined);
-      this.#deliverAll(node);
-    }
+  #skip(node: TaskNode): void {
+    if (node.running === undefined) this.#free(node);
+    else
+      this.#stop(node, new RxhiveError('TASK_SKIPPED', `Task "${node.id}" is skipped: its stream failed.`));
+    this.#finish(node, 'skipped', undefined);
   }
 
   #finish(node: TaskNode, status: TaskStatus, error: unknown): void {
@@ -358,40 +371,10 @@ export class Scheduler {
     this.#ports.ended(node);
   }
 
-  /** Tells one dependent that its dependency has ended. */
-  #deliver(edge: Edge): void {
-    const { to, from } = edge;
-    if (to.ended) return;
-    if (edge.mode === 'join') {
-      const join = to.extra?.join;
-      if (join === undefined || join !== edge.fallback) return;
-      join.pending -= 1;
-      if (join.pending === 0) this.streaming.wake(to);
-      return;
-    }
-    const usable =
-      from.status === 'succeeded' ||
-      from.status === 'restored' ||
-      (edge.mode !== 'value' && edge.mode !== 'latest');
-    if (usable) this.#satisfy(edge);
-    else this.#skips.push(to);
-  }
-
-  #satisfy(edge: Edge): void {
-    const { to } = edge;
-    if (edge.satisfied) {
-      if (edge.mode === 'latest') this.streaming.refresh(to);
-      return;
-    }
-    edge.satisfied = true;
-    to.pending -= 1;
-    if (to.pending === 0 && to.status === 'waiting') this.#ready(to);
-  }
-
   #enter(node: TaskNode, status: TaskStatus, error?: unknown, delay?: number): void {
     const now = this.now();
     const spent = now - node.since;
-    if (spent > 0) account(node, spent);
+    if (spent > 0) account(node, spent, now);
     node.since = now;
     node.status = status;
     this.#announcer.task(node, error, delay);

@@ -1,0 +1,36 @@
+import type { Blocker } from './lane.js';
+import type { TaskNode } from './node.js';
+
+/** How an attempt ended, for gates that learn from it. */
+export interface AttemptEnd {
+  readonly kind: 'succeeded' | 'failed' | 'stopped';
+  /** With `failed` and `stopped`. */
+  readonly error?: unknown;
+  /** Ms a provider asked to wait. */
+  readonly retryAfter?: number | undefined;
+}
+
+/**
+ * What decides, beside slots, groups and resources, whether a task may start: a limiter, a budget, a circuit breaker,
+ * memory. Gates of the run are asked first, then those of the group. One that has opened calls the function it was
+ * given by {@link Gate.connect}.
+ */
+export interface Gate extends Blocker {
+  /** What the wait is booked as. */
+  readonly waitsFor: 'permit' | 'slot';
+  /** The scheduler begins: `opened` lets those who wait try again, now or from any later call. */
+  connect(opened: () => void): void;
+  /**
+   * May `node`, the best of its lane, go on now? Asked often and without effect on the books. No: all of its lane wait.
+   * A node with `node.running` has started before and comes back from a pause.
+   */
+  admits(node: TaskNode): boolean;
+  /** `node` goes on: what `admits` promised is taken. */
+  enter(node: TaskNode): void;
+  /** The task gave its slot back; its attempt lives on. */
+  pause(node: TaskNode): void;
+  /** The attempt has ended, paused or not. */
+  leave(node: TaskNode, end: AttemptEnd): void;
+  /** What is waited for, as the end of "Task x waits for ...". */
+  because(node: TaskNode): string;
+}

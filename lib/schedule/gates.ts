@@ -1,0 +1,38 @@
+import type { Clock } from '../kernel/clock.js';
+import type { Gate } from '../model/gate.js';
+import type { Group } from '../model/lane.js';
+import type { Watch } from '../model/ports.js';
+import type { GroupOptions, WorkflowSettings } from '../model/workflow.js';
+import type { Scheduler } from './scheduler.js';
+
+/** What gates are given to work with. */
+export interface GatePorts {
+  readonly clock: Clock;
+  readonly watch: Watch;
+  /** Tells the time of the run, changes limits, ends the run. */
+  readonly scheduler: Scheduler;
+}
+
+/** Makes the gates that the options of a workflow and of its groups ask for, and puts them in their places. */
+export function placeGates(
+  places: { readonly gates: Gate[]; readonly groups: ReadonlyMap<string, Group> },
+  settings: WorkflowSettings,
+  ports: GatePorts,
+): void {
+  places.gates.push(...gatesOf(settings, undefined, ports));
+  for (const group of places.groups.values()) {
+    group.gates.push(...gatesOf(settings.groups?.[group.name] ?? {}, group, ports));
+    for (const gate of group.gates) ports.scheduler.connect(gate);
+  }
+  for (const gate of places.gates) ports.scheduler.connect(gate);
+}
+
+/** Gates of a group, or without `group` those of the whole run. */
+function gatesOf(
+  _options: GroupOptions | WorkflowSettings,
+  _group: Group | undefined,
+  _ports: GatePorts,
+): Gate[] {
+  const gates: Gate[] = [];
+  return gates;
+}
