@@ -20,9 +20,12 @@ export type {
   CacheEvent,
   GroupEvent,
   LogEvent,
+  PlanEvent,
+  PlannedTask,
   RunEvent,
   StateEvent,
   TaskEvent,
+  ValueEvent,
   WorkflowEvent,
 } from './model/event.js';
 export { PartialWorkflowError } from './model/partial-error.js';
@@ -74,6 +77,8 @@ export {
   typed,
   type WorkflowOptions,
 } from './model/workflow.js';
+export { type EventLogOptions, eventLines, readEventLog } from './observe/event-log.js';
+export type { RedactOptions } from './observe/redact.js';
 export {
   type Agent,
   type AgentCall,

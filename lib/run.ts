@@ -5,6 +5,7 @@ import { State } from './commit/state.js';
 import { Transactions } from './commit/transaction.js';
 import { launch } from './execute/attempt.js';
 import type { ExecutePorts } from './execute/context.js';
+import { handlersOf } from './execute/handlers.js';
 import { Locks } from './execute/locks.js';
 import { Clock } from './kernel/clock.js';
 import { brief, LimitExceededError, RxhiveError, shown, WorkflowCancelledError } from './kernel/errors.js';
@@ -14,11 +15,12 @@ import type { Snapshot, WorkflowResult } from './model/result.js';
 import type { RunOptions } from './model/run-options.js';
 import type { TaskStatus } from './model/status.js';
 import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
-import type { CompletionHandler, WorkflowDefinition } from './model/workflow.js';
+import type { WorkflowDefinition } from './model/workflow.js';
 import { Audience, type Connect } from './observe/audience.js';
 import { conflated } from './observe/conflated.js';
 import { EventHub } from './observe/events.js';
 import { GuardedStream } from './observe/guarded-stream.js';
+import { announceAdded, announceStart } from './observe/planned.js';
 import { resultOf } from './observe/report.js';
 import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
@@ -92,9 +94,11 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       watch: this.#hub,
       launch: (node) => launch(node, this.#ports),
       commit: (node, attempt) => this.#commit(node, attempt),
-      value: (node, value) => this.#streams.value(node, value),
-      recall: (node) =>
-        this.#transactions.recall(node, (one) => (this.#ports.handlersOf(one) ?? []).length > 0),
+      value: (node, value) => {
+        this.#streams.value(node, value);
+        this.#hubEmit({ type: 'value', reason: 'emitted', taskId: node.id, value });
+      },
+      recall: (node) => this.#transactions.recall(node, (one) => this.#ports.handlersOf(one).length > 0),
       ended: (node) => {
         if (node.status === 'failed') this.#logFailure(node);
         this.#streams.end(node);
@@ -206,7 +210,12 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     if (this.#started) return;
     this.#started = true;
     const { signal } = this.#options;
-    this.#hubEmit({ type: 'run', reason: 'started' });
+    announceStart(this.#hub, {
+      workflow: this.#definition.settings.name,
+      startedAt: this.#clock.now(),
+      concurrency: this.#scheduler.limit,
+      graph: this.#graph,
+    });
     if (signal !== undefined) {
       const listener = (): void => this.#cancel('signal', signal.reason);
       signal.addEventListener('abort', listener);
@@ -348,7 +357,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     );
     for (const node of nodes) node.parent = parent;
     // Before the start the scheduler counts and readies all tasks of the graph itself.
-    if (this.#started) this.#scheduler.admit(nodes);
+    if (!this.#started) return;
+    announceAdded(this.#hub, nodes, parent);
+    this.#scheduler.admit(nodes);
   }
 
   #executePorts(input: unknown): ExecutePorts {
@@ -360,7 +371,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       input,
       budget: { left: settings.retryBudget ?? Number.POSITIVE_INFINITY },
       watch: this.#hub,
-      handlersOf: (node) => (handlers.size === 0 ? undefined : handlersOf(node, handlers)),
+      handlersOf: (node) => handlersOf(node, handlers),
       preview: (recipes, base) => this.#state.preview(recipes, base),
       reads: () => this.#state.reads(),
       replayed: (node) => this.#transactions.replayed(node),
@@ -382,14 +393,4 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       join: (node, targets, done) => this.#scheduler.streaming.join(node, targets, done),
     };
   }
-}
-
-/** Handlers by id and by type; one registered for both is called once. */
-function handlersOf(
-  node: TaskNode,
-  handlers: ReadonlyMap<string, readonly CompletionHandler[]>,
-): CompletionHandler[] {
-  const byType =
-    node.definition.type === undefined ? [] : (handlers.get(`type:${node.definition.type}`) ?? []);
-  return [...new Set([...(handlers.get(`id:${node.id}`) ?? []), ...byType])];
 }

@@ -16,8 +16,6 @@ import { AttemptContext, type ExecutePorts } from './context.js';
 import { InputStream, inputsOf } from './inputs.js';
 import { decideRetry } from './retry.js';
 
-const noHandlers: readonly CompletionHandler[] = [];
-
 /** The execute stage: one attempt of a task as an Observable of what it has to say. */
 export function launch(node: TaskNode, ports: ExecutePorts): Observable<Signal> {
   return new Observable<Signal>((subscriber) => {
@@ -222,7 +220,7 @@ class Attempt extends AttemptContext {
 
   #succeeded(value: unknown): void {
     if (this.ended) return;
-    this.#handle(this.ports.handlersOf(this.node) ?? noHandlers, 0, value);
+    this.#handle(this.ports.handlersOf(this.node), 0, value);
   }
 
   /** Calls completion handlers one after the other, within the attempt: what they add commits with it. */

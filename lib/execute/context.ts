@@ -21,7 +21,7 @@ export interface ExecutePorts {
   readonly watch: Watch;
   /** The result of an earlier process, where only handlers are to be called again. */
   replayed(node: TaskNode): { readonly value: unknown } | undefined;
-  handlersOf(node: TaskNode): readonly CompletionHandler[] | undefined;
+  handlersOf(node: TaskNode): readonly CompletionHandler[];
   readonly locks: Locks;
   readonly cache: Cache;
   /** The newest state, or `base`, with `recipes` applied. */

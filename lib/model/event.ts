@@ -1,4 +1,5 @@
 import type { RunStatus, TaskStatus } from './status.js';
+import type { DependencyMode } from './task.js';
 
 interface EventBase {
   /** Counts from 1 within the run, without gaps. */
@@ -12,12 +13,50 @@ interface EventBase {
 export interface RunEvent extends EventBase {
   readonly type: 'run';
   readonly reason: 'started' | 'resumed' | 'ended';
+  /** With `started`: version of the events, for readers of stored ones. */
+  readonly version?: 1;
+  /** With `started`: name of the workflow. */
+  readonly workflow?: string;
+  /** With `started`: ms of the run's clock, in real time those since 1970. */
+  readonly startedAt?: number;
   /** With `ended`. */
   readonly status?: RunStatus;
   /** With `resumed`: how many results of an earlier process are used. */
   readonly restored?: number;
   /** With `resumed`: finished tasks that run again, and why. */
   readonly rerun?: readonly { readonly taskId: string; readonly because: string }[];
+}
+
+/** A task as it stands in the graph, before it runs. */
+export interface PlannedTask {
+  readonly id: string;
+  /** Where it differs from the id. */
+  readonly type?: string;
+  readonly group?: string;
+  /** Where it is not 0; its own, without what it inherits. */
+  readonly priority?: number;
+  readonly dependencies: readonly { readonly id: string; readonly mode: DependencyMode }[];
+}
+
+/** What is going to run: the graph at the start, then the tasks that are added. */
+export interface PlanEvent extends EventBase {
+  readonly type: 'plan';
+  readonly reason: 'initial' | 'added';
+  readonly tasks: readonly PlannedTask[];
+  /** With `added`: the task that added them; undefined: they came from outside. */
+  readonly parent?: string;
+  /** With `initial`: tasks at once; null: no limit. */
+  readonly concurrency?: number | null;
+  /** With `initial`: groups and how many of their tasks may run at once; null: no limit of its own. */
+  readonly groups?: readonly { readonly name: string; readonly concurrency: number | null }[];
+}
+
+/** A task that streams gave a value. */
+export interface ValueEvent extends EventBase {
+  readonly type: 'value';
+  readonly reason: 'emitted';
+  readonly taskId: string;
+  readonly value: unknown;
 }
 
 /** A task entered a status; `reason` is that status. */
@@ -27,6 +66,8 @@ export interface TaskEvent extends EventBase {
   readonly taskId: string;
   /** With `failed` and `cancelled`. */
   readonly error?: unknown;
+  /** With `succeeded` and `restored`: the result, where there is one. */
+  readonly value?: unknown;
   /** With `backing-off`: ms until the next attempt. */
   readonly delay?: number;
 }
@@ -81,7 +122,9 @@ export interface LogEvent extends EventBase {
 /** Everything `run.events$` can emit; decide by `type`, then by `reason`. */
 export type WorkflowEvent =
   | RunEvent
+  | PlanEvent
   | TaskEvent
+  | ValueEvent
   | AttemptEvent
   | GroupEvent
   | StateEvent

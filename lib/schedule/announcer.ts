@@ -18,6 +18,7 @@ export class Announcer {
       taskId: node.id,
       ...(error === undefined ? {} : { error }),
       ...(delay === undefined ? {} : { delay }),
+      ...(node.value === undefined || !node.ended ? {} : { value: node.value }),
     });
   }
 

@@ -1,0 +1,61 @@
+/** What must not leave the process. */
+export interface RedactOptions {
+  /** Names whose values are hidden, beside the known ones (`apiKey`, `password`, `authorization`, ...). */
+  readonly keys?: readonly (string | RegExp)[];
+  /** Texts that are hidden wherever they stand, beside the known ones (keys of providers, bearer tokens, ...). */
+  readonly patterns?: readonly RegExp[];
+}
+
+const hidden = '[redacted]';
+
+/** `tokens` is a count, `token` a secret. */
+const knownKeys =
+  /^(.*[-_.])?(api[-_]?key|access[-_]?key|private[-_]?key|secret|client[-_]?secret|password|passwd|passphrase|token|authorization|cookie|set-cookie|credentials?|connection[-_]?string)$/i;
+const camelKeys =
+  /(Api[-_]?Key|AccessKey|PrivateKey|Secret|Password|Passphrase|Token|Authorization|Cookie|Credentials?|ConnectionString)$/;
+
+const knownPatterns: readonly RegExp[] = [
+  /\bsk-[A-Za-z0-9_-]{16,}/g,
+  /\b(?:gh[pousr]|github_pat)_[A-Za-z0-9_]{20,}/g,
+  /\bxox[abprs]-[A-Za-z0-9-]{10,}/g,
+  /\bAKIA[0-9A-Z]{16}\b/g,
+  /\bAIza[0-9A-Za-z_-]{35}/g,
+  /\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/g,
+  /\b(?:Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}/gi,
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
+  /(?<=:\/\/[^/\s:@]{0,200}:)[^/\s@]{1,500}(?=@)/g,
+];
+
+/** Hides secrets in texts and decides about names. */
+export class Redactor {
+  readonly #keys: readonly (string | RegExp)[];
+  readonly #patterns: readonly RegExp[];
+
+  constructor({ keys = [], patterns = [] }: RedactOptions = {}) {
+    this.#keys = keys;
+    // One that is not global would hide the first only.
+    const global = patterns.map((one) => (one.global ? one : new RegExp(one.source, `${one.flags}g`)));
+    this.#patterns = [...knownPatterns, ...global];
+  }
+
+  /** The text without what looks like a secret. */
+  text(text: string): string {
+    let clean = text;
+    for (const pattern of this.#patterns) clean = clean.replace(pattern, hidden);
+    return clean;
+  }
+
+  /** A value that belongs to `key`: as it is, or hidden. Numbers and booleans are no secrets. */
+  value(key: string, value: unknown): unknown {
+    if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean')
+      return value;
+    return this.#isSecret(key) ? hidden : value;
+  }
+
+  #isSecret(key: string): boolean {
+    if (knownKeys.test(key) || camelKeys.test(key)) return true;
+    return this.#keys.some((one) =>
+      typeof one === 'string' ? one.toLowerCase() === key.toLowerCase() : new RegExp(one, 'i').test(key),
+    );
+  }
+}

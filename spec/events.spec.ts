@@ -1,0 +1,166 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { firstValueFrom, toArray } from 'rxjs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  eventLines,
+  latest,
+  optional,
+  RxhiveError,
+  readEventLog,
+  type WorkflowEvent,
+  workflow,
+} from '../lib/index.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+
+function eventsOf(flow: ReturnType<typeof workflow>): Promise<WorkflowEvent[]> {
+  return firstValueFrom(flow.run({ runId: 'r' }).events$.pipe(toArray()));
+}
+
+test('the events alone tell the graph, tasks that come later, values and results', async () => {
+  const flow = workflow({ name: 'told', concurrency: 3, groups: { llm: { concurrency: 1 }, free: {} } });
+  const a = flow.task('a', {
+    type: 'writer',
+    group: 'llm',
+    priority: 2,
+    run: async function* () {
+      yield 'one';
+      yield 'two';
+    },
+  });
+  flow.task('b', { dependencies: { a: latest(a), c: optional(a) }, run: (inputs$) => inputs$ });
+  flow.task('parent', {
+    run: (_, ctx) => {
+      ctx.spawn('child', { dependencies: { a }, run: () => 'c' });
+      return 1;
+    },
+  });
+  const events = await eventsOf(flow as never);
+  assert.equal(
+    events.map(({ seq }) => seq),
+    events.map((_, i) => i + 1),
+  );
+  const [started, plan] = events;
+  assert.is(started?.type === 'run' && started.workflow, 'told');
+  assert.is(started?.type === 'run' && started.version, 1);
+  assert.ok(plan?.type === 'plan');
+  assert.equal(
+    [plan.concurrency, plan.groups],
+    [
+      3,
+      [
+        { name: 'llm', concurrency: 1 },
+        { name: 'free', concurrency: null },
+      ],
+    ],
+  );
+  assert.equal(plan.tasks.slice(0, 2), [
+    { id: 'a', type: 'writer', group: 'llm', priority: 2, dependencies: [] },
+    {
+      id: 'b',
+      dependencies: [
+        { id: 'a', mode: 'latest' },
+        { id: 'a', mode: 'optional' },
+      ],
+    },
+  ]);
+  const added = events.find((event) => event.type === 'plan' && event.reason === 'added');
+  assert.ok(added?.type === 'plan');
+  assert.equal(
+    [added.parent, added.tasks],
+    ['parent', [{ id: 'child', dependencies: [{ id: 'a', mode: 'value' }] }]],
+  );
+  const values = events.flatMap((event) =>
+    event.type === 'value' && event.taskId === 'a' ? [event.value] : [],
+  );
+  assert.equal(values, ['one', 'two']);
+  const ended = events.find(
+    (event) => event.type === 'task' && event.taskId === 'child' && event.reason === 'succeeded',
+  );
+  assert.is(ended?.type === 'task' && ended.value, 'c');
+});
+
+test('a log hides secrets by name and by look, survives anything, and is read back', async () => {
+  const flow = workflow({ name: 'secrets' });
+  const circle: Record<string, unknown> = {};
+  circle.self = circle;
+  const key = ['sk', 'abcdefghijklmnopqrstuvwx'].join('-');
+  flow.task('leak', {
+    run: (_, ctx) => {
+      ctx.log(`calling with ${key} and Bearer abcdefghijklmnop`, { apiKey: 'hunter2', inputTokens: 5 });
+      ctx.log('postgres://me:hunter2@localhost/db');
+      return {
+        headers: { Authorization: 'hunter2', accept: 'x' },
+        list: [circle, 1n, new Map([['k', Number.NaN]])],
+      };
+    },
+  });
+  flow.task('dead', {
+    run: () => {
+      throw Object.assign(new Error(`bad ${key}`), {
+        password: 'hunter2',
+        status: 401,
+        cause: new Error('why'),
+      });
+    },
+  });
+  flow.task('odd', {
+    run: () => ({
+      get trap(): never {
+        throw new Error('no');
+      },
+      long: 'x'.repeat(50_000),
+    }),
+  });
+  const lines = await firstValueFrom(flow.run({ runId: 'r' }).events$.pipe(eventLines(), toArray()));
+  const text = lines.join('\n');
+  assert.not.match(text, 'hunter2');
+  assert.not.match(text, key);
+  assert.not.match(text, 'abcdefghijklmnop"');
+  assert.match(text, '"inputTokens":5');
+  assert.match(text, '"accept":"x"');
+  assert.match(text, '"status":401');
+  assert.match(text, '50000 characters');
+  const read = readEventLog(`${text}\n{"torn`);
+  assert.is(read.length, lines.length);
+  assert.equal(read.map(({ type, reason }) => `${type} ${reason}`).slice(0, 2), [
+    'run started',
+    'plan initial',
+  ]);
+  for (const wrong of ['nothing', '{"a":1}\n{"b":2}', `${lines[0]}\n{"torn\n${lines[1]}`])
+    assert.throws(
+      () => readEventLog(wrong),
+      (error: unknown) => error instanceof RxhiveError && error.code === 'INVALID_INPUT',
+    );
+  const own = await firstValueFrom(
+    flow
+      .run({ runId: 'r' })
+      .events$.pipe(
+        eventLines({ redact: { keys: ['accept'], patterns: [/why/] }, longestText: 10 }),
+        toArray(),
+      ),
+  );
+  assert.not.match(own.join('\n'), '"accept":"x"');
+  assert.not.match(own.join('\n'), 'why');
+  const open = await firstValueFrom(
+    flow.run({ runId: 'r' }).events$.pipe(eventLines({ redact: false }), toArray()),
+  );
+  assert.match(open.join('\n'), 'hunter2');
+});
+
+test('rxhive run --log keeps a log', () => {
+  const file = join(folder, 'run.jsonl');
+  const args = ['--import', 'tsx', 'lib/cli/main.ts', 'run', 'examples/graph.ts', '--log', file];
+  execFileSync(process.execPath, args, { encoding: 'utf8' });
+  const events = readEventLog(readFileSync(file, 'utf8'));
+  assert.is(events[0]?.type, 'run');
+  const last = events.at(-1);
+  assert.is(last?.type === 'run' && last.status, 'succeeded');
+});
+
+test.run();
