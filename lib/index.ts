@@ -5,6 +5,7 @@ export {
   CheckpointCorruptError,
   type DefinitionFault,
   type ErrorCode,
+  InvalidResultError,
   LimitExceededError,
   RxhiveError,
   TaskTimeoutError,
@@ -55,6 +56,7 @@ export type {
   WorkflowResult,
 } from './model/result.js';
 export type { RunOptions } from './model/run-options.js';
+export { type SchemaIssue, type StandardSchema, typed } from './model/schema.js';
 export type { RunStatus, TaskStatus } from './model/status.js';
 export type { CheckpointStore, Durability, LogEntry, RunLog } from './model/store.js';
 export {
@@ -70,13 +72,7 @@ export {
   type Task,
   type TaskOptions,
 } from './model/task.js';
-export {
-  type FailurePolicy,
-  type GroupOptions,
-  type StandardSchema,
-  typed,
-  type WorkflowOptions,
-} from './model/workflow.js';
+export type { FailurePolicy, GroupOptions, WorkflowOptions } from './model/workflow.js';
 export { type EventLogOptions, eventLines, readEventLog } from './observe/event-log.js';
 export type { RedactOptions } from './observe/redact.js';
 export {

@@ -5,6 +5,7 @@ import type { WorkflowEvent } from './model/event.js';
 import type { RetryOptions, TimeoutOptions } from './model/policy.js';
 import type { WorkflowResult } from './model/result.js';
 import type { RunOptions } from './model/run-options.js';
+import type { StandardSchema } from './model/schema.js';
 import { Task, type TaskDefinition } from './model/task.js';
 import type { FailurePolicy } from './model/workflow.js';
 import { GuardedStream } from './observe/guarded-stream.js';
@@ -28,6 +29,8 @@ export interface AgentTaskOptions<A extends string = string> {
   readonly retry?: number | RetryOptions;
   /** Ms for one attempt, or limits by kind. */
   readonly timeout?: number | TimeoutOptions;
+  /** Schema of the agent's answer; a misfit fails the attempt with `INVALID_RESULT`. Default: anything. */
+  readonly result?: StandardSchema;
 }
 
 /** One piece of work for an agent: plain data, no code. */
@@ -204,6 +207,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       priority,
       retry,
       timeout,
+      result,
     } = task.options;
     const agent = Object.hasOwn(this.#options.agents, agentType)
       ? this.#options.agents[agentType]
@@ -224,6 +228,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       priority,
       retry,
       timeout,
+      result,
       type: agentType,
       // Asked for by stores and caches only: data can be large.
       get version() {

@@ -163,8 +163,11 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   }
 
   /** Adds a task while the run goes on. @throws RxhiveError RUN_ENDED, LIMIT_EXCEEDED, WORKFLOW_DEFINITION */
-  task<const D, R>(id: string, options: TaskOptions<D, R, S, unknown, G>): Task<ResultOf<R>> {
-    const handle = new Task<ResultOf<R>>(id, this);
+  task<const D, R, O = ResultOf<R>>(
+    id: string,
+    options: TaskOptions<D, R, S, unknown, G, string, O>,
+  ): Task<O> {
+    const handle = new Task<O>(id, this);
     this.#add([{ handle, definition: options as unknown as TaskDefinition }], undefined);
     return handle;
   }

@@ -12,10 +12,10 @@ import { type PictureTask, toDot, toMermaid } from './observe/export.js';
 import { Run } from './run.js';
 
 /** Adds a task from within a completion handler; it becomes part of the same commit. */
-export type AddTask<S, I, G extends string, X extends string> = <const D, R>(
+export type AddTask<S, I, G extends string, X extends string> = <const D, R, O = ResultOf<R>>(
   id: string,
-  options: TaskOptions<D, R, S, I, G, X>,
-) => Task<ResultOf<R>>;
+  options: TaskOptions<D, R, S, I, G, X, O>,
+) => Task<O>;
 
 /** Arguments of `flow.run`: an input is required where the workflow declares one. */
 export type RunArguments<I> = undefined extends I
@@ -39,10 +39,10 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   }
 
   /** Defines a task. Faults are collected and reported together by `run()`. */
-  task<const D, R>(id: string, options: TaskOptions<D, R, S, I, G, X>): Task<ResultOf<R>> {
+  task<const D, R, O = ResultOf<R>>(id: string, options: TaskOptions<D, R, S, I, G, X, O>): Task<O> {
     this.#ids.push(id);
     this.#tasks.push(options as unknown as TaskDefinition);
-    const handle = new Task<ResultOf<R>>(id, this);
+    const handle = new Task<O>(id, this);
     this.#handles.push(handle);
     return handle;
   }

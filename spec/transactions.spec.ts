@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { defer, map, mergeMap, timer } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { test } from 'uvu';
@@ -242,6 +244,36 @@ test('snapshot$ shows the newest, not every one, and the last', async () => {
   assert.is(seen[0], 0);
   assert.is(seen.at(-1), 1_000);
   assert.ok(seen.length < 50, `${seen.length} snapshots`);
+});
+
+test('a slow subscriber of snapshot$ holds up nobody and keeps no old state alive', async () => {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  const flow = workflow({ name: 'slow', concurrency: 20, state: { page: ['first'] } });
+  for (let i = 0; i < 2_000; i++) {
+    flow.task(`t${i}`, {
+      run: async (_, ctx) => {
+        await ctx.breathe();
+        ctx.update((s) => {
+          s.page = new Array(1_000).fill(ctx.taskId);
+        });
+      },
+    });
+  }
+  const seen: WeakRef<object>[] = [];
+  let most = 0;
+  const run = flow.run();
+  run.snapshot$.subscribe(({ state }) => {
+    const until = performance.now() + 2;
+    while (performance.now() < until);
+    seen.push(new WeakRef(state));
+    if (seen.length % 10 !== 0) return;
+    gc();
+    most = Math.max(most, seen.filter((one) => one.deref() !== undefined).length);
+  });
+  await run.result();
+  assert.ok(seen.length > 20 && seen.length < 1_000, `${seen.length} of 2,000 seen`);
+  assert.ok(most > 0 && most <= 3, `${most} alive at once`);
 });
 
 test('shared: one at a time, in order, without a slot while waiting', async () => {

@@ -33,7 +33,7 @@ export class ResultCache implements Cache {
     this.#shelf = shelf;
   }
 
-  enter(node: TaskNode, inputs: unknown): CacheEntry {
+  enter(node: TaskNode, inputs: unknown, unfit = false): CacheEntry {
     const { definition } = node;
     const { key, ttl = Number.POSITIVE_INFINITY } = definition.cache ?? {};
     const version = fnv1a(codeOf(definition)).toString(36);
@@ -49,7 +49,9 @@ export class ResultCache implements Cache {
         left: () => undefined,
       };
     }
-    const { kept, because } = this.#find(name, ttl);
+    const { kept, because } = unfit
+      ? { because: 'the kept result does not fit the schema' }
+      : this.#find(name, ttl);
     if (kept !== undefined) return { kind: 'hit', because, value: kept.value };
     const flight = this.#shelf.flights.get(name);
     if (flight !== undefined)
@@ -81,7 +83,7 @@ export class ResultCache implements Cache {
     };
   }
 
-  #find(name: string, ttl: number): { kept?: Kept; because: string } {
+  #find(name: string, ttl: number): { readonly kept?: Kept; readonly because: string } {
     try {
       const text = this.#shelf.texts.get(name);
       if (text === undefined) return { because: 'no result for these inputs and this version' };

@@ -1,4 +1,5 @@
 import { RxhiveError } from '../kernel/errors.js';
+import { isRecord } from '../kernel/plain.js';
 import { Collection } from './collection.js';
 
 /** Marks what JSON has no word for: `{ "$": kind, "v": ... }`. */
@@ -84,9 +85,7 @@ function writeObject(value: object, path: string[], above: Set<object>): unknown
     });
     return { $: 'error', v: [name, message, kept, cause instanceof Error ? inner('cause', cause) : null] };
   }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null)
-    return refuse(`a ${(value as object).constructor?.name ?? 'class instance'}`, path);
+  if (!isRecord(value)) return refuse(`a ${(value as object).constructor?.name ?? 'class instance'}`, path);
   const entries = Object.entries(value).map(([key, one]) => [key, inner(key, one)] as const);
   const plain = Object.fromEntries(entries);
   return Object.hasOwn(plain, '$') ? { $: 'record', v: entries } : plain;

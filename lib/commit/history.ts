@@ -1,4 +1,5 @@
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import { isRecord } from '../kernel/plain.js';
 import type { LogRecord } from '../model/record.js';
 import type { CheckpointStore } from '../model/store.js';
 import { encode } from './codec.js';
@@ -133,8 +134,4 @@ function differences(a: unknown, b: unknown, path: readonly string[] = []): RunD
   if (!isRecord(a) || !isRecord(b)) return [{ path, a, b }];
   const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])];
   return keys.flatMap((key) => differences(a[key], b[key], [...path, key]));
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }

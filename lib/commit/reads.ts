@@ -1,13 +1,12 @@
+import { isRecord } from '../kernel/plain.js';
 import type { Reads } from '../model/context.js';
 import { Collection } from './collection.js';
 
 type Path = readonly PropertyKey[];
 
-function isRecord(value: unknown): value is Record<PropertyKey, unknown> {
-  if (typeof value !== 'object' || value === null) return false;
-  if (value instanceof Collection) return true;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
+/** What is looked into part by part. */
+function hasParts(value: unknown): value is Record<PropertyKey, unknown> {
+  return value instanceof Collection || isRecord(value);
 }
 
 /** Notes which parts of a state a serializable attempt looks at. */
@@ -49,7 +48,7 @@ export class TrackedReads implements Reads {
 
   /** Records and collections are looked into key by key; arrays, maps and class instances count as one thing. */
   #view(value: unknown, path: Path): unknown {
-    if (!isRecord(value)) {
+    if (!hasParts(value)) {
       this.#note(path);
       return value;
     }

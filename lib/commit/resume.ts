@@ -1,6 +1,7 @@
 import { fnv1a } from '../kernel/hash.js';
 import type { TaskNode } from '../model/node.js';
 import type { CommitRecord, FailedRecord, LogRecord, StatePatch } from '../model/record.js';
+import { fit } from '../model/schema.js';
 import type { TaskDefinition } from '../model/task.js';
 
 /** What stands for the code of a task: its `version`, else its source text. */
@@ -14,6 +15,8 @@ export function versionOf(node: TaskNode): string {
   for (const edge of node.inEdges) text += `\n${edge.mode} ${edge.key ?? ''} ${edge.from.id}`;
   return fnv1a(text).toString(36);
 }
+
+const misfit = 'its stored result does not fit its schema any more';
 
 /** What a log says about a run that is to go on. */
 export class Past {
@@ -47,7 +50,8 @@ export class Past {
   compare(nodes: ReadonlyMap<string, TaskNode>): void {
     for (const [id, record] of this.commits) {
       const node = nodes.get(id);
-      if (node !== undefined && versionOf(node) !== record.version) this.stale.set(id, 'it has changed');
+      const why = node === undefined ? undefined : this.recheck(node);
+      if (why !== undefined) this.stale.set(id, why);
       const lost = record.spawned?.find((child) => !this.commits.has(child));
       if (lost !== undefined) this.stale.set(id, `"${lost}", which it adds, has not finished`);
     }
@@ -60,6 +64,31 @@ export class Past {
       const node = nodes.get(id);
       if (node !== undefined && versionOf(node) !== version) this.failures.delete(id);
     }
+  }
+
+  /** Did the task end in an earlier process, and does that hold? */
+  has(id: string): boolean {
+    return this.commits.has(id) || this.failures.has(id);
+  }
+
+  /**
+   * Why what a task came to before is not used; undefined: it is. Its result is what its schema makes of it now. An
+   * answer that comes later is too late here: then the stored result is used as it is.
+   */
+  recheck(node: TaskNode): string | undefined {
+    const commit = this.commits.get(node.id);
+    if (versionOf(node) !== (commit ?? this.failures.get(node.id))?.version) return 'it has changed';
+    const { result } = node.definition;
+    if (commit === undefined || result === undefined) return undefined;
+    try {
+      const found = fit(result, 'returned' in commit ? commit.returned : commit.value);
+      if ('then' in found) found.then(undefined, () => undefined);
+      else if ('issues' in found) return misfit;
+      else this.commits.set(node.id, { ...commit, value: found.value });
+    } catch {
+      return misfit;
+    }
+    return undefined;
   }
 
   /** Changes of the state by all commits that hold, in order. */

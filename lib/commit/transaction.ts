@@ -1,4 +1,5 @@
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import { reservedNames } from '../kernel/plain.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
 import type { CommitRecord, DroppedRecord, FailedRecord, RunRecord } from '../model/record.js';
 import { encode } from './codec.js';
@@ -8,7 +9,6 @@ import type { State, StateChange } from './state.js';
 
 /** Runs of one task that may be lost to conflicts before it fails: a guard against running for ever. */
 const mostReruns = 100;
-const reserved = new Set<string | number>(['__proto__', 'constructor', 'prototype']);
 
 /** What a commit does outside of state and log. */
 export interface CommitPorts {
@@ -96,14 +96,21 @@ export class Transactions {
    */
   recall(node: TaskNode, handled: (node: TaskNode) => boolean): 'restored' | 'failed' | undefined {
     const past = this.#past;
-    const record = past?.commits.get(node.id) ?? past?.failures.get(node.id);
-    if (past === undefined || record === undefined) return undefined;
+    if (past === undefined || !past.has(node.id)) return undefined;
     const above = node.inEdges.find((edge) => past.stale.has(edge.from.id));
-    if (above !== undefined || (!this.#compared.has(node.id) && versionOf(node) !== record.version)) {
+    const why =
+      above !== undefined
+        ? `"${above.from.id}" runs again`
+        : this.#compared.has(node.id)
+          ? undefined
+          : past.recheck(node);
+    if (why !== undefined) {
       this.#drop([node.id]);
-      past.stale.set(node.id, above === undefined ? 'it has changed' : `"${above.from.id}" runs again`);
+      past.stale.set(node.id, why);
       return undefined;
     }
+    const record = past.commits.get(node.id) ?? past.failures.get(node.id);
+    if (record === undefined) return undefined;
     if (record.kind === 'failed') {
       node.error = record.error;
       return 'failed';
@@ -174,7 +181,7 @@ export class Transactions {
     attempt: AttemptHandle,
     { patches, inverse }: Partial<StateChange> = {},
   ): CommitRecord {
-    const bad = patches?.find(({ path }) => path.some((key) => reserved.has(key)));
+    const bad = patches?.find(({ path }) => path.some((key) => reservedNames.has(key)));
     if (bad !== undefined) {
       const message = `Task "${brief(node.id)}" writes state.${bad.path.join('.')}, a reserved name; use another key, or a collection().`;
       throw new RxhiveError('NOT_SERIALIZABLE', message);
@@ -188,9 +195,19 @@ export class Transactions {
       attempt: node.attempt,
       at: [node.startedAt, this.#ports.now()],
       value: node.value,
+      ...(attempt.returned !== undefined && returnedBy(attempt.returned.value, node.value)),
       ...(patches !== undefined && patches.length > 0 && { patches, inverse: inverse ?? [] }),
       ...(used && { usage: [extra.inputTokens, extra.outputTokens] as const }),
       ...(attempt.children !== undefined && { spawned: attempt.children }),
     };
+  }
+}
+
+/** What a schema made something else of, where it can be stored and is not the same as plain data. */
+function returnedBy(returned: unknown, value: unknown): { returned?: unknown } {
+  try {
+    return encode(returned) === encode(value) ? {} : { returned };
+  } catch {
+    return {}; // The result itself decides whether the task can be stored.
   }
 }

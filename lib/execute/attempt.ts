@@ -7,9 +7,10 @@ import {
   type Subscription,
 } from 'rxjs';
 import type { Timer } from '../kernel/clock.js';
-import { brief, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
+import { brief, InvalidResultError, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
 import type { TaskNode } from '../model/node.js';
 import { timeoutsOf } from '../model/policy.js';
+import { type Fit, fit, placesOf } from '../model/schema.js';
 import type { Signal } from '../model/signal.js';
 import type { CompletionHandler } from '../model/workflow.js';
 import { AttemptContext, type ExecutePorts } from './context.js';
@@ -45,7 +46,7 @@ class Attempt extends AttemptContext {
     const { node, ports } = this;
     const before = ports.replayed(node);
     if (before !== undefined) {
-      this.#succeeded(before.value);
+      this.#accepted(before.value);
       return;
     }
     const timeouts = timeoutsOf(node.definition.timeout, ports.settings.timeout);
@@ -65,13 +66,13 @@ class Attempt extends AttemptContext {
   }
 
   /** Takes the result of the same work done before or going on elsewhere; works where there is none. */
-  #runOnce(inputs: unknown): void {
+  #runOnce(inputs: unknown, unfit = false): void {
     const { node, ports } = this;
-    const entry = ports.cache.enter(node, inputs);
+    const entry = ports.cache.enter(node, inputs, unfit);
     const { kind, because } = entry;
     const reason = kind === 'lead' ? 'miss' : kind === 'wait' ? 'shared' : 'hit';
     if (ports.watch.active) ports.watch.emit({ type: 'cache', reason, taskId: node.id, because });
-    if (kind === 'hit') this.#succeeded(entry.value);
+    if (kind === 'hit') this.#check(entry.value, () => this.#runOnce(inputs, true));
     else if (kind === 'wait') {
       // Without a slot meanwhile: the one that works may need it for a task it joins.
       let then = (): void => this.#again(inputs);
@@ -219,8 +220,42 @@ class Attempt extends AttemptContext {
   }
 
   #succeeded(value: unknown): void {
+    this.#check(value, (issues) =>
+      this.#failed(new InvalidResultError(this.node.id, issues, placesOf(issues))),
+    );
+  }
+
+  /** Takes what the task's schema makes of a value as its result. */
+  #check(value: unknown, misfit: (issues: InvalidResultError['issues']) => void): void {
     if (this.ended) return;
-    this.#handle(this.ports.handlersOf(this.node), 0, value);
+    const { result } = this.node.definition;
+    if (result === undefined) {
+      this.#accepted(value);
+      return;
+    }
+    const decide = (found: Fit<unknown>): void => {
+      if (this.ended) return;
+      try {
+        if ('issues' in found) misfit(found.issues);
+        else {
+          if (!Object.is(found.value, value)) this.returned = { value };
+          this.#accepted(found.value);
+        }
+      } catch (error) {
+        this.#failed(error);
+      }
+    };
+    try {
+      const found = fit(result, value);
+      if ('then' in found) found.then(decide, (error: unknown) => this.#failed(error));
+      else decide(found);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #accepted(value: unknown): void {
+    if (!this.ended) this.#handle(this.ports.handlersOf(this.node), 0, value);
   }
 
   /** Calls completion handlers one after the other, within the attempt: what they add commits with it. */
@@ -241,7 +276,7 @@ class Attempt extends AttemptContext {
       }
     }
     this.#close(undefined, true);
-    this.#lead?.done(value);
+    this.#lead?.done(this.returned === undefined ? value : this.returned.value);
     this.#subscriber.next({ kind: 'succeeded', node: this.node, source: this, value });
     this.#subscriber.complete();
   }

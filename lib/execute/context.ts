@@ -46,6 +46,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   recipes: Recipe<never>[] | undefined;
   spawned: Spawned[] | undefined;
   children: string[] | undefined;
+  returned: { readonly value: unknown } | undefined;
   reads: Reads | undefined;
   #ended = false;
   #abort: AbortController | undefined;
@@ -118,11 +119,14 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     return { use: (fn) => this.#use(name, fn) };
   }
 
-  spawn<const D, R>(id: string, options: TaskOptions<D, R>): Task<ResultOf<R>> {
+  spawn<const D, R, O = ResultOf<R>>(
+    id: string,
+    options: TaskOptions<D, R, unknown, unknown, string, string, O>,
+  ): Task<O> {
     const handle = this.add(id, options as unknown as TaskDefinition);
     this.children ??= [];
     this.children.push(id);
-    return handle as Task<ResultOf<R>>;
+    return handle as Task<O>;
   }
 
   /** Buffers a task the body or a handler adds. */

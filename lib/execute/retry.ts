@@ -46,7 +46,7 @@ function isRetryable(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return true;
   const facts = error as Record<string, unknown>;
   if (typeof facts.isRetryable === 'boolean') return facts.isRetryable;
-  if (error instanceof RxhiveError) return error.code === 'TASK_TIMEOUT';
+  if (error instanceof RxhiveError) return error.code === 'TASK_TIMEOUT' || error.code === 'INVALID_RESULT';
   const response = facts.response as Record<string, unknown> | null | undefined;
   const status = facts.status ?? facts.statusCode ?? response?.status;
   if (typeof status !== 'number') return true;

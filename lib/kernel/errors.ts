@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'WORKFLOW_DEFINITION'
   | 'INVALID_OPTION'
   | 'INVALID_INPUT'
+  | 'INVALID_RESULT'
   | 'TASK_TIMEOUT'
   | 'TASK_SKIPPED'
   | 'TRANSACTION_CONFLICT'
@@ -157,6 +158,20 @@ export class TransactionConflictError extends RxhiveError {
     this.path = path;
     this.readValue = values.read;
     this.currentValue = values.current;
+  }
+}
+
+/** What a body returned does not fit the `result` schema of its task. Retried like an error of the body. */
+export class InvalidResultError extends RxhiveError {
+  readonly taskId: string;
+  /** What does not fit, for instance to tell it to the model. Not in the message: it may show parts of the value. */
+  readonly issues: readonly { readonly path: string; readonly message: string }[];
+
+  constructor(taskId: string, issues: InvalidResultError['issues'], places: string) {
+    const message = `The result of task "${brief(taskId)}" does not fit its schema at ${places}. Retry, or change the schema.`;
+    super('INVALID_RESULT', message, { details: { taskId, paths: issues.map(({ path }) => path) } });
+    this.taskId = taskId;
+    this.issues = issues;
   }
 }
 

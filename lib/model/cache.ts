@@ -18,5 +18,6 @@ export type CacheEntry =
 
 /** Results kept over runs. */
 export interface Cache {
-  enter(node: TaskNode, inputs: unknown): CacheEntry;
+  /** `unfit`: the kept result does not fit the task's schema, so it has to work. */
+  enter(node: TaskNode, inputs: unknown, unfit?: boolean): CacheEntry;
 }

@@ -63,7 +63,10 @@ export interface TaskContext<S = unknown, I = unknown> {
    * Adds a task. It starts when this task has succeeded, or when {@link TaskContext.join} waits for it. On a
    * retry the same id means the same task.
    */
-  spawn<const D extends Dependencies, R>(id: string, options: TaskOptions<D, R, S, I>): Task<ResultOf<R>>;
+  spawn<const D extends Dependencies, R, O = ResultOf<R>>(
+    id: string,
+    options: TaskOptions<D, R, S, I, string, string, O>,
+  ): Task<O>;
   /**
    * Waits for tasks and gives this task's slot back meanwhile. Takes what `dependencies` takes, modes included
    * (`latest` excepted). Rejects with the error of a failed one, or `TASK_SKIPPED`.

@@ -44,6 +44,8 @@ export interface AttemptHandle {
   refresh(): void;
   /** Changes of the state to replay when the attempt succeeds. */
   readonly recipes: readonly Recipe<never>[] | undefined;
+  /** What the body returned, where its schema made something else of it. */
+  readonly returned: { readonly value: unknown } | undefined;
   /** Ids of the tasks the body has added. */
   readonly children: readonly string[] | undefined;
   /** What a serializable attempt has read. */

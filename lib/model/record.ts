@@ -15,6 +15,8 @@ export interface CommitRecord {
   readonly attempt: number;
   readonly at: readonly [startedAt: number, endedAt: number];
   readonly value: unknown;
+  /** What the body returned, where its schema made another value of it: that is what is checked again. */
+  readonly returned?: unknown;
   readonly patches?: readonly StatePatch[];
   readonly inverse?: readonly StatePatch[];
   readonly usage?: readonly [inputTokens: number, outputTokens: number];

@@ -2,6 +2,7 @@ import type { Observable, Subscribable } from 'rxjs';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
+import type { StandardSchema } from './schema.js';
 
 /**
  * Handle of a task: what `flow.task()`, `run.task()` and `ctx.spawn()` return and what dependencies are
@@ -99,7 +100,7 @@ export type ResultOf<R> =
 
 /**
  * How one task is to run. `D` dependencies, `R` what the body returns, `S` state, `I` workflow input, `G`
- * group names, `X` resource names.
+ * group names, `X` resource names, `O` result.
  */
 export interface TaskOptions<
   D,
@@ -108,6 +109,7 @@ export interface TaskOptions<
   I = unknown,
   G extends string = string,
   X extends string = string,
+  O = ResultOf<R>,
 > {
   /** Tasks whose results this one needs, by name or in order. Default: none. */
   readonly dependencies?: D;
@@ -116,6 +118,12 @@ export interface TaskOptions<
    * visible on `run.values$`, the last one is the result.
    */
   readonly run: (inputs: BodyInputs<D>, ctx: TaskContext<S, I>) => R;
+  /**
+   * Schema (zod, valibot, arktype, ...) or `typed<T>()` of the result. What the body returns is checked within the
+   * attempt, and what the schema makes of it is the result; a misfit fails the attempt with `INVALID_RESULT`, which
+   * `retry` retries. Values of a stream before the last are not checked. Default: what the body returns.
+   */
+  readonly result?: StandardSchema<O>;
   /** Concurrency group, one of the workflow's `groups`. Default: none. */
   readonly group?: G;
   /** Higher goes first. Inherited by what the task depends on. Any finite number, default 0. */
@@ -136,7 +144,7 @@ export interface TaskOptions<
    * Takes back what the task has done in the world outside (a booking, a mail); called by `flow.compensate` with
    * the task's result. May run more than once when it fails or its process dies: make it idempotent.
    */
-  readonly compensate?: (value: NoInfer<ResultOf<R>>, ctx: TaskContext<S, I>) => unknown;
+  readonly compensate?: (value: NoInfer<O>, ctx: TaskContext<S, I>) => unknown;
   /** Change it and a stored result is not used again. Default: the source text of `run`. */
   readonly version?: string;
   /**
@@ -156,6 +164,7 @@ export interface TaskOptions<
 export interface TaskDefinition {
   readonly dependencies?: Dependencies | undefined;
   readonly run: (inputs: never, ctx: never) => unknown;
+  readonly result?: StandardSchema | undefined;
   readonly group?: string | undefined;
   readonly priority?: number | undefined;
   readonly retry?: number | RetryOptions | undefined;

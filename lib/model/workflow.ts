@@ -1,4 +1,5 @@
 import type { RetryOptions, TimeoutOptions } from './policy.js';
+import type { StandardSchema } from './schema.js';
 import type { Task, TaskDefinition } from './task.js';
 
 /** What happens to the rest of a run when a task fails. */
@@ -8,31 +9,6 @@ export type FailurePolicy = 'continue' | 'fail-fast';
 export interface GroupOptions {
   /** Tasks of the group running at once. Whole number from 1, or Infinity. Default: no limit of its own. */
   readonly concurrency?: number;
-}
-
-/** The part of the Standard Schema interface rxhive calls. Source: standardschema.dev, version 1. */
-export interface StandardSchema<out T = unknown> {
-  readonly '~standard': {
-    readonly version: 1;
-    readonly vendor: string;
-    readonly validate: (value: unknown) => StandardResult<T> | PromiseLike<StandardResult<T>>;
-    readonly types?: { readonly input: unknown; readonly output: T } | undefined;
-  };
-}
-
-/** Outcome of a Standard Schema check. */
-export type StandardResult<T> =
-  | { readonly value: T; readonly issues?: undefined }
-  | {
-      readonly issues: readonly {
-        readonly message: string;
-        readonly path?: readonly unknown[] | undefined;
-      }[];
-    };
-
-/** A schema that accepts everything and only carries a type: `input: typed<{ url: string }>()`. */
-export function typed<T>(): StandardSchema<T> {
-  return { '~standard': { version: 1, vendor: 'rxhive', validate: (value) => ({ value: value as T }) } };
 }
 
 /** How a workflow is to run. All limits can be changed while a run goes on. */

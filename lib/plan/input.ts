@@ -1,4 +1,5 @@
 import { RxhiveError, shown } from '../kernel/errors.js';
+import { fit, placesOf } from '../model/schema.js';
 import type { WorkflowDefinition } from '../model/workflow.js';
 
 /**
@@ -8,18 +9,19 @@ import type { WorkflowDefinition } from '../model/workflow.js';
 export function checkInput(definition: WorkflowDefinition, input: unknown): unknown {
   const schema = definition.settings.input;
   if (schema === undefined) return input;
-  const checked = schema['~standard'].validate(input);
+  const checked = fit(schema, input);
   if ('then' in checked) {
     throw new RxhiveError(
       'INVALID_OPTION',
       'The input schema is asynchronous; use one that validates at once.',
     );
   }
-  if (checked.issues === undefined) return checked.value;
-  const issues = checked.issues.map((issue) => issue.message).join('; ');
+  if ('value' in checked) return checked.value;
+  const { issues } = checked;
   throw new RxhiveError(
     'INVALID_INPUT',
-    `The input does not fit its schema: ${issues}. Nothing was started.`,
+    `The input does not fit its schema at ${placesOf(issues)}. Nothing was started.`,
+    { details: { paths: issues.map(({ path }) => path) } },
   );
 }
 

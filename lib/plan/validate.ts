@@ -1,5 +1,6 @@
 import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
 import type { RetryOptions } from '../model/policy.js';
+import { isSchema } from '../model/schema.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 
@@ -83,6 +84,11 @@ export function validateSettings(settings: WorkflowSettings): DefinitionFault[] 
   if (settings.failurePolicy !== undefined && !['continue', 'fail-fast'].includes(settings.failurePolicy)) {
     fault('bad-option', `failurePolicy is ${shown(settings.failurePolicy)}; use "continue" or "fail-fast".`);
   }
+  if (settings.input !== undefined && !isSchema(settings.input))
+    fault(
+      'bad-option',
+      `input is ${shown(settings.input)}; give a Standard Schema (zod, valibot, arktype) or typed<T>().`,
+    );
   checkRetry(fault, 'workflow', settings.retry);
   checkTimeout(fault, 'workflow', settings.timeout);
   for (const [name, group] of Object.entries(settings.groups ?? {})) {
@@ -130,6 +136,11 @@ export function validateTask(
   if (task.cache !== undefined && (typeof task.cache !== 'object' || task.cache === null))
     fault('bad-option', `${where}: cache is ${shown(task.cache)}; give { key, ttl }, both optional.`);
   checkNumber(fault, `${where}: cache.ttl`, task.cache?.ttl, 0, false, true);
+  if (task.result !== undefined && !isSchema(task.result))
+    fault(
+      'bad-option',
+      `${where}: result is ${shown(task.result)}; give a Standard Schema (zod, valibot, arktype) or typed<T>().`,
+    );
   if (task.compensate !== undefined && typeof task.compensate !== 'function')
     fault('bad-option', `${where}: compensate is ${shown(task.compensate)}; give a function.`);
   if (task.isolation !== undefined && task.isolation !== 'serializable')
@@ -185,6 +196,7 @@ function isPlain(id: unknown, task: TaskDefinition): boolean {
     task.group === undefined &&
     task.resources === undefined &&
     task.cache === undefined &&
+    task.result === undefined &&
     task.compensate === undefined &&
     task.isolation === undefined &&
     task.onConflict === undefined

@@ -1,0 +1,69 @@
+import { brief } from '../kernel/errors.js';
+
+/** The part of the Standard Schema interface rxhive calls. Source: standardschema.dev, version 1. */
+export interface StandardSchema<out T = unknown> {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => StandardResult<T> | PromiseLike<StandardResult<T>>;
+    readonly types?: { readonly input: unknown; readonly output: T } | undefined;
+  };
+}
+
+/** Outcome of a Standard Schema check. */
+export type StandardResult<T> =
+  | { readonly value: T; readonly issues?: undefined }
+  | {
+      readonly issues: readonly {
+        readonly message: string;
+        readonly path?: readonly unknown[] | undefined;
+      }[];
+    };
+
+/** One thing that does not fit a schema. */
+export interface SchemaIssue {
+  /** Where, as `steps.0.title`; empty for the value as a whole. */
+  readonly path: string;
+  /** What the schema's library says. It may show a part of the value. */
+  readonly message: string;
+}
+
+/** What a schema made of a value. */
+export type Fit<T> = { readonly value: T } | { readonly issues: readonly SchemaIssue[] };
+
+/** A schema that accepts everything and only carries a type: `input: typed<{ url: string }>()`. */
+export function typed<T>(): StandardSchema<T> {
+  return { '~standard': { version: 1, vendor: 'rxhive', validate: (value) => ({ value: value as T }) } };
+}
+
+/** True for something whose schema can be asked. */
+export function isSchema(value: unknown): value is StandardSchema {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
+  const standard = (value as Partial<StandardSchema>)['~standard'];
+  return typeof standard?.validate === 'function';
+}
+
+/** Asks a schema about a value; a promise where the schema answers later. What the schema throws is thrown. */
+export function fit<T>(schema: StandardSchema<T>, value: unknown): Fit<T> | PromiseLike<Fit<T>> {
+  const answer = schema['~standard'].validate(value);
+  return 'then' in answer ? answer.then(fitOf) : fitOf(answer);
+}
+
+/** The places of issues, for messages: what stands there may be a secret. */
+export function placesOf(issues: readonly SchemaIssue[]): string {
+  const places = [...new Set(issues.map(({ path }) => (path === '' ? 'the value itself' : path)))];
+  const more = places.length > 10 ? ` and ${places.length - 10} more places` : '';
+  return `${places.slice(0, 10).map(brief).join(', ')}${more}`;
+}
+
+function fitOf<T>(answer: StandardResult<T>): Fit<T> {
+  if (answer.issues === undefined) return { value: answer.value };
+  return { issues: answer.issues.map(({ message, path }) => ({ path: textOf(path ?? []), message })) };
+}
+
+/** Parts of a path are keys, or objects that hold one. */
+function textOf(path: readonly unknown[]): string {
+  return path
+    .map((part) => String(typeof part === 'object' && part !== null ? (part as { key?: unknown }).key : part))
+    .join('.');
+}
