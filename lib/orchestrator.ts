@@ -7,7 +7,7 @@ import type { WorkflowResult } from './model/result.js';
 import type { RunOptions } from './model/run-options.js';
 import type { StandardSchema } from './model/schema.js';
 import { Task, type TaskDefinition } from './model/task.js';
-import type { FailurePolicy } from './model/workflow.js';
+import type { FailurePolicy, WorkflowDefinition } from './model/workflow.js';
 import { GuardedStream } from './observe/guarded-stream.js';
 import type { Run } from './run.js';
 import { Workflow } from './workflow.js';
@@ -158,6 +158,11 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
   /** The graph of the tasks added so far as Mermaid or DOT text. */
   graph(format: 'mermaid' | 'dot' = 'mermaid'): string {
     return this.#workflow().graph(format);
+  }
+
+  /** The workflow made from the tasks added so far, as data. */
+  definition(): WorkflowDefinition {
+    return this.#workflow().definition();
   }
 
   #workflow(): Workflow {

@@ -68,7 +68,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    * @throws WorkflowDefinitionError with all faults; RxhiveError `INVALID_INPUT`, `INVALID_OPTION`
    */
   run(...[options]: RunArguments<I>): Run<S, G> {
-    return new Run<S, G>(this.#definition(), (options ?? {}) as RunOptions);
+    return new Run<S, G>(this.definition(), (options ?? {}) as RunOptions);
   }
 
   /** What the log of one of its runs tells. @throws CheckpointCorruptError; RxhiveError INVALID_OPTION */
@@ -87,7 +87,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     options: RunOptions<I> & { readonly store: CheckpointStore; readonly runId: string },
   ): Run<S, G> {
     forkLog(options.store, from, at, options.runId);
-    return new Run<S, G>(this.#definition(), options as RunOptions);
+    return new Run<S, G>(this.definition(), options as RunOptions);
   }
 
   /**
@@ -136,7 +136,8 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     return format === 'dot' ? toDot(tasks) : toMermaid(tasks);
   }
 
-  #definition(): WorkflowDefinition {
+  /** The workflow as data: what plan, checks and tests read. */
+  definition(): WorkflowDefinition {
     return {
       settings: this.settings,
       owner: this,

@@ -29,7 +29,7 @@ test('every program in the pages compiles and runs', () => {
     const programs: string[] = [];
     for (const page of pages) {
       for (const [, code] of readFileSync(page, 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)) {
-        if (!code?.includes("from 'rxhive'")) continue;
+        if (code === undefined || !/from 'rxhive(\/testing)?'/.test(code)) continue;
         const file = join(folder, `page${programs.length}.ts`);
         writeFileSync(
           file,

@@ -42,6 +42,10 @@ try {
     `import * as r from 'rxhive'; ${program} console.log((await run(r)).status);`,
   );
   check('import works', call('node', ['use.mjs']).trim() === 'succeeded');
+  const marble =
+    "import { workflow } from 'rxhive'; import { marbles } from 'rxhive/testing'; await marbles(({ agent, flow, expectTask }) => { const w = workflow({ name: 'w' }); w.task('t', { run: agent('--a|') }); flow(w); expectTask('t').toBe('--a|'); })(); console.log('same');";
+  writeFileSync(join(folder, 'marble.mjs'), marble);
+  check('the testing entry works', call('node', ['marble.mjs']).trim() === 'same');
   const noDriver =
     "import { sqlite } from 'rxhive/sqlite'; try { sqlite(':memory:'); } catch (e) { console.log(e.message); }";
   writeFileSync(join(folder, 'store.mjs'), noDriver);

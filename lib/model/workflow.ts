@@ -57,6 +57,11 @@ export interface WorkflowDefinition {
   readonly handlers: ReadonlyMap<string, readonly CompletionHandler[]>;
 }
 
+/** A workflow or an orchestrator, for those who only read what it consists of. */
+export interface Definable {
+  definition(): WorkflowDefinition;
+}
+
 /** Called with a task's result before it is committed; `add` makes tasks part of the same commit. */
 export type CompletionHandler = (
   value: unknown,

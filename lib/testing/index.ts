@@ -1,2 +1,14 @@
 export { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 export { advance } from './advance.js';
+export { MarbleMismatchError } from './difference.js';
+export type { Agents, AnyBody } from './instrument.js';
+export type { MarbleAgent, MarbleValue } from './marble-agent.js';
+export {
+  type MarbleExpectation,
+  type MarbleOptions,
+  type MarbleTools,
+  marbles,
+} from './marbles.js';
+export { MarbleError } from './outcome.js';
+export { drawTimeline, type TimelineRow, timelineAlphabet, timelineOf } from './timeline.js';
+export type { TrialOptions } from './trial.js';

@@ -1,0 +1,58 @@
+import type { Task, TaskDefinition } from '../model/task.js';
+import type { CompletionHandler, WorkflowDefinition } from '../model/workflow.js';
+
+/** A body with its types forgotten. */
+export type AnyBody = (inputs: never, ctx: never) => unknown;
+
+/** Bodies by task id or by type: they take the place of the ones a workflow has. */
+export type Agents = Readonly<Record<string, AnyBody>>;
+
+/** Puts something around the body of a task. */
+export type WrapBody = (taskId: string, run: AnyBody) => AnyBody;
+
+/** The same workflow with other bodies; tasks added at run time get theirs too. */
+export function instrument(
+  definition: WorkflowDefinition,
+  agents: Agents = {},
+  wrap: WrapBody = (_, run) => run,
+): WorkflowDefinition {
+  const change = (id: string, task: TaskDefinition): TaskDefinition => {
+    if (typeof task?.run !== 'function') return task;
+    const agent = agents[id] ?? (task.type === undefined ? undefined : agents[task.type]);
+    const run = wrap(id, agent ?? task.run);
+    return {
+      ...task,
+      // A wrapper has the same source text whatever is in it.
+      version: task.version ?? String(agent ?? task.run),
+      run: (inputs: never, ctx: never) => run(inputs, withSpawn(ctx, change)),
+    };
+  };
+  const handlers = new Map<string, readonly CompletionHandler[]>();
+  for (const [key, list] of definition.handlers)
+    handlers.set(
+      key,
+      list.map(
+        (handler): CompletionHandler =>
+          (value, add) =>
+            handler(value, (id, task) => add(id, change(id, task))),
+      ),
+    );
+  return {
+    ...definition,
+    tasks: definition.tasks.map((task, i) => change(definition.ids[i] as string, task)),
+    handlers,
+  };
+}
+
+/** The context with a `spawn` that changes what it adds; all else goes to the real one. */
+function withSpawn(ctx: never, change: (id: string, task: TaskDefinition) => TaskDefinition): never {
+  if (typeof ctx !== 'object' || ctx === null) return ctx;
+  const real = ctx as unknown as { spawn(id: string, task: TaskDefinition): Task };
+  return new Proxy(real, {
+    get: (target, key) => {
+      if (key === 'spawn') return (id: string, task: TaskDefinition) => target.spawn(id, change(id, task));
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  }) as never;
+}

@@ -1,0 +1,105 @@
+import type { SimulationScheduler } from '../kernel/simulation-scheduler.js';
+import type { WorkflowEvent } from '../model/event.js';
+import type { WorkflowResult } from '../model/result.js';
+import type { RunOptions } from '../model/run-options.js';
+import { isEnd, type TaskStatus } from '../model/status.js';
+import { Task } from '../model/task.js';
+import type { Definable } from '../model/workflow.js';
+import { Run } from '../run.js';
+import { type Agents, instrument, type WrapBody } from './instrument.js';
+import type { Moment } from './marble-text.js';
+import { type TimelineRow, timelineOf } from './timeline.js';
+
+/** How a workflow is run in virtual time: what `flow.run` takes, and other bodies for its tasks. */
+export interface TrialOptions extends Omit<RunOptions, 'scheduler' | 'input'> {
+  readonly input?: unknown;
+  /** Bodies by task id or type, in place of the real ones. */
+  readonly agents?: Agents;
+}
+
+/** One run in virtual time, and everything that was seen of it. */
+export class Trial {
+  readonly run: Run;
+  readonly events: WorkflowEvent[] = [];
+  /** Ids of the tasks the run began with. */
+  readonly ids: readonly string[];
+  result: WorkflowResult | undefined;
+  failure: unknown;
+  readonly #scheduler: SimulationScheduler;
+  readonly #watched = new Map<string, Moment[]>();
+  readonly #seen = new Set<string>();
+  #startedAt = 0;
+
+  /** @throws WorkflowDefinitionError; RxhiveError INVALID_INPUT, INVALID_OPTION */
+  constructor(
+    subject: Definable,
+    scheduler: SimulationScheduler,
+    options: TrialOptions = {},
+    wrap?: WrapBody,
+  ) {
+    const { agents, ...rest } = options;
+    this.#scheduler = scheduler;
+    const definition = instrument(subject.definition(), agents, wrap);
+    this.run = new Run(definition, { seed: 1, runId: 'virtual', ...rest, scheduler });
+    this.ids = [...this.run.snapshot().tasks.keys()];
+  }
+
+  get ended(): boolean {
+    return this.result !== undefined || this.failure !== undefined;
+  }
+
+  get timeline(): TimelineRow[] {
+    return timelineOf(this.ids, this.events);
+  }
+
+  /** Tasks that have not ended, with what each waits for. */
+  get open(): string[] {
+    const statuses: ReadonlyMap<string, TaskStatus> = this.run.snapshot().tasks;
+    return [...statuses].filter(([, status]) => !isEnd(status)).map(([id]) => this.run.explain(id));
+  }
+
+  /** Notes what a task emits, from the start or from when it is added. */
+  watch(taskId: string): readonly Moment[] {
+    const known = this.#watched.get(taskId);
+    if (known !== undefined) return known;
+    const moments: Moment[] = [];
+    this.#watched.set(taskId, moments);
+    return moments;
+  }
+
+  /** Starts the run; `onEvent` sees each event as it happens. */
+  start(onEvent?: (event: WorkflowEvent) => void): void {
+    this.#startedAt = this.#scheduler.now();
+    this.run.events$.subscribe({
+      next: (event) => {
+        this.events.push(event);
+        if ('taskId' in event) this.#follow(event.taskId);
+        onEvent?.(event);
+      },
+      error: () => undefined,
+    });
+    for (const id of this.ids) this.#follow(id);
+    this.run.result().then(
+      (result) => {
+        this.result = result;
+      },
+      (error: unknown) => {
+        this.failure = error ?? new Error('the run could not start');
+      },
+    );
+  }
+
+  #follow(taskId: string): void {
+    const moments = this.#watched.get(taskId);
+    if (moments === undefined || this.#seen.has(taskId)) return;
+    this.#seen.add(taskId);
+    const note = (moment: Omit<Moment, 'at'>): void => {
+      moments.push({ at: this.#scheduler.now() - this.#startedAt, ...moment });
+    };
+    this.run.values$(new Task(taskId)).subscribe({
+      next: (value) => note({ kind: 'next', value }),
+      error: (error: unknown) => note({ kind: 'error', error }),
+      complete: () => note({ kind: 'complete' }),
+    });
+  }
+}
