@@ -72,7 +72,7 @@ export {
   type Task,
   type TaskOptions,
 } from './model/task.js';
-export type { FailurePolicy, GroupOptions, WorkflowOptions } from './model/workflow.js';
+export type { FailurePolicy, GroupOptions, SchedulingPolicy, WorkflowOptions } from './model/workflow.js';
 export { type EventLogOptions, eventLines, readEventLog } from './observe/event-log.js';
 export type { RedactOptions } from './observe/redact.js';
 export {

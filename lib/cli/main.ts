@@ -1,53 +1,31 @@
 #!/usr/bin/env node
-import { parseArgs } from 'node:util';
-import { load } from './load.js';
-import { runModule } from './run.js';
+import type { Command } from './command.js';
+import { graph } from './graph.js';
+import { run } from './run.js';
+import { simulate } from './simulate.js';
 import { WrongCall } from './wrong-call.js';
 
 const usage = `rxhive run MODULE [--log FILE] [--json]       run a module's default export: a workflow or an orchestrator
-rxhive graph MODULE [--format mermaid|dot]    print its graph`;
+rxhive graph MODULE [--format mermaid|dot]    print its graph
+rxhive simulate WORKLOAD.json --slots N [--policy critical-path|fifo] [--estimates FILE] [--json]
+                                              run a graph of durations in virtual time`;
 
-async function main(): Promise<number> {
-  const { values, positionals } = parse();
-  const [command, module] = positionals;
-  if (values.help === true) {
+const commands: Readonly<Record<string, Command>> = { graph, run, simulate };
+
+async function main(words: readonly string[]): Promise<number> {
+  if (words.includes('--help') || words.includes('-h')) {
     console.log(usage);
     return 0;
   }
-  if (command === 'graph') {
-    const { format } = values;
-    if (format !== 'mermaid' && format !== 'dot')
-      throw new WrongCall(`unknown format ${format}; use mermaid or dot`);
-    process.stdout.write((await load(module)).graph(format));
-    return 0;
-  }
-  if (command !== 'run')
-    throw new WrongCall(
-      command === undefined ? 'give a command: run or graph' : `unknown command ${command}; use run or graph`,
-    );
-  return runModule(module, values);
+  const [name, ...rest] = words;
+  if (name !== undefined && Object.hasOwn(commands, name)) return (commands[name] as Command)(rest);
+  const known = Object.keys(commands).join(', ');
+  throw new WrongCall(
+    `${name === undefined ? 'give a command' : `unknown command ${name}`}: one of ${known}`,
+  );
 }
 
-function parse(): {
-  values: { help?: boolean; json?: boolean; log?: string; format: string };
-  positionals: string[];
-} {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        help: { type: 'boolean', short: 'h' },
-        json: { type: 'boolean' },
-        log: { type: 'string' },
-        format: { type: 'string', default: 'mermaid' },
-      },
-    });
-  } catch (error) {
-    throw new WrongCall((error as Error).message);
-  }
-}
-
-main().then(
+main(process.argv.slice(2)).then(
   (code) => {
     process.exitCode = code;
   },

@@ -4,21 +4,24 @@ import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import { eventLines } from '../observe/event-log.js';
 import { Workflow } from '../workflow.js';
+import { type Command, parse } from './command.js';
 import { load } from './load.js';
 import { WrongCall } from './wrong-call.js';
 
-/** `rxhive run MODULE [--log FILE] [--json]`. Resolves with the exit code: 0 when all succeeded, else 1. */
-export async function runModule(
-  module: string | undefined,
-  options: { readonly log?: string | undefined; readonly json?: boolean | undefined },
-): Promise<number> {
-  const result = await execute(module, options.log);
-  if (options.json === true) {
+/** `rxhive run MODULE [--log FILE] [--json]`; 0 when all succeeded, else 1. */
+export const run: Command = async (words) => {
+  const { values, positionals } = parse({
+    args: [...words],
+    allowPositionals: true,
+    options: { json: { type: 'boolean' }, log: { type: 'string' } },
+  });
+  const result = await execute(positionals[0], values.log);
+  if (values.json === true) {
     const { status, report } = result;
     console.log(JSON.stringify({ status, tasks: [...result.tasks.values()], wallMs: report.wallMs }));
   } else console.log(String(result.report));
   return result.status === 'succeeded' ? 0 : 1;
-}
+};
 
 async function execute(module: string | undefined, log: string | undefined): Promise<WorkflowResult> {
   const found = await load(module);

@@ -112,7 +112,12 @@ export class TaskNode implements HeapItem {
   depth = 0;
   /** Own priority, or that of a more important task behind it. */
   priority: number;
-  /** Longest estimated path from here to an end, ms or units. */
+  /** Expected running time: its estimate, else the mean of those there are, else 1. */
+  expected = 1;
+  /**
+   * Expected time from its start to the end of what is behind it, same unit. Whoever has more goes first. With policy
+   * `fifo` less the later it became ready.
+   */
   rank = 0;
   /** Priority with aging, fixed when the task becomes ready. */
   urgency = 0;

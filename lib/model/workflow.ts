@@ -5,6 +5,12 @@ import type { Task, TaskDefinition } from './task.js';
 /** What happens to the rest of a run when a task fails. */
 export type FailurePolicy = 'continue' | 'fail-fast';
 
+/** Who goes first among ready tasks of equal priority. */
+export type SchedulingPolicy = 'critical-path' | 'fifo';
+
+/** Slots of a workflow that says nothing. */
+export const defaultConcurrency = 16;
+
 /** A concurrency group: tasks that share a limit, such as one provider or one database. */
 export interface GroupOptions {
   /** Tasks of the group running at once. Whole number from 1, or Infinity. Default: no limit of its own. */
@@ -26,6 +32,11 @@ export interface WorkflowOptions<
   readonly input?: StandardSchema<I>;
   /** Tasks running at once. Whole number from 1, or Infinity. Default 16. */
   readonly concurrency?: number;
+  /**
+   * Who goes first among ready tasks of equal priority: the one with the longest expected path behind it, or the one
+   * that became ready first. Default `critical-path`.
+   */
+  readonly policy?: SchedulingPolicy;
   /** Concurrency groups by name. */
   readonly groups?: { readonly [name in G]: GroupOptions };
   /** Capacities of resources by name (gpu: 2, memoryMb: 4096). Finite, above 0. */

@@ -54,7 +54,8 @@ export class Graph {
       added.push(node);
     }
     for (const node of added) this.#connect(node, faults);
-    if (faults.length === 0 || faults.every((fault) => fault.kind !== 'cycle')) orderAndRank(added, faults);
+    if (faults.length === 0 || faults.every((fault) => fault.kind !== 'cycle'))
+      orderAndRank(added, faults, this.settings);
     if (faults.length > 0) {
       for (const node of added) {
         this.nodes.delete(node.id);

@@ -1,13 +1,20 @@
 import { brief, type DefinitionFault } from '../kernel/errors.js';
 import type { TaskNode } from '../model/node.js';
+import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
+import { improveRanks } from './improve.js';
 
 /**
  * Orders new nodes by their dependencies, reports a cycle with its path, and ranks: a node's rank is its
  * estimate plus the largest rank behind it (upward rank), so equal priorities go by critical path. Priority
- * is inherited upward, or an important task would wait behind an unimportant dependency.
+ * is inherited upward, or an important task would wait behind an unimportant dependency. Where durations are
+ * expected, the ranks are then improved by rehearsing the whole.
  * Source: H. Topcuoglu et al., "HEFT", IEEE TPDS 13(3), 2002.
  */
-export function orderAndRank(added: readonly TaskNode[], faults: DefinitionFault[]): void {
+export function orderAndRank(
+  added: readonly TaskNode[],
+  faults: DefinitionFault[],
+  settings: WorkflowSettings,
+): void {
   const first = added[0]?.seq ?? 0;
   const inOrder = added.every((node) => node.inEdges.every((edge) => edge.from.seq < node.seq));
   const order = inOrder ? added : sort(added, first);
@@ -29,9 +36,11 @@ export function orderAndRank(added: readonly TaskNode[], faults: DefinitionFault
   }
   if (!inOrder) for (const node of added) node.pending = node.inEdges.length;
   if (faults.length > 0) return;
-  const unit = meanEstimate(added);
-  for (let i = order.length - 1; i >= 0; i--) raise(order[i] as TaskNode, unit);
-  if (first > 0) for (const node of added) raiseAncestors(node, unit);
+  const known = expect(added);
+  for (let i = order.length - 1; i >= 0; i--) raise(order[i] as TaskNode);
+  if (first > 0) for (const node of added) raiseAncestors(node);
+  else if (known && settings.policy !== 'fifo')
+    improveRanks(added, settings.concurrency ?? defaultConcurrency);
 }
 
 /**
@@ -54,7 +63,8 @@ function sort(added: readonly TaskNode[], first: number): TaskNode[] {
   return order;
 }
 
-function meanEstimate(nodes: readonly TaskNode[]): number {
+/** Sets what each task is expected to take; false: nothing is known of any. */
+function expect(nodes: readonly TaskNode[]): boolean {
   let sum = 0;
   let count = 0;
   for (const { definition } of nodes) {
@@ -62,18 +72,21 @@ function meanEstimate(nodes: readonly TaskNode[]): number {
     sum += definition.estimate;
     count += 1;
   }
-  return count === 0 ? 1 : sum / count;
+  if (count === 0) return false;
+  const mean = sum / count;
+  for (const node of nodes) node.expected = node.definition.estimate ?? mean;
+  return true;
 }
 
 /** Recomputes rank and priority from what is behind; true when one of them grew. */
-function raise(node: TaskNode, unit: number): boolean {
+function raise(node: TaskNode): boolean {
   let behind = 0;
   let priority = node.priority;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
     if (edge.to.rank > behind) behind = edge.to.rank;
     if (edge.to.priority > priority) priority = edge.to.priority;
   }
-  const rank = (node.definition.estimate ?? unit) + behind;
+  const rank = node.expected + behind;
   if (rank <= node.rank && priority === node.priority) return false;
   if (rank > node.rank) node.rank = rank;
   node.priority = priority;
@@ -81,10 +94,10 @@ function raise(node: TaskNode, unit: number): boolean {
 }
 
 /** A task added at run time makes unfinished work above it more urgent; stops where nothing changes. */
-function raiseAncestors(node: TaskNode, unit: number): void {
+function raiseAncestors(node: TaskNode): void {
   const stack: TaskNode[] = [node];
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-    for (const { from } of next.inEdges) if (from.status === 'waiting' && raise(from, unit)) stack.push(from);
+    for (const { from } of next.inEdges) if (from.status === 'waiting' && raise(from)) stack.push(from);
   }
 }
 

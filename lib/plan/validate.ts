@@ -89,6 +89,9 @@ export function validateSettings(settings: WorkflowSettings): DefinitionFault[] 
       'bad-option',
       `input is ${shown(settings.input)}; give a Standard Schema (zod, valibot, arktype) or typed<T>().`,
     );
+  if (settings.policy !== undefined && !['critical-path', 'fifo'].includes(settings.policy)) {
+    fault('bad-option', `policy is ${shown(settings.policy)}; use "critical-path" or "fifo".`);
+  }
   checkRetry(fault, 'workflow', settings.retry);
   checkTimeout(fault, 'workflow', settings.timeout);
   for (const [name, group] of Object.entries(settings.groups ?? {})) {

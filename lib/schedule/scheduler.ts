@@ -8,7 +8,7 @@ import type { AttemptHandle, TaskNode } from '../model/node.js';
 import type { SchedulerPorts } from '../model/ports.js';
 import type { Signal } from '../model/signal.js';
 import type { TaskStatus } from '../model/status.js';
-import type { WorkflowSettings } from '../model/workflow.js';
+import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
 import { account, accountAttempt } from './account.js';
 import { Announcer } from './announcer.js';
 import { Deadlines } from './deadlines.js';
@@ -17,7 +17,6 @@ import { ReadyQueue } from './ready-queue.js';
 import { Streaming } from './streaming.js';
 
 const hardLimit = 1_000_000; // mergeMap queues quadratically; tokens are made on demand, so it never does.
-const defaultConcurrency = 16;
 const defaultAging = 60_000;
 
 type Command = { readonly kind: 'command'; run(): void };
@@ -66,6 +65,8 @@ export class Scheduler {
     () => this.#pump(),
   );
   #running: Subscription | undefined;
+  /** Things that have happened: finer than any clock. */
+  #steps = 0;
 
   constructor(
     nodes: ReadonlyMap<string, TaskNode>,
@@ -165,6 +166,7 @@ export class Scheduler {
   }
 
   #step(item: Signal | Command): void {
+    this.#steps += 1;
     if (item.kind === 'command') {
       item.run();
       return;
@@ -236,6 +238,8 @@ export class Scheduler {
     this.#enter(node, 'ready');
     const wait = Number.isFinite(this.#aging) ? Math.floor(node.since / this.#aging) : 0;
     node.urgency = node.priority - wait;
+    // Who comes back from a pause keeps its place.
+    if (this.#settings.policy === 'fifo' && node.running === undefined) node.rank = -this.#steps;
     this.#queue.push(node);
     this.#deadlines.armQueue(node);
   }
