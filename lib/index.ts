@@ -14,6 +14,7 @@ export {
   WorkflowCancelledError,
   WorkflowDefinitionError,
 } from './kernel/errors.js';
+export type { Late } from './kernel/late.js';
 export type { CacheOptions } from './model/cache.js';
 export type { Recipe, Shared, TaskContext, Usage } from './model/context.js';
 export type {

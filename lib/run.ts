@@ -1,16 +1,16 @@
 import { firstValueFrom, type Observable, ReplaySubject, Subject, type Subscriber } from 'rxjs';
 import { ResultCache } from './commit/cache.js';
-import { Journal } from './commit/journal.js';
 import { State } from './commit/state.js';
-import { Transactions } from './commit/transaction.js';
+import { type Resumed, Transactions } from './commit/transaction.js';
 import { launch } from './execute/attempt.js';
 import type { ExecutePorts } from './execute/context.js';
 import { handlersOf } from './execute/handlers.js';
 import { Locks } from './execute/locks.js';
 import { Clock } from './kernel/clock.js';
-import { brief, LimitExceededError, RxhiveError, shown, WorkflowCancelledError } from './kernel/errors.js';
+import { brief, RxhiveError, shown, WorkflowCancelledError } from './kernel/errors.js';
 import type { WorkflowEvent } from './model/event.js';
 import type { AttemptHandle, Spawned, TaskNode } from './model/node.js';
+import type { CommitDone, CommitOutcome } from './model/ports.js';
 import type { Snapshot, WorkflowResult } from './model/result.js';
 import type { RunOptions } from './model/run-options.js';
 import type { TaskStatus } from './model/status.js';
@@ -24,6 +24,7 @@ import { announceAdded, announceStart } from './observe/planned.js';
 import { resultOf } from './observe/report.js';
 import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
+import { Growth } from './plan/growth.js';
 import { checkInput, checkLimit } from './plan/input.js';
 import { explain } from './schedule/explain.js';
 import { placeGates } from './schedule/gates.js';
@@ -44,7 +45,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   readonly #hub: EventHub;
   readonly #scheduler: Scheduler;
   readonly #ports: ExecutePorts;
-  readonly #maxTasks: number;
+  readonly #growth: Growth;
   readonly #audience = new Audience(
     () => this.#start(),
     () => this.#result === undefined && this.#cancel('unsubscribed'),
@@ -53,9 +54,12 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   readonly #streams = new TaskStreams();
   readonly #committed = new Subject<void>();
   readonly #transactions: Transactions;
-  readonly #journal: Journal | undefined;
   #result: WorkflowResult<S> | undefined;
   #started = false;
+  /** The store has answered: the scheduler has begun. */
+  #opened = false;
+  /** Newest commit that was announced. */
+  #announced = 0;
   /** The store could not be opened: nothing was started, so there is nothing to cancel. */
   #broken = false;
   #unlisten: (() => void) | undefined;
@@ -78,22 +82,20 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.runId =
       options.runId ?? `${settings.name}-${Math.floor(this.#clock.random() * 2 ** 32).toString(36)}`;
     const { store, durability = 'group' } = options;
-    if (store !== undefined)
-      this.#journal = new Journal(this.runId, store, durability, this.#clock, (e) =>
-        this.#scheduler.cancel(e),
-      );
-    this.#transactions = new Transactions(this.#state, this.#journal, {
-      addSpawned: (parent, spawned) => this.#addSpawned(parent, spawned),
+    const { runId } = this;
+    const log = store && { runId, durability, clock: this.#clock, open: () => store.open(runId) };
+    this.#transactions = new Transactions(this.#state, log, {
+      addSpawned: (parent, spawned, held) => this.#add(spawned, parent, held ? parent : undefined),
       now: () => this.#scheduler.now(),
+      lost: (error) => this.#scheduler.cancel(error),
     });
-    this.#maxTasks = settings.maxTasks ?? this.#graph.nodes.size + 100_000;
-    this.#checkSize(0);
+    this.#growth = new Growth(this.#graph);
     this.#hub = new EventHub(this.runId, () => this.#scheduler.now());
     this.#ports = this.#executePorts(checkInput(definition, options.input));
     this.#scheduler = new Scheduler(this.#graph.nodes, settings, this.#clock, {
       watch: this.#hub,
       launch: (node) => launch(node, this.#ports),
-      commit: (node, attempt) => this.#commit(node, attempt),
+      commit: (node, attempt, done) => this.#commit(node, attempt, done),
       value: (node, value) => {
         this.#streams.value(node, value);
         this.#hubEmit({ type: 'value', reason: 'emitted', taskId: node.id, value });
@@ -103,7 +105,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
         if (node.status === 'failed') this.#logFailure(node);
         this.#streams.end(node);
       },
-      closed: () => this.#finish(),
+      closed: () => this.#closed(),
     });
     this.#scheduler.keepOpen = options.keepOpen ?? false;
     placeGates(this.#graph, settings, {
@@ -168,7 +170,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     options: TaskOptions<D, R, S, unknown, G, string, O>,
   ): Task<O> {
     const handle = new Task<O>(id, this);
-    this.#add([{ handle, definition: options as unknown as TaskDefinition }], undefined);
+    this.#add([{ handle, definition: options as unknown as TaskDefinition }]);
     return handle;
   }
 
@@ -229,28 +231,41 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
         return;
       }
     }
-    try {
-      this.#resume();
-    } catch (error) {
-      this.#unlisten?.();
-      this.#broken = true;
-      this.#done.error(error);
-      this.#streams.fail(error);
-      this.#hub.fail(error);
-      return;
-    }
-    this.#scheduler.start();
+    this.#open();
   }
 
-  #finish(): void {
-    const { settings } = this.#definition;
+  /** Opens the store, so that the scheduler can ask what has ended before, and starts it then. */
+  #open(): void {
+    const facts = {
+      workflow: this.#definition.settings.name,
+      input: this.#ports.input,
+      retryFailed: this.#options.retry === 'failed',
+    };
+    this.#transactions.open(
+      this.#graph.nodes,
+      facts,
+      (resumed) => {
+        if (resumed !== undefined) this.#resume(resumed);
+        this.#opened = true;
+        this.#scheduler.start();
+      },
+      (error) => {
+        this.#unlisten?.();
+        this.#broken = true;
+        this.#done.error(error);
+        this.#streams.fail(error);
+        this.#hub.fail(error);
+      },
+    );
+  }
+
+  #closed(): void {
     this.#unlisten?.();
-    let { closing } = this.#scheduler;
-    try {
-      this.#journal?.close();
-    } catch (error) {
-      closing ??= error as RxhiveError;
-    }
+    this.#transactions.close((error) => this.#finish(this.#scheduler.closing ?? error));
+  }
+
+  #finish(closing: RxhiveError | undefined): void {
+    const { settings } = this.#definition;
     this.#clock.dispose();
     const result = resultOf({
       nodes: this.#graph.nodes,
@@ -302,67 +317,42 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return node;
   }
 
-  #commit(node: TaskNode, attempt: AttemptHandle): 'done' | 'rerun' | 'restored' {
-    const before = this.#state.seq;
-    const outcome = this.#transactions.commit(node, attempt);
-    const { seq } = this.#state;
-    if (seq > before) this.#committed.next();
-    if (seq > before || outcome === 'rerun') {
-      const reason = outcome === 'rerun' ? 'conflict' : 'committed';
-      this.#hubEmit({ type: 'state', reason, taskId: node.id, commit: seq });
-    }
+  #commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome {
+    const outcome = this.#transactions.commit(node, attempt, (error) => {
+      this.#announce(node);
+      done(error);
+    });
+    if (outcome === 'rerun')
+      this.#hubEmit({ type: 'state', reason: 'conflict', taskId: node.id, commit: this.#state.seq });
+    else if (outcome !== 'later') this.#announce(node);
     return outcome;
   }
 
-  /** Opens the store, so that the scheduler can ask what has ended before. */
-  #resume(): void {
-    const resumed = this.#transactions.open(this.#graph.nodes, {
-      workflow: this.#definition.settings.name,
-      input: this.#ports.input,
-      retryFailed: this.#options.retry === 'failed',
-    });
-    if (resumed === undefined) return;
-    const { restored, rerun, orphans } = resumed;
+  /** The state has a new commit, of `node`. */
+  #announce(node: TaskNode): void {
+    const { seq } = this.#state;
+    if (seq === this.#announced) return;
+    this.#announced = seq;
+    this.#committed.next();
+    this.#hubEmit({ type: 'state', reason: 'committed', taskId: node.id, commit: seq });
+  }
+
+  #resume({ restored, rerun, orphans }: Resumed): void {
     this.#hubEmit({ type: 'run', reason: 'resumed', restored, rerun });
-    const gone = { run: () => undefined };
-    this.#graph.add(
-      orphans,
-      orphans.map(() => gone),
-      orphans.map((id) => new Task(id, this)),
-    );
+    this.#growth.bringBack(orphans, this);
   }
 
-  #checkSize(more: number): void {
-    if (this.#graph.nodes.size + more <= this.#maxTasks) return;
-    const message = `The run would have more than ${this.#maxTasks} tasks; raise maxTasks or stop adding tasks.`;
-    throw new LimitExceededError('maxTasks', this.#maxTasks, message);
-  }
-
-  #addSpawned(parent: TaskNode, spawned: readonly Spawned[]): void {
-    this.#add(
-      spawned.filter(({ handle }) => this.#graph.nodes.get(handle.id)?.parent !== parent),
-      parent,
-    );
-  }
-
-  #add(tasks: readonly Spawned[], parent: TaskNode | undefined): void {
+  #add(tasks: readonly Spawned[], parent?: TaskNode, holder?: TaskNode): void {
     if (this.#scheduler.ended || this.#scheduler.closing !== undefined) {
       throw new RxhiveError(
         'RUN_ENDED',
         `Run "${brief(this.runId)}" has ended; add tasks before, or keep it open with keepOpen.`,
       );
     }
-    this.#checkSize(tasks.length);
-    const nodes = this.#graph.add(
-      tasks.map((task) => task.handle.id),
-      tasks.map((task) => task.definition),
-      tasks.map((task) => task.handle),
-    );
-    for (const node of nodes) node.parent = parent;
-    // Before the start the scheduler counts and readies all tasks of the graph itself.
-    if (!this.#started) return;
-    announceAdded(this.#hub, nodes, parent);
-    this.#scheduler.admit(nodes);
+    const nodes = this.#growth.add(tasks, parent);
+    if (this.#started) announceAdded(this.#hub, nodes, parent);
+    // Before that the scheduler counts and readies all tasks of the graph itself.
+    if (this.#opened) this.#scheduler.admit(nodes, holder);
   }
 
   #executePorts(input: unknown): ExecutePorts {
@@ -385,7 +375,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
         const known = this.#graph.nodes.get(id);
         return known !== undefined && known.parent === parent ? known.handle : new Task(id, this);
       },
-      flush: (parent, spawned) => this.#addSpawned(parent, spawned),
+      flush: (parent, spawned) => this.#add(spawned, parent),
       find: (task) => {
         const node = this.#graph.nodes.get(task.id);
         return node !== undefined &&

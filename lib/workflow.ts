@@ -1,4 +1,5 @@
-import { forkLog, History } from './commit/history.js';
+import { forked, History } from './commit/history.js';
+import { after, promised } from './kernel/late.js';
 import type { RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
 import { Dependency, type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
@@ -71,38 +72,43 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     return new Run<S, G>(this.definition(), (options ?? {}) as RunOptions);
   }
 
-  /** What the log of one of its runs tells. @throws CheckpointCorruptError; RxhiveError INVALID_OPTION */
-  history(store: CheckpointStore, runId: string): History<S> {
-    return new History<S>(store, runId, this.settings.name, this.settings.state);
+  /** What the log of one of its runs tells. Rejects with CheckpointCorruptError; RxhiveError INVALID_OPTION */
+  history(store: CheckpointStore, runId: string): Promise<History<S>> {
+    const { name, state } = this.settings;
+    return promised(() => after(store.read(runId), (entries) => new History<S>(entries, runId, name, state)));
   }
 
   /**
    * A new run, under `options.runId`, that begins where run `from` was after its record `at`: what had finished by
-   * then is restored, the rest runs.
-   * @throws RxhiveError INVALID_OPTION, RUN_LEASED; CheckpointCorruptError
+   * then is restored, the rest runs. Records are copied when it starts; `result()` rejects, and its streams fail,
+   * with RxhiveError INVALID_OPTION where there is no such record or the run is there already.
+   * @throws WorkflowDefinitionError with all faults; RxhiveError `INVALID_INPUT`, `INVALID_OPTION`
    */
   fork(
     from: string,
     at: number,
     options: RunOptions<I> & { readonly store: CheckpointStore; readonly runId: string },
   ): Run<S, G> {
-    forkLog(options.store, from, at, options.runId);
-    return new Run<S, G>(this.definition(), options as RunOptions);
+    const store = forked(options.store, from, at, options.runId);
+    return new Run<S, G>(this.definition(), { ...options, store } as RunOptions);
   }
 
   /**
    * A run that takes back what the tasks of another have done: their `compensate`, one after the other, last commit
    * first, with their `retry` and `timeout`. It has a log of its own, `RUNID/compensate`, so it goes on where it
    * stopped. One that fails stops it: what is left was done before and may be needed by it. Tasks added at run
-   * time are not part of it.
-   * @throws CheckpointCorruptError; RxhiveError INVALID_OPTION without such a run
+   * time are not part of it. The run is cold, like any other: `(await flow.compensate(...)).result()`.
+   * Rejects with CheckpointCorruptError; RxhiveError INVALID_OPTION without such a run.
    */
   compensate(
     runId: string,
     options: Omit<RunOptions, 'input' | 'runId'> & { readonly store: CheckpointStore },
-  ): Run<S, never> {
-    const history = this.history(options.store, runId);
-    const { state, results } = history.snapshotAt(history.records.length);
+  ): Promise<Run<S, never>> {
+    return promised(() => this.history(options.store, runId).then((past) => this.#undo(past, options)));
+  }
+
+  #undo(past: History<S>, options: Omit<RunOptions, 'input' | 'runId'>): Run<S, never> {
+    const { state, results } = past.snapshotAt(past.records.length);
     const defined = new Map(this.#ids.map((id, i) => [id, this.#tasks[i] as TaskDefinition]));
     const undo = new Workflow<S, undefined, never, never>({
       name: `${this.name}/compensate`,
@@ -117,7 +123,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
       const limits = { ...(retry !== undefined && { retry }), ...(timeout !== undefined && { timeout }) };
       before = [undo.task(id, { ...limits, dependencies: before, version: String(compensate), run })];
     }
-    return undo.run({ ...options, runId: `${runId}/compensate` });
+    return undo.run({ ...options, runId: `${past.runId}/compensate` });
   }
 
   /** The graph as Mermaid or DOT text. */

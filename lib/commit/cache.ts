@@ -1,6 +1,7 @@
-import { ReplaySubject } from 'rxjs';
+import { Observable, ReplaySubject } from 'rxjs';
 import { fnv1a } from '../kernel/hash.js';
-import type { Cache, CacheEntry } from '../model/cache.js';
+import { isLate, type Late, settle } from '../kernel/late.js';
+import type { Cache, CacheAnswer, CacheEntry } from '../model/cache.js';
 import type { TaskNode } from '../model/node.js';
 import type { CheckpointStore } from '../model/store.js';
 import { decode, encode } from './codec.js';
@@ -10,6 +11,9 @@ interface Kept {
   readonly value: unknown;
   readonly at: number;
 }
+
+/** `land` ends the flight with a value that is kept already. */
+type Lead = Extract<CacheAnswer, { kind: 'lead' }> & { land(value: unknown): void };
 
 /** What is shared by all runs of this process that use one store, or one workflow without a store. */
 interface Shelf {
@@ -49,52 +53,97 @@ export class ResultCache implements Cache {
         left: () => undefined,
       };
     }
-    const { kept, because } = unfit
-      ? { because: 'the kept result does not fit the schema' }
-      : this.#find(name, ttl);
-    if (kept !== undefined) return { kind: 'hit', because, value: kept.value };
     const flight = this.#shelf.flights.get(name);
     if (flight !== undefined)
       return { kind: 'wait', because: 'the same work goes on already', result$: flight };
-    return this.#lead(name, because);
+    if (unfit) return this.#lead(name, 'the kept result does not fit the schema');
+    let text: Late<string | undefined>;
+    try {
+      text = this.#shelf.texts.get(name);
+    } catch (error) {
+      return this.#lead(name, unreadable(error));
+    }
+    return isLate(text) ? this.#asked(name, text, ttl) : this.#answer(name, text, ttl);
   }
 
-  #lead(name: string, because: string): CacheEntry {
+  /** The flight begins with the question, so that the same is not asked, and done, twice. */
+  #asked(name: string, text: PromiseLike<string | undefined>, ttl: number): CacheEntry {
+    const lead = this.#lead(name, '');
+    const entry$ = new Observable<CacheAnswer>((subscriber) => {
+      let told = false;
+      const tell = (answer: CacheAnswer): void => {
+        if (subscriber.closed) return;
+        told = true;
+        subscriber.next(answer);
+        subscriber.complete();
+      };
+      text.then(
+        (found) => {
+          const { kept, because } = this.#read(found, ttl);
+          if (kept === undefined) tell({ ...lead, because });
+          else {
+            lead.land(kept.value);
+            tell({ kind: 'hit', because, value: kept.value });
+          }
+        },
+        (error: unknown) => tell({ ...lead, because: unreadable(error) }),
+      );
+      return () => {
+        if (!told) lead.left();
+      };
+    });
+    return { kind: 'asked', entry$ };
+  }
+
+  #answer(name: string, text: string | undefined, ttl: number): CacheAnswer {
+    const { kept, because } = this.#read(text, ttl);
+    return kept === undefined ? this.#lead(name, because) : { kind: 'hit', because, value: kept.value };
+  }
+
+  #lead(name: string, because: string): Lead {
     const { flights, texts } = this.#shelf;
     const flight = new ReplaySubject<unknown>(1);
     flights.set(name, flight);
-    const land = (): void => {
+    const landed = (): void => {
       if (flights.get(name) === flight) flights.delete(name);
+    };
+    const land = (value: unknown): void => {
+      flight.next(value);
       flight.complete();
+      landed();
     };
     return {
       kind: 'lead',
       because,
+      land,
       done: (value) => {
-        try {
-          texts.put(name, encode({ value, at: this.#now() } satisfies Kept));
-        } catch {
-          // What cannot be kept is not kept; the task has succeeded all the same.
-        }
         flight.next(value);
-        land();
+        flight.complete();
+        // What cannot be kept is not kept; the task has succeeded all the same.
+        settle(() => texts.put(name, encode({ value, at: this.#now() } satisfies Kept)), landed, landed);
       },
-      left: land,
+      left: () => {
+        landed();
+        flight.complete();
+      },
     };
   }
 
-  #find(name: string, ttl: number): { readonly kept?: Kept; readonly because: string } {
+  #read(text: string | undefined, ttl: number): { readonly kept?: Kept; readonly because: string } {
+    if (text === undefined) return { because: 'no result for these inputs and this version' };
     try {
-      const text = this.#shelf.texts.get(name);
-      if (text === undefined) return { because: 'no result for these inputs and this version' };
       const kept = decode(text) as Kept;
       const age = this.#now() - kept.at;
       if (age >= ttl) return { because: `the result is ${age} ms old, more than ttl ${ttl}` };
       return { kept, because: `same inputs and version, ${age} ms ago` };
     } catch (error) {
-      return { because: `the kept result cannot be read: ${(error as Error).message}` };
+      return { because: unreadable(error) };
     }
   }
+}
+
+function unreadable(error: unknown): string {
+  return `the kept result cannot be read: ${String((error as Error)?.message ?? error)}`;
 }
 
 function inMemory(): Shelf['texts'] {

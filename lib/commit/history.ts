@@ -1,7 +1,8 @@
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import { after, isLate, type Late } from '../kernel/late.js';
 import { isRecord } from '../kernel/plain.js';
 import type { LogRecord } from '../model/record.js';
-import type { CheckpointStore } from '../model/store.js';
+import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
 import { encode } from './codec.js';
 import { readEntry } from './journal.js';
 import { Past, touches } from './resume.js';
@@ -35,10 +36,10 @@ export class History<S = unknown> {
   readonly #initial: unknown;
 
   /** Made by `flow.history()`. @throws CheckpointCorruptError; RxhiveError INVALID_OPTION without such a run */
-  constructor(store: CheckpointStore, runId: string, workflow: string, initial: unknown) {
+  constructor(entries: readonly LogEntry[], runId: string, workflow: string, initial: unknown) {
     this.runId = runId;
     this.#initial = initial;
-    this.records = store.read(runId).map((entry, i) => readEntry(runId, entry, i + 1));
+    this.records = entries.map((entry, i) => readEntry(runId, entry, i + 1));
     const first = this.records[0];
     if (first?.kind === 'run' && first.workflow === workflow) return;
     const message =
@@ -98,25 +99,41 @@ export class History<S = unknown> {
 }
 
 /**
- * Copies the first `at` records of a run to a new one, which can go on from there.
- * @throws RxhiveError INVALID_OPTION, RUN_LEASED; CheckpointCorruptError
+ * A store in which run `to` begins with the first `at` records of run `from`, copied when it is opened.
+ * `open` throws RxhiveError INVALID_OPTION, RUN_LEASED; CheckpointCorruptError.
  */
-export function forkLog(store: CheckpointStore, from: string, at: number, to: string): void {
-  const entries = store.read(from);
-  if (!(Number.isInteger(at) && at >= 1 && at <= entries.length)) {
-    const message = `at is ${shown(at)}; run "${brief(from)}" has records 1 to ${entries.length}.`;
-    throw new RxhiveError('INVALID_OPTION', message);
+export function forked(store: CheckpointStore, from: string, at: number, to: string): CheckpointStore {
+  return {
+    open: (runId) =>
+      after(store.read(from), (entries) => {
+        if (!(Number.isInteger(at) && at >= 1 && at <= entries.length)) {
+          const message = `at is ${shown(at)}; run "${brief(from)}" has records 1 to ${entries.length}.`;
+          throw new RxhiveError('INVALID_OPTION', message);
+        }
+        return after(store.open(runId), (log) => copied(log, entries.slice(0, at), to));
+      }),
+    read: (runId) => store.read(runId),
+    get: (key) => store.get(key),
+    put: (key, text) => store.put(key, text),
+  };
+}
+
+/** The log with `entries` in it; given back when that cannot be. */
+function copied(log: RunLog, entries: readonly LogEntry[], to: string): Late<RunLog> {
+  const giveBack = (error: unknown): Late<never> =>
+    after(log.close(), () => {
+      throw error;
+    });
+  if (log.entries.length > 0) {
+    const message = `There is a run "${brief(to)}" already; give the fork another id.`;
+    return giveBack(new RxhiveError('INVALID_OPTION', message));
   }
-  const log = store.open(to);
   try {
-    if (log.entries.length > 0)
-      throw new RxhiveError(
-        'INVALID_OPTION',
-        `There is a run "${brief(to)}" already; give the fork another id.`,
-      );
-    log.append(entries.slice(0, at));
-  } finally {
-    log.close();
+    const answer = log.append(entries);
+    const all: RunLog = { entries, append: (more) => log.append(more), close: () => log.close() };
+    return isLate(answer) ? answer.then(() => all, giveBack) : all;
+  } catch (error) {
+    return giveBack(error);
   }
 }
 

@@ -1,91 +1,171 @@
 import type { Clock, Timer } from '../kernel/clock.js';
 import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
+import { after, isLate, type Late, settle } from '../kernel/late.js';
 import type { LogRecord } from '../model/record.js';
-import type { CheckpointStore, Durability, LogEntry, RunLog } from '../model/store.js';
+import type { Durability, LogEntry, RunLog } from '../model/store.js';
 import { decode } from './codec.js';
 
-/** Writes the records of one run, in order, as its durability asks. */
+/** What a {@link Journal} needs to know, and whom it tells. */
+export interface JournalPorts {
+  readonly runId: string;
+  readonly durability: Durability;
+  readonly clock: Clock;
+  open(): Late<RunLog>;
+  /** Records up to number `seq` are durable, later than `append` returned. */
+  written(seq: number): void;
+  /** The store did not take records that `append` had taken. */
+  failed(error: RxhiveError): void;
+}
+
+/** Writes the records of one run, in order, as its durability asks, with one append at a time. */
 export class Journal {
-  readonly #runId: string;
-  readonly #store: CheckpointStore;
-  readonly #durability: Durability;
-  readonly #clock: Clock;
-  readonly #failed: (error: RxhiveError) => void;
+  /** Number of the last record, written or not. */
+  seq = 0;
+  readonly #ports: JournalPorts;
   #log: RunLog | undefined;
-  #seq = 0;
   #waiting: LogEntry[] = [];
   #timer: Timer | undefined;
+  /** The store is opening the log, or writing to it. */
+  #busy = false;
+  /** Records that the run relies on are lost: nothing may be written behind them. */
+  #broken: RxhiveError | undefined;
+  #closing: ((error?: RxhiveError) => void) | undefined;
 
-  /** `failed` is told when the store does not take records any more. */
-  constructor(
-    runId: string,
-    store: CheckpointStore,
-    durability: Durability,
-    clock: Clock,
-    failed: (error: RxhiveError) => void,
-  ) {
-    this.#runId = runId;
-    this.#store = store;
-    this.#durability = durability;
-    this.#clock = clock;
-    this.#failed = failed;
+  constructor(ports: JournalPorts) {
+    this.#ports = ports;
   }
 
-  /** Takes the run's lease and reads what is there. @throws CheckpointCorruptError, RxhiveError RUN_LEASED */
-  open(): LogRecord[] {
-    const log = this.#store.open(this.#runId);
+  /** A success counts only once its record is durable. */
+  get holds(): boolean {
+    return this.#ports.durability === 'sync';
+  }
+
+  /**
+   * Takes the run's lease and reads what is there. Calls neither when it was closed meanwhile.
+   * `failed` gets CheckpointCorruptError, RxhiveError RUN_LEASED or STORE_FAILED.
+   */
+  open(done: (records: LogRecord[]) => void, failed: (error: unknown) => void): void {
+    this.#busy = true;
+    const opened = (next: () => void): void => {
+      this.#busy = false;
+      if (this.#closing === undefined) next();
+      else this.#shut();
+    };
+    settle(
+      () => after(this.#ports.open(), (log) => this.#read(log)),
+      (records) => opened(() => done(records)),
+      (error) => opened(() => failed(this.#named(error))),
+    );
+  }
+
+  /**
+   * Writes an encoded record now, soon or at the end, as the durability asks. False: it counts when `written` says
+   * so. @throws RxhiveError when the store fails at once
+   */
+  append(body: string): boolean {
+    if (this.#broken !== undefined) throw this.#broken;
+    this.seq += 1;
+    this.#waiting.push({ seq: this.seq, body });
+    if (this.#ports.durability === 'sync') return this.#write();
+    if (this.#ports.durability === 'group' && !this.#busy)
+      this.#timer ??= this.#ports.clock.after(0, () => {
+        this.#timer = undefined;
+        this.#goOn();
+      });
+    return true;
+  }
+
+  /** Writes what is left, gives the lease back and calls `done`, with an error when records are lost. */
+  close(done: (error?: RxhiveError) => void): void {
+    this.#ports.clock.cancel(this.#timer);
+    this.#closing = done;
+    if (!this.#busy) this.#shut();
+  }
+
+  #read(log: RunLog): Late<LogRecord[]> {
     this.#log = log;
     try {
-      this.#seq = log.entries.length;
-      return log.entries.map((entry, i) => readEntry(this.#runId, entry, i + 1));
+      this.seq = log.entries.length;
+      return log.entries.map((entry, i) => readEntry(this.#ports.runId, entry, i + 1));
     } catch (error) {
       this.#log = undefined;
-      log.close();
-      throw error;
-    }
-  }
-
-  /** Writes an encoded record now, soon or at the end. @throws RxhiveError in `sync` mode, when the store fails */
-  append(body: string): void {
-    this.#seq += 1;
-    this.#waiting.push({ seq: this.#seq, body });
-    if (this.#durability === 'sync') this.#write();
-    else if (this.#durability === 'group') {
-      this.#timer ??= this.#clock.after(0, () => {
-        this.#timer = undefined;
-        try {
-          this.#write();
-        } catch (error) {
-          this.#failed(error as RxhiveError);
-        }
+      return after(log.close(), () => {
+        throw error;
       });
     }
   }
 
-  /** Writes what is left and gives the lease back. @throws RxhiveError when the store fails */
-  close(): void {
-    this.#clock.cancel(this.#timer);
-    const log = this.#log;
-    if (log === undefined) return;
+  /** Gives the store what waits; true when all is durable on return. */
+  #write(): boolean {
+    if (this.#busy) return false;
+    const entries = this.#waiting;
+    const first = entries[0];
+    if (first === undefined) return true;
+    this.#waiting = [];
+    let answer: Late<void>;
     try {
-      this.#write();
-    } finally {
-      this.#log = undefined;
-      log.close();
+      answer = this.#log?.append(entries);
+    } catch (cause) {
+      throw this.#lost(first.seq, cause);
+    }
+    if (!isLate(answer)) return true;
+    this.#busy = true;
+    const last = first.seq + entries.length - 1;
+    answer.then(
+      () => this.#wrote(() => this.#ports.written(last)),
+      (cause: unknown) => this.#wrote(() => this.#ports.failed(this.#lost(first.seq, cause))),
+    );
+    return false;
+  }
+
+  /** The store has answered: what has gathered meanwhile is next. */
+  #wrote(tell: () => void): void {
+    this.#busy = false;
+    tell();
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#busy) return;
+    if (this.#closing !== undefined) this.#shut();
+    else if (this.#ports.durability !== 'exit') {
+      try {
+        this.#write();
+      } catch (error) {
+        this.#ports.failed(error as RxhiveError);
+      }
     }
   }
 
-  #write(): void {
-    const entries = this.#waiting;
-    if (entries.length === 0) return;
-    this.#waiting = [];
+  #shut(): void {
     try {
-      this.#log?.append(entries);
-    } catch (cause) {
-      if (cause instanceof RxhiveError) throw cause;
-      const message = `The store of run "${brief(this.#runId)}" failed: ${String((cause as Error)?.message ?? cause)}`;
-      throw new RxhiveError('STORE_FAILED', message, { cause });
+      if (!this.#write()) return;
+    } catch (error) {
+      this.#broken ??= error as RxhiveError;
     }
+    const log = this.#log;
+    const done = this.#closing;
+    this.#log = this.#closing = undefined;
+    settle(
+      () => log?.close(),
+      () => done?.(this.#broken),
+      (error) => done?.(this.#broken ?? this.#named(error)),
+    );
+  }
+
+  /** Forgets records from number `first` on: in `sync` nobody relies on them, else nothing can follow them. */
+  #lost(first: number, cause: unknown): RxhiveError {
+    const error = this.#named(cause);
+    this.seq = first - 1;
+    this.#waiting = [];
+    if (!this.holds || this.#closing !== undefined) this.#broken ??= error;
+    return error;
+  }
+
+  #named(cause: unknown): RxhiveError {
+    if (cause instanceof RxhiveError) return cause;
+    const message = `The store of run "${brief(this.#ports.runId)}" failed: ${String((cause as Error)?.message ?? cause)}`;
+    return new RxhiveError('STORE_FAILED', message, { cause });
   }
 }
 

@@ -29,6 +29,9 @@ export class State {
   /** Number of the last commit; 0 before the first. */
   seq = 0;
   #current: unknown;
+  /** As it will be once the commits in line are durable. */
+  #head: unknown;
+  readonly #line: { readonly taskId: string; readonly change: StateChange }[] = [];
   /** Serializable attempts that have read and not ended; only while there are any, writes are tracked. */
   #readers = 0;
   readonly #writes = new LastWrites();
@@ -40,7 +43,7 @@ export class State {
         `state is ${shown(initial)}; give a plain object, array, Map or Set.`,
       );
     }
-    this.#current = freeze(initial, true);
+    this.#current = this.#head = freeze(initial, true);
   }
 
   get current(): unknown {
@@ -54,6 +57,8 @@ export class State {
 
   /** Begins to note what a serializable attempt reads. */
   reads(): Reads {
+    if (this.#readers === 0)
+      for (const [i, { taskId, change }] of this.#line.entries()) this.#track(taskId, change, i + 1);
     this.#readers += 1;
     return new TrackedReads(this.seq, this.#current, () => {
       this.#readers -= 1;
@@ -66,7 +71,7 @@ export class State {
     for (const path of reads.paths) {
       const clash = this.#writes.clash(path, reads.base);
       if (clash === undefined) continue;
-      const values = { read: at(reads.snapshot, clash.path), current: at(this.#current, clash.path) };
+      const values = { read: at(reads.snapshot, clash.path), current: at(this.#head, clash.path) };
       return new TransactionConflictError(taskId, clash.writer, clash.path, values);
     }
     return undefined;
@@ -74,7 +79,7 @@ export class State {
 
   /** Replays a task's recipes on the newest state, all or none. Patches are made where somebody needs them. */
   prepare(recipes: readonly Recipe<never>[], logged: boolean): StateChange {
-    const base = this.#current;
+    const base = this.#head;
     if (this.#readers === 0 && !logged) return { next: produce(base, replay(base, recipes)) };
     type Made = [unknown, StatePatch[], StatePatch[]];
     const [next, patches, inverse] = produceWithPatches(base, replay(base, recipes)) as unknown as Made;
@@ -82,17 +87,44 @@ export class State {
   }
 
   /** Makes a prepared change the newest state. */
-  accept(taskId: string, { next, patches }: StateChange): void {
-    this.#current = next;
+  accept(taskId: string, change: StateChange): void {
+    this.#current = this.#head = change.next;
     this.seq += 1;
-    if (this.#readers === 0) return;
-    for (const { path } of patches ?? []) this.#writes.write(path, this.seq, taskId);
+    if (this.#readers > 0) this.#track(taskId, change, 0);
+  }
+
+  /** Puts a prepared change in line: nobody sees it, but what is prepared or checked next builds on it. */
+  reserve(taskId: string, change: StateChange): void {
+    this.#head = change.next;
+    this.#line.push({ taskId, change });
+    if (this.#readers > 0) this.#track(taskId, change, this.#line.length);
+  }
+
+  /** Makes the first change in line the newest state. */
+  publish(): void {
+    const first = this.#line.shift();
+    if (first === undefined) return;
+    this.#current = first.change.next;
+    this.seq += 1;
+  }
+
+  /** Forgets all changes in line. Their numbers are not used again: they may have been noted as writes. */
+  withdraw(): void {
+    this.#head = this.#current;
+    this.seq += this.#line.length;
+    this.#line.length = 0;
   }
 
   /** Applies the changes of a log to the initial state. */
   restore(patches: readonly StatePatch[]): void {
     if (patches.length === 0) return;
     this.#current = freeze(applyPatches(this.#current as object, patches as unknown as Patch[]), true);
+    this.#head = this.#current;
+  }
+
+  /** Notes who writes what, `ahead` commits after the newest state. */
+  #track(taskId: string, { patches }: StateChange, ahead: number): void {
+    for (const { path } of patches ?? []) this.#writes.write(path, this.seq + ahead, taskId);
   }
 }
 

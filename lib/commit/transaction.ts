@@ -1,9 +1,10 @@
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import { reservedNames } from '../kernel/plain.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
-import type { CommitRecord, DroppedRecord, FailedRecord, RunRecord } from '../model/record.js';
+import type { CommitDone, CommitOutcome } from '../model/ports.js';
+import type { CommitRecord, DroppedRecord, FailedRecord, LogRecord, RunRecord } from '../model/record.js';
 import { encode } from './codec.js';
-import type { Journal } from './journal.js';
+import { Journal, type JournalPorts } from './journal.js';
 import { Past, versionOf } from './resume.js';
 import type { State, StateChange } from './state.js';
 
@@ -12,10 +13,30 @@ const mostReruns = 100;
 
 /** What a commit does outside of state and log. */
 export interface CommitPorts {
-  /** Adds the tasks an attempt has added. May throw; then nothing is committed. */
-  addSpawned(parent: TaskNode, spawned: readonly Spawned[]): void;
+  /** Adds the tasks an attempt has added, `held` until it has ended. May throw; then nothing is committed. */
+  addSpawned(parent: TaskNode, spawned: readonly Spawned[], held: boolean): void;
   /** Ms since the run started. */
   now(): number;
+  /** The store fails, and with it what the run relies on. */
+  lost(error: RxhiveError): void;
+}
+
+/** Where the log of a run is, and how it is written. */
+export type LogPorts = Pick<JournalPorts, 'runId' | 'durability' | 'clock' | 'open'>;
+
+/** A commit that counts when its record is durable. */
+interface Pending {
+  /** Number of its record. */
+  readonly seq: number;
+  readonly changed: boolean;
+  readonly done: CommitDone;
+}
+
+/** What a log must be about to be the log of a run. */
+interface RunFacts {
+  readonly workflow: string;
+  readonly input: unknown;
+  readonly retryFailed: boolean;
 }
 
 /** How a run that goes on differs from a new one. */
@@ -38,29 +59,65 @@ export class Transactions {
   #compared = new Set<string>();
   /** Tasks restored by running their completion handlers again. */
   readonly #replayed = new Set<TaskNode>();
+  /** Commits that are being written, in order. */
+  readonly #pending: Pending[] = [];
 
-  constructor(state: State, journal: Journal | undefined, ports: CommitPorts) {
+  /** Without `log` nothing is kept. */
+  constructor(state: State, log: LogPorts | undefined, ports: CommitPorts) {
     this.#state = state;
-    this.#journal = journal;
     this.#ports = ports;
+    this.#journal =
+      log &&
+      new Journal({
+        ...log,
+        written: (seq) => this.#written(seq),
+        failed: (error) => this.#failed(error),
+      });
   }
 
   /**
-   * Reads the log of the run and restores the state; writes the first record of a new one.
-   * @throws CheckpointCorruptError; RxhiveError RUN_LEASED, INVALID_INPUT, INVALID_OPTION
+   * Reads the log of the run and restores the state; writes the first record of a new one. Calls `done` or `failed`,
+   * neither when it was closed meanwhile. `failed` gets CheckpointCorruptError; RxhiveError RUN_LEASED,
+   * INVALID_INPUT, INVALID_OPTION, NOT_SERIALIZABLE, STORE_FAILED.
    */
   open(
     nodes: ReadonlyMap<string, TaskNode>,
-    facts: { readonly workflow: string; readonly input: unknown; readonly retryFailed: boolean },
-  ): Resumed | undefined {
+    facts: RunFacts,
+    done: (resumed: Resumed | undefined) => void,
+    failed: (error: unknown) => void,
+  ): void {
     const journal = this.#journal;
-    if (journal === undefined) return undefined;
-    const { workflow, input, retryFailed } = facts;
-    const header = encode({ kind: 'run', format: 1, workflow, input } satisfies RunRecord);
-    const records = journal.open();
+    if (journal === undefined) {
+      done(undefined);
+      return;
+    }
+    journal.open((records) => {
+      let resumed: Resumed | undefined;
+      try {
+        resumed = this.#resume(journal, records, nodes, facts);
+      } catch (error) {
+        journal.close(() => failed(error));
+        return;
+      }
+      done(resumed);
+    }, failed);
+  }
+
+  /** Writes what is left and gives the lease back; `done` gets an error when records are lost. */
+  close(done: (error?: RxhiveError) => void): void {
+    if (this.#journal === undefined) done();
+    else this.#journal.close(done);
+  }
+
+  #resume(
+    journal: Journal,
+    records: readonly LogRecord[],
+    nodes: ReadonlyMap<string, TaskNode>,
+    { workflow, input, retryFailed }: RunFacts,
+  ): Resumed | undefined {
     const first = records[0];
     if (first?.kind !== 'run') {
-      journal.append(header);
+      journal.append(encode({ kind: 'run', format: 1, workflow, input } satisfies RunRecord));
       return undefined;
     }
     if (first.workflow !== workflow) {
@@ -128,21 +185,46 @@ export class Transactions {
     return this.#replayed.has(node) ? { value: node.value } : undefined;
   }
 
-  /** Commits a success. What it throws fails the task; then nothing has happened. */
-  commit(node: TaskNode, attempt: AttemptHandle): 'done' | 'rerun' | 'restored' {
+  /**
+   * Commits a success. What it throws fails the task; then nothing has happened. `later`: nobody sees it before
+   * `done` is called, and nothing has happened if that is with an error.
+   */
+  commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome {
     const { recipes, spawned } = attempt;
     if (this.#replayed.has(node)) {
-      if (spawned !== undefined) this.#ports.addSpawned(node, spawned);
+      if (spawned !== undefined) this.#ports.addSpawned(node, spawned, false);
       return 'restored';
     }
     if (this.#conflicts(node, attempt)) return 'rerun';
     const change =
       recipes === undefined ? undefined : this.#state.prepare(recipes, this.#journal !== undefined);
     const body = this.#journal === undefined ? undefined : encode(this.#record(node, attempt, change));
-    if (spawned !== undefined) this.#ports.addSpawned(node, spawned);
-    if (body !== undefined) this.#journal?.append(body);
+    const journal = this.#journal;
+    if (spawned !== undefined) this.#ports.addSpawned(node, spawned, journal?.holds === true);
+    if (body !== undefined && journal?.append(body) === false) {
+      if (change !== undefined) this.#state.reserve(node.id, change);
+      this.#pending.push({ seq: journal.seq, changed: change !== undefined, done });
+      return 'later';
+    }
     if (change !== undefined) this.#state.accept(node.id, change);
     return 'done';
+  }
+
+  /** Records up to `seq` are durable: their commits count, one after the other. */
+  #written(seq: number): void {
+    for (let next = this.#pending[0]; next !== undefined && next.seq <= seq; next = this.#pending[0]) {
+      this.#pending.shift();
+      if (next.changed) this.#state.publish();
+      next.done();
+    }
+  }
+
+  /** No commit that waits can count any more: each was made on the state that the one before leaves. */
+  #failed(error: RxhiveError): void {
+    const lost = this.#pending.splice(0);
+    this.#state.withdraw();
+    for (const { done } of lost) done(error);
+    if (lost.length === 0) this.#ports.lost(error);
   }
 
   /** Notes a failure, so that it is known when the run goes on. */

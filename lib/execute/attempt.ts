@@ -8,6 +8,7 @@ import {
 } from 'rxjs';
 import type { Timer } from '../kernel/clock.js';
 import { brief, InvalidResultError, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
+import type { CacheAnswer } from '../model/cache.js';
 import type { TaskNode } from '../model/node.js';
 import { timeoutsOf } from '../model/policy.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
@@ -67,8 +68,20 @@ class Attempt extends AttemptContext {
 
   /** Takes the result of the same work done before or going on elsewhere; works where there is none. */
   #runOnce(inputs: unknown, unfit = false): void {
+    const entry = this.ports.cache.enter(this.node, inputs, unfit);
+    if (entry.kind !== 'asked') this.#told(entry, inputs);
+    else
+      this.#source = entry.entry$.subscribe((answer) => {
+        try {
+          this.#told(answer, inputs);
+        } catch (error) {
+          this.#failed(error);
+        }
+      });
+  }
+
+  #told(entry: CacheAnswer, inputs: unknown): void {
     const { node, ports } = this;
-    const entry = ports.cache.enter(node, inputs, unfit);
     const { kind, because } = entry;
     const reason = kind === 'lead' ? 'miss' : kind === 'wait' ? 'shared' : 'hit';
     if (ports.watch.active) ports.watch.emit({ type: 'cache', reason, taskId: node.id, because });

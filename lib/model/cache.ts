@@ -11,6 +11,11 @@ export interface CacheOptions<I = never> {
 
 /** What the cache says about a task that is about to run; `because` is for people. */
 export type CacheEntry =
+  /** The store has not answered yet: emits what it says. Who unsubscribes before leaves the work to others. */
+  { readonly kind: 'asked'; readonly entry$: Observable<CacheAnswer> } | CacheAnswer;
+
+/** What the cache says once it knows. */
+export type CacheAnswer =
   | { readonly kind: 'hit'; readonly because: string; readonly value: unknown }
   /** Completes without a value when the one who does the work fails: ask again. */
   | { readonly kind: 'wait'; readonly because: string; readonly result$: Observable<unknown> }

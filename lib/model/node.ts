@@ -126,6 +126,8 @@ export class TaskNode implements HeapItem {
   /** Somebody watches its values, or a `latest` edge leaves it. */
   watched = false;
   holdsSlot = false;
+  /** Has succeeded, and waits for its record to be durable: nothing but the store can stop it. */
+  committing = false;
   attempt = 0;
   running: AttemptHandle | undefined = undefined;
   /** When it entered the present status. */

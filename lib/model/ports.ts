@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import type { RxhiveError } from '../kernel/errors.js';
 import type { EventBody } from './event.js';
 import type { AttemptHandle, TaskNode } from './node.js';
 import type { Signal } from './signal.js';
@@ -9,6 +10,12 @@ export interface Watch {
   emit(body: EventBody): void;
 }
 
+/** How a commit went. */
+export type CommitOutcome = 'done' | 'rerun' | 'restored' | 'later';
+
+/** A commit that was to come later is durable; with an error: it never will be. */
+export type CommitDone = (error?: RxhiveError) => void;
+
 /** What the scheduler is given to work with; it knows no executor, no state and no stream of events. */
 export interface SchedulerPorts {
   readonly watch: Watch;
@@ -16,9 +23,10 @@ export interface SchedulerPorts {
   launch(node: TaskNode): Observable<Signal>;
   /**
    * Makes a success durable: state, spawned tasks. What it throws fails the task; `rerun` says that the body has
-   * to run again, and nothing was committed; `restored` that the result was there already.
+   * to run again, and nothing was committed; `restored` that the result was there already; `later` that `done` will
+   * be called.
    */
-  commit(node: TaskNode, attempt: AttemptHandle): 'done' | 'rerun' | 'restored';
+  commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome;
   /** How the task ended in an earlier process; undefined: it has to run. */
   recall(node: TaskNode): 'restored' | 'failed' | undefined;
   /** A value of a stream, before dependents see it. */

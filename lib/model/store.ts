@@ -1,3 +1,5 @@
+import type { Late } from '../kernel/late.js';
+
 /** One record of a run's log as text. `seq` counts from 1 without gaps. */
 export interface LogEntry {
   readonly seq: number;
@@ -6,27 +8,33 @@ export interface LogEntry {
 
 /** The log of one run, opened for writing by one process at a time. */
 export interface RunLog {
-  /** What is there already, in order. */
+  /** What was there when it was opened, in order. */
   readonly entries: readonly LogEntry[];
-  /** Adds records, all or none; they survive a crash once this returns. @throws RxhiveError RUN_LEASED, STORE_FAILED */
-  append(entries: readonly LogEntry[]): void;
+  /**
+   * Adds records, all or none; they survive a crash once this has answered. Not called again before that.
+   * @throws RxhiveError RUN_LEASED, STORE_FAILED
+   */
+  append(entries: readonly LogEntry[]): Late<void>;
   /** Lets another process continue the run. */
-  close(): void;
+  close(): Late<void>;
 }
 
-/** Where logs of runs are kept. */
+/**
+ * Where logs of runs are kept. Each method may answer at once or with a promise; one that answers at once costs no
+ * turn of the event loop. Errors may be thrown or be rejections.
+ */
 export interface CheckpointStore {
   /**
    * Opens the log of a run, a new one where there is none, and takes its lease.
    * @throws CheckpointCorruptError; RxhiveError RUN_LEASED while another process has it
    */
-  open(runId: string): RunLog;
+  open(runId: string): Late<RunLog>;
   /** The log of a run as it is now, without its lease; empty where there is none. @throws CheckpointCorruptError */
-  read(runId: string): readonly LogEntry[];
+  read(runId: string): Late<readonly LogEntry[]>;
   /** A text kept under a key, for results that other runs may use; undefined where there is none. */
-  get(key: string): string | undefined;
+  get(key: string): Late<string | undefined>;
   /** Keeps a text under a key, in place of an older one. */
-  put(key: string, text: string): void;
+  put(key: string, text: string): Late<void>;
 }
 
 /** When a commit is written: before dependents start, many at a time soon after, or once at the end. */

@@ -150,6 +150,10 @@ function rootCauses(start: TaskNode, known: Map<TaskNode, readonly string[]>): r
       const { mode, from } = edge;
       if ((mode === 'value' || mode === 'latest') && isEnd(from.status) && !usable(from)) guilty.push(from);
     }
+    // Held until its parent was durable, which it never was.
+    const { parent } = node;
+    if (guilty.length === 0 && parent !== undefined && isEnd(parent.status) && !usable(parent))
+      guilty.push(parent);
     const unknown = guilty.filter((from) => from.status === 'skipped' && !known.has(from));
     if (unknown.length > 0) {
       stack.push(...unknown.slice(0, 1));

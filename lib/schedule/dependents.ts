@@ -1,4 +1,4 @@
-import type { Edge, TaskNode } from '../model/node.js';
+import { Edge, type TaskNode } from '../model/node.js';
 
 /** What {@link Dependents} may ask of the scheduler, the only writer of status. */
 export interface DependentMoves {
@@ -29,10 +29,31 @@ export class Dependents {
   /** Skips what the last ends made impossible; a list, not recursion, so a chain of any length is safe. */
   skipAll(): void {
     for (let node = this.#skips.pop(); node !== undefined; node = this.#skips.pop()) {
-      if (node.ended) continue;
+      if (node.ended || node.committing) continue;
       this.#moves.skip(node);
       this.deliverAll(node);
     }
+  }
+
+  /** A stream has a new value. */
+  show(node: TaskNode): void {
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+      if (edge.mode === 'latest' && !edge.to.ended) this.satisfy(edge);
+  }
+
+  /** Delivers to a new task what was there before it. */
+  catchUp(node: TaskNode): void {
+    for (const edge of node.inEdges) {
+      if (edge.from.ended) this.deliver(edge);
+      else if (edge.mode === 'latest' && edge.from.extra?.live !== undefined) this.satisfy(edge);
+    }
+    this.skipAll();
+  }
+
+  /** `node` waits for the success of `holder`, which adds it, without reading its result. */
+  hold(node: TaskNode, holder: TaskNode): void {
+    node.pending += 1;
+    new Edge(holder, node, 'value', undefined, undefined);
   }
 
   /** Tells one dependent that its dependency has ended. */

@@ -16,6 +16,8 @@ export function explain(node: TaskNode, moment: Moment): string {
     const open = node.inEdges
       .filter((edge) => !edge.satisfied)
       .map((edge) => `"${brief(edge.from.id)}" (${edge.from.status})`);
+    if (open.length === 0 && node.parent !== undefined)
+      return `${name} waits for "${brief(node.parent.id)}", which adds it, to be in the log.`;
     const more = open.length > 5 ? ` and ${open.length - 5} more` : '';
     return `${name} waits for ${open.slice(0, 5).join(', ')}${more}.`;
   }

@@ -104,7 +104,8 @@ export class Scheduler {
     this.#running = this.#slots
       .pipe(mergeMap(() => this.#bind(), hardLimit))
       .subscribe((signal) => this.#drain.push(signal));
-    this.open = this.#nodes.size;
+    this.open = 0;
+    for (const node of this.#nodes.values()) if (!node.ended) this.open += 1;
     this.#command(() => {
       this.#recallAll(this.#nodes.values());
       for (const node of this.#nodes.values())
@@ -112,11 +113,14 @@ export class Scheduler {
     });
   }
 
-  /** Takes tasks in that were added to the graph at run time. They count as open at once. */
-  admit(nodes: readonly TaskNode[]): void {
+  /** Takes tasks in that were added to the graph at run time; they count as open at once, and wait for `holder`. */
+  admit(nodes: readonly TaskNode[], holder?: TaskNode): void {
     this.open += nodes.length;
     const now = this.now();
-    for (const node of nodes) node.addedAt = node.since = now;
+    for (const node of nodes) {
+      node.addedAt = node.since = now;
+      if (holder !== undefined) this.#dependents.hold(node, holder);
+    }
     this.#command(() => {
       this.#recallAll(nodes);
       for (const node of nodes) this.#admit(node);
@@ -129,7 +133,7 @@ export class Scheduler {
       if (this.closing !== undefined || this.ended) return;
       this.closing = reason;
       for (const node of this.#nodes.values()) {
-        if (node.ended) continue;
+        if (node.ended || node.committing) continue;
         this.#stop(node, reason);
         this.#finish(node, 'cancelled', reason);
       }
@@ -139,7 +143,8 @@ export class Scheduler {
   /** Ends one task; its dependents are skipped. */
   cancelTask(node: TaskNode): void {
     this.#command(() => {
-      if (!node.ended) this.#abandon(node, 'cancelled', new WorkflowCancelledError('cancelled'));
+      if (node.ended || node.committing) return;
+      this.#abandon(node, 'cancelled', new WorkflowCancelledError('cancelled'));
     });
   }
 
@@ -181,7 +186,8 @@ export class Scheduler {
   }
 
   #pump(): void {
-    if (this.ended) return;
+    // Before the start only a cancelled run has an end.
+    if (this.ended || (this.#running === undefined && this.closing === undefined)) return;
     if (this.closing === undefined)
       while (this.active < this.limit && this.#queue.peek() !== undefined) this.#slots.next();
     if (this.open > 0 || (this.keepOpen && this.closing === undefined)) return;
@@ -224,11 +230,7 @@ export class Scheduler {
 
   #admit(node: TaskNode): void {
     if (node.ended) return;
-    for (const edge of node.inEdges) {
-      if (edge.from.ended) this.#dependents.deliver(edge);
-      else if (edge.mode === 'latest' && edge.from.extra?.live !== undefined) this.#dependents.satisfy(edge);
-    }
-    this.#dependents.skipAll();
+    this.#dependents.catchUp(node);
     if (node.pending === 0 && node.status === 'waiting') this.#ready(node);
     else if (node.status === 'waiting') this.#announcer.task(node);
   }
@@ -247,9 +249,7 @@ export class Scheduler {
   #value(node: TaskNode, value: unknown): void {
     node.more().live = { value };
     this.#ports.value(node, value);
-    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
-      if (edge.mode === 'latest' && !edge.to.ended) this.#dependents.satisfy(edge);
-    }
+    this.#dependents.show(node);
   }
 
   #succeed(node: TaskNode, attempt: AttemptHandle, value: unknown): void {
@@ -257,17 +257,34 @@ export class Scheduler {
     node.value = value;
     let outcome: ReturnType<SchedulerPorts['commit']>;
     try {
-      outcome = this.#ports.commit(node, attempt);
+      outcome = this.#ports.commit(node, attempt, (error) => this.#command(() => this.#durable(node, error)));
     } catch (error) {
       node.value = undefined;
       this.#fail(node, error);
       return;
     }
     if (outcome === 'rerun') this.#rerun(node);
-    else {
-      this.#announcer.attempt(node, 'succeeded');
-      this.#end(node, outcome === 'restored' ? 'restored' : 'succeeded', undefined);
+    else if (outcome === 'later') {
+      // Past all that could end it otherwise: its record may be in the log.
+      node.committing = true;
+      this.#deadlines.disarm(node);
+    } else this.#succeeded(node, outcome === 'restored' ? 'restored' : 'succeeded');
+  }
+
+  /** The log has the task's success, or will never have it. */
+  #durable(node: TaskNode, error: RxhiveError | undefined): void {
+    node.committing = false;
+    if (error === undefined) {
+      this.#succeeded(node, 'succeeded');
+      return;
     }
+    node.value = undefined;
+    this.#fail(node, error);
+  }
+
+  #succeeded(node: TaskNode, status: 'succeeded' | 'restored'): void {
+    this.#announcer.attempt(node, 'succeeded');
+    this.#end(node, status, undefined);
   }
 
   /** The body runs again with what it reads now; not a retry, so it does not count as an attempt. */

@@ -32,7 +32,7 @@ export class Streaming {
       if (node.extra !== undefined) node.extra.live = undefined;
       for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
         const { to } = edge;
-        if (edge.mode !== 'latest' || !edge.satisfied || to.ended) continue;
+        if (edge.mode !== 'latest' || !edge.satisfied || to.ended || to.committing) continue;
         edge.satisfied = false;
         to.pending += 1;
         if (to.status === 'waiting') continue;

@@ -1,0 +1,41 @@
+import { defer, firstValueFrom, from, of } from 'rxjs';
+
+/** An answer that is there at once, or comes later. */
+export type Late<T> = T | PromiseLike<T>;
+
+/** True for an answer that comes later. */
+export function isLate<T>(answer: Late<T>): answer is PromiseLike<T> {
+  return typeof (answer as PromiseLike<T> | null | undefined)?.then === 'function';
+}
+
+/** Goes on with an answer; at once where it is there, so that who answers at once costs no turn of the event loop. */
+export function after<T, R>(answer: Late<T>, next: (value: T) => Late<R>): Late<R> {
+  return isLate(answer) ? answer.then(next) : next(answer);
+}
+
+/** Calls `done` with the answer, or `failed` with what was thrown instead; at once where it is there. */
+export function settle<T>(
+  make: () => Late<T>,
+  done: (value: T) => void,
+  failed: (error: unknown) => void,
+): void {
+  let answer: Late<T>;
+  try {
+    answer = make();
+  } catch (error) {
+    failed(error);
+    return;
+  }
+  if (isLate(answer)) answer.then(done, failed);
+  else done(answer);
+}
+
+/** An answer as a promise, which also carries what `make` throws. */
+export function promised<T>(make: () => Late<T>): Promise<T> {
+  return firstValueFrom(
+    defer(() => {
+      const answer = make();
+      return isLate(answer) ? from(answer) : of(answer);
+    }),
+  );
+}

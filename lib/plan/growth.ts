@@ -1,0 +1,49 @@
+import { LimitExceededError } from '../kernel/errors.js';
+import type { Spawned, TaskNode } from '../model/node.js';
+import { Task } from '../model/task.js';
+import type { Graph } from './graph.js';
+
+const gone = { run: () => undefined };
+
+/** Adds tasks to the graph of a run, up to the workflow's `maxTasks`. */
+export class Growth {
+  readonly #graph: Graph;
+  readonly #most: number;
+
+  /** @throws LimitExceededError where there are more from the beginning */
+  constructor(graph: Graph) {
+    this.#graph = graph;
+    this.#most = graph.settings.maxTasks ?? graph.nodes.size + 100_000;
+    this.#checkSize(0);
+  }
+
+  /** Makes nodes of tasks, but for those `parent` has added before. @throws LimitExceededError, WorkflowDefinitionError */
+  add(tasks: readonly Spawned[], parent: TaskNode | undefined): TaskNode[] {
+    const { nodes } = this.#graph;
+    const fresh =
+      parent === undefined ? tasks : tasks.filter(({ handle }) => nodes.get(handle.id)?.parent !== parent);
+    this.#checkSize(fresh.length);
+    const added = this.#graph.add(
+      fresh.map((task) => task.handle.id),
+      fresh.map((task) => task.definition),
+      fresh.map((task) => task.handle),
+    );
+    for (const node of added) node.parent = parent;
+    return added;
+  }
+
+  /** Makes nodes of tasks that have finished in an earlier process and whose definition is gone. */
+  bringBack(ids: readonly string[], run: object): void {
+    this.#graph.add(
+      ids,
+      ids.map(() => gone),
+      ids.map((id) => new Task(id, run)),
+    );
+  }
+
+  #checkSize(more: number): void {
+    if (this.#graph.nodes.size + more <= this.#most) return;
+    const message = `The run would have more than ${this.#most} tasks; raise maxTasks or stop adding tasks.`;
+    throw new LimitExceededError('maxTasks', this.#most, message);
+  }
+}

@@ -1,0 +1,84 @@
+import {
+  type CheckpointStore,
+  type LogEntry,
+  type MemoryStore,
+  memory,
+  type RunLog,
+} from '../../lib/index.js';
+
+/** One call of a {@link LateStore} that has not been answered. */
+interface Call {
+  readonly what: string;
+  answer(error?: unknown): void;
+}
+
+/** A memory store whose every answer comes when the test says so, or by itself after some turns. */
+export class LateStore implements CheckpointStore {
+  readonly inner: MemoryStore;
+  /** Calls that wait for their answer. */
+  readonly calls: Call[] = [];
+  /** Everything that was asked, in order. */
+  readonly asked: string[] = [];
+  /** Answers calls by itself: given what was asked, the ms it takes; undefined holds it. */
+  auto: (what: string) => number | undefined = () => undefined;
+
+  constructor(inner = memory()) {
+    this.inner = inner;
+  }
+
+  open(runId: string): Promise<RunLog> {
+    return this.#call('open', () => {
+      const log = this.inner.open(runId);
+      return {
+        entries: log.entries,
+        append: (entries: readonly LogEntry[]) =>
+          this.#call(`append ${entries.map(({ seq }) => seq).join(' ')}`, () => log.append(entries)),
+        close: () => this.#call('close', () => log.close()),
+      };
+    });
+  }
+
+  read(runId: string): Promise<readonly LogEntry[]> {
+    return this.#call('read', () => this.inner.read(runId));
+  }
+
+  get(key: string): Promise<string | undefined> {
+    return this.#call('get', () => this.inner.get(key));
+  }
+
+  put(key: string, text: string): Promise<void> {
+    return this.#call('put', () => this.inner.put(key, text));
+  }
+
+  /** Answers the oldest call that waits, which must be `what`; what follows from it has happened on return. */
+  async answer(what: string, error?: unknown): Promise<void> {
+    const call = this.calls.shift();
+    if (call === undefined || !call.what.startsWith(what))
+      throw new Error(`waits for ${call?.what ?? 'nothing'}, not ${what}`);
+    call.answer(error);
+    await turn();
+  }
+
+  #call<T>(what: string, work: () => T | PromiseLike<T>): Promise<T> {
+    this.asked.push(what);
+    return new Promise((done, failed) => {
+      const answer = (error?: unknown): void => {
+        if (error !== undefined) failed(error);
+        else
+          try {
+            done(work());
+          } catch (problem) {
+            failed(problem);
+          }
+      };
+      const ms = this.auto(what);
+      if (ms === undefined) this.calls.push({ what, answer });
+      else setTimeout(answer, ms);
+    });
+  }
+}
+
+/** A few turns of the event loop: all promises and short timers are through. */
+export async function turn(): Promise<void> {
+  for (let i = 0; i < 3; i++) await new Promise((done) => setTimeout(done, 1));
+}
