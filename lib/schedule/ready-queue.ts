@@ -16,13 +16,18 @@ export class ReadyQueue {
   readonly #now: () => number;
   readonly #patience: number;
 
-  /** `patience`: ms after which a task that needs much is no longer overtaken by tasks that need little. */
-  constructor(now: () => number, patience: number) {
+  /**
+   * `aging`: ms of waiting that weigh as much as one step of priority, and after which a task that needs much is no
+   * longer overtaken by tasks that need little; false: never.
+   */
+  constructor(now: () => number, aging: number | false) {
     this.#now = now;
-    this.#patience = patience;
+    this.#patience = aging === false ? Number.POSITIVE_INFINITY : aging;
   }
 
+  /** Takes a task in that became ready at `node.since`. */
   push(node: TaskNode): void {
+    node.urgency = node.priority - Math.floor(node.since / this.#patience);
     const lane = node.lane;
     const waited = lane.permitMs(this.#now());
     if (waited > 0 || node.extra !== undefined) node.more().permitMark = waited;

@@ -41,7 +41,6 @@ export class Scheduler {
   readonly #origin: number;
   readonly #ports: SchedulerPorts;
   readonly #queue: ReadyQueue;
-  readonly #aging: number;
   readonly #slots = new Subject<void>();
   readonly #announcer: Announcer;
   readonly #deadlines: Deadlines;
@@ -86,8 +85,7 @@ export class Scheduler {
       });
     });
     this.limit = settings.concurrency ?? defaultConcurrency;
-    this.#aging = settings.aging === false ? Number.POSITIVE_INFINITY : (settings.aging ?? defaultAging);
-    this.#queue = new ReadyQueue(() => this.#clock.now() - this.#origin, this.#aging);
+    this.#queue = new ReadyQueue(() => this.now(), settings.aging ?? defaultAging);
   }
 
   /** Ms since the run started. */
@@ -238,8 +236,6 @@ export class Scheduler {
   #ready(node: TaskNode): void {
     node.lane = node.running === undefined ? node.lane.origin : node.lane.again;
     this.#enter(node, 'ready');
-    const wait = Number.isFinite(this.#aging) ? Math.floor(node.since / this.#aging) : 0;
-    node.urgency = node.priority - wait;
     // Who comes back from a pause keeps its place.
     if (this.#settings.policy === 'fifo' && node.running === undefined) node.rank = -this.#steps;
     this.#queue.push(node);
