@@ -1,6 +1,7 @@
 export { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 export { advance } from './advance.js';
 export { MarbleMismatchError } from './difference.js';
+export { FakeProvider } from './fake-provider.js';
 export type { Agents, AnyBody } from './instrument.js';
 export type { MarbleAgent, MarbleValue } from './marble-agent.js';
 export {
@@ -10,5 +11,14 @@ export {
   marbles,
 } from './marbles.js';
 export { MarbleError } from './outcome.js';
+export {
+  type ProviderAnswer,
+  ProviderBooks,
+  ProviderError,
+  type ProviderOptions,
+  type ProviderStats,
+  type Verdict,
+  VirtualProvider,
+} from './provider-books.js';
 export { drawTimeline, type TimelineRow, timelineAlphabet, timelineOf } from './timeline.js';
 export type { TrialOptions } from './trial.js';
