@@ -15,10 +15,14 @@ export {
   WorkflowDefinitionError,
 } from './kernel/errors.js';
 export type { Late } from './kernel/late.js';
+export type { BreakerOptions, BreakerState } from './model/breaker.js';
+export type { BudgetLimit, BudgetOptions, BudgetReport, BudgetState, Caps } from './model/budget.js';
 export type { CacheOptions } from './model/cache.js';
 export type { Recipe, Shared, TaskContext, Usage } from './model/context.js';
 export type {
   AttemptEvent,
+  BreakerEvent,
+  BudgetEvent,
   CacheEvent,
   GroupEvent,
   LogEvent,
@@ -27,6 +31,7 @@ export type {
   RunEvent,
   StateEvent,
   TaskEvent,
+  UsageEvent,
   ValueEvent,
   WorkflowEvent,
 } from './model/event.js';
@@ -42,9 +47,11 @@ export type {
   CommitRecord,
   DroppedRecord,
   FailedRecord,
+  LoggedUsage,
   LogRecord,
   RunRecord,
   StatePatch,
+  UsageRecord,
 } from './model/record.js';
 export type {
   AttemptReport,
@@ -73,6 +80,7 @@ export {
   type Task,
   type TaskOptions,
 } from './model/task.js';
+export type { Price, UsageReport } from './model/usage.js';
 export type { FailurePolicy, GroupOptions, SchedulingPolicy, WorkflowOptions } from './model/workflow.js';
 export { type EventLogOptions, eventLines, readEventLog } from './observe/event-log.js';
 export type { RedactOptions } from './observe/redact.js';

@@ -26,6 +26,7 @@ import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
 import { Growth } from './plan/growth.js';
 import { checkInput, checkLimit } from './plan/input.js';
+import { budgetStates, chargeEarlier } from './schedule/budget.js';
 import { explain } from './schedule/explain.js';
 import { placeGates } from './schedule/gates.js';
 import { Scheduler } from './schedule/scheduler.js';
@@ -101,8 +102,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
         this.#hubEmit({ type: 'value', reason: 'emitted', taskId: node.id, value });
       },
       recall: (node) => this.#transactions.recall(node, (one) => this.#ports.handlersOf(one).length > 0),
+      used: (node) => this.#orCancel(() => this.#transactions.used(node)),
       ended: (node) => {
-        if (node.status === 'failed') this.#logFailure(node);
+        if (node.status === 'failed') this.#orCancel(() => this.#transactions.failed(node));
         this.#streams.end(node);
       },
       closed: () => this.#closed(),
@@ -275,6 +277,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       seed: this.#clock.seed,
       state: this.#state.current,
       closing,
+      budgets: budgetStates(this.#graph),
       subscriberErrors: this.#audience.errors,
     }) as WorkflowResult<S>;
     this.#result = result;
@@ -284,9 +287,10 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.#hub.complete();
   }
 
-  #logFailure(node: TaskNode): void {
+  /** A store that takes no records any more ends the run. */
+  #orCancel(write: () => void): void {
     try {
-      this.#transactions.failed(node);
+      write();
     } catch (error) {
       this.#scheduler.cancel(error as RxhiveError);
     }
@@ -337,8 +341,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.#hubEmit({ type: 'state', reason: 'committed', taskId: node.id, commit: seq });
   }
 
-  #resume({ restored, rerun, orphans }: Resumed): void {
+  #resume({ restored, rerun, orphans, spent }: Resumed): void {
     this.#hubEmit({ type: 'run', reason: 'resumed', restored, rerun });
+    chargeEarlier(this.#graph, spent);
     this.#growth.bringBack(orphans, this);
   }
 

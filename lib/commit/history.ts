@@ -5,6 +5,7 @@ import type { LogRecord } from '../model/record.js';
 import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
 import { encode } from './codec.js';
 import { readEntry } from './journal.js';
+import { Ledger } from './ledger.js';
 import { Past, touches } from './resume.js';
 import { State } from './state.js';
 
@@ -83,6 +84,7 @@ export class History<S = unknown> {
     const a = this.#snapshot(mine, this.records.length);
     const b = other.#snapshot(others, other.records.length);
     const [before, after] = [mine.commits, others.commits];
+    const [spent, othersSpent] = [new Ledger(this.records), new Ledger(other.records)];
     const ids = [...new Set([...before.keys(), ...after.keys()])];
     const results = ids
       .filter((id) => a.results.has(id) !== b.results.has(id) || !same(a.results.get(id), b.results.get(id)))
@@ -91,7 +93,7 @@ export class History<S = unknown> {
       const [one, two] = [before.get(taskId), after.get(taskId)];
       if (one === undefined || two === undefined) return [];
       const ms = [one.at[1] - one.at[0], two.at[1] - two.at[0]] as const;
-      const tokens = [sum(one.usage), sum(two.usage)] as const;
+      const tokens = [spent.of(taskId)?.tokens ?? 0, othersSpent.of(taskId)?.tokens ?? 0] as const;
       return ms[0] === ms[1] && tokens[0] === tokens[1] ? [] : [{ taskId, ms, tokens }];
     });
     return { state: differences(a.state, b.state), results, tasks };
@@ -135,10 +137,6 @@ function copied(log: RunLog, entries: readonly LogEntry[], to: string): Late<Run
   } catch (error) {
     return giveBack(error);
   }
-}
-
-function sum(usage: readonly [number, number] | undefined): number {
-  return usage === undefined ? 0 : usage[0] + usage[1];
 }
 
 function same(a: unknown, b: unknown): boolean {

@@ -190,6 +190,7 @@ function problemOf(record: LogRecord): string | undefined {
       return record.format === 1 ? undefined : `its format is ${String(record.format)}, not 1`;
     case 'commit':
     case 'failed':
+    case 'usage':
       return typeof record.task === 'string' ? undefined : 'it names no task';
     case 'dropped':
       return Array.isArray(record.tasks) ? undefined : 'it names no tasks';

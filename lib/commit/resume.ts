@@ -28,7 +28,7 @@ export class Past {
 
   constructor(records: readonly LogRecord[]) {
     for (const record of records) {
-      if (record.kind === 'run') continue;
+      if (record.kind === 'run' || record.kind === 'usage') continue;
       if (record.kind === 'dropped') {
         for (const id of record.tasks) this.#forget(id);
         continue;

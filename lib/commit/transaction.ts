@@ -2,9 +2,19 @@ import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import { reservedNames } from '../kernel/plain.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
 import type { CommitDone, CommitOutcome } from '../model/ports.js';
-import type { CommitRecord, DroppedRecord, FailedRecord, LogRecord, RunRecord } from '../model/record.js';
+import type {
+  CommitRecord,
+  DroppedRecord,
+  FailedRecord,
+  LoggedUsage,
+  LogRecord,
+  RunRecord,
+  UsageRecord,
+} from '../model/record.js';
+import type { Spending } from '../model/usage.js';
 import { encode } from './codec.js';
 import { Journal, type JournalPorts } from './journal.js';
+import { Ledger, logged, unlogged } from './ledger.js';
 import { Past, versionOf } from './resume.js';
 import type { State, StateChange } from './state.js';
 
@@ -47,6 +57,8 @@ export interface Resumed {
   readonly rerun: readonly { readonly taskId: string; readonly because: string }[];
   /** Ids of finished tasks whose definition is gone because their parent does not run again. */
   readonly orphans: readonly string[];
+  /** What earlier processes have used, by group; undefined: tasks without one. */
+  readonly spent: ReadonlyMap<string | undefined, Spending>;
 }
 
 /** The commit stage: a task's result, its writes and the tasks it added become one record, or nothing happens. */
@@ -55,6 +67,7 @@ export class Transactions {
   readonly #journal: Journal | undefined;
   readonly #ports: CommitPorts;
   #past: Past | undefined;
+  #ledger: Ledger | undefined;
   /** Tasks that were compared with the log already, or whose definition is gone. */
   #compared = new Set<string>();
   /** Tasks restored by running their completion handlers again. */
@@ -137,6 +150,7 @@ export class Transactions {
     if (retryFailed) past.failures.clear();
     this.#state.restore(past.patches());
     this.#past = past;
+    this.#ledger = new Ledger(records);
     const spawned = [...past.commits.values()].flatMap((record) => record.spawned ?? []);
     const orphans = spawned.filter((id) => !nodes.has(id));
     this.#compared = new Set([...nodes.keys(), ...orphans]);
@@ -144,6 +158,7 @@ export class Transactions {
       restored: past.commits.size,
       rerun: [...past.stale].map(([taskId, because]) => ({ taskId, because })),
       orphans,
+      spent: this.#ledger.groups,
     };
   }
 
@@ -152,6 +167,13 @@ export class Transactions {
    * its completion handlers.
    */
   recall(node: TaskNode, handled: (node: TaskNode) => boolean): 'restored' | 'failed' | undefined {
+    this.#ledger?.bill(node);
+    const ended = this.#recall(node, handled);
+    if (ended === undefined && node.calls > 0) node.more().loggedCalls = node.calls;
+    return ended;
+  }
+
+  #recall(node: TaskNode, handled: (node: TaskNode) => boolean): 'restored' | 'failed' | undefined {
     const past = this.#past;
     if (past === undefined || !past.has(node.id)) return undefined;
     const above = node.inEdges.find((edge) => past.stale.has(edge.from.id));
@@ -172,8 +194,6 @@ export class Transactions {
       node.error = record.error;
       return 'failed';
     }
-    if (record.usage !== undefined)
-      [node.more().inputTokens, node.more().outputTokens] = record.usage as [number, number];
     node.value = record.value;
     if (!handled(node)) return 'restored';
     this.#replayed.add(node);
@@ -201,6 +221,7 @@ export class Transactions {
     const body = this.#journal === undefined ? undefined : encode(this.#record(node, attempt, change));
     const journal = this.#journal;
     if (spawned !== undefined) this.#ports.addSpawned(node, spawned, journal?.holds === true);
+    logged(node);
     if (body !== undefined && journal?.append(body) === false) {
       if (change !== undefined) this.#state.reserve(node.id, change);
       this.#pending.push({ seq: journal.seq, changed: change !== undefined, done });
@@ -231,7 +252,9 @@ export class Transactions {
   failed(node: TaskNode): void {
     const journal = this.#journal;
     if (journal === undefined || this.#past?.failures.has(node.id) === true) return;
-    const record = { kind: 'failed', task: node.id, version: versionOf(node) } as const;
+    const usage = unlogged(node);
+    const used = usage === undefined ? {} : { usage };
+    const record = { kind: 'failed', task: node.id, version: versionOf(node), ...used } as const;
     let body: string;
     try {
       body = encode({ ...record, error: node.error } satisfies FailedRecord);
@@ -239,7 +262,16 @@ export class Transactions {
       const message = String((node.error as Error)?.message ?? 'an error that cannot be stored');
       body = encode({ ...record, error: new Error(message) } satisfies FailedRecord);
     }
+    logged(node);
     journal.append(body);
+  }
+
+  /** Notes what an attempt used that no other record will tell of; nothing where it used nothing. */
+  used(node: TaskNode): void {
+    if (this.#journal === undefined || node.extra?.unlogged === undefined) return;
+    const usage = unlogged(node) as LoggedUsage;
+    logged(node);
+    this.#journal.append(encode({ kind: 'usage', task: node.id, usage } satisfies UsageRecord));
   }
 
   #drop(tasks: readonly string[]): void {
@@ -268,8 +300,7 @@ export class Transactions {
       const message = `Task "${brief(node.id)}" writes state.${bad.path.join('.')}, a reserved name; use another key, or a collection().`;
       throw new RxhiveError('NOT_SERIALIZABLE', message);
     }
-    const { extra } = node;
-    const used = extra !== undefined && extra.inputTokens + extra.outputTokens > 0;
+    const usage = unlogged(node);
     return {
       kind: 'commit',
       task: node.id,
@@ -279,7 +310,7 @@ export class Transactions {
       value: node.value,
       ...(attempt.returned !== undefined && returnedBy(attempt.returned.value, node.value)),
       ...(patches !== undefined && patches.length > 0 && { patches, inverse: inverse ?? [] }),
-      ...(used && { usage: [extra.inputTokens, extra.outputTokens] as const }),
+      ...(usage !== undefined && { usage }),
       ...(attempt.children !== undefined && { spawned: attempt.children }),
     };
   }

@@ -36,6 +36,8 @@ class Attempt extends AttemptContext {
   #inputs: InputStream | undefined;
   #source: Subscription | undefined;
   #iterator: AsyncIterator<unknown> | undefined;
+  /** False: the result was there already, nobody is called. */
+  #paid = true;
   #lead: { done(value: unknown): void; left(): void } | undefined;
 
   constructor(node: TaskNode, ports: ExecutePorts, subscriber: Subscriber<Signal>) {
@@ -47,6 +49,7 @@ class Attempt extends AttemptContext {
     const { node, ports } = this;
     const before = ports.replayed(node);
     if (before !== undefined) {
+      this.#paid = false;
       this.#accepted(before.value);
       return;
     }
@@ -85,14 +88,19 @@ class Attempt extends AttemptContext {
     const { kind, because } = entry;
     const reason = kind === 'lead' ? 'miss' : kind === 'wait' ? 'shared' : 'hit';
     if (ports.watch.active) ports.watch.emit({ type: 'cache', reason, taskId: node.id, because });
-    if (kind === 'hit') this.#check(entry.value, () => this.#runOnce(inputs, true));
-    else if (kind === 'wait') {
+    if (kind === 'hit') {
+      this.#paid = false;
+      this.#check(entry.value, () => {
+        this.#paid = true;
+        this.#runOnce(inputs, true);
+      });
+    } else if (kind === 'wait') {
       // Without a slot meanwhile: the one that works may need it for a task it joins.
       let then = (): void => this.#again(inputs);
       const goOn = ports.pause(node, () => this.ended || then());
       this.#source = entry.result$.subscribe({
         next: (value) => {
-          then = () => this.#succeeded(value);
+          then = () => this.#known(value);
         },
         complete: goOn,
       });
@@ -100,6 +108,12 @@ class Attempt extends AttemptContext {
       this.#lead = entry;
       this.#run(inputs);
     }
+  }
+
+  /** Somebody else was called for it. */
+  #known(value: unknown): void {
+    this.#paid = false;
+    this.#succeeded(value);
   }
 
   /** The one that did the work has failed: this one may do it now. */
@@ -268,7 +282,9 @@ class Attempt extends AttemptContext {
   }
 
   #accepted(value: unknown): void {
-    if (!this.ended) this.#handle(this.ports.handlersOf(this.node), 0, value);
+    if (this.ended) return;
+    if (!this.#paid) this.node.uncall();
+    this.#handle(this.ports.handlersOf(this.node), 0, value);
   }
 
   /** Calls completion handlers one after the other, within the attempt: what they add commits with it. */

@@ -10,6 +10,7 @@ import type { CompletionHandler, WorkflowSettings } from '../model/workflow.js';
 import { type JoinTarget, joined } from './inputs.js';
 import type { Locks } from './locks.js';
 import type { RetryBudget } from './retry.js';
+import { report } from './usage.js';
 
 /** What the execute stage is given to work with. */
 export interface ExecutePorts {
@@ -188,18 +189,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   usage(usage: Usage): void {
-    const extra = this.node.more();
-    for (const name of ['inputTokens', 'outputTokens'] as const) {
-      const amount = usage[name];
-      if (amount === undefined) continue;
-      if (!(Number.isFinite(amount) && amount >= 0)) {
-        throw new RxhiveError(
-          'INVALID_OPTION',
-          `ctx.usage got ${name} ${shown(amount)}; give a number from 0.`,
-        );
-      }
-      extra[name] += amount;
-    }
+    report(this.node, usage, this.ports.settings.prices, this.ports.watch);
   }
 
   log(message: string, data?: unknown): void {

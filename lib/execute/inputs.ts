@@ -82,7 +82,7 @@ export interface JoinTarget {
 export function joined(targets: readonly JoinTarget[], shape: 'one' | 'tuple' | 'record'): unknown {
   for (const { node, mode } of targets) {
     if (mode !== 'value' || node.status === 'succeeded' || node.status === 'restored') continue;
-    if (node.status === 'failed') throw node.error;
+    if (node.status === 'failed' || (node.status === 'skipped' && node.error !== undefined)) throw node.error;
     throw new RxhiveError(
       'TASK_SKIPPED',
       `Task "${brief(node.id)}" was ${node.status}, so it has no result to join.`,

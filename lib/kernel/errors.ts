@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'TASK_SKIPPED'
   | 'TRANSACTION_CONFLICT'
   | 'LIMIT_EXCEEDED'
+  | 'CIRCUIT_OPEN'
   | 'CHECKPOINT_CORRUPT'
   | 'STORE_FAILED'
   | 'RUN_LEASED'
@@ -108,7 +109,7 @@ export class TaskTimeoutError extends RxhiveError {
 }
 
 /** Who or what ended a run or a task early. */
-export type CancelReason = 'cancelled' | 'unsubscribed' | 'signal' | 'fail-fast';
+export type CancelReason = 'cancelled' | 'unsubscribed' | 'signal' | 'fail-fast' | 'budget' | 'lost';
 
 /** The run, or one task of it, was cancelled. Also the `reason` of the task's AbortSignal. */
 export class WorkflowCancelledError extends RxhiveError {
@@ -120,6 +121,8 @@ export class WorkflowCancelledError extends RxhiveError {
       unsubscribed: 'the last subscriber left',
       signal: 'the AbortSignal given to the run was aborted',
       'fail-fast': 'a task failed and failurePolicy is "fail-fast"',
+      budget: 'a hard budget was passed',
+      lost: 'another attempt or task was first, and nothing else needs this one',
     };
     super('WORKFLOW_CANCELLED', `Cancelled: ${why[reason]}.`, {
       ...(cause === undefined ? {} : { cause }),
@@ -199,8 +202,11 @@ export class LimitExceededError extends RxhiveError {
   readonly limitName: string;
   readonly limit: number;
 
-  constructor(limitName: string, limit: number, message: string) {
-    super('LIMIT_EXCEEDED', message, { details: { limitName, limit } });
+  constructor(limitName: string, limit: number, message: string, cause?: unknown) {
+    super('LIMIT_EXCEEDED', message, {
+      ...(cause === undefined ? {} : { cause }),
+      details: { limitName, limit },
+    });
     this.limitName = limitName;
     this.limit = limit;
   }

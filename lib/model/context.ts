@@ -4,6 +4,10 @@ import type { Dependencies, InputsOf, ResultOf, Task, TaskOptions } from './task
 export interface Usage {
   readonly inputTokens?: number;
   readonly outputTokens?: number;
+  /** Looked up in the workflow's `prices`; reports are also by model. */
+  readonly model?: string;
+  /** What it came to, where the provider says so; wins over `prices`. */
+  readonly cost?: number;
 }
 
 /** A named thing one task at a time may use; see {@link TaskContext.shared}. */
@@ -77,7 +81,10 @@ export interface TaskContext<S = unknown, I = unknown> {
   sleep(ms: number): Promise<void>;
   /** Gives the event loop back once, so that a long computation does not stop other tasks. */
   breathe(): Promise<void>;
-  /** Adds to the usage shown in the task's report. */
+  /**
+   * Adds to what the task has used, in reports and budgets. Counts whatever becomes of the attempt: one that fails, is
+   * stopped or loses a race has been paid for too.
+   */
   usage(usage: Usage): void;
   /** Emits a `log` event. */
   log(message: string, data?: unknown): void;

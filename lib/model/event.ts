@@ -1,3 +1,5 @@
+import type { BreakerState } from './breaker.js';
+import type { BudgetLimit } from './budget.js';
 import type { RunStatus, TaskStatus } from './status.js';
 import type { DependencyMode } from './task.js';
 
@@ -102,6 +104,41 @@ export interface StateEvent extends EventBase {
   readonly commit: number;
 }
 
+/** A body reported what it used. */
+export interface UsageEvent extends EventBase {
+  readonly type: 'usage';
+  readonly reason: 'reported';
+  readonly taskId: string;
+  readonly attempt: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly model?: string;
+  /** Undefined: there is no price for it. */
+  readonly cost?: number;
+}
+
+/** A budget is spent to four fifths, is spent (nothing new starts), or was passed so far that what ran was stopped. */
+export interface BudgetEvent extends EventBase {
+  readonly type: 'budget';
+  readonly reason: 'warned' | 'exhausted' | 'aborted';
+  /** Name of the group; undefined for the whole run. */
+  readonly group?: string;
+  readonly limit: BudgetLimit;
+  readonly spent: number;
+  readonly cap: number;
+}
+
+/** The circuit breaker of a group changed. */
+export interface BreakerEvent extends EventBase {
+  readonly type: 'breaker';
+  readonly reason: BreakerState;
+  readonly group: string;
+  /** With `open`: ms until it lets a probe through. */
+  readonly delay?: number;
+  /** With `open`: what opened it. */
+  readonly error?: unknown;
+}
+
 /** A task with `cache` found its result, or had to work; `because` says why. */
 export interface CacheEvent extends EventBase {
   readonly type: 'cache';
@@ -129,6 +166,9 @@ export type WorkflowEvent =
   | GroupEvent
   | StateEvent
   | CacheEvent
+  | UsageEvent
+  | BudgetEvent
+  | BreakerEvent
   | LogEvent;
 
 /** An event before the run stamps it. */

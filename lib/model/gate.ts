@@ -1,5 +1,7 @@
+import type { RxhiveError } from '../kernel/errors.js';
 import type { Blocker } from './lane.js';
 import type { TaskNode } from './node.js';
+import type { UsageReport } from './usage.js';
 
 /** How an attempt ended, for gates that learn from it. */
 export interface AttemptEnd {
@@ -8,6 +10,12 @@ export interface AttemptEnd {
   readonly error?: unknown;
   /** Ms a provider asked to wait. */
   readonly retryAfter?: number | undefined;
+}
+
+/** How a task ends that a gate will not let in. */
+export interface Refusal {
+  readonly status: 'skipped' | 'failed';
+  readonly error: RxhiveError;
 }
 
 /**
@@ -31,6 +39,12 @@ export interface Gate extends Blocker {
   pause(node: TaskNode): void;
   /** The attempt has ended, paused or not. */
   leave(node: TaskNode, end: AttemptEnd): void;
+  /** A task that passes here used something, or an earlier process did. May be negative: a call was none. */
+  charge?(used: UsageReport): void;
+  /** A ready task is not to wait: it ends so. Asked when it becomes ready, and for all of them by the scheduler's turnstile. */
+  refuses?(node: TaskNode): Refusal | undefined;
+  /** Share, 0 to 1, of what it can still give: where there is a choice, tasks go where most is left. */
+  left?(): number;
   /** What is waited for, as the end of "Task x waits for ...". */
   because(node: TaskNode): string;
 }

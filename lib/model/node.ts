@@ -6,6 +6,7 @@ import type { Lane } from './lane.js';
 import type { AttemptReport } from './result.js';
 import { isEnd, type TaskStatus } from './status.js';
 import type { DependencyMode, Task, TaskDefinition } from './task.js';
+import { Spending } from './usage.js';
 
 /** One dependency in the graph of a run. Edges out of a task are a linked list: appending costs nothing. */
 export class Edge {
@@ -72,8 +73,12 @@ export interface Join {
 export interface NodeExtra {
   /** Attempts before the current one. */
   attempts: AttemptReport[] | undefined;
-  inputTokens: number;
-  outputTokens: number;
+  /** What it used, in all processes of the run, but for the calls: those are in the node. */
+  spent: Spending | undefined;
+  /** The part of it that is in no record of the log yet. */
+  unlogged: Spending | undefined;
+  /** Calls that are in the log. */
+  loggedCalls: number;
   suspendedMs: number;
   /** Times the body ran again because of a conflict. */
   conflicts: number;
@@ -129,6 +134,8 @@ export class TaskNode implements HeapItem {
   /** Has succeeded, and waits for its record to be durable: nothing but the store can stop it. */
   committing = false;
   attempt = 0;
+  /** Attempts that were paid for, in all processes of the run. */
+  calls = 0;
   running: AttemptHandle | undefined = undefined;
   /** When it entered the present status. */
   since = 0;
@@ -160,12 +167,41 @@ export class TaskNode implements HeapItem {
     return isEnd(this.status);
   }
 
+  /** Books what it used, here and at the gates it passes. */
+  spend(used: Spending): void {
+    const extra = this.more();
+    extra.spent = (extra.spent ?? new Spending()).add(used);
+    extra.unlogged = (extra.unlogged ?? new Spending()).add(used);
+    this.#charge(used);
+  }
+
+  /** The attempt that goes on calls nobody: its result was there already. */
+  uncall(): void {
+    this.calls -= 1;
+    const none = new Spending();
+    none.calls = -1;
+    this.#charge(none);
+  }
+
+  #charge(used: Spending): void {
+    for (const gates of this.lane.gates) for (const gate of gates) gate.charge?.(used);
+  }
+
+  /** What it used, calls included. */
+  get usage(): Spending {
+    const usage = new Spending();
+    if (this.extra?.spent !== undefined) usage.add(this.extra.spent);
+    usage.calls = this.calls;
+    return usage;
+  }
+
   /** The extra part, made on first use. */
   more(): NodeExtra {
     this.extra ??= {
       attempts: undefined,
-      inputTokens: 0,
-      outputTokens: 0,
+      spent: undefined,
+      unlogged: undefined,
+      loggedCalls: 0,
       suspendedMs: 0,
       conflicts: 0,
       backoffMs: 0,

@@ -31,6 +31,8 @@ export interface SchedulerPorts {
   recall(node: TaskNode): 'restored' | 'failed' | undefined;
   /** A value of a stream, before dependents see it. */
   value(node: TaskNode, value: unknown): void;
+  /** An attempt has ended that is followed by no commit and no end of its task. */
+  used(node: TaskNode): void;
   /** The task has ended. */
   ended(node: TaskNode): void;
   /** Nothing is left to do. */

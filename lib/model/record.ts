@@ -1,3 +1,5 @@
+import type { UsageReport } from './usage.js';
+
 /** First record of a log. */
 export interface RunRecord {
   readonly kind: 'run';
@@ -19,7 +21,8 @@ export interface CommitRecord {
   readonly returned?: unknown;
   readonly patches?: readonly StatePatch[];
   readonly inverse?: readonly StatePatch[];
-  readonly usage?: readonly [inputTokens: number, outputTokens: number];
+  /** What was used since the task's record before; undefined: one call. */
+  readonly usage?: LoggedUsage;
   /** Ids of the tasks it added, but for those of completion handlers, which are called again. */
   readonly spawned?: readonly string[];
 }
@@ -30,6 +33,22 @@ export interface FailedRecord {
   readonly task: string;
   readonly version: string;
   readonly error: unknown;
+  /** As in a commit. */
+  readonly usage?: LoggedUsage;
+}
+
+/** An attempt ended that is followed by no other record: it failed, was stopped, or lost, and had used something. */
+export interface UsageRecord {
+  readonly kind: 'usage';
+  readonly task: string;
+  readonly usage: LoggedUsage;
+}
+
+/** Usage in a log. What is left out is 0, but `calls` 1. */
+export interface LoggedUsage extends Partial<UsageReport> {
+  /** Group that paid. */
+  readonly group?: string;
+  readonly models?: { readonly [name: string]: UsageReport };
 }
 
 /** Results that are not used any more: their tasks run again. */
@@ -46,4 +65,4 @@ export interface StatePatch {
 }
 
 /** What a log is made of. */
-export type LogRecord = RunRecord | CommitRecord | FailedRecord | DroppedRecord;
+export type LogRecord = RunRecord | CommitRecord | FailedRecord | UsageRecord | DroppedRecord;

@@ -1,6 +1,8 @@
 import type { RxhiveError } from '../kernel/errors.js';
+import type { BudgetReport } from './budget.js';
 import type { RunStatus, TaskStatus } from './status.js';
 import type { Task } from './task.js';
+import type { UsageReport } from './usage.js';
 
 /** One try of a task. Times in ms since the run started. */
 export interface AttemptReport {
@@ -32,11 +34,12 @@ export interface TaskReport {
   readonly status: TaskStatus;
   readonly attempts: readonly AttemptReport[];
   readonly error?: unknown;
-  /** With `skipped`: ids of the tasks that are the root causes. */
+  /** With `skipped`: ids of the tasks that are the root causes; or the option, such as `budget.cost`, that is. */
   readonly skippedBecause?: readonly string[];
   readonly waits: Waits;
   readonly runningMs: number;
-  readonly usage: { readonly inputTokens: number; readonly outputTokens: number };
+  /** What it used in all processes of the run, all attempts together. */
+  readonly usage: UsageReport;
 }
 
 /** The run in numbers. */
@@ -54,6 +57,13 @@ export interface RunReport {
   };
   /** Attempts after the first, all tasks together. */
   readonly retries: number;
+  /** What all tasks used, also by group and by model; `calls` of a model are reports of usage that named it. */
+  readonly usage: UsageReport & {
+    readonly groups: { readonly [name: string]: UsageReport };
+    readonly models: { readonly [name: string]: UsageReport };
+  };
+  /** The caps of all budgets. */
+  readonly budgets: readonly BudgetReport[];
   /** The chain of tasks that decided the wall time, first to last, and its running time. */
   readonly criticalPath: { readonly tasks: readonly string[]; readonly ms: number };
   /** Seed of the run's random numbers: give it to `flow.run({ seed })` for the same jitter. */

@@ -126,6 +126,8 @@ export interface TaskOptions<
   readonly result?: StandardSchema<O>;
   /** Concurrency group, one of the workflow's `groups`. Default: none. */
   readonly group?: G;
+  /** What becomes of it while the breaker of its group is open. Default: what the group's `breaker` says. */
+  readonly whenOpen?: 'wait' | 'fail';
   /** Higher goes first. Inherited by what the task depends on. Any finite number, default 0. */
   readonly priority?: number;
   /** Tries after the first, or a full policy. Default: the workflow's, else 0. */
@@ -166,6 +168,7 @@ export interface TaskDefinition {
   readonly run: (inputs: never, ctx: never) => unknown;
   readonly result?: StandardSchema | undefined;
   readonly group?: string | undefined;
+  readonly whenOpen?: 'wait' | 'fail' | undefined;
   readonly priority?: number | undefined;
   readonly retry?: number | RetryOptions | undefined;
   readonly timeout?: number | TimeoutOptions | undefined;

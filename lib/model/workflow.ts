@@ -1,6 +1,9 @@
+import type { BreakerOptions } from './breaker.js';
+import type { BudgetOptions } from './budget.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { StandardSchema } from './schema.js';
 import type { Task, TaskDefinition } from './task.js';
+import type { Price } from './usage.js';
 
 /** What happens to the rest of a run when a task fails. */
 export type FailurePolicy = 'continue' | 'fail-fast';
@@ -15,6 +18,10 @@ export const defaultConcurrency = 16;
 export interface GroupOptions {
   /** Tasks of the group running at once. Whole number from 1, or Infinity. Default: no limit of its own. */
   readonly concurrency?: number;
+  /** Most the tasks of the group may use, all together. Default: no limit of its own. */
+  readonly budget?: BudgetOptions;
+  /** Holds the group back while its provider fails. Default: none. */
+  readonly breaker?: BreakerOptions;
 }
 
 /** How a workflow is to run. All limits can be changed while a run goes on. */
@@ -53,6 +60,10 @@ export interface WorkflowOptions<
   readonly maxTasks?: number;
   /** Most retries one run may make in all, a guard against retry storms. Default: no limit. */
   readonly retryBudget?: number;
+  /** Most a run may use. Default: no limit. */
+  readonly budget?: BudgetOptions;
+  /** Prices by model, for `ctx.usage({ model })`. Tokens of a model that is not here are counted without cost. */
+  readonly prices?: { readonly [model: string]: Price };
 }
 
 /** {@link WorkflowOptions} with all types forgotten: what the engine works with. */

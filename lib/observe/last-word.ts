@@ -12,10 +12,11 @@ export function lastWord(
     to.complete();
   } else if (node.status === 'skipped') {
     to.error(
-      new RxhiveError(
-        'TASK_SKIPPED',
-        `Task "${brief(node.id)}" was skipped because a task it depends on did not succeed.`,
-      ),
+      node.error ??
+        new RxhiveError(
+          'TASK_SKIPPED',
+          `Task "${brief(node.id)}" was skipped because a task it depends on did not succeed.`,
+        ),
     );
   } else to.error(node.error);
 }

@@ -1,4 +1,5 @@
-import { brief, type RxhiveError } from '../kernel/errors.js';
+import { brief, LimitExceededError, type RxhiveError } from '../kernel/errors.js';
+import type { BudgetState } from '../model/budget.js';
 import type { TaskNode } from '../model/node.js';
 import { PartialWorkflowError } from '../model/partial-error.js';
 import type {
@@ -11,6 +12,7 @@ import type {
 } from '../model/result.js';
 import { isEnd, type RunStatus } from '../model/status.js';
 import type { Task } from '../model/task.js';
+import { moneyLines, spendersOf, usageOf } from './spending.js';
 
 /** What a result is built from; nothing is copied until somebody reads it. */
 export interface Facts {
@@ -21,6 +23,7 @@ export interface Facts {
   readonly seed: number;
   readonly state: unknown;
   readonly closing: RxhiveError | undefined;
+  readonly budgets: readonly BudgetState[];
   readonly subscriberErrors: readonly unknown[];
 }
 
@@ -136,7 +139,7 @@ function reportOf(node: TaskNode, causes: Map<TaskNode, readonly string[]>): Tas
       suspended: extra?.suspendedMs ?? 0,
     },
     runningMs: node.runningMs,
-    usage: { inputTokens: extra?.inputTokens ?? 0, outputTokens: extra?.outputTokens ?? 0 },
+    usage: node.usage.report,
   };
 }
 
@@ -154,6 +157,11 @@ function rootCauses(start: TaskNode, known: Map<TaskNode, readonly string[]>): r
     const { parent } = node;
     if (guilty.length === 0 && parent !== undefined && isEnd(parent.status) && !usable(parent))
       guilty.push(parent);
+    if (node.error instanceof LimitExceededError) {
+      known.set(node, [node.error.limitName]);
+      stack.pop();
+      continue;
+    }
     const unknown = guilty.filter((from) => from.status === 'skipped' && !known.has(from));
     if (unknown.length > 0) {
       stack.push(...unknown.slice(0, 1));
@@ -179,7 +187,7 @@ function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () =>
     workMs += node.runningMs;
     retries += Math.max(0, node.attempt - 1);
   }
-  const { runId, workflow, wallMs, seed, subscriberErrors } = facts;
+  const { runId, workflow, wallMs, seed, subscriberErrors, budgets } = facts;
   const report = {
     runId,
     workflow,
@@ -188,6 +196,8 @@ function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () =>
     workMs,
     counts: { ...counts },
     retries,
+    usage: usageOf(facts.nodes.values()),
+    budgets: budgets.map((state) => ({ ...state, spenders: spendersOf(state, facts.nodes.values()) })),
     criticalPath: criticalPath(facts.nodes),
     seed,
     subscriberErrors,
@@ -234,6 +244,7 @@ function asText(report: RunReport, tasks: TaskReports): string {
         `skipped "${brief(task.id)}" because of ${(task.skippedBecause ?? []).map(brief).join(', ')}`,
       );
   }
+  lines.push(...moneyLines(report));
   const path = report.criticalPath.tasks;
   const shown =
     path.length > 12 ? [...path.slice(0, 6), `… ${path.length - 11} more …`, ...path.slice(-5)] : path;

@@ -3,6 +3,7 @@ import type { RetryOptions } from '../model/policy.js';
 import { isSchema } from '../model/schema.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { WorkflowSettings } from '../model/workflow.js';
+import { checkWhenOpen, validateGuards } from './validate-guards.js';
 
 /** Longest id in characters; longer ones are data, not names. */
 export const longestId = 1_000;
@@ -102,6 +103,7 @@ export function validateSettings(settings: WorkflowSettings): DefinitionFault[] 
       fault('bad-number', `resources.${brief(name)} is ${shown(capacity)}; give a capacity above 0.`);
     }
   }
+  validateGuards(settings, fault);
   return faults;
 }
 
@@ -136,6 +138,7 @@ export function validateTask(
   checkNumber(fault, `${where}: estimate`, task.estimate, 0, false, false);
   checkRetry(fault, where, task.retry);
   checkTimeout(fault, where, task.timeout);
+  checkWhenOpen(fault, `${where}: whenOpen`, task.whenOpen);
   if (task.cache !== undefined && (typeof task.cache !== 'object' || task.cache === null))
     fault('bad-option', `${where}: cache is ${shown(task.cache)}; give { key, ttl }, both optional.`);
   checkNumber(fault, `${where}: cache.ttl`, task.cache?.ttl, 0, false, true);
@@ -196,6 +199,7 @@ function isPlain(id: unknown, task: TaskDefinition): boolean {
     task.estimate === undefined &&
     task.retry === undefined &&
     task.timeout === undefined &&
+    task.whenOpen === undefined &&
     task.group === undefined &&
     task.resources === undefined &&
     task.cache === undefined &&

@@ -30,6 +30,8 @@ export function explain(node: TaskNode, moment: Moment): string {
     const open = (node.extra?.join?.targets ?? []).filter((target) => !target.ended);
     return `${name} gave its slot back and waits for ${open.length} joined tasks.`;
   }
+  if (node.status === 'skipped' && node.error instanceof Error)
+    return `${name} was skipped: ${node.error.message}`;
   if (node.status === 'skipped') {
     const cause = node.inEdges.find((edge) => edge.from.ended && edge.from.status !== 'succeeded');
     return `${name} was skipped because "${brief(cause?.from.id ?? '?')}" was ${cause?.from.status ?? 'lost'}.`;

@@ -3,6 +3,8 @@ import type { Gate } from '../model/gate.js';
 import type { Group } from '../model/lane.js';
 import type { Watch } from '../model/ports.js';
 import type { GroupOptions, WorkflowSettings } from '../model/workflow.js';
+import { Breaker } from './breaker.js';
+import { Budget } from './budget.js';
 import type { Scheduler } from './scheduler.js';
 
 /** What gates are given to work with. */
@@ -29,10 +31,13 @@ export function placeGates(
 
 /** Gates of a group, or without `group` those of the whole run. */
 function gatesOf(
-  _options: GroupOptions | WorkflowSettings,
-  _group: Group | undefined,
-  _ports: GatePorts,
+  options: GroupOptions | WorkflowSettings,
+  group: Group | undefined,
+  ports: GatePorts,
 ): Gate[] {
   const gates: Gate[] = [];
+  if (group !== undefined && 'breaker' in options && options.breaker !== undefined)
+    gates.push(new Breaker(group, options.breaker, ports));
+  if (options.budget !== undefined) gates.push(new Budget(group, options.budget, ports));
   return gates;
 }

@@ -11,10 +11,13 @@ import type { TaskStatus } from '../model/status.js';
 import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
 import { account, accountAttempt } from './account.js';
 import { Announcer } from './announcer.js';
+import { Commits } from './commits.js';
 import { Deadlines } from './deadlines.js';
 import { Dependents } from './dependents.js';
+import { Intake } from './intake.js';
 import { ReadyQueue } from './ready-queue.js';
 import { Streaming } from './streaming.js';
+import { Turnstile } from './turnstile.js';
 
 const hardLimit = 1_000_000; // mergeMap queues quadratically; tokens are made on demand, so it never does.
 const defaultAging = 60_000;
@@ -43,7 +46,11 @@ export class Scheduler {
   readonly #queue: ReadyQueue;
   readonly #slots = new Subject<void>();
   readonly #announcer: Announcer;
+  readonly #intake: Intake;
+  readonly #commits: Commits;
   readonly #deadlines: Deadlines;
+  /** Ends what gates will not let in. */
+  readonly turnstile: Turnstile;
   /** Waits of running tasks: joins, pauses, streams. */
   readonly streaming = new Streaming({
     enter: (node, status) => this.#enter(node, status),
@@ -79,10 +86,44 @@ export class Scheduler {
     this.#origin = clock.now();
     this.#ports = ports;
     this.#announcer = new Announcer(ports.watch);
+    this.#intake = new Intake(
+      {
+        recall: (node) => ports.recall(node),
+        finish: (node, status) => this.#finish(node, status, node.error),
+        ready: (node) => this.#ready(node),
+      },
+      this.#dependents,
+      this.#announcer,
+    );
     this.#deadlines = new Deadlines(clock, settings, (node, error, applies) => {
       this.#command(() => {
         if (applies()) this.#abandon(node, 'failed', error);
       });
+    });
+    this.#commits = new Commits((node, attempt, done) => ports.commit(node, attempt, done), {
+      succeed: (node, status) => {
+        this.#announcer.attempt(node, 'succeeded');
+        this.#end(node, status, undefined);
+      },
+      fail: (node, error) => this.#fail(node, error),
+      // Not a retry, so it does not count as an attempt.
+      rerun: (node) => {
+        node.attempt -= 1;
+        ports.used(node);
+        this.streaming.retract(node);
+        this.#ready(node);
+      },
+      shield: (node) => this.#deadlines.disarm(node),
+      command: (work) => this.#command(work),
+    });
+    this.turnstile = new Turnstile(nodes, {
+      command: (work) => this.#command(work),
+      turnAway: (node, { status, error }) => {
+        this.#free(node);
+        this.#end(node, status, error);
+        if (status === 'failed') this.#failFast(error);
+      },
+      cancel: (node, error) => this.#abandon(node, 'cancelled', error),
     });
     this.limit = settings.concurrency ?? defaultConcurrency;
     this.#queue = new ReadyQueue(() => this.now(), settings.aging ?? defaultAging);
@@ -104,11 +145,7 @@ export class Scheduler {
       .subscribe((signal) => this.#drain.push(signal));
     this.open = 0;
     for (const node of this.#nodes.values()) if (!node.ended) this.open += 1;
-    this.#command(() => {
-      this.#recallAll(this.#nodes.values());
-      for (const node of this.#nodes.values())
-        if (node.pending === 0 && node.status === 'waiting') this.#ready(node);
-    });
+    this.#command(() => this.#intake.begin([...this.#nodes.values()]));
   }
 
   /** Takes tasks in that were added to the graph at run time; they count as open at once, and wait for `holder`. */
@@ -119,10 +156,7 @@ export class Scheduler {
       node.addedAt = node.since = now;
       if (holder !== undefined) this.#dependents.hold(node, holder);
     }
-    this.#command(() => {
-      this.#recallAll(nodes);
-      for (const node of nodes) this.#admit(node);
-    });
+    this.#command(() => this.#intake.add(nodes));
   }
 
   /** Ends everything that has not ended. The first reason counts. */
@@ -206,31 +240,12 @@ export class Scheduler {
     }
     this.#enter(node, 'running');
     node.attempt += 1;
+    node.calls += 1;
     node.startedAt = node.since;
     this.#deadlines.armTotal(node);
     this.#announcer.attempt(node, 'started');
     if (node.streaming) this.#command(() => this.streaming.starve(node));
     return this.#ports.launch(node);
-  }
-
-  /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
-  #recallAll(nodes: Iterable<TaskNode>): void {
-    const ended: TaskNode[] = [];
-    for (const node of nodes) {
-      const status = node.ended ? undefined : this.#ports.recall(node);
-      if (status === undefined) continue;
-      this.#finish(node, status, node.error);
-      ended.push(node);
-    }
-    for (const node of ended) this.#dependents.deliverAll(node);
-    this.#dependents.skipAll();
-  }
-
-  #admit(node: TaskNode): void {
-    if (node.ended) return;
-    this.#dependents.catchUp(node);
-    if (node.pending === 0 && node.status === 'waiting') this.#ready(node);
-    else if (node.status === 'waiting') this.#announcer.task(node);
   }
 
   #ready(node: TaskNode): void {
@@ -240,6 +255,7 @@ export class Scheduler {
     if (this.#settings.policy === 'fifo' && node.running === undefined) node.rank = -this.#steps;
     this.#queue.push(node);
     this.#deadlines.armQueue(node);
+    this.turnstile.check(node);
   }
 
   #value(node: TaskNode, value: unknown): void {
@@ -250,51 +266,17 @@ export class Scheduler {
 
   #succeed(node: TaskNode, attempt: AttemptHandle, value: unknown): void {
     this.#free(node, { kind: 'succeeded' });
-    node.value = value;
-    let outcome: ReturnType<SchedulerPorts['commit']>;
-    try {
-      outcome = this.#ports.commit(node, attempt, (error) => this.#command(() => this.#durable(node, error)));
-    } catch (error) {
-      node.value = undefined;
-      this.#fail(node, error);
-      return;
-    }
-    if (outcome === 'rerun') this.#rerun(node);
-    else if (outcome === 'later') {
-      // Past all that could end it otherwise: its record may be in the log.
-      node.committing = true;
-      this.#deadlines.disarm(node);
-    } else this.#succeeded(node, outcome === 'restored' ? 'restored' : 'succeeded');
-  }
-
-  /** The log has the task's success, or will never have it. */
-  #durable(node: TaskNode, error: RxhiveError | undefined): void {
-    node.committing = false;
-    if (error === undefined) {
-      this.#succeeded(node, 'succeeded');
-      return;
-    }
-    node.value = undefined;
-    this.#fail(node, error);
-  }
-
-  #succeeded(node: TaskNode, status: 'succeeded' | 'restored'): void {
-    this.#announcer.attempt(node, 'succeeded');
-    this.#end(node, status, undefined);
-  }
-
-  /** The body runs again with what it reads now; not a retry, so it does not count as an attempt. */
-  #rerun(node: TaskNode): void {
-    node.value = undefined;
-    node.attempt -= 1;
-    this.streaming.retract(node);
-    this.#ready(node);
+    this.#commits.begin(node, attempt, value);
   }
 
   #fail(node: TaskNode, error: unknown): void {
     this.#free(node, { kind: 'failed', error });
     this.#announcer.attempt(node, 'failed', error);
     this.#end(node, 'failed', error);
+    this.#failFast(error);
+  }
+
+  #failFast(error: unknown): void {
     if (this.#settings.failurePolicy === 'fail-fast')
       this.cancel(new WorkflowCancelledError('fail-fast', error));
   }
@@ -303,6 +285,7 @@ export class Scheduler {
     this.#free(node, { kind: 'failed', error, retryAfter: gate });
     this.#announcer.attempt(node, 'failed', error);
     accountAttempt(node, this.now(), error, gate);
+    this.#ports.used(node);
     this.streaming.retract(node);
     if (gate !== undefined && node.lane.group !== undefined) this.#gate(node.lane.group, gate);
     this.#enter(node, 'backing-off', error, delay);
@@ -335,6 +318,7 @@ export class Scheduler {
     if (attempt === undefined) return;
     attempt.stop(reason);
     this.#announcer.attempt(node, 'stopped', reason);
+    this.#ports.used(node);
   }
 
   /** Gives back slot, group, resources and place in the queue; the attempt, if there is one, has ended. */

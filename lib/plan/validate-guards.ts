@@ -1,0 +1,116 @@
+import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
+import { budgetLimits } from '../model/budget.js';
+import type { WorkflowSettings } from '../model/workflow.js';
+
+type Fault = (kind: DefinitionFault['kind'], message: string) => void;
+type Bag = Readonly<Record<string, unknown>>;
+
+/** Everything wrong with prices, budgets and breakers. */
+export function validateGuards(settings: WorkflowSettings, fault: Fault): void {
+  checkPrices(fault, settings.prices);
+  checkBudget(fault, 'budget', settings.budget);
+  for (const [name, group] of Object.entries(settings.groups ?? {})) {
+    checkBudget(fault, `groups.${brief(name)}.budget`, group?.budget);
+    checkBreaker(fault, `groups.${brief(name)}.breaker`, group?.breaker);
+  }
+}
+
+function checkPrices(fault: Fault, prices: unknown): void {
+  if (!isBag(fault, 'prices', prices, '{ "model": { input, output } }')) return;
+  for (const [model, price] of Object.entries(prices)) {
+    const where = `prices.${brief(model)}`;
+    if (price === undefined) fault('bad-option', `${where} is undefined; give { input, output }.`);
+    if (!isBag(fault, where, price, '{ input, output }')) continue;
+    known(fault, where, price, ['input', 'output']);
+    for (const name of ['input', 'output']) {
+      const amount = price[name];
+      if (!(typeof amount === 'number' && Number.isFinite(amount) && amount >= 0))
+        fault('bad-number', `${where}.${name} is ${shown(amount)}; give a price per million tokens, from 0.`);
+    }
+  }
+}
+
+function checkBudget(fault: Fault, where: string, budget: unknown): void {
+  if (!isBag(fault, where, budget, '{ calls, tokens, cost, hard }')) return;
+  known(fault, where, budget, [...budgetLimits, 'hard']);
+  checkCaps(fault, where, budget);
+  const { hard } = budget;
+  const caps = budgetLimits.filter((name) => budget[name] !== undefined);
+  if (typeof hard === 'object' && hard !== null) {
+    const own = hard as Bag;
+    known(fault, `${where}.hard`, own, budgetLimits);
+    checkCaps(fault, `${where}.hard`, own);
+    for (const name of caps)
+      if (Number(own[name]) < Number(budget[name]))
+        fault(
+          'bad-number',
+          `${where}.hard.${name} is ${shown(own[name])}, below ${where}.${name}; the hard cap comes last.`,
+        );
+    caps.push(...budgetLimits.filter((name) => own[name] !== undefined));
+  } else if (hard !== undefined && typeof hard !== 'boolean') {
+    fault('bad-option', `${where}.hard is ${shown(hard)}; give true, or { calls, tokens, cost }.`);
+  }
+  if (caps.length === 0) fault('bad-option', `${where} has no cap; give calls, tokens or cost.`);
+}
+
+function checkCaps(fault: Fault, where: string, caps: Bag): void {
+  for (const name of budgetLimits) {
+    const cap = caps[name];
+    if (cap === undefined) continue;
+    const whole = name === 'calls';
+    if (typeof cap === 'number' && cap > 0 && Number.isFinite(cap) && (!whole || Number.isInteger(cap)))
+      continue;
+    const kind = whole ? 'a whole number from 1' : 'a number above 0';
+    fault('bad-number', `${where}.${name} is ${shown(cap)}; give ${kind}, or leave it out for no cap.`);
+  }
+}
+
+function checkBreaker(fault: Fault, where: string, breaker: unknown): void {
+  if (!isBag(fault, where, breaker, '{ failures, openFor }')) return;
+  known(fault, where, breaker, ['failures', 'openFor', 'halfOpen', 'whenOpen', 'counts']);
+  const { failures, openFor, halfOpen, whenOpen, counts } = breaker;
+  if (typeof failures === 'object' && failures !== null) {
+    const share = failures as Bag;
+    known(fault, `${where}.failures`, share, ['rate', 'window', 'least']);
+    const { rate, window, least } = share;
+    if (!(typeof rate === 'number' && rate > 0 && rate <= 1))
+      fault('bad-number', `${where}.failures.rate is ${shown(rate)}; give a share above 0, at most 1.`);
+    if (!isMs(window)) fault('bad-number', `${where}.failures.window is ${shown(window)}; give ms above 0.`);
+    if (least !== undefined) checkCount(fault, `${where}.failures.least`, least);
+  } else checkCount(fault, `${where}.failures`, failures);
+  if (openFor !== undefined && !isMs(openFor))
+    fault('bad-number', `${where}.openFor is ${shown(openFor)}; give ms above 0.`);
+  if (halfOpen !== undefined) checkCount(fault, `${where}.halfOpen`, halfOpen);
+  checkWhenOpen(fault, `${where}.whenOpen`, whenOpen);
+  if (counts !== undefined && typeof counts !== 'function')
+    fault('bad-option', `${where}.counts is ${shown(counts)}; give a function of the error.`);
+}
+
+/** The option of a breaker, and of a task. */
+export function checkWhenOpen(fault: Fault, where: string, whenOpen: unknown): void {
+  if (whenOpen !== undefined && whenOpen !== 'wait' && whenOpen !== 'fail')
+    fault('bad-option', `${where} is ${shown(whenOpen)}; use "wait" or "fail".`);
+}
+
+function checkCount(fault: Fault, where: string, count: unknown): void {
+  if (!(typeof count === 'number' && Number.isInteger(count) && count >= 1))
+    fault('bad-number', `${where} is ${shown(count)}; give a whole number from 1.`);
+}
+
+function isMs(value: unknown): boolean {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0;
+}
+
+function known(fault: Fault, where: string, bag: Bag, names: readonly string[]): void {
+  for (const name of Object.keys(bag))
+    if (!names.includes(name))
+      fault('bad-option', `${where}.${brief(name)} is unknown; use ${names.join(', ')}.`);
+}
+
+/** False for what is absent, and (with a fault) for what is no object. */
+function isBag(fault: Fault, where: string, value: unknown, shape: string): value is Bag {
+  if (value === undefined) return false;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return true;
+  fault('bad-option', `${where} is ${shown(value)}; give ${shape}.`);
+  return false;
+}

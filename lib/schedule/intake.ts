@@ -1,0 +1,54 @@
+import type { TaskNode } from '../model/node.js';
+import type { Announcer } from './announcer.js';
+import type { Dependents } from './dependents.js';
+
+/** What {@link Intake} may ask of the scheduler, the only writer of status. */
+export interface IntakeMoves {
+  /** How the task ended in an earlier process. */
+  recall(node: TaskNode): 'restored' | 'failed' | undefined;
+  finish(node: TaskNode, status: 'restored' | 'failed'): void;
+  ready(node: TaskNode): void;
+}
+
+/** Takes tasks in: what ended before ends at once, what waits for nothing is ready. */
+export class Intake {
+  readonly #moves: IntakeMoves;
+  readonly #dependents: Dependents;
+  readonly #announcer: Announcer;
+
+  constructor(moves: IntakeMoves, dependents: Dependents, announcer: Announcer) {
+    this.#moves = moves;
+    this.#dependents = dependents;
+    this.#announcer = announcer;
+  }
+
+  /** The tasks a run begins with. */
+  begin(nodes: readonly TaskNode[]): void {
+    this.#recall(nodes);
+    for (const node of nodes) if (node.pending === 0 && node.status === 'waiting') this.#moves.ready(node);
+  }
+
+  /** Tasks that come while the run goes on: some of what they wait for may have ended. */
+  add(nodes: readonly TaskNode[]): void {
+    this.#recall(nodes);
+    for (const node of nodes) {
+      if (node.ended) continue;
+      this.#dependents.catchUp(node);
+      if (node.pending === 0 && node.status === 'waiting') this.#moves.ready(node);
+      else if (node.status === 'waiting') this.#announcer.task(node);
+    }
+  }
+
+  /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
+  #recall(nodes: Iterable<TaskNode>): void {
+    const ended: TaskNode[] = [];
+    for (const node of nodes) {
+      const status = node.ended ? undefined : this.#moves.recall(node);
+      if (status === undefined) continue;
+      this.#moves.finish(node, status);
+      ended.push(node);
+    }
+    for (const node of ended) this.#dependents.deliverAll(node);
+    this.#dependents.skipAll();
+  }
+}
