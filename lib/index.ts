@@ -68,13 +68,16 @@ export { type SchemaIssue, type StandardSchema, typed } from './model/schema.js'
 export type { RunStatus, TaskStatus } from './model/status.js';
 export type { CheckpointStore, Durability, LogEntry, RunLog } from './model/store.js';
 export {
+  type Choice,
   type Dependencies,
   type Dependency,
   type InputsOf,
   latest,
   optional,
   orElse,
+  quorum,
   type ResultOf,
+  race,
   type Settled,
   settled,
   type Task,

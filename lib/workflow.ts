@@ -2,7 +2,14 @@ import { forked, History } from './commit/history.js';
 import { after, promised } from './kernel/late.js';
 import type { RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
-import { Dependency, type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
+import {
+  Choice,
+  Dependency,
+  type ResultOf,
+  Task,
+  type TaskDefinition,
+  type TaskOptions,
+} from './model/task.js';
 import type {
   CompletionHandler,
   WorkflowDefinition,
@@ -130,12 +137,16 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   graph(format: 'mermaid' | 'dot' = 'mermaid'): string {
     const tasks = this.#ids.map((id, i): PictureTask => {
       const { dependencies, group } = this.#tasks[i] as TaskDefinition;
-      const list = Object.values(dependencies ?? {}) as (Task | Dependency)[];
+      const list = Object.values(dependencies ?? {}) as (Task | Dependency | Choice)[];
       return {
         id,
         group,
-        dependencies: list.map((one) =>
-          one instanceof Dependency ? { id: one.task.id, mode: one.mode } : { id: one.id, mode: 'value' },
+        dependencies: list.flatMap((one) =>
+          one instanceof Choice
+            ? one.tasks.map((task) => ({ id: task.id, mode: one.mode }))
+            : one instanceof Dependency
+              ? [{ id: one.task.id, mode: one.mode }]
+              : [{ id: one.id, mode: 'value' }],
         ),
       };
     });

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { latest, workflow } from '../lib/index.js';
+import { latest, quorum, race, workflow } from '../lib/index.js';
 
 test('what must not compile does not', async () => {
   const flow = workflow({ name: 'types', state: { n: 0 }, groups: { llm: { concurrency: 1 } } });
@@ -32,6 +32,23 @@ test('what must not compile does not', async () => {
     // @ts-expect-error a streaming join delivers an Observable
     run: (inputs) => inputs.text,
   });
+  const count = flow.task('count', { run: () => 1 });
+  flow.task('f', {
+    dependencies: { one: race([text, count]), two: quorum(2, [text, count]) },
+    run: ({ one, two: [x, y] }) => [one, x, y] satisfies (string | number)[],
+  });
+  flow.task('g', {
+    dependencies: { two: quorum(2, [text, text]) },
+    // @ts-expect-error a quorum of two has no third
+    run: ({ two }) => two[2],
+  });
+  flow.task('h', {
+    dependencies: { one: race([text, count]) },
+    // @ts-expect-error it may be a number
+    run: ({ one }) => one.length,
+  });
+  // @ts-expect-error modes belong to the race, not to who takes part
+  flow.task('i', { dependencies: [race([latest(text)])], run: () => 1 });
   assert.throws(() => flow.run(), /"gpu"/);
 });
 

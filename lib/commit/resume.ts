@@ -1,4 +1,5 @@
 import { fnv1a } from '../kernel/hash.js';
+import { contestOf } from '../model/contest.js';
 import type { TaskNode } from '../model/node.js';
 import type { CommitRecord, FailedRecord, LogRecord, StatePatch } from '../model/record.js';
 import { fit } from '../model/schema.js';
@@ -12,7 +13,8 @@ export function codeOf(definition: TaskDefinition): string {
 /** Tells a task from a changed one: its code, and what it depends on. */
 export function versionOf(node: TaskNode): string {
   let text = codeOf(node.definition);
-  for (const edge of node.inEdges) text += `\n${edge.mode} ${edge.key ?? ''} ${edge.from.id}`;
+  for (const edge of node.inEdges)
+    text += `\n${edge.mode}${contestOf(edge)?.need ?? ''} ${edge.key ?? ''} ${edge.from.id}`;
   return fnv1a(text).toString(36);
 }
 

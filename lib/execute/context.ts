@@ -2,10 +2,18 @@ import { firstValueFrom, Observable } from 'rxjs';
 import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import type { Cache } from '../model/cache.js';
+import { Contest } from '../model/contest.js';
 import type { Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
-import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
+import { type AttemptHandle, Edge, type Spawned, type TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
-import { Dependency, type ResultOf, Task, type TaskDefinition, type TaskOptions } from '../model/task.js';
+import {
+  Choice,
+  Dependency,
+  type ResultOf,
+  Task,
+  type TaskDefinition,
+  type TaskOptions,
+} from '../model/task.js';
 import type { CompletionHandler, WorkflowSettings } from '../model/workflow.js';
 import { type JoinTarget, joined } from './inputs.js';
 import type { Locks } from './locks.js';
@@ -36,7 +44,7 @@ export interface ExecutePorts {
   /** Adds buffered tasks to the run at once. */
   flush(parent: TaskNode, spawned: readonly Spawned[]): void;
   find(task: Task): TaskNode | undefined;
-  join(node: TaskNode, targets: readonly TaskNode[], done: (error?: RxhiveError) => void): void;
+  join(node: TaskNode, targets: readonly (TaskNode | Contest)[], done: (error?: RxhiveError) => void): void;
 }
 
 /** The part of an attempt its body sees as `ctx`. Everything costly is made on first touch. */
@@ -153,7 +161,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.spawned = undefined;
     if (spawned !== undefined) this.ports.flush(this.node, spawned);
     const shape =
-      tasks instanceof Task || tasks instanceof Dependency
+      tasks instanceof Task || tasks instanceof Dependency || tasks instanceof Choice
         ? 'one'
         : Array.isArray(tasks)
           ? 'tuple'
@@ -268,6 +276,24 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     return promise;
   }
 
+  #target(task: unknown): TaskNode {
+    const node = task instanceof Task ? this.ports.find(task) : undefined;
+    if (node !== undefined) return node;
+    throw new RxhiveError('INVALID_OPTION', `ctx.join got ${shown(task)}, which is no task of this run.`);
+  }
+
+  /** A race or quorum to join; whoever takes part has an edge that leads here. */
+  #contest({ mode, need, tasks }: Choice): Contest {
+    if (!(tasks.length > 0 && Number.isInteger(need) && need >= 1 && need <= tasks.length)) {
+      const message = `ctx.join got a ${mode} that needs ${shown(need)} of ${tasks.length} tasks; give a number it can reach.`;
+      throw new RxhiveError('INVALID_OPTION', message);
+    }
+    const contest = new Contest(mode, need);
+    for (const task of tasks)
+      contest.edges.push(new Edge(this.#target(task), this.node, 'join', undefined, contest));
+    return contest;
+  }
+
   #targets(tasks: unknown, shape: string): JoinTarget[] {
     if (typeof tasks !== 'object' || tasks === null) {
       throw new RxhiveError(
@@ -276,16 +302,15 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       );
     }
     return Object.entries(tasks).map(([key, item]: [string, unknown]) => {
+      const key0 = shape === 'record' ? key : undefined;
+      if (item instanceof Choice)
+        return { node: this.#contest(item), mode: item.mode, key: key0, fallback: undefined };
       const dependency = item instanceof Dependency ? item : undefined;
-      const task: unknown = dependency?.task ?? item;
-      const node = task instanceof Task ? this.ports.find(task) : undefined;
-      if (node === undefined) {
-        throw new RxhiveError('INVALID_OPTION', `ctx.join got ${shown(item)}, which is no task of this run.`);
-      }
+      const node = this.#target(dependency?.task ?? item);
       const mode = dependency?.mode ?? 'value';
       if (mode === 'latest')
         throw new RxhiveError('INVALID_OPTION', 'ctx.join cannot take latest(...); make it a dependency.');
-      return { node, mode, key: shape === 'record' ? key : undefined, fallback: dependency?.fallback };
+      return { node, mode, key: key0, fallback: dependency?.fallback };
     });
   }
 }

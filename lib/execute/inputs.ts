@@ -1,5 +1,6 @@
 import { type Observable, ReplaySubject } from 'rxjs';
 import { brief, RxhiveError } from '../kernel/errors.js';
+import { Contest, contestOf } from '../model/contest.js';
 import type { Edge, TaskNode } from '../model/node.js';
 import type { DependencyMode, Settled } from '../model/task.js';
 
@@ -27,16 +28,24 @@ function put(target: Record<string, unknown>, key: string, value: unknown): void
 export function inputsOf(node: TaskNode): unknown {
   const edges = node.inEdges;
   if (Array.isArray(node.definition.dependencies)) {
-    const tuple: unknown[] = new Array(edges.length);
-    for (let i = 0; i < edges.length; i++) tuple[i] = deliver(edges[i] as Edge);
+    const tuple: unknown[] = [];
+    for (const edge of edges) if (isFirst(edge)) tuple.push(deliver(edge));
     return tuple;
   }
   const record: Record<string, unknown> = {};
-  for (const edge of edges) put(record, edge.key as string, deliver(edge));
+  for (const edge of edges) if (isFirst(edge)) put(record, edge.key as string, deliver(edge));
   return record;
 }
 
+/** Of the edges of a race or quorum only the first stands for an input. */
+function isFirst(edge: Edge): boolean {
+  const edges = contestOf(edge)?.edges;
+  return edges === undefined || edges[0] === edge;
+}
+
 function deliver(edge: Edge): unknown {
+  const contest = contestOf(edge);
+  if (contest !== undefined) return contest.value;
   return edge.mode === 'value' ? edge.from.value : delivered(edge.from, edge.mode, edge.fallback);
 }
 
@@ -58,18 +67,29 @@ export class InputStream {
   /** Emits when a value is new, and completes when all dependencies have. */
   refresh(): void {
     const edges = this.#node.inEdges;
-    const seen = edges.map(({ from }) => from.extra?.live ?? from);
+    // A contest is decided before the task starts: it has nothing new to show.
+    const seen = edges.map((edge) => contestOf(edge) ?? edge.from.extra?.live ?? edge.from);
     if (seen.length !== this.#seen.length || seen.some((mark, i) => mark !== this.#seen[i])) {
       this.#seen = seen;
       this.#inputs.next(inputsOf(this.#node));
     }
-    if (edges.every(({ from }) => from.ended)) this.#inputs.complete();
+    if (edges.every((edge) => edge.from.ended || contestOf(edge) !== undefined)) this.#inputs.complete();
   }
+}
+
+function tooFew({ mode, need, edges }: Contest): RxhiveError {
+  const failed = edges.map(({ from }) => from).filter((from) => from.ended && from.error !== undefined);
+  const names = failed.slice(0, 5).map(({ id, status }) => `"${brief(id)}" (${status})`);
+  const message = `A ${mode} needed ${need} of ${edges.length} tasks, and too few succeeded: ${names.join(', ')}.`;
+  return new RxhiveError('TOO_FEW_SUCCEEDED', message, {
+    cause: new AggregateError(failed.map(({ error }) => error)),
+    details: { need, tasks: edges.map(({ from }) => from.id) },
+  });
 }
 
 /** One target of `ctx.join`. */
 export interface JoinTarget {
-  readonly node: TaskNode;
+  readonly node: TaskNode | Contest;
   readonly mode: DependencyMode;
   readonly key: string | undefined;
   readonly fallback: unknown;
@@ -81,6 +101,10 @@ export interface JoinTarget {
  */
 export function joined(targets: readonly JoinTarget[], shape: 'one' | 'tuple' | 'record'): unknown {
   for (const { node, mode } of targets) {
+    if (node instanceof Contest) {
+      if (node.state === 'won') continue;
+      throw tooFew(node);
+    }
     if (mode !== 'value' || node.status === 'succeeded' || node.status === 'restored') continue;
     if (node.status === 'failed' || (node.status === 'skipped' && node.error !== undefined)) throw node.error;
     throw new RxhiveError(
@@ -88,7 +112,9 @@ export function joined(targets: readonly JoinTarget[], shape: 'one' | 'tuple' | 
       `Task "${brief(node.id)}" was ${node.status}, so it has no result to join.`,
     );
   }
-  const values = targets.map(({ node, mode, fallback }) => delivered(node, mode, fallback));
+  const values = targets.map(({ node, mode, fallback }) =>
+    node instanceof Contest ? node.value : delivered(node, mode, fallback),
+  );
   if (shape === 'one') return values[0];
   if (shape === 'tuple') return values;
   const record: Record<string, unknown> = {};

@@ -1,4 +1,4 @@
-import type { Dependencies, InputsOf, ResultOf, Task, TaskOptions } from './task.js';
+import type { Choice, Dependencies, InputsOf, ResultOf, Task, TaskOptions } from './task.js';
 
 /** What an attempt used, reported by the body through `ctx.usage`. Amounts add up. */
 export interface Usage {
@@ -73,9 +73,10 @@ export interface TaskContext<S = unknown, I = unknown> {
   ): Task<O>;
   /**
    * Waits for tasks and gives this task's slot back meanwhile. Takes what `dependencies` takes, modes included
-   * (`latest` excepted). Rejects with the error of a failed one, or `TASK_SKIPPED`.
+   * (`latest` excepted). Rejects with the error of a failed one, `TASK_SKIPPED`, or `TOO_FEW_SUCCEEDED` for a
+   * race or quorum that nobody can win any more.
    */
-  join<T>(task: Task<T>): Promise<T>;
+  join<T>(task: Task<T> | Choice<T>): Promise<T>;
   join<const D extends Dependencies>(tasks: D): Promise<InputsOf<D>>;
   /** Resolves after `ms` on the run's clock; rejects with the signal's reason when the attempt ends before. */
   sleep(ms: number): Promise<void>;

@@ -1,6 +1,7 @@
 import type { Timer } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { HeapItem } from '../kernel/heap.js';
+import { contestOf } from './contest.js';
 import type { Reads, Recipe } from './context.js';
 import type { Lane } from './lane.js';
 import type { AttemptReport } from './result.js';
@@ -157,6 +158,16 @@ export class TaskNode implements HeapItem {
     this.seq = seq;
     this.lane = lane;
     this.priority = definition.priority ?? 0;
+  }
+
+  /** How many things it waits for: a race or quorum is one. */
+  get needs(): number {
+    let needs = 0;
+    for (const edge of this.inEdges) {
+      const contest = contestOf(edge);
+      if (contest === undefined || contest.edges[0] === edge) needs += 1;
+    }
+    return needs;
   }
 
   get id(): string {

@@ -22,7 +22,7 @@ export class Task<out T = unknown> {
 }
 
 /** How a dependent uses a dependency. `value` is the default: wait for success, receive the result. */
-export type DependencyMode = 'value' | 'latest' | 'optional' | 'settled' | 'orElse';
+export type DependencyMode = 'value' | 'latest' | 'optional' | 'settled' | 'orElse' | 'race' | 'quorum';
 
 /** A dependency with a mode other than the default; made by {@link latest}, {@link optional}, {@link settled}, {@link orElse}. */
 export class Dependency<out T = unknown, out M extends DependencyMode = DependencyMode> {
@@ -68,8 +68,52 @@ export function orElse<T, const F>(task: Task<T>, value: F): Dependency<T | F, '
   return new Dependency(task, 'orElse', value);
 }
 
-/** One dependency: a task, or a task with a mode. */
-export type AnyDependency = Task<unknown> | Dependency<unknown>;
+/** A dependency on some of several tasks; made by {@link race} and {@link quorum}. */
+export class Choice<out T = unknown> {
+  /** Type of what the dependent receives. Exists for the compiler only. */
+  declare readonly '~output': T;
+  readonly mode: 'race' | 'quorum';
+  /** So many of the tasks have to succeed. */
+  readonly need: number;
+  readonly tasks: readonly Task[];
+
+  constructor(mode: 'race' | 'quorum', need: number, tasks: readonly Task[]) {
+    this.mode = mode;
+    this.need = need;
+    this.tasks = tasks;
+  }
+}
+
+/**
+ * The dependent starts when the first of `tasks` has succeeded, and receives its result. The others are stopped with
+ * reason `lost`, unless something else needs them; what they have used counts. It is skipped when all have failed.
+ */
+export function race<const T extends readonly Task<unknown>[]>(tasks: T): Choice<OutputOf<T[number]>> {
+  return new Choice('race', 1, tasks);
+}
+
+/**
+ * The dependent starts when `need` of `tasks` have succeeded, and receives their results in order of success. The others
+ * are stopped as in a {@link race}. It is skipped as soon as fewer than `need` can still succeed.
+ */
+export function quorum<const K extends number, const T extends readonly Task<unknown>[]>(
+  need: K,
+  tasks: T,
+): Choice<Repeated<OutputOf<T[number]>, K>> {
+  return new Choice('quorum', need, tasks);
+}
+
+/** `K` times `T`; an array where `K` is not known. */
+type Repeated<T, K extends number, A extends readonly T[] = readonly []> = number extends K
+  ? readonly T[]
+  : A['length'] extends K
+    ? A
+    : A['length'] extends 64
+      ? readonly T[]
+      : Repeated<T, K, readonly [...A, T]>;
+
+/** One dependency: a task, a task with a mode, or some of several. */
+export type AnyDependency = Task<unknown> | Dependency<unknown> | Choice<unknown>;
 
 /** Dependencies by name, or in order. The body receives its inputs in the same shape. */
 export type Dependencies = { readonly [name: string]: AnyDependency } | readonly AnyDependency[];
@@ -169,6 +213,8 @@ export interface TaskDefinition {
   readonly result?: StandardSchema | undefined;
   readonly group?: string | undefined;
   readonly whenOpen?: 'wait' | 'fail' | undefined;
+  /** One of several its parent tries: the parent's end tells how the run went. */
+  readonly candidate?: boolean | undefined;
   readonly priority?: number | undefined;
   readonly retry?: number | RetryOptions | undefined;
   readonly timeout?: number | TimeoutOptions | undefined;

@@ -1,5 +1,6 @@
-import { brief, LimitExceededError, type RxhiveError } from '../kernel/errors.js';
+import { brief, LimitExceededError, type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
+import { contestOf } from '../model/contest.js';
 import type { TaskNode } from '../model/node.js';
 import { PartialWorkflowError } from '../model/partial-error.js';
 import type {
@@ -109,8 +110,23 @@ function statusOf(counts: Counts, facts: Facts): RunStatus {
   if (reason === 'fail-fast') return 'failed';
   if (facts.closing !== undefined) return 'cancelled';
   const good = counts.succeeded + counts.restored;
-  if (good === facts.nodes.size) return 'succeeded';
+  let excused = 0;
+  if (good < facts.nodes.size) for (const node of facts.nodes.values()) if (isExcused(node)) excused += 1;
+  if (good + excused === facts.nodes.size && good > 0) return 'succeeded';
   return good === 0 ? 'failed' : 'partial';
+}
+
+/** Only contests depended on it, or a body that chose among candidates: what became of those tells it all. */
+function isExcused(node: TaskNode): boolean {
+  if (usable(node)) return false;
+  if (lost(node) || node.definition.candidate === true) return true;
+  for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+    if (contestOf(edge) === undefined) return false;
+  return node.firstOut !== undefined;
+}
+
+function lost({ error }: TaskNode): boolean {
+  return error instanceof WorkflowCancelledError && error.reason === 'lost';
 }
 
 function reportOf(node: TaskNode, causes: Map<TaskNode, readonly string[]>): TaskReport {
@@ -151,6 +167,9 @@ function rootCauses(start: TaskNode, known: Map<TaskNode, readonly string[]>): r
     const guilty: TaskNode[] = [];
     for (const edge of node.inEdges) {
       const { mode, from } = edge;
+      const contest = contestOf(edge);
+      if (contest?.state === 'failed' && isEnd(from.status) && !usable(from) && !lost(from))
+        guilty.push(from);
       if ((mode === 'value' || mode === 'latest') && isEnd(from.status) && !usable(from)) guilty.push(from);
     }
     // Held until its parent was durable, which it never was.
@@ -220,7 +239,10 @@ function criticalPath(nodes: ReadonlyMap<string, TaskNode>): RunReport['critical
     path.push(node.id);
     ms += node.runningMs;
     let before: TaskNode | undefined = node.inEdges.length === 0 ? node.parent : undefined;
-    for (const { from } of node.inEdges) {
+    for (const edge of node.inEdges) {
+      const { from } = edge;
+      // Who came second did not hold anybody up.
+      if (contestOf(edge)?.winners.includes(from) === false) continue;
       if (from.startedAt >= 0 && (before === undefined || from.endedAt > before.endedAt)) before = from;
     }
     node = before;

@@ -1,11 +1,13 @@
 import { brief, type DefinitionFault, shown, WorkflowDefinitionError } from '../kernel/errors.js';
+import { Contest } from '../model/contest.js';
 import type { Gate } from '../model/gate.js';
 import { Group, Lane, type Need, Resource } from '../model/lane.js';
 import { Edge, TaskNode } from '../model/node.js';
-import { Dependency, Task, type TaskDefinition } from '../model/task.js';
+import { Choice, Dependency, Task, type TaskDefinition } from '../model/task.js';
 import type { WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 import { orderAndRank } from './rank.js';
 import { validateSettings, validateTask } from './validate.js';
+import { problemOf } from './validate-guards.js';
 
 /** The tasks of one run with everything they wait for. Grows while the run goes on. */
 export class Graph {
@@ -81,51 +83,76 @@ export class Graph {
     const tuple = Array.isArray(given);
     const names = tuple ? undefined : Object.keys(given);
     const count = names?.length ?? (given as readonly unknown[]).length;
-    const edges: Edge[] = new Array(count);
+    let edges: Edge[] = new Array(count);
     let connected = 0;
+    let pending = 0;
     for (let i = 0; i < count; i++) {
       const key = names?.[i];
       const item: unknown =
         key === undefined ? (given as readonly unknown[])[i] : (given as Record<string, unknown>)[key];
+      if (item instanceof Choice) {
+        const contest = this.#contestOf(node, item, faults);
+        if (contest === undefined) continue;
+        edges = edges.slice(0, connected);
+        for (const task of item.tasks) {
+          const from = this.#dependencyOf(node, task, faults);
+          if (from !== undefined) contest.edges.push(new Edge(from, node, item.mode, key, contest));
+        }
+        connected = edges.push(...contest.edges);
+        pending += 1;
+        continue;
+      }
       const dependency = item instanceof Dependency ? item : undefined;
-      const handle: unknown = dependency === undefined ? item : dependency.task;
-      if (!(handle instanceof Task)) {
-        this.#fault(
-          faults,
-          node,
-          'unknown-dependency',
-          `depends on ${shown(handle)}; give the handle that flow.task() returned.`,
-        );
-        continue;
-      }
-      if (handle.owner !== undefined && handle.owner !== this.#owner && handle.owner !== this.#run) {
-        const where = 'of another workflow; use a task of this one.';
-        this.#fault(faults, node, 'foreign-dependency', `depends on "${brief(handle.id)}" ${where}`);
-        continue;
-      }
-      const from = this.nodes.get(handle.id);
-      if (from === undefined) {
-        this.#fault(
-          faults,
-          node,
-          'unknown-dependency',
-          `depends on "${brief(handle.id)}", which does not exist; add it or correct the id.`,
-        );
-        continue;
-      }
+      const from = this.#dependencyOf(node, dependency === undefined ? item : dependency.task, faults);
+      if (from === undefined) continue;
       const mode = dependency === undefined ? 'value' : dependency.mode;
       if (mode === 'latest') {
         node.streaming = true;
         from.watched = true;
       }
       edges[connected++] = new Edge(from, node, mode, key, dependency?.fallback);
+      pending += 1;
     }
     edges.length = connected;
     node.inEdges = edges;
-    node.pending = connected;
+    node.pending = pending;
   }
 
-  #fault(faults: DefinitionFault[], node: TaskNode, kind: DefinitionFault['kind'], message: string): void {
+  /** The task a handle means; a fault where it means none of this run. */
+  #dependencyOf(node: TaskNode, handle: unknown, faults: DefinitionFault[]): TaskNode | undefined {
+    const fault = (kind: DefinitionFault['kind'], message: string): undefined =>
+      this.#fault(faults, node, kind, message);
+    if (!(handle instanceof Task))
+      return fault(
+        'unknown-dependency',
+        `depends on ${shown(handle)}; give the handle that flow.task() returned.`,
+      );
+    if (handle.owner !== undefined && handle.owner !== this.#owner && handle.owner !== this.#run)
+      return fault(
+        'foreign-dependency',
+        `depends on "${brief(handle.id)}" of another workflow; use a task of this one.`,
+      );
+    const from = this.nodes.get(handle.id);
+    if (from !== undefined) return from;
+    return fault(
+      'unknown-dependency',
+      `depends on "${brief(handle.id)}", which does not exist; add it or correct the id.`,
+    );
+  }
+
+  #contestOf(node: TaskNode, { mode, need, tasks }: Choice, faults: DefinitionFault[]): Contest | undefined {
+    const problem = problemOf(need, tasks);
+    if (problem === undefined) return new Contest(mode, need);
+    this.#fault(faults, node, 'bad-option', `has a ${mode} ${problem}`);
+    return undefined;
+  }
+
+  #fault(
+    faults: DefinitionFault[],
+    node: TaskNode,
+    kind: DefinitionFault['kind'],
+    message: string,
+  ): undefined {
     faults.push({ kind, taskId: node.id, message: `Task "${brief(node.id)}" ${message}` });
   }
 

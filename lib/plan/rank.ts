@@ -34,7 +34,7 @@ export function orderAndRank(
       break;
     }
   }
-  if (!inOrder) for (const node of added) node.pending = node.inEdges.length;
+  if (!inOrder) for (const node of added) node.pending = node.needs;
   if (faults.length > 0) return;
   const known = expect(added);
   for (let i = order.length - 1; i >= 0; i--) raise(order[i] as TaskNode);

@@ -15,6 +15,15 @@ export function validateGuards(settings: WorkflowSettings, fault: Fault): void {
   }
 }
 
+/** Says what is wrong with a race or quorum. */
+export function problemOf(need: unknown, tasks: unknown): string | undefined {
+  if (!Array.isArray(tasks) || tasks.length === 0) return 'without tasks; give an array of tasks.';
+  if (new Set(tasks).size < tasks.length) return 'in which a task is twice; name each once.';
+  if (typeof need === 'number' && Number.isInteger(need) && need >= 1 && need <= tasks.length)
+    return undefined;
+  return `that needs ${shown(need)} of ${tasks.length}; give a whole number from 1 to ${tasks.length}.`;
+}
+
 function checkPrices(fault: Fault, prices: unknown): void {
   if (!isBag(fault, 'prices', prices, '{ "model": { input, output } }')) return;
   for (const [model, price] of Object.entries(prices)) {

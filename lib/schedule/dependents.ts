@@ -1,4 +1,5 @@
-import { Edge, type TaskNode } from '../model/node.js';
+import { type Contest, contestOf } from '../model/contest.js';
+import { Edge, type Join, type TaskNode } from '../model/node.js';
 
 /** What {@link Dependents} may ask of the scheduler, the only writer of status. */
 export interface DependentMoves {
@@ -6,6 +7,8 @@ export interface DependentMoves {
   ready(node: TaskNode): void;
   /** It can never start: ends it. */
   skip(node: TaskNode): void;
+  /** Another one was first and nothing needs it: ends it. */
+  lose(node: TaskNode): void;
   /** All it joined have ended. */
   wake(node: TaskNode): void;
   /** A stream it reads has something new. */
@@ -16,6 +19,8 @@ export interface DependentMoves {
 export class Dependents {
   readonly #moves: DependentMoves;
   readonly #skips: TaskNode[] = [];
+  /** Tasks nothing may need any more. */
+  readonly #losers: TaskNode[] = [];
 
   constructor(moves: DependentMoves) {
     this.#moves = moves;
@@ -26,13 +31,26 @@ export class Dependents {
     for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) this.deliver(edge);
   }
 
-  /** Skips what the last ends made impossible; a list, not recursion, so a chain of any length is safe. */
+  /**
+   * Ends what the last ends made impossible, or needless because another was first. Lists, not recursion, so a chain
+   * of any length is safe.
+   */
   skipAll(): void {
-    for (let node = this.#skips.pop(); node !== undefined; node = this.#skips.pop()) {
-      if (node.ended || node.committing) continue;
-      this.#moves.skip(node);
-      this.deliverAll(node);
-    }
+    do {
+      for (let node = this.#skips.pop(); node !== undefined; node = this.#skips.pop()) {
+        if (node.ended || node.committing) continue;
+        this.#moves.skip(node);
+        this.deliverAll(node);
+      }
+      const loser = this.#losers.pop();
+      if (loser === undefined || loser.ended || loser.committing || isNeeded(loser)) continue;
+      // What only the loser needs has lost too: what it depends on, and the tasks it added and waits for.
+      for (const { from } of loser.inEdges) this.#losers.push(from);
+      for (const child of loser.extra?.join?.targets ?? [])
+        if (child.parent === loser) this.#losers.push(child);
+      this.#moves.lose(loser);
+      this.deliverAll(loser);
+    } while (this.#skips.length > 0 || this.#losers.length > 0);
   }
 
   /** A stream has a new value. */
@@ -59,20 +77,47 @@ export class Dependents {
   /** Tells one dependent that its dependency has ended. */
   deliver(edge: Edge): void {
     const { to, from } = edge;
-    if (to.ended) return;
+    const contest = contestOf(edge);
     if (edge.mode === 'join') {
-      const join = to.extra?.join;
-      if (join === undefined || join !== edge.fallback) return;
-      join.pending -= 1;
-      if (join.pending === 0) this.#moves.wake(to);
+      if (to.ended || !isWaiting(edge)) return;
+      if (contest === undefined || contest.note(from)) this.#joined(to, contest);
       return;
     }
+    if (contest !== undefined) {
+      if (contest.note(from)) this.#decided(contest, to);
+      return;
+    }
+    if (to.ended) return;
     const usable =
       from.status === 'succeeded' ||
       from.status === 'restored' ||
       (edge.mode !== 'value' && edge.mode !== 'latest');
     if (usable) this.satisfy(edge);
     else this.#skips.push(to);
+  }
+
+  /** A race or quorum is over: for whoever depends on it, and for those who take part and have not ended. */
+  #decided(contest: Contest, to: TaskNode): void {
+    for (const { from } of contest.edges) this.#losers.push(from);
+    if (to.ended) return;
+    if (contest.state === 'failed') {
+      this.#skips.push(to);
+      return;
+    }
+    for (const edge of contest.edges) edge.satisfied = true;
+    this.#delivered(to);
+  }
+
+  #joined(to: TaskNode, contest: Contest | undefined): void {
+    for (const { from } of contest?.edges ?? []) this.#losers.push(from);
+    const join = to.extra?.join as Join;
+    join.pending -= 1;
+    if (join.pending === 0) this.#moves.wake(to);
+  }
+
+  #delivered(to: TaskNode): void {
+    to.pending -= 1;
+    if (to.pending === 0 && to.status === 'waiting') this.#moves.ready(to);
   }
 
   /** The dependency has something to read. */
@@ -83,7 +128,22 @@ export class Dependents {
       return;
     }
     edge.satisfied = true;
-    to.pending -= 1;
-    if (to.pending === 0 && to.status === 'waiting') this.#moves.ready(to);
+    this.#delivered(to);
   }
+}
+
+/** Does the wait of a running task that `edge` belongs to still go on? One of an attempt that is over does not. */
+function isWaiting(edge: Edge): boolean {
+  const join = contestOf(edge)?.join ?? edge.fallback;
+  return edge.to.extra?.join !== undefined && edge.to.extra.join === join;
+}
+
+/** Does anything that has not ended still wait for the task, or may do so? */
+function isNeeded(node: TaskNode): boolean {
+  for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
+    const contest = contestOf(edge);
+    if (contest !== undefined && contest.state !== 'open') continue;
+    if (edge.mode === 'join' ? isWaiting(edge) : contest !== undefined || !edge.to.ended) return true;
+  }
+  return false;
 }

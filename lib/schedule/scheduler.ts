@@ -57,12 +57,21 @@ export class Scheduler {
     ready: (node) => this.#ready(node),
     pause: (node) => this.#pause(node),
     stop: (node, reason) => this.#stop(node, reason),
+    deliver: (edge) => {
+      this.#dependents.deliver(edge);
+      this.#dependents.skipAll();
+    },
     atTurnEnd: (work) => this.#drain.atTurnEnd(work),
     command: (run) => this.#command(run),
   });
   readonly #dependents = new Dependents({
     ready: (node) => this.#ready(node),
     skip: (node) => this.#skip(node),
+    lose: (node) => {
+      const lost = new WorkflowCancelledError('lost');
+      this.#stop(node, lost);
+      this.#finish(node, 'cancelled', lost);
+    },
     wake: (node) => this.streaming.wake(node),
     refresh: (node) => this.streaming.refresh(node),
   });

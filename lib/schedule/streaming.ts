@@ -1,5 +1,6 @@
 import type { TurnEnd } from '../kernel/drain.js';
 import { RxhiveError } from '../kernel/errors.js';
+import { Contest } from '../model/contest.js';
 import { Edge, type Join, type TaskNode } from '../model/node.js';
 import type { TaskStatus } from '../model/status.js';
 import { waitsForItself } from './explain.js';
@@ -11,6 +12,8 @@ export interface Moves {
   /** Gives slot and place in the queue back; the attempt stays alive. */
   pause(node: TaskNode): void;
   stop(node: TaskNode, reason: RxhiveError): void;
+  /** Tells who waits at `edge` that its dependency has ended. */
+  deliver(edge: Edge): void;
   atTurnEnd(work: TurnEnd): void;
   /** Runs `work` in the drain loop. */
   command(work: () => void): void;
@@ -46,20 +49,29 @@ export class Streaming {
   }
 
   /** Calls `done` once all `targets` have ended, or when that can never be; the slot is free until then. */
-  join(node: TaskNode, targets: readonly TaskNode[], done: (error?: RxhiveError) => void): void {
+  join(node: TaskNode, targets: readonly (TaskNode | Contest)[], done: (error?: RxhiveError) => void): void {
     this.#whileRunning(node, () => {
-      const cycle = waitsForItself(node, targets);
-      const open = targets.filter((target) => !target.ended);
+      const contests = targets.filter((target) => target instanceof Contest);
+      const nodes = targets.filter((target): target is TaskNode => !(target instanceof Contest));
+      const contenders = contests.flatMap(({ edges }) => edges);
+      const cycle = waitsForItself(node, [...nodes, ...contenders.map(({ from }) => from)]);
+      const open: (TaskNode | Contest)[] = [...nodes.filter((target) => !target.ended), ...contests];
       if (cycle !== undefined || (open.length === 0 && node.extra?.join === undefined)) {
         done(cycle);
         return;
       }
       const join = this.#wait(node, open.length, done);
       for (const target of open) {
-        join.targets.push(target);
-        new Edge(target, node, 'join', undefined, join);
+        if (target instanceof Contest) {
+          target.join = join;
+          join.targets.push(...target.edges.map(({ from }) => from));
+        } else {
+          join.targets.push(target);
+          new Edge(target, node, 'join', undefined, join);
+        }
       }
       this.suspend(node);
+      for (const edge of contenders) if (edge.from.ended) this.#moves.deliver(edge);
     });
   }
 

@@ -5,10 +5,13 @@ import * as assert from 'uvu/assert';
 import {
   optional,
   orElse,
+  quorum,
+  race,
   settled,
   type Task,
   type TaskContext,
   type TaskReport,
+  WorkflowCancelledError,
   workflow,
 } from '../../lib/index.js';
 import { seededRandom } from '../../lib/kernel/random.js';
@@ -39,6 +42,7 @@ function check(workflowSeed: number): void {
   };
   const active = { all: 0, a: 0, b: 0, unit: 0 };
   const needs = new Map<string, { task: Task; mode: string }[]>();
+  const contests = new Map<string, { tasks: Task[]; need: number }>();
   const statuses = (): ReadonlyMap<string, string> => run.snapshot().tasks;
   const body = (id: string, group: 'a' | 'b' | undefined, unit: number) => (_: unknown, ctx: TaskContext) => {
     const duration = random() < 0.3 ? 0 : upTo(20);
@@ -61,6 +65,9 @@ function check(workflowSeed: number): void {
             `${id} started before ${task.id}`,
           );
       }
+      const contest = contests.get(id);
+      const won = contest?.tasks.filter((task) => statuses().get(task.id) === 'succeeded').length ?? 0;
+      must(won >= (contest?.need ?? 0), `${id} started before its contest was won`);
       for (let i = 0; i < children && id.length < 12; i++)
         ctx.spawn(`${id}.${i}`, { run: body(`${id}.${i}`, undefined, 0) });
       return (duration === 0 ? [0] : timer(duration, scheduler)) as ReturnType<typeof timer>;
@@ -89,19 +96,26 @@ function check(workflowSeed: number): void {
       id,
       [...chosen].map(([task, mode]) => ({ task, mode })),
     );
+    const rivals = tasks.filter(() => random() < 0.3).slice(0, 4);
+    if (random() < 0.3 && rivals.length > 0)
+      contests.set(id, { tasks: rivals, need: random() < 0.5 ? 1 : 1 + upTo(rivals.length - 1) });
+    const contest = contests.get(id);
     const group = (['a', 'b', undefined] as const)[upTo(2)];
     const unit = random() < 0.3 ? 1 + upTo(capacity - 1) : 0;
     tasks.push(
       flow.task(id, {
-        dependencies: [...chosen].map(([task, mode]) =>
-          mode === 'value'
-            ? task
-            : mode === 'optional'
-              ? optional(task)
-              : mode === 'settled'
-                ? settled(task)
-                : orElse(task, 'none'),
-        ),
+        dependencies: [
+          ...(contest === undefined ? [] : [contestOf(contest)]),
+          ...[...chosen].map(([task, mode]) =>
+            mode === 'value'
+              ? task
+              : mode === 'optional'
+                ? optional(task)
+                : mode === 'settled'
+                  ? settled(task)
+                  : orElse(task, 'none'),
+          ),
+        ],
         run: body(id, group, unit),
         ...(group === undefined ? {} : { group }),
         priority: upTo(4) - 2,
@@ -139,9 +153,27 @@ function check(workflowSeed: number): void {
       const missing = (needs.get(id) ?? []).some(
         (need) => need.mode === 'value' && result.tasks.get(need.task)?.status !== 'succeeded',
       );
+      const contest = contests.get(id);
+      const won = contest?.tasks.filter((one) => result.tasks.get(one)?.status === 'succeeded').length ?? 0;
+      const beaten = won < (contest?.need ?? 0);
+      if (task.status === 'succeeded') assert.not(beaten, `${id} ran without its contest`);
+      if (task.error instanceof WorkflowCancelledError && task.error.reason === 'lost') {
+        lost += 1;
+        for (const [other, list] of needs) {
+          const status = result.tasks.get(other)?.status as string;
+          if (list.some((need) => need.task.id === id))
+            assert.ok(['skipped', 'cancelled'].includes(status), `${other} is ${status} but needed ${id}`);
+        }
+        const rivals = [...contests].filter(([, { tasks }]) => tasks.some((one) => one.id === id));
+        const below = [...needs].filter(([, list]) => list.some((need) => need.task.id === id));
+        assert.ok(rivals.length + below.length > 0, `${id} lost against nobody`);
+      }
       if (task.status === 'succeeded') assert.not(missing, `${id} ran without its dependencies`);
       if (task.status === 'skipped')
-        assert.ok(missing && (task.skippedBecause?.length ?? 0) > 0, `${id} was skipped without cause`);
+        assert.ok(
+          (missing || beaten) && (task.skippedBecause?.length ?? 0) > 0,
+          `${id} was skipped without cause`,
+        );
     }
   });
   scheduler.flush();
@@ -151,11 +183,18 @@ function check(workflowSeed: number): void {
   checks.push(pending.then(() => assert.ok(summary)));
 }
 
+/** One of several for a need of one, in half of the cases as a quorum. */
+function contestOf({ tasks, need }: { readonly tasks: Task[]; readonly need: number }) {
+  return need === 1 ? race(tasks) : quorum(need, tasks);
+}
+
+let lost = 0;
 const checks: Promise<void>[] = [];
 
 test(`${runs} random workflows keep every promise (SEED=${seed})`, async () => {
   fc.assert(fc.property(fc.integer({ min: 0 }), check), { numRuns: runs, seed });
   await Promise.all(checks);
+  assert.ok(lost > 0, 'no task has ever lost: the property checks nothing');
 });
 
 test.run();

@@ -1,0 +1,43 @@
+import type { Edge, Join, TaskNode } from './node.js';
+
+/** A race or a quorum in a run: tasks of which one dependent, or one join, needs the first few that succeed. */
+export class Contest {
+  readonly mode: 'race' | 'quorum';
+  /** So many have to succeed. */
+  readonly need: number;
+  /** One from each task that takes part. */
+  readonly edges: Edge[] = [];
+  /** In the order in which they succeeded. */
+  readonly winners: TaskNode[] = [];
+  state: 'open' | 'won' | 'failed' = 'open';
+  /** The wait it is part of, where it is joined by a running task. */
+  join: Join | undefined = undefined;
+  #out = 0;
+
+  constructor(mode: 'race' | 'quorum', need: number) {
+    this.mode = mode;
+    this.need = need;
+  }
+
+  /** Notes how one of its tasks ended; true when that decides it. */
+  note(node: TaskNode): boolean {
+    if (this.state !== 'open') return false;
+    if (node.status === 'succeeded' || node.status === 'restored') this.winners.push(node);
+    else this.#out += 1;
+    if (this.winners.length === this.need) this.state = 'won';
+    else if (this.edges.length - this.#out < this.need) this.state = 'failed';
+    return this.state !== 'open';
+  }
+
+  /** What the dependent receives, once it is won. */
+  get value(): unknown {
+    return this.mode === 'race' ? this.winners[0]?.value : this.winners.map((node) => node.value);
+  }
+}
+
+/** The contest an edge is part of. */
+export function contestOf(edge: Edge): Contest | undefined {
+  const { mode, fallback } = edge;
+  const may = mode === 'race' || mode === 'quorum' || mode === 'join';
+  return may && fallback instanceof Contest ? fallback : undefined;
+}
