@@ -151,8 +151,10 @@ export class Transactions {
     this.#state.restore(past.patches());
     this.#past = past;
     this.#ledger = new Ledger(records);
-    const spawned = [...past.commits.values()].flatMap((record) => record.spawned ?? []);
-    const orphans = spawned.filter((id) => !nodes.has(id));
+    const parents = [...past.commits.values(), ...past.failures.values()];
+    const orphans = parents
+      .flatMap(({ spawned = [] }) => spawned)
+      .filter((id) => !nodes.has(id) && (past.commits.has(id) || past.failures.has(id)));
     this.#compared = new Set([...nodes.keys(), ...orphans]);
     return {
       restored: past.commits.size,
@@ -254,7 +256,14 @@ export class Transactions {
     if (journal === undefined || this.#past?.failures.has(node.id) === true) return;
     const usage = unlogged(node);
     const used = usage === undefined ? {} : { usage };
-    const record = { kind: 'failed', task: node.id, version: versionOf(node), ...used } as const;
+    const spawned = node.extra?.children;
+    const record = {
+      kind: 'failed',
+      task: node.id,
+      version: versionOf(node),
+      ...(spawned !== undefined && { spawned }),
+      ...used,
+    } as const;
     let body: string;
     try {
       body = encode({ ...record, error: node.error } satisfies FailedRecord);

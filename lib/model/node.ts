@@ -88,6 +88,8 @@ export interface NodeExtra {
   /** What its lane had waited for permits when the task became ready. */
   permitMark: number;
   join: Join | undefined;
+  /** Ids of the tasks it has added so far, in all attempts. */
+  children: string[] | undefined;
   /** Suspended because a producer it streams from is suspended. */
   starved: boolean;
   totalTimer: Timer | undefined;
@@ -219,6 +221,7 @@ export class TaskNode implements HeapItem {
       permitMs: 0,
       permitMark: 0,
       join: undefined,
+      children: undefined,
       starved: false,
       totalTimer: undefined,
       queueTimer: undefined,

@@ -35,6 +35,8 @@ export interface FailedRecord {
   readonly error: unknown;
   /** As in a commit. */
   readonly usage?: LoggedUsage;
+  /** Ids of the tasks it had added; those that finished stay part of the run. */
+  readonly spawned?: readonly string[];
 }
 
 /** An attempt ended that is followed by no other record: it failed, was stopped, or lost, and had used something. */

@@ -28,7 +28,13 @@ export class Growth {
       fresh.map((task) => task.definition),
       fresh.map((task) => task.handle),
     );
-    for (const node of added) node.parent = parent;
+    if (parent === undefined || added.length === 0) return added;
+    const extra = parent.more();
+    extra.children ??= [];
+    for (const node of added) {
+      node.parent = parent;
+      extra.children.push(node.id);
+    }
     return added;
   }
 

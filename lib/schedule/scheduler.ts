@@ -98,7 +98,10 @@ export class Scheduler {
     this.#intake = new Intake(
       {
         recall: (node) => ports.recall(node),
-        finish: (node, status) => this.#finish(node, status, node.error),
+        finish: (node, status) => {
+          this.#queue.remove(node); // the end of its parent may have made it ready
+          this.#finish(node, status, node.error);
+        },
         ready: (node) => this.#ready(node),
       },
       this.#dependents,

@@ -1,8 +1,19 @@
 export { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 export { advance } from './advance.js';
 export { MarbleMismatchError } from './difference.js';
+export {
+  type Exploration,
+  ExploreError,
+  type ExploreOptions,
+  explore,
+  playSchedule,
+  type Subject,
+} from './explore.js';
+export { type Drawn, type FakeOptions, fakeAgent, lognormal, uniform } from './fake-agent.js';
 export { FakeProvider } from './fake-provider.js';
 export type { Agents, AnyBody } from './instrument.js';
+export { defaultInvariants } from './invariants.js';
+export type { Invariant, Life, Violation } from './life.js';
 export type { MarbleAgent, MarbleValue } from './marble-agent.js';
 export {
   type MarbleExpectation,
@@ -20,5 +31,7 @@ export {
   type Verdict,
   VirtualProvider,
 } from './provider-books.js';
+export { type SimulateOptions, type Simulation, simulate } from './simulate.js';
 export { drawTimeline, type TimelineRow, timelineAlphabet, timelineOf } from './timeline.js';
 export type { TrialOptions } from './trial.js';
+export type { Crash, Schedule, Twist } from './twist.js';

@@ -8,7 +8,7 @@ export type AnyBody = (inputs: never, ctx: never) => unknown;
 export type Agents = Readonly<Record<string, AnyBody>>;
 
 /** Puts something around the body of a task. */
-export type WrapBody = (taskId: string, run: AnyBody) => AnyBody;
+export type WrapBody = (taskId: string, run: AnyBody, task: TaskDefinition) => AnyBody;
 
 /** The same workflow with other bodies; tasks added at run time get theirs too. */
 export function instrument(
@@ -19,7 +19,7 @@ export function instrument(
   const change = (id: string, task: TaskDefinition): TaskDefinition => {
     if (typeof task?.run !== 'function') return task;
     const agent = agents[id] ?? (task.type === undefined ? undefined : agents[task.type]);
-    const run = wrap(id, agent ?? task.run);
+    const run = wrap(id, agent ?? task.run, task);
     return {
       ...task,
       // A wrapper has the same source text whatever is in it.

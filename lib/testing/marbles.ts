@@ -8,11 +8,13 @@ import type { Task } from '../model/task.js';
 import type { Definable } from '../model/workflow.js';
 import type { Run } from '../run.js';
 import { difference, MarbleMismatchError, textDifference } from './difference.js';
+import { type ExploreOptions, playSchedule, type Subject } from './explore.js';
 import { type MarbleAgent, type MarbleValue, marbleAgent, streamOf } from './marble-agent.js';
 import { durationOf, type Moment, parseMarbles } from './marble-text.js';
 import { errorFrom, matches } from './outcome.js';
 import { drawRow, drawTimeline, readTimeline } from './timeline.js';
 import { Trial, type TrialOptions } from './trial.js';
+import type { Schedule } from './twist.js';
 import { drive, virtually } from './virtual-time.js';
 
 /** How time is counted in one marble test. */
@@ -59,6 +61,8 @@ export interface MarbleTools {
   expectTimeline(...tasks: readonly (Task | string)[]): { toBe(picture: string): void };
   /** From when to when (`^--!`) each attempt of an agent was alive, in order of start. */
   expectSubscriptions(agent: MarbleAgent): { toBe(marbles: string | readonly string[]): void };
+  /** Goes a way that `explore` has found and checks its invariants; what the test it prints consists of. */
+  expectInvariants(subject: Subject, schedule: Schedule, options?: ExploreOptions): void;
   /** How the run ends. */
   expectStatus(status: RunStatus): void;
   /** Anything else, once the run has ended. */
@@ -85,6 +89,7 @@ class MarbleTest {
   readonly #until: number;
   readonly #trials: Trial[] = [];
   readonly #checks: Check[] = [];
+  readonly #plays: [Subject, Schedule, ExploreOptions | undefined][] = [];
   #actions = 0;
 
   constructor({ unit = 1, until = '1000h' }: MarbleOptions) {
@@ -100,7 +105,16 @@ class MarbleTest {
       const done = (): boolean => this.#actions === 0 && this.#trials.every(({ ended }) => ended);
       await drive(this.#scheduler, done, this.#until);
       this.#verify();
-    });
+    }).then(() => this.#play());
+  }
+
+  /** Ways to go have virtual times of their own, so they come after this one is over. */
+  async #play(): Promise<void> {
+    for (const [subject, schedule, options] of this.#plays) {
+      const violation = await playSchedule(subject, schedule, options);
+      if (violation === undefined) continue;
+      throw new Error(`"${violation.invariant}" is broken at ${violation.at} ms: ${violation.message}`);
+    }
   }
 
   #verify(): void {
@@ -156,6 +170,9 @@ class MarbleTest {
       expectEvents: (filter) => this.#expectEvents(filter),
       expectTimeline: (...tasks) => this.#expectTimeline(tasks),
       expectSubscriptions: (agent) => this.#expectSubscriptions(agent),
+      expectInvariants: (subject, schedule, options) => {
+        this.#plays.push([subject, schedule, options]);
+      },
       expectStatus: (status) => {
         const trial = this.#trial;
         this.#checks.push(() => {

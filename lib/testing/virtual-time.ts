@@ -29,22 +29,26 @@ export function virtually<T>(scheduler: SimulationScheduler, body: () => Promise
 
 /**
  * Lets virtual time pass until `done` says so, nothing is scheduled any more, or `until` is reached, with a turn of
- * the real event loop before each action, so that promises settle at the time at which they were resolved.
+ * the real event loop before each action, so that promises settle at the time at which they were resolved. `rest` is
+ * called when nothing more happens at a moment.
  */
 export async function drive(
   scheduler: SimulationScheduler,
   done: () => boolean,
   until = Number.POSITIVE_INFINITY,
+  rest: () => void = () => undefined,
 ): Promise<void> {
   for (let idle = 0; idle < 3; ) {
     await new Promise<void>((turn) => realTurn(turn));
     if (done()) return;
     const { nextAt } = scheduler;
     if (nextAt === Number.POSITIVE_INFINITY) {
+      if (idle === 2) rest();
       // A promise may still be on its way through the event loop.
       idle += 1;
       continue;
     }
+    if (nextAt > scheduler.now()) rest();
     if (nextAt > until) return;
     idle = 0;
     scheduler.step();

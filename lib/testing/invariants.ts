@@ -1,0 +1,185 @@
+import { isEnd } from '../model/status.js';
+import type { Invariant, Life } from './life.js';
+
+/** Slots, groups and resources are never taken beyond their limits. */
+const limits: Invariant = {
+  name: 'limits hold',
+  event: (event, life) => {
+    if (event.type !== 'task' || event.reason !== 'running') return undefined;
+    const running = life.holding;
+    if (running.length > life.concurrency)
+      return `${running.length} tasks run at once (${running.join(', ')}), the limit is ${life.concurrency}`;
+    const group = life.definitions.get(event.taskId)?.group;
+    const limit = group === undefined ? undefined : life.groups.get(group)?.limit;
+    const members = running.filter((id) => life.definitions.get(id)?.group === group);
+    if (limit !== undefined && members.length > limit)
+      return `${members.length} tasks of group ${group} run at once (${members.join(', ')}), the limit is ${limit}`;
+    for (const [name, capacity] of Object.entries(life.settings.resources ?? {})) {
+      const taken = running.reduce((sum, id) => sum + (life.definitions.get(id)?.resources?.[name] ?? 0), 0);
+      if (taken > capacity) return `${taken} of resource ${name} are taken, there are ${capacity}`;
+    }
+    return undefined;
+  },
+};
+
+/** A body runs after what it depends on, in its slot, and not while another attempt of its task does. */
+const order: Invariant = {
+  name: 'dependencies come first',
+  body: (taskId, life) => {
+    const status = life.statuses.get(taskId);
+    if (status !== 'running') return `the body of ${taskId} is called while the task is ${status}`;
+    for (const { id, mode } of life.dependenciesOf(taskId)) {
+      const before = life.statuses.get(id) ?? 'unknown';
+      const succeeded = before === 'succeeded' || before === 'restored';
+      const fits =
+        mode === 'value'
+          ? succeeded
+          : mode === 'latest'
+            ? before !== 'waiting' && before !== 'ready'
+            : before !== 'unknown' && isEnd(before);
+      if (!fits) return `${taskId} starts while ${id}, its ${mode} dependency, is ${before}`;
+    }
+    return undefined;
+  },
+};
+
+/** What is in the log is not run again, unless that was announced. */
+const paidOnce: Invariant = {
+  name: 'no committed task runs again',
+  body: (taskId, life) => {
+    if (!life.committed.has(taskId) || life.rerun.has(taskId)) return undefined;
+    return `the body of ${taskId} is called again although its result is in the log`;
+  },
+  event: (event, life) =>
+    event.type === 'task' && event.reason === 'running' && life.committed.has(event.taskId)
+      ? againOf(event.taskId, life)
+      : undefined,
+};
+
+function againOf(taskId: string, life: Life): string | undefined {
+  // Completion handlers of a restored task run within an attempt.
+  if (life.before.has(taskId) || life.rerun.has(taskId)) return undefined;
+  return `${taskId} runs again after its commit`;
+}
+
+/** Nobody sees a result that a crash could take back. */
+const written: Invariant = {
+  name: 'a result is written before it is seen',
+  event: (event, life) => {
+    if (life.durability !== 'sync' || event.type !== 'task') return undefined;
+    if (event.reason !== 'succeeded' || life.committed.has(event.taskId)) return undefined;
+    return `${event.taskId} is seen to have succeeded before its result is in the log`;
+  },
+};
+
+/** A run that goes on has what the one before had written. */
+const nothingLost: Invariant = {
+  name: 'no result is lost',
+  end: (life) => {
+    const { result } = life.trial;
+    if (result === undefined) return undefined;
+    for (const id of life.before) {
+      const status = result.tasks.get(id)?.status;
+      if (status !== 'restored' && !life.rerun.has(id) && life.committed.has(id))
+        return `the result of ${id} was in the log, now the task is ${status ?? 'gone'}`;
+    }
+    for (const id of life.in('succeeded'))
+      if (!result.results.has(id)) return `${id} succeeded, and its result is not there at the end`;
+    return undefined;
+  },
+};
+
+/** The run ends when everything has, not before, and says so truly. */
+const noEarlyEnd: Invariant = {
+  name: 'no early success',
+  event: (event, life) => {
+    if (event.type !== 'run' || event.reason !== 'ended') return undefined;
+    const open = [...life.statuses].filter(([, status]) => !isEnd(status));
+    if (open.length > 0)
+      return `the run ends while ${open.map(([id, status]) => `${id} is ${status}`).join(', ')}`;
+    const bad = [...life.statuses].filter(([, status]) => status !== 'succeeded' && status !== 'restored');
+    if (event.status === 'succeeded' && bad.length > 0)
+      return `the run has succeeded although ${bad.map(([id, status]) => `${id} was ${status}`).join(', ')}`;
+    return undefined;
+  },
+};
+
+/** Waits and running time of a task are its whole time, exactly. */
+const booked: Invariant = {
+  name: 'waits and running add up',
+  end: (life) => {
+    for (const [id, { waits, runningMs, status }] of life.trial.result?.tasks ?? []) {
+      if (status === 'restored') continue;
+      const spent = Object.values(waits).reduce((sum, ms) => sum + ms, runningMs);
+      const wall = (life.endedAt.get(id) ?? 0) - (life.addedAt.get(id) ?? 0);
+      if (spent !== wall) return `${id} has ${spent} ms on the books and lived ${wall} ms`;
+    }
+    return undefined;
+  },
+};
+
+/** Every run ends. */
+const quiescence: Invariant = {
+  name: 'the run ends',
+  end: (life) =>
+    life.trial.ended || life.crashed
+      ? undefined
+      : `nothing happens any more, but: ${life.trial.open.join(' ') || 'no task is open'}`,
+};
+
+/** No slot stays free while a task that could have it is ready. */
+const noIdleSlot: Invariant = {
+  name: 'no slot is left idle',
+  rest: (life) => {
+    if (life.trial.ended || life.holding.length >= life.concurrency) return undefined;
+    const running = life.holding;
+    for (const id of life.in('ready')) {
+      const task = life.definitions.get(id);
+      if (task === undefined || Object.keys(task.resources ?? {}).length > 0 || gated(life, task.group))
+        continue;
+      const members = running.filter((one) => life.definitions.get(one)?.group === task.group);
+      const limit = task.group === undefined ? undefined : life.groups.get(task.group)?.limit;
+      if (limit === undefined || members.length < limit)
+        return `${id} is ready and ${running.length} of ${life.concurrency} slots are in use`;
+    }
+    return undefined;
+  },
+};
+
+/** Something other than the number of running tasks decides: a provider, a limiter, a budget. */
+function gated(life: Life, name: string | undefined): boolean {
+  const more = (options: object | undefined, known: readonly string[]): boolean =>
+    Object.keys(options ?? {}).some((key) => !known.includes(key));
+  if (more(life.settings, plainSettings)) return true;
+  if (name === undefined) return false;
+  const until = life.groups.get(name)?.gatedUntil ?? 0;
+  return until > life.now || more(life.settings.groups?.[name], ['concurrency']);
+}
+
+const plainSettings = [
+  'name',
+  'state',
+  'input',
+  'concurrency',
+  'groups',
+  'resources',
+  'retry',
+  'timeout',
+  'failurePolicy',
+  'aging',
+  'maxTasks',
+  'retryBudget',
+];
+
+/** What holds for every workflow, whatever happens. */
+export const defaultInvariants: readonly Invariant[] = [
+  limits,
+  order,
+  paidOnce,
+  written,
+  nothingLost,
+  noEarlyEnd,
+  booked,
+  noIdleSlot,
+  quiescence,
+];

@@ -1,0 +1,175 @@
+import { concat, delay, of, timer } from 'rxjs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import * as real from '../../lib/index.js';
+import * as testing from '../../lib/testing/index.js';
+import { type Plant, type Planted, withPlants } from './planted.js';
+
+const { explore, playSchedule } = testing;
+type Schedule = testing.Schedule;
+
+/** Groups, resources, retries, timeouts, state, streams, spawned and joined tasks, handlers. */
+function busy({ workflow, latest, optional }: typeof real): real.Workflow {
+  const flow = workflow({
+    name: 'busy',
+    concurrency: 3,
+    groups: { api: { concurrency: 2 } },
+    resources: { gpu: 2 },
+    state: { done: [] as string[] },
+    retry: { count: 2, backoff: { initial: 4 } },
+    timeout: 30,
+  });
+  const plan = flow.task('plan', { run: () => timer(3) });
+  const parts = [1, 2, 3, 4].map((n) =>
+    flow.task(`part${n}`, {
+      group: 'api',
+      dependencies: [plan],
+      run: async (_, ctx) => {
+        await ctx.sleep(n * 2);
+        ctx.update((state) => {
+          state.done.push(ctx.taskId);
+        });
+        return n;
+      },
+    }),
+  );
+  const stream = flow.task('stream', {
+    dependencies: [plan],
+    run: () => concat(of(1).pipe(delay(2)), of(2).pipe(delay(5))),
+  });
+  flow.task('live', { dependencies: { stream: latest(stream) }, run: (inputs$) => inputs$ });
+  flow.task('heavy', { resources: { gpu: 2 }, run: () => timer(4) });
+  flow.task('light', { resources: { gpu: 1 }, run: () => timer(4) });
+  const join = flow.task('join', {
+    dependencies: parts.map((part) => optional(part)),
+    run: async (_, ctx) => ctx.join([1, 2].map((n) => ctx.spawn(`child${n}`, { run: () => timer(n) }))),
+  });
+  flow.onTaskComplete(join, (_, add) => add('last', { dependencies: [join], run: () => 'last' }));
+  return flow as unknown as real.Workflow;
+}
+
+test('2,000 ways with failures, crashes, late and double words: every invariant holds', async () => {
+  const seen = await explore(() => busy(real), { schedules: 2_000, failures: 0.25 });
+  assert.is(seen.schedules, 2_000);
+  assert.ok(seen.crashes > 500, `${seen.crashes} crashes`);
+  // A crash at every commit: as many as there are records when nothing fails.
+  assert.ok(seen.crashPoints >= 12, `${seen.crashPoints} records`);
+  const { partial = 0, succeeded = 0 } = seen.statuses;
+  assert.ok(partial > 100 && succeeded > 100, `${partial} partial, ${succeeded} succeeded`);
+});
+
+const plants: Record<string, { readonly plants: readonly Plant[]; readonly finds: RegExp }> = {
+  'a slot leak': {
+    plants: [['schedule/scheduler.ts', 'this.active -= 1;', 'if (node.attempt < 2) this.active -= 1;']],
+    finds: /^(no slot is left idle|the run ends)$/,
+  },
+  'a lost wake-up': {
+    plants: [
+      [
+        'schedule/ready-queue.ts',
+        'if (lane.ready.size > 0) this.#lanes.push(lane);',
+        'if (lane.ready.size > 1) this.#lanes.push(lane);',
+      ],
+    ],
+    finds: /^(no slot is left idle|the run ends)$/,
+  },
+  'a commit after publish': {
+    plants: [
+      [
+        'commit/transaction.ts',
+        'if (body !== undefined && journal?.append(body) === false) {',
+        'if (body !== undefined) queueMicrotask(() => journal?.append(body));\n    if (done === undefined) {',
+      ],
+    ],
+    finds: /^a result is written before it is seen$/,
+  },
+  'a commit that does not wait for a slow store': {
+    plants: [
+      ['commit/transaction.ts', 'journal?.append(body) === false', 'journal?.append(body) === undefined'],
+    ],
+    finds: /^a result is written before it is seen$/,
+  },
+  'a group that takes one too many': {
+    plants: [['schedule/ready-queue.ts', 'group.active >= group.limit', 'group.active > group.limit']],
+    finds: /^limits hold$/,
+  },
+  'a resumed run that forgets': {
+    plants: [['commit/transaction.ts', "if (!handled(node)) return 'restored';", 'return undefined;']],
+    finds: /^no committed task runs again$/,
+  },
+};
+
+for (const [name, { plants: list, finds }] of Object.entries(plants)) {
+  test(`${name} is found within 2,000 ways, and the test it prints fails only with the bug`, async () => {
+    await withPlants(list, async (copy: Planted) => {
+      const subject = (): real.Workflow => busy(copy.main);
+      let found: testing.ExploreError | undefined;
+      try {
+        await copy.testing.explore(subject, { schedules: 2_000, failures: 0.25 });
+      } catch (error) {
+        found = error as testing.ExploreError;
+      }
+      assert.ok(
+        found !== undefined && found.name === 'ExploreError',
+        `${name} was not found: ${String(found)}`,
+      );
+      assert.match(found.violation.invariant, finds);
+      const printed = /expectInvariants\(flow, (.*)\);/.exec(found.message)?.[1] as string;
+      if (process.env.SHOW === '1') console.log(found.message);
+      const schedule = new Function(`return ${printed}`)() as Schedule;
+      assert.equal(schedule, found.schedule);
+      assert.is((await copy.testing.playSchedule(subject, schedule))?.invariant, found.violation.invariant);
+      assert.is(await playSchedule(() => busy(real), schedule), undefined);
+    });
+  });
+}
+
+test('invariants of the user are asked too, and the failure is short', async () => {
+  const flow = (): real.Workflow => {
+    const w = real.workflow({ name: 'race', state: { last: '' } });
+    for (const id of ['a', 'b'])
+      w.task(id, {
+        run: async (_, ctx) => {
+          await ctx.sleep(5);
+          ctx.update((state) => {
+            state.last = id;
+          });
+        },
+      });
+    return w as unknown as real.Workflow;
+  };
+  const invariants = [
+    {
+      name: 'b is last',
+      end: (life: testing.Life) =>
+        life.trial.result !== undefined && (life.trial.result.state as { last: string }).last !== 'b'
+          ? 'a was'
+          : undefined,
+    },
+  ];
+  try {
+    await explore(flow, { invariants });
+    assert.unreachable();
+  } catch (error) {
+    const { message, schedule } = error as testing.ExploreError;
+    assert.match(message, /test\('race: b is last', marbles\(\(\{ expectInvariants \}\)/);
+    assert.is(Object.keys(schedule.attempts ?? {}).length, 1);
+    assert.is(schedule.crashes, undefined);
+    const pasted = testing.marbles(({ expectInvariants }) =>
+      expectInvariants(flow, schedule, { invariants }),
+    );
+    const failed = await pasted().then(
+      () => '',
+      (problem: Error) => problem.message,
+    );
+    assert.match(failed, /"b is last" is broken at \d+ ms: a was/);
+  }
+});
+
+test('the same seeds see the same', async () => {
+  const once = (): Promise<testing.Exploration> =>
+    explore(() => busy(real), { schedules: 30, seed: 7, failures: 0.2 });
+  assert.equal(await once(), await once());
+});
+
+test.run();
