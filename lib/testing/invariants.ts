@@ -1,4 +1,4 @@
-import { isEnd } from '../model/status.js';
+import { isEnd, type TaskStatus } from '../model/status.js';
 import type { Invariant, Life } from './life.js';
 
 /** Slots, groups and resources are never taken beyond their limits. */
@@ -28,20 +28,23 @@ const order: Invariant = {
   body: (taskId, life) => {
     const status = life.statuses.get(taskId);
     if (status !== 'running') return `the body of ${taskId} is called while the task is ${status}`;
-    for (const { id, mode } of life.dependenciesOf(taskId)) {
-      const before = life.statuses.get(id) ?? 'unknown';
-      const succeeded = before === 'succeeded' || before === 'restored';
-      const fits =
-        mode === 'value'
-          ? succeeded
-          : mode === 'latest'
-            ? before !== 'waiting' && before !== 'ready'
-            : before !== 'unknown' && isEnd(before);
-      if (!fits) return `${taskId} starts while ${id}, its ${mode} dependency, is ${before}`;
+    for (const { ids, mode, need } of life.dependenciesOf(taskId)) {
+      const fitting = ids.filter((id) => fits(life.statuses.get(id), mode));
+      if (fitting.length >= need) continue;
+      const statuses = ids.map((id) => `${id} is ${life.statuses.get(id) ?? 'unknown'}`).join(', ');
+      return `${taskId} starts while its ${mode} dependency ${statuses}`;
     }
     return undefined;
   },
 };
+
+function fits(status: TaskStatus | undefined, mode: string): boolean {
+  if (status === undefined) return false;
+  if (mode === 'latest') return status !== 'waiting' && status !== 'ready';
+  if (mode === 'value' || mode === 'race' || mode === 'quorum')
+    return status === 'succeeded' || status === 'restored';
+  return isEnd(status);
+}
 
 /** What is in the log is not run again, unless that was announced. */
 const paidOnce: Invariant = {
@@ -167,6 +170,7 @@ const plainSettings = [
   'timeout',
   'failurePolicy',
   'aging',
+  'policy',
   'maxTasks',
   'retryBudget',
 ];

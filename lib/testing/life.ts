@@ -4,7 +4,13 @@ import type { WorkflowEvent } from '../model/event.js';
 import type { LogRecord } from '../model/record.js';
 import { isEnd, type TaskStatus } from '../model/status.js';
 import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
-import { Dependency, type Task, type TaskDefinition } from '../model/task.js';
+import {
+  type AnyDependency,
+  Choice,
+  type Dependencies,
+  Dependency,
+  type TaskDefinition,
+} from '../model/task.js';
 import type { Definable, WorkflowSettings } from '../model/workflow.js';
 import { type MemoryDump, memory } from '../stores/memory.js';
 import type { AnyBody } from './instrument.js';
@@ -128,12 +134,17 @@ export class Life {
     return this.in('running').filter((id) => this.#options.latency === 0 || !this.#ending.has(id));
   }
 
-  /** What a task depends on, as far as it is known. */
-  dependenciesOf(taskId: string): { readonly id: string; readonly mode: string }[] {
-    const given = this.definitions.get(taskId)?.dependencies ?? {};
-    return Object.values(given).map((one: Task | Dependency) =>
-      one instanceof Dependency ? { id: one.task.id, mode: one.mode } : { id: one.id, mode: 'value' },
-    );
+  /** What a task depends on, as far as it is known: `need` of `ids` in one of the modes. */
+  dependenciesOf(
+    taskId: string,
+  ): { readonly ids: readonly string[]; readonly mode: string; readonly need: number }[] {
+    const given: Dependencies = this.definitions.get(taskId)?.dependencies ?? {};
+    return Object.values(given).map((one: AnyDependency) => {
+      if (one instanceof Choice)
+        return { ids: one.tasks.map(({ id }) => id), mode: one.mode, need: one.need };
+      if (one instanceof Dependency) return { ids: [one.task.id], mode: one.mode, need: 1 };
+      return { ids: [one.id], mode: 'value', need: 1 };
+    });
   }
 
   live(): Promise<void> {
@@ -192,8 +203,8 @@ export class Life {
 
   #twist(taskId: string, run: AnyBody, task: TaskDefinition): AnyBody {
     this.definitions.set(taskId, task);
-    for (const one of Object.values(task.dependencies ?? {}) as (Task | Dependency)[])
-      if (one instanceof Dependency && one.mode === 'latest') this.#streamed.add(one.task.id);
+    for (const { ids, mode } of this.dependenciesOf(taskId))
+      if (mode === 'latest') for (const id of ids) this.#streamed.add(id);
     return (inputs, ctx) => {
       if (this.#over) return NEVER;
       this.#ask((one) => one.body?.(taskId, this));
