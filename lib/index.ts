@@ -58,6 +58,7 @@ export type {
   Results,
   RunReport,
   Snapshot,
+  SpeedUp,
   TaskReport,
   TaskReports,
   Waits,
@@ -85,6 +86,7 @@ export {
 } from './model/task.js';
 export type { Price, UsageReport } from './model/usage.js';
 export type { FailurePolicy, GroupOptions, SchedulingPolicy, WorkflowOptions } from './model/workflow.js';
+export type { LearntDuration } from './observe/durations.js';
 export { type EventLogOptions, eventLines, readEventLog } from './observe/event-log.js';
 export type { RedactOptions } from './observe/redact.js';
 export {

@@ -176,12 +176,13 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
     const groups = Object.fromEntries(
       Object.entries(concurrencyGroups).map(([group, concurrency]) => [group, { concurrency }]),
     );
-    const flow = new Workflow({
+    const settings = {
       name,
       concurrency: parallelExecution ? maxConcurrentTasks : 1,
       groups,
       ...(failurePolicy === undefined ? {} : { failurePolicy }),
-    });
+    };
+    const flow = new Workflow(settings, this);
     for (const task of this.#tasks) flow.task(task.id, this.#definition(task) as never);
     for (const [key, handler] of this.#handlers) {
       const call = (value: unknown, add: (id: string, task: TaskDefinition) => unknown): unknown =>

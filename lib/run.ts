@@ -7,7 +7,7 @@ import type { ExecutePorts } from './execute/context.js';
 import { handlersOf } from './execute/handlers.js';
 import { Locks } from './execute/locks.js';
 import { Clock } from './kernel/clock.js';
-import { brief, RxhiveError, shown, WorkflowCancelledError } from './kernel/errors.js';
+import { brief, RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
 import type { WorkflowEvent } from './model/event.js';
 import type { AttemptHandle, Spawned, TaskNode } from './model/node.js';
 import type { CommitDone, CommitOutcome } from './model/ports.js';
@@ -18,6 +18,7 @@ import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './mo
 import type { WorkflowDefinition } from './model/workflow.js';
 import { Audience, type Connect } from './observe/audience.js';
 import { conflated } from './observe/conflated.js';
+import { Learning } from './observe/durations.js';
 import { EventHub } from './observe/events.js';
 import { GuardedStream } from './observe/guarded-stream.js';
 import { announceAdded, announceStart } from './observe/planned.js';
@@ -26,6 +27,7 @@ import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
 import { Growth } from './plan/growth.js';
 import { checkInput, checkLimit } from './plan/input.js';
+import { speedUps } from './plan/speed-up.js';
 import { budgetStates, chargeEarlier } from './schedule/budget.js';
 import { explain } from './schedule/explain.js';
 import { placeGates } from './schedule/gates.js';
@@ -41,6 +43,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   readonly #definition: WorkflowDefinition;
   readonly #options: RunOptions;
   readonly #clock: Clock;
+  readonly #learning: Learning;
   readonly #graph: Graph;
   readonly #state: State;
   readonly #hub: EventHub;
@@ -74,11 +77,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     const { settings } = definition;
     this.#definition = definition;
     this.#options = options;
-    this.#clock = new Clock({
-      ...(options.scheduler && { scheduler: options.scheduler }),
-      ...(options.seed !== undefined && { seed: options.seed }),
-    });
-    this.#graph = plan(definition, this);
+    this.#clock = new Clock(options);
+    this.#learning = new Learning(definition, options);
+    this.#graph = plan(definition, this, this.#learning.expected);
     this.#state = new State(settings.state);
     this.runId =
       options.runId ?? `${settings.name}-${Math.floor(this.#clock.random() * 2 ** 32).toString(36)}`;
@@ -105,6 +106,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       used: (node) => this.#orCancel(() => this.#transactions.used(node)),
       ended: (node) => {
         if (node.status === 'failed') this.#orCancel(() => this.#transactions.failed(node));
+        this.#learning.ended(node);
         this.#streams.end(node);
       },
       closed: () => this.#closed(),
@@ -197,6 +199,14 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return explain(this.#nodeOf(task), { now: this.#scheduler.now(), active, limit });
   }
 
+  /**
+   * Ms until the end, were all to take what was learnt or estimated (a task that takes longer: a tenth more than so far);
+   * undefined while nothing is known.
+   */
+  eta(): number | undefined {
+    return this.#learning.eta(this.#graph.nodes, this.#scheduler);
+  }
+
   /** Changes how many tasks run at once; 0 pauses. Running tasks go on. */
   setConcurrency(limit: number): void {
     this.#scheduler.setLimit(undefined, checkLimit(limit));
@@ -204,13 +214,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /** Changes how many tasks of a group run at once; 0 pauses the group. */
   setGroupConcurrency(name: G, limit: number): void {
-    const group = this.#graph.groups.get(name);
-    if (group === undefined)
-      throw new RxhiveError(
-        'INVALID_OPTION',
-        `There is no group ${shown(name)}; use one of the workflow's groups.`,
-      );
-    this.#scheduler.setLimit(group, checkLimit(limit));
+    this.#scheduler.setLimit(this.#graph.groupOf(name), checkLimit(limit));
   }
 
   #start(): void {
@@ -233,6 +237,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
         return;
       }
     }
+    this.#learning.begin(() => this.#opened || this.#graph.rankAgain());
     this.#open();
   }
 
@@ -269,6 +274,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   #finish(closing: RxhiveError | undefined): void {
     const { settings } = this.#definition;
     this.#clock.dispose();
+    this.#learning.end();
     const result = resultOf({
       nodes: this.#graph.nodes,
       runId: this.runId,
@@ -279,6 +285,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       closing,
       budgets: budgetStates(this.#graph),
       subscriberErrors: this.#audience.errors,
+      speedUps: (path) => speedUps(this.#graph.nodes, path, this.#scheduler.limit),
     }) as WorkflowResult<S>;
     this.#result = result;
     this.#hubEmit({ type: 'run', reason: 'ended', status: result.status });
@@ -314,11 +321,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   }
 
   #nodeOf(task: Task | string): TaskNode {
-    const id = typeof task === 'string' ? task : task.id;
-    const node = this.#graph.nodes.get(id);
-    if (node === undefined)
-      throw new RxhiveError('INVALID_OPTION', `There is no task ${shown(id)} in this run; check the id.`);
-    return node;
+    return this.#graph.nodeOf(task);
   }
 
   #commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome {

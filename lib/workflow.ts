@@ -16,6 +16,7 @@ import type {
   WorkflowOptions,
   WorkflowSettings,
 } from './model/workflow.js';
+import { durationsOf, type LearntDuration } from './observe/durations.js';
 import { type PictureTask, toDot, toMermaid } from './observe/export.js';
 import { Run } from './run.js';
 
@@ -38,8 +39,12 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   readonly #handles: Task[] = [];
   readonly #handlers = new Map<string, CompletionHandler[]>();
 
-  constructor(options: WorkflowOptions<S, I, G, X>) {
+  readonly #memory: object;
+
+  /** `memory`: what is kept over runs is kept as long as this lives. Default: the workflow. */
+  constructor(options: WorkflowOptions<S, I, G, X>, memory?: object) {
     this.settings = options as WorkflowSettings;
+    this.#memory = memory ?? this;
   }
 
   get name(): string {
@@ -133,6 +138,11 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     return undo.run({ ...options, runId: `${past.runId}/compensate` });
   }
 
+  /** How long tasks took in the runs so far, by type (or by id, of tasks without one); see {@link RunOptions.learn}. */
+  get durations(): ReadonlyMap<string, LearntDuration> {
+    return durationsOf(this.#memory).learnt;
+  }
+
   /** The graph as Mermaid or DOT text. */
   graph(format: 'mermaid' | 'dot' = 'mermaid'): string {
     const tasks = this.#ids.map((id, i): PictureTask => {
@@ -158,6 +168,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     return {
       settings: this.settings,
       owner: this,
+      memory: this.#memory,
       ids: [...this.#ids],
       tasks: [...this.#tasks],
       handles: [...this.#handles],

@@ -3,6 +3,7 @@ import type { RxhiveError } from '../kernel/errors.js';
 import type { EventBody } from './event.js';
 import type { AttemptHandle, TaskNode } from './node.js';
 import type { Signal } from './signal.js';
+import type { TaskDefinition } from './task.js';
 
 /** Where stages report what happens. Asking `active` first keeps an unobserved run from making events. */
 export interface Watch {
@@ -15,6 +16,9 @@ export type CommitOutcome = 'done' | 'rerun' | 'restored' | 'later';
 
 /** A commit that was to come later is durable; with an error: it never will be. */
 export type CommitDone = (error?: RxhiveError) => void;
+
+/** Expected running time of a task in ms; undefined: nothing is known. */
+export type Expected = (id: string, definition: TaskDefinition) => number | undefined;
 
 /** What the scheduler is given to work with; it knows no executor, no state and no stream of events. */
 export interface SchedulerPorts {

@@ -13,6 +13,11 @@ export interface RunOptions<I = unknown> {
   readonly seed?: number;
   /** Name of the run in events, reports and idempotency keys. Default: workflow name and a random part. */
   readonly runId?: string;
+  /**
+   * Learn how long tasks take, for ranks and ETA of later runs of this workflow. Default true; false with a
+   * `scheduler`, whose time need not be that of the world.
+   */
+  readonly learn?: boolean;
   /** Do not end when no task is left; wait for `run.task()` until `run.close()`. Default false. */
   readonly keepOpen?: boolean;
   /** Keeps a log of the run; with the `runId` of one that is there, continues it. Default: none. */

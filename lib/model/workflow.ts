@@ -73,6 +73,8 @@ export type WorkflowSettings = WorkflowOptions<unknown, unknown, string, string>
 export interface WorkflowDefinition {
   readonly settings: WorkflowSettings;
   readonly owner: object;
+  /** What is kept over runs is kept as long as this lives. */
+  readonly memory: object;
   readonly ids: readonly string[];
   readonly tasks: readonly TaskDefinition[];
   readonly handles: readonly Task[];

@@ -1,11 +1,18 @@
-import { brief, type DefinitionFault, shown, WorkflowDefinitionError } from '../kernel/errors.js';
+import {
+  brief,
+  type DefinitionFault,
+  RxhiveError,
+  shown,
+  WorkflowDefinitionError,
+} from '../kernel/errors.js';
 import { Contest } from '../model/contest.js';
 import type { Gate } from '../model/gate.js';
 import { Group, Lane, type Need, Resource } from '../model/lane.js';
 import { Edge, TaskNode } from '../model/node.js';
+import type { Expected } from '../model/ports.js';
 import { Choice, Dependency, Task, type TaskDefinition } from '../model/task.js';
 import type { WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
-import { orderAndRank } from './rank.js';
+import { orderAndRank, rankAgain } from './rank.js';
 import { validateSettings, validateTask } from './validate.js';
 import { problemOf } from './validate-guards.js';
 
@@ -22,9 +29,12 @@ export class Graph {
   readonly gates: Gate[] = [];
   readonly #plainLane = new Lane(undefined, [], this.gates);
 
+  readonly #expected: Expected;
+
   /** `owner` and `run` made the handles that may be used here. */
-  constructor(settings: WorkflowSettings, owner: object, run: object) {
+  constructor(settings: WorkflowSettings, owner: object, run: object, expected: Expected) {
     this.settings = settings;
+    this.#expected = expected;
     this.#owner = owner;
     this.#run = run;
     for (const [name, group] of Object.entries(settings.groups ?? {})) {
@@ -33,6 +43,27 @@ export class Graph {
     for (const [name, capacity] of Object.entries(settings.resources ?? {})) {
       this.resources.set(name, new Resource(name, capacity));
     }
+  }
+
+  /** @throws RxhiveError INVALID_OPTION when there is no such task */
+  nodeOf(task: Task | string): TaskNode {
+    const id = typeof task === 'string' ? task : task.id;
+    const node = this.nodes.get(id);
+    if (node !== undefined) return node;
+    throw new RxhiveError('INVALID_OPTION', `There is no task ${shown(id)} in this run; check the id.`);
+  }
+
+  /** @throws RxhiveError INVALID_OPTION when there is no such group */
+  groupOf(name: string): Group {
+    const group = this.groups.get(name);
+    if (group !== undefined) return group;
+    const message = `There is no group ${shown(name)}; use one of the workflow's groups.`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+
+  /** Ranks by what is known by now; nothing may have started. */
+  rankAgain(): void {
+    rankAgain([...this.nodes.values()], this.settings, this.#expected);
   }
 
   /** Makes nodes and edges of tasks; nothing is kept when there is a fault. */
@@ -57,7 +88,7 @@ export class Graph {
     }
     for (const node of added) this.#connect(node, faults);
     if (faults.length === 0 || faults.every((fault) => fault.kind !== 'cycle'))
-      orderAndRank(added, faults, this.settings);
+      orderAndRank(added, faults, this.settings, this.#expected);
     if (faults.length > 0) {
       for (const node of added) {
         this.nodes.delete(node.id);
@@ -180,16 +211,17 @@ function unlink(edge: Edge): void {
 }
 
 /**
- * The plan stage: a definition becomes the graph of a run.
+ * The plan stage: a definition becomes the graph of a run, ranked by what tasks are expected to take.
  * @throws WorkflowDefinitionError with all faults at once.
  */
-export function plan(definition: WorkflowDefinition, run: object): Graph {
+export function plan(definition: WorkflowDefinition, run: object, expected: Expected = estimated): Graph {
   const settingFaults = validateSettings(definition.settings);
   const safe = settingFaults.length === 0;
   const graph = new Graph(
     safe ? definition.settings : withoutNumbers(definition.settings),
     definition.owner,
     run,
+    expected,
   );
   try {
     graph.add(definition.ids, definition.tasks, definition.handles);
@@ -200,6 +232,8 @@ export function plan(definition: WorkflowDefinition, run: object): Graph {
   if (!safe) throw new WorkflowDefinitionError(String(definition.settings.name), settingFaults);
   return graph;
 }
+
+const estimated: Expected = (_, definition) => definition.estimate;
 
 /** Settings with faults still have to name the groups, or each task in one would be a fault of its own. */
 function withoutNumbers(settings: WorkflowSettings): WorkflowSettings {

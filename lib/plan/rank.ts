@@ -1,5 +1,6 @@
 import { brief, type DefinitionFault } from '../kernel/errors.js';
 import type { TaskNode } from '../model/node.js';
+import type { Expected } from '../model/ports.js';
 import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
 import { improveRanks } from './improve.js';
 
@@ -14,6 +15,7 @@ export function orderAndRank(
   added: readonly TaskNode[],
   faults: DefinitionFault[],
   settings: WorkflowSettings,
+  expected: Expected,
 ): void {
   const first = added[0]?.seq ?? 0;
   const inOrder = added.every((node) => node.inEdges.every((edge) => edge.from.seq < node.seq));
@@ -36,11 +38,29 @@ export function orderAndRank(
   }
   if (!inOrder) for (const node of added) node.pending = node.needs;
   if (faults.length > 0) return;
-  const known = expect(added);
-  for (let i = order.length - 1; i >= 0; i--) raise(order[i] as TaskNode);
+  rank(order, added, settings, expected);
   if (first > 0) for (const node of added) raiseAncestors(node);
-  else if (known && settings.policy !== 'fifo')
-    improveRanks(added, settings.concurrency ?? defaultConcurrency);
+}
+
+/** Ranks a graph of which nothing has started again: more is known by now. */
+export function rankAgain(nodes: readonly TaskNode[], settings: WorkflowSettings, expected: Expected): void {
+  for (const node of nodes) node.rank = 0;
+  // What is depended on is less deep.
+  const order = [...nodes].sort((a, b) => a.depth - b.depth);
+  rank(order, nodes, settings, expected);
+}
+
+/** `order`: the same nodes, dependencies first. */
+function rank(
+  order: readonly TaskNode[],
+  nodes: readonly TaskNode[],
+  settings: WorkflowSettings,
+  expected: Expected,
+): void {
+  const known = expect(nodes, expected);
+  for (let i = order.length - 1; i >= 0; i--) raise(order[i] as TaskNode);
+  if (known && nodes[0]?.seq === 0 && settings.policy !== 'fifo')
+    improveRanks(nodes, settings.concurrency ?? defaultConcurrency);
 }
 
 /**
@@ -64,18 +84,20 @@ function sort(added: readonly TaskNode[], first: number): TaskNode[] {
 }
 
 /** Sets what each task is expected to take; false: nothing is known of any. */
-function expect(nodes: readonly TaskNode[]): boolean {
+function expect(nodes: readonly TaskNode[], expected: Expected): boolean {
   let sum = 0;
   let count = 0;
-  for (const { definition } of nodes) {
-    if (definition.estimate === undefined) continue;
-    sum += definition.estimate;
+  for (const node of nodes) {
+    const ms = expected(node.id, node.definition);
+    // Found again below: what is known is above 0 or 0, never less.
+    node.expected = ms ?? -1;
+    if (ms === undefined) continue;
+    sum += ms;
     count += 1;
   }
-  if (count === 0) return false;
-  const mean = sum / count;
-  for (const node of nodes) node.expected = node.definition.estimate ?? mean;
-  return true;
+  const mean = count === 0 ? 1 : sum / count;
+  for (const node of nodes) if (node.expected < 0) node.expected = mean;
+  return count > 0;
 }
 
 /** Recomputes rank and priority from what is behind; true when one of them grew. */

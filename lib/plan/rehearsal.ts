@@ -34,15 +34,23 @@ export class Rehearsal {
   readonly #after: number[][];
   readonly #before: number[][];
 
-  /** `nodes` are all tasks of a graph in order of `seq`; `slots` run at once. */
-  constructor(nodes: readonly TaskNode[], durations: Float64Array, slots: number) {
+  /**
+   * `nodes` are all tasks of a graph in order of `seq`; `slots` run at once; `before` are the numbers of the tasks each
+   * one waits for, by default its dependencies. Durations may be changed between two plays.
+   */
+  constructor(
+    nodes: readonly TaskNode[],
+    durations: Float64Array,
+    slots: number,
+    before: number[][] = nodes.map((node) => node.inEdges.map((edge) => edge.from.seq)),
+  ) {
     const count = nodes.length;
     this.size = count;
     this.durations = durations;
     this.#priorities = Float64Array.from(nodes, (node) => node.priority);
     this.#pools = [{ capacity: slots }];
     this.#after = Array.from({ length: count }, () => []);
-    this.#before = nodes.map((node) => node.inEdges.map((edge) => edge.from.seq));
+    this.#before = before;
     this.#before.forEach((list, i) => {
       for (const from of list) this.#after[from]?.push(i);
     });

@@ -42,11 +42,14 @@ export class LateStore implements CheckpointStore {
     return this.#call('read', () => this.inner.read(runId));
   }
 
-  get(key: string): Promise<string | undefined> {
+  get(key: string): string | undefined | Promise<string | undefined> {
+    // What durations were learnt is asked beside everything else.
+    if (key.startsWith('durations ')) return this.inner.get(key);
     return this.#call('get', () => this.inner.get(key));
   }
 
-  put(key: string, text: string): Promise<void> {
+  put(key: string, text: string): void | Promise<void> {
+    if (key.startsWith('durations ')) return this.inner.put(key, text);
     return this.#call('put', () => this.inner.put(key, text));
   }
 

@@ -1,0 +1,153 @@
+import { Ewma } from '../kernel/ewma.js';
+import { after, type Late, settle } from '../kernel/late.js';
+import type { TaskNode } from '../model/node.js';
+import type { Expected } from '../model/ports.js';
+import type { RunOptions } from '../model/run-options.js';
+import type { CheckpointStore } from '../model/store.js';
+import type { TaskDefinition } from '../model/task.js';
+import type { WorkflowDefinition } from '../model/workflow.js';
+import { etaOf, type Progress } from './eta.js';
+
+/** What the runs of a workflow have taught about one type of task. */
+export interface LearntDuration {
+  /** Running time of a task that succeeded, all its attempts together; newer ones weigh more. */
+  readonly meanMs: number;
+  /** Standard deviation. */
+  readonly deviationMs: number;
+  /** How many were seen. */
+  readonly count: number;
+}
+
+/** Ids without a type are learnt up to this many: of a graph too large to come again there is nothing to learn. */
+const mostIds = 10_000;
+
+/** How long tasks take, by type; kept over runs with the workflow, and in the store where there is one. */
+export class Durations {
+  readonly #byType = new Map<string, Ewma>();
+  readonly #loaded = new WeakSet<CheckpointStore>();
+
+  /** Expected running time in ms; undefined: nothing is known. */
+  expected(id: string, definition: TaskDefinition): number | undefined {
+    return definition.estimate ?? this.#byType.get(definition.type ?? id)?.mean;
+  }
+
+  /** A task has ended. `defined`: it belongs to the definition, so its id comes again in the next run. */
+  learn(node: TaskNode, defined: boolean): void {
+    if (node.status !== 'succeeded') return;
+    const { type } = node.definition;
+    const key = type ?? node.id;
+    let ewma = this.#byType.get(key);
+    if (ewma === undefined) {
+      if (type === undefined && (!defined || this.#byType.size >= mostIds)) return;
+      ewma = new Ewma();
+      this.#byType.set(key, ewma);
+    }
+    ewma.add(node.runningMs);
+  }
+
+  get learnt(): ReadonlyMap<string, LearntDuration> {
+    return new Map(
+      [...this.#byType].map(([type, { mean, variance, count }]) => [
+        type,
+        { meanMs: mean, deviationMs: Math.sqrt(variance), count },
+      ]),
+    );
+  }
+
+  /**
+   * Takes over what a store knows and this process does not; once for each store. `news` is called if there was
+   * anything, at once where the store answers at once.
+   */
+  load(store: CheckpointStore, workflow: string, news: () => void): void {
+    if (this.#loaded.has(store)) return;
+    this.#loaded.add(store);
+    settle(
+      () => store.get(keyOf(workflow)),
+      (text) => {
+        const known = read(text).filter(([type]) => !this.#byType.has(type));
+        for (const [type, ewma] of known) this.#byType.set(type, ewma);
+        if (known.length > 0) news();
+      },
+      () => undefined,
+    );
+  }
+
+  /** Keeps what is known; what other processes have learnt about other types stays. A store that fails keeps nothing. */
+  save(store: CheckpointStore, workflow: string): void {
+    if (this.#byType.size === 0) return;
+    const key = keyOf(workflow);
+    const put = (text: string | undefined): Late<void> => {
+      const all = [...new Map([...read(text), ...this.#byType])];
+      const numbers = all.map(([type, { count, mean, variance }]) => [type, [count, mean, variance]]);
+      return store.put(key, JSON.stringify(Object.fromEntries(numbers)));
+    };
+    const forget = (): void => undefined;
+    settle(() => after(store.get(key), put), forget, forget);
+  }
+}
+
+/** What one run takes from and gives to what is known. */
+export class Learning {
+  readonly expected: Expected;
+  readonly #definition: WorkflowDefinition;
+  readonly #durations: Durations;
+  readonly #store: CheckpointStore | undefined;
+  readonly #learns: boolean;
+
+  constructor(definition: WorkflowDefinition, options: RunOptions) {
+    this.#definition = definition;
+    this.#durations = durationsOf(definition.memory);
+    this.#learns = options.learn ?? options.scheduler === undefined;
+    this.#store = this.#learns ? options.store : undefined;
+    this.expected = this.#learns
+      ? (id, task) => this.#durations.expected(id, task)
+      : (_, task) => task.estimate;
+  }
+
+  /** Asks the store; nobody waits for what it has to say. */
+  begin(news: () => void): void {
+    if (this.#store !== undefined) this.#durations.load(this.#store, this.#definition.settings.name, news);
+  }
+
+  /** Ms until the run ends; see {@link etaOf}. */
+  eta(nodes: ReadonlyMap<string, TaskNode>, progress: Progress): number | undefined {
+    return etaOf(nodes, progress, ({ id, definition }) => this.expected(id, definition));
+  }
+
+  ended(node: TaskNode): void {
+    if (this.#learns) this.#durations.learn(node, node.seq < this.#definition.ids.length);
+  }
+
+  end(): void {
+    if (this.#store !== undefined) this.#durations.save(this.#store, this.#definition.settings.name);
+  }
+}
+
+const memories = new WeakMap<object, Durations>();
+
+/** What is known by one workflow, or whatever else `memory` is. */
+export function durationsOf(memory: object): Durations {
+  let durations = memories.get(memory);
+  if (durations === undefined) {
+    durations = new Durations();
+    memories.set(memory, durations);
+  }
+  return durations;
+}
+
+function keyOf(workflow: string): string {
+  return `durations ${workflow}`;
+}
+
+/** Damaged or foreign text teaches nothing. */
+function read(text: string | undefined): [string, Ewma][] {
+  if (text === undefined) return [];
+  try {
+    const found = Object.entries(JSON.parse(text) as Record<string, readonly number[]>);
+    return found
+      .filter(([, numbers]) => numbers.length === 3 && numbers.every((n) => Number.isFinite(n) && n >= 0))
+      .map(([type, [count, mean, variance]]) => [type, new Ewma(undefined, count, mean, variance)]);
+  } catch {
+    return [];
+  }
+}

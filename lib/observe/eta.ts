@@ -1,0 +1,67 @@
+import type { TaskNode } from '../model/node.js';
+
+/** How far a run is. */
+export interface Progress {
+  /** Ms since the run started. */
+  now(): number;
+  /** Slots of the run. */
+  readonly limit: number;
+}
+
+/**
+ * Ms until a run ends, were everything to go as expected: the longest path that is left, or the work that is left over
+ * the slots, a group or a resource, whichever is most. Critical path first comes close to that bound. A task of which
+ * nothing is known counts as the mean of the others; undefined: nothing is known of any, or what is left is paused.
+ */
+export function etaOf(
+  nodes: ReadonlyMap<string, TaskNode>,
+  progress: Progress,
+  expectedOf: (node: TaskNode) => number | undefined,
+): number | undefined {
+  const open = [...nodes.values()].filter((node) => !node.ended);
+  if (open.length === 0) return 0;
+  const expected = open.map(expectedOf);
+  const now = progress.now();
+  const known = expected.filter((ms) => ms !== undefined);
+  if (known.length === 0) return undefined;
+  const mean = known.reduce((sum, ms) => sum + ms, 0) / known.length;
+  const left = new Map(open.map((node, i) => [node, remaining(node, expected[i] ?? mean, now)]));
+  const eta = Math.max(longestPath(open, left), mostWork(left, progress.limit));
+  return Number.isFinite(eta) ? Math.round(eta) : undefined;
+}
+
+/** What runs longer than expected is expected to take a tenth of its time more. */
+function remaining(node: TaskNode, expected: number, now: number): number {
+  if (node.status !== 'running') return expected;
+  const spent = node.runningMs + now - node.since;
+  return Math.max(expected - spent, spent / 10);
+}
+
+function longestPath(open: readonly TaskNode[], left: ReadonlyMap<TaskNode, number>): number {
+  const paths = new Map<TaskNode, number>();
+  let longest = 0;
+  // Dependents are deeper than what they depend on.
+  for (const node of [...open].sort((a, b) => b.depth - a.depth)) {
+    let behind = 0;
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+      behind = Math.max(behind, paths.get(edge.to) ?? 0);
+    const path = behind + (left.get(node) as number);
+    paths.set(node, path);
+    longest = Math.max(longest, path);
+  }
+  return longest;
+}
+
+function mostWork(left: ReadonlyMap<TaskNode, number>, limit: number): number {
+  let work = 0;
+  const shares = new Map<object, number>();
+  const add = (pool: object, share: number): void => void shares.set(pool, (shares.get(pool) ?? 0) + share);
+  for (const [{ lane }, ms] of left) {
+    work += ms;
+    if (lane.group !== undefined) add(lane.group, ms / lane.group.limit);
+    for (const { resource, amount } of lane.needs) add(resource, (ms * amount) / resource.capacity);
+  }
+  let most = work / limit;
+  for (const share of shares.values()) most = Math.max(most, share);
+  return most;
+}
