@@ -15,6 +15,7 @@ export {
   WorkflowDefinitionError,
 } from './kernel/errors.js';
 export type { Late } from './kernel/late.js';
+export { type Adaptive, type AdaptiveOptions, adaptive } from './model/adaptive.js';
 export type { BreakerOptions, BreakerState } from './model/breaker.js';
 export type { BudgetLimit, BudgetOptions, BudgetReport, BudgetState, Caps } from './model/budget.js';
 export type { CacheOptions } from './model/cache.js';

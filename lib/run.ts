@@ -29,6 +29,7 @@ import { Growth } from './plan/growth.js';
 import { checkInput, checkLimit } from './plan/input.js';
 import { speedUps } from './plan/speed-up.js';
 import { budgetStates, chargeEarlier } from './schedule/budget.js';
+import { Ceilings } from './schedule/ceilings.js';
 import { explain } from './schedule/explain.js';
 import { placeGates } from './schedule/gates.js';
 import { Scheduler } from './schedule/scheduler.js';
@@ -48,6 +49,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   readonly #state: State;
   readonly #hub: EventHub;
   readonly #scheduler: Scheduler;
+  readonly #ceilings: Ceilings;
   readonly #ports: ExecutePorts;
   readonly #growth: Growth;
   readonly #audience = new Audience(
@@ -112,10 +114,12 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       closed: () => this.#closed(),
     });
     this.#scheduler.keepOpen = options.keepOpen ?? false;
+    this.#ceilings = new Ceilings(this.#scheduler);
     placeGates(this.#graph, settings, {
       clock: this.#clock,
       watch: this.#hub,
       scheduler: this.#scheduler,
+      ceilings: this.#ceilings,
     });
   }
 
@@ -207,14 +211,14 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return this.#learning.eta(this.#graph.nodes, this.#scheduler);
   }
 
-  /** Changes how many tasks run at once; 0 pauses. Running tasks go on. */
+  /** Changes how many tasks run at once, or may at most where `adaptive`; 0 pauses. Running tasks go on. */
   setConcurrency(limit: number): void {
-    this.#scheduler.setLimit(undefined, checkLimit(limit));
+    this.#ceilings.set(undefined, 'user', checkLimit(limit));
   }
 
-  /** Changes how many tasks of a group run at once; 0 pauses the group. */
+  /** Changes how many tasks of a group run at once, or may at most where `adaptive`; 0 pauses the group. */
   setGroupConcurrency(name: G, limit: number): void {
-    this.#scheduler.setLimit(this.#graph.groupOf(name), checkLimit(limit));
+    this.#ceilings.set(this.#graph.groupOf(name), 'user', checkLimit(limit));
   }
 
   #start(): void {

@@ -50,6 +50,11 @@ test('the short examples run', async () => {
   assert.match(streaming.out, 'words in all: 10');
 });
 
+test('adaptive finds what the provider takes', async () => {
+  const { out, err } = await run('examples/adaptive.ts');
+  assert.match(out, /succeeded: 500 calls in \d+ ms, \d+ refused/, err);
+});
+
 test('resume kills itself and goes on', async () => {
   const { out, err } = await run('examples/resume.ts');
   assert.match(out, 'killed by SIGKILL', err);

@@ -1,4 +1,5 @@
 import { RxhiveError } from '../kernel/errors.js';
+import { statusOf } from '../kernel/http-status.js';
 import type { Random } from '../kernel/random.js';
 import { exponential, type RetryOptions } from '../model/policy.js';
 import { retryAfter } from './retry-after.js';
@@ -47,8 +48,7 @@ function isRetryable(error: unknown): boolean {
   const facts = error as Record<string, unknown>;
   if (typeof facts.isRetryable === 'boolean') return facts.isRetryable;
   if (error instanceof RxhiveError) return error.code === 'TASK_TIMEOUT' || error.code === 'INVALID_RESULT';
-  const response = facts.response as Record<string, unknown> | null | undefined;
-  const status = facts.status ?? facts.statusCode ?? response?.status;
-  if (typeof status !== 'number') return true;
+  const status = statusOf(error);
+  if (status === undefined) return true;
   return status < 400 || status >= 500 || retryableStatus.has(status);
 }

@@ -1,3 +1,4 @@
+import type { Adaptive } from './adaptive.js';
 import type { BreakerOptions } from './breaker.js';
 import type { BudgetOptions } from './budget.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
@@ -16,8 +17,11 @@ export const defaultConcurrency = 16;
 
 /** A concurrency group: tasks that share a limit, such as one provider or one database. */
 export interface GroupOptions {
-  /** Tasks of the group running at once. Whole number from 1, or Infinity. Default: no limit of its own. */
-  readonly concurrency?: number;
+  /**
+   * Tasks of the group running at once. Whole number from 1, Infinity, or {@link adaptive}. Default: no limit of
+   * its own.
+   */
+  readonly concurrency?: number | Adaptive;
   /** Most the tasks of the group may use, all together. Default: no limit of its own. */
   readonly budget?: BudgetOptions;
   /** Holds the group back while its provider fails. Default: none. */
@@ -37,8 +41,8 @@ export interface WorkflowOptions<
   readonly state?: S;
   /** Schema (zod, valibot, arktype, ...) or `typed<T>()` of the run's input. Default: no input. */
   readonly input?: StandardSchema<I>;
-  /** Tasks running at once. Whole number from 1, or Infinity. Default 16. */
-  readonly concurrency?: number;
+  /** Tasks running at once. Whole number from 1, Infinity, or {@link adaptive}. Default 16. */
+  readonly concurrency?: number | Adaptive;
   /**
    * Who goes first among ready tasks of equal priority: the one with the longest expected path behind it, or the one
    * that became ready first. Default `critical-path`.

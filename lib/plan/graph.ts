@@ -5,6 +5,7 @@ import {
   shown,
   WorkflowDefinitionError,
 } from '../kernel/errors.js';
+import { mostOf } from '../model/adaptive.js';
 import { Contest } from '../model/contest.js';
 import type { Gate } from '../model/gate.js';
 import { Group, Lane, type Need, Resource } from '../model/lane.js';
@@ -38,7 +39,7 @@ export class Graph {
     this.#owner = owner;
     this.#run = run;
     for (const [name, group] of Object.entries(settings.groups ?? {})) {
-      this.groups.set(name, new Group(name, group.concurrency ?? Number.POSITIVE_INFINITY));
+      this.groups.set(name, new Group(name, mostOf(group.concurrency, Number.POSITIVE_INFINITY)));
     }
     for (const [name, capacity] of Object.entries(settings.resources ?? {})) {
       this.resources.set(name, new Resource(name, capacity));

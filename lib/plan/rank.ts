@@ -1,4 +1,5 @@
 import { brief, type DefinitionFault } from '../kernel/errors.js';
+import { mostOf } from '../model/adaptive.js';
 import type { TaskNode } from '../model/node.js';
 import type { Expected } from '../model/ports.js';
 import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
@@ -60,7 +61,7 @@ function rank(
   const known = expect(nodes, expected);
   for (let i = order.length - 1; i >= 0; i--) raise(order[i] as TaskNode);
   if (known && nodes[0]?.seq === 0 && settings.policy !== 'fifo')
-    improveRanks(nodes, settings.concurrency ?? defaultConcurrency);
+    improveRanks(nodes, mostOf(settings.concurrency, defaultConcurrency));
 }
 
 /**

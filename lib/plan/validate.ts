@@ -1,4 +1,5 @@
 import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
+import { Adaptive, type AdaptiveOptions } from '../model/adaptive.js';
 import type { RetryOptions } from '../model/policy.js';
 import { isSchema } from '../model/schema.js';
 import type { TaskDefinition } from '../model/task.js';
@@ -71,6 +72,28 @@ function checkTimer(fault: Fault, name: string, value: unknown): void {
   else checkNumber(fault, name, value, 0, false, true);
 }
 
+function checkConcurrency(fault: Fault, name: string, concurrency: number | Adaptive | undefined): void {
+  if (!(concurrency instanceof Adaptive)) {
+    checkNumber(fault, name, concurrency, 1, true, true);
+    return;
+  }
+  const { min = 1, max, initial, overloaded } = (concurrency.options ?? {}) as Partial<AdaptiveOptions>;
+  if (max === undefined)
+    fault('bad-option', `${name}: adaptive needs max, the most that may ever run at once.`);
+  checkNumber(fault, `${name}: adaptive max`, max, 1, true, false);
+  checkNumber(fault, `${name}: adaptive min`, min, 1, true, false);
+  checkNumber(fault, `${name}: adaptive initial`, initial, 1, true, false);
+  if (max !== undefined && max >= 1 && min > max)
+    fault('bad-number', `${name}: adaptive min ${min} is above max ${max}; exchange them.`);
+  if (initial !== undefined && (initial < min || (max !== undefined && initial > max)))
+    fault('bad-number', `${name}: adaptive initial ${initial} is not between min ${min} and max ${max}.`);
+  if (overloaded !== undefined && typeof overloaded !== 'function')
+    fault(
+      'bad-option',
+      `${name}: adaptive overloaded is ${shown(overloaded)}; give a function of the error.`,
+    );
+}
+
 /** Everything wrong with the settings of a workflow. */
 export function validateSettings(settings: WorkflowSettings): DefinitionFault[] {
   const faults: DefinitionFault[] = [];
@@ -78,7 +101,7 @@ export function validateSettings(settings: WorkflowSettings): DefinitionFault[] 
   if (typeof settings.name !== 'string' || settings.name === '') {
     fault('bad-option', `name is ${shown(settings.name)}; give the workflow a name that is not empty.`);
   }
-  checkNumber(fault, 'concurrency', settings.concurrency, 1, true, true);
+  checkConcurrency(fault, 'concurrency', settings.concurrency);
   checkNumber(fault, 'maxTasks', settings.maxTasks, 1, true, true);
   checkNumber(fault, 'retryBudget', settings.retryBudget, 0, true, true);
   if (settings.aging !== false) checkTimer(fault, 'aging', settings.aging);
@@ -96,7 +119,7 @@ export function validateSettings(settings: WorkflowSettings): DefinitionFault[] 
   checkRetry(fault, 'workflow', settings.retry);
   checkTimeout(fault, 'workflow', settings.timeout);
   for (const [name, group] of Object.entries(settings.groups ?? {})) {
-    checkNumber(fault, `groups.${brief(name)}.concurrency`, group?.concurrency, 1, true, true);
+    checkConcurrency(fault, `groups.${brief(name)}.concurrency`, group?.concurrency);
   }
   for (const [name, capacity] of Object.entries(settings.resources ?? {})) {
     if (!(typeof capacity === 'number' && capacity > 0 && Number.isFinite(capacity))) {

@@ -1,10 +1,13 @@
 import type { Clock } from '../kernel/clock.js';
+import { Adaptive } from '../model/adaptive.js';
 import type { Gate } from '../model/gate.js';
 import type { Group } from '../model/lane.js';
 import type { Watch } from '../model/ports.js';
 import type { GroupOptions, WorkflowSettings } from '../model/workflow.js';
+import { AdaptiveGate } from './adaptive-gate.js';
 import { Breaker } from './breaker.js';
 import { Budget } from './budget.js';
+import type { Ceilings } from './ceilings.js';
 import type { Scheduler } from './scheduler.js';
 
 /** What gates are given to work with. */
@@ -13,6 +16,8 @@ export interface GatePorts {
   readonly watch: Watch;
   /** Tells the time of the run, changes limits, ends the run. */
   readonly scheduler: Scheduler;
+  /** Limits that several sides have a say in. */
+  readonly ceilings: Ceilings;
 }
 
 /** Makes the gates that the options of a workflow and of its groups ask for, and puts them in their places. */
@@ -39,5 +44,10 @@ function gatesOf(
   if (group !== undefined && 'breaker' in options && options.breaker !== undefined)
     gates.push(new Breaker(group, options.breaker, ports));
   if (options.budget !== undefined) gates.push(new Budget(group, options.budget, ports));
+  if (options.concurrency instanceof Adaptive) gates.push(adaptiveGate(options.concurrency, group, ports));
   return gates;
+}
+
+function adaptiveGate({ options }: Adaptive, group: Group | undefined, ports: GatePorts): Gate {
+  return new AdaptiveGate(group, options, ports);
 }

@@ -2,6 +2,7 @@ import { EMPTY, mergeMap, type Observable, Subject, type Subscription } from 'rx
 import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
 import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
+import { mostOf } from '../model/adaptive.js';
 import type { AttemptEnd, Gate } from '../model/gate.js';
 import type { Group } from '../model/lane.js';
 import type { AttemptHandle, TaskNode } from '../model/node.js';
@@ -137,7 +138,7 @@ export class Scheduler {
       },
       cancel: (node, error) => this.#abandon(node, 'cancelled', error),
     });
-    this.limit = settings.concurrency ?? defaultConcurrency;
+    this.limit = mostOf(settings.concurrency, defaultConcurrency);
     this.#queue = new ReadyQueue(() => this.now(), settings.aging ?? defaultAging);
   }
 

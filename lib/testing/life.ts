@@ -1,5 +1,6 @@
 import { NEVER } from 'rxjs';
 import { SimulationScheduler } from '../kernel/simulation-scheduler.js';
+import { mostOf } from '../model/adaptive.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { LogRecord } from '../model/record.js';
 import { isEnd, type TaskStatus } from '../model/status.js';
@@ -95,9 +96,9 @@ export class Life {
     this.#endings = new Endings(this.scheduler);
     const { settings } = subject.definition();
     this.settings = settings;
-    this.concurrency = settings.concurrency ?? 16;
+    this.concurrency = mostOf(settings.concurrency, 16);
     for (const [name, group] of Object.entries(settings.groups ?? {}))
-      this.groups.set(name, { limit: group.concurrency ?? Number.POSITIVE_INFINITY, gatedUntil: 0 });
+      this.groups.set(name, { limit: mostOf(group.concurrency, Number.POSITIVE_INFINITY), gatedUntil: 0 });
     this.#store = memory(options.dump);
     for (const { body } of this.#store.read('explored')) this.#note(body);
     this.before = new Set(this.committed);
