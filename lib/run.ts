@@ -29,7 +29,7 @@ import { Growth } from './plan/growth.js';
 import { checkInput, checkLimit } from './plan/input.js';
 import { speedUps } from './plan/speed-up.js';
 import { budgetStates, chargeEarlier } from './schedule/budget.js';
-import { Ceilings } from './schedule/ceilings.js';
+import type { Ceilings } from './schedule/ceilings.js';
 import { explain } from './schedule/explain.js';
 import { placeGates } from './schedule/gates.js';
 import { Scheduler } from './schedule/scheduler.js';
@@ -114,12 +114,10 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       closed: () => this.#closed(),
     });
     this.#scheduler.keepOpen = options.keepOpen ?? false;
-    this.#ceilings = new Ceilings(this.#scheduler);
-    placeGates(this.#graph, settings, {
+    this.#ceilings = placeGates(this.#graph, settings, {
       clock: this.#clock,
       watch: this.#hub,
       scheduler: this.#scheduler,
-      ceilings: this.#ceilings,
     });
   }
 

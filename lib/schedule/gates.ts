@@ -7,7 +7,7 @@ import type { GroupOptions, WorkflowSettings } from '../model/workflow.js';
 import { AdaptiveGate } from './adaptive-gate.js';
 import { Breaker } from './breaker.js';
 import { Budget } from './budget.js';
-import type { Ceilings } from './ceilings.js';
+import { Ceilings } from './ceilings.js';
 import type { Scheduler } from './scheduler.js';
 
 /** What gates are given to work with. */
@@ -20,18 +20,23 @@ export interface GatePorts {
   readonly ceilings: Ceilings;
 }
 
-/** Makes the gates that the options of a workflow and of its groups ask for, and puts them in their places. */
+/**
+ * Makes the gates that the options of a workflow and of its groups ask for, and puts them in their places. Returns the
+ * limits, for those who change them later.
+ */
 export function placeGates(
   places: { readonly gates: Gate[]; readonly groups: ReadonlyMap<string, Group> },
   settings: WorkflowSettings,
-  ports: GatePorts,
-): void {
+  given: Omit<GatePorts, 'ceilings'>,
+): Ceilings {
+  const ports = { ...given, ceilings: new Ceilings(given.scheduler) };
   places.gates.push(...gatesOf(settings, undefined, ports));
   for (const group of places.groups.values()) {
     group.gates.push(...gatesOf(settings.groups?.[group.name] ?? {}, group, ports));
     for (const gate of group.gates) ports.scheduler.connect(gate);
   }
   for (const gate of places.gates) ports.scheduler.connect(gate);
+  return ports.ceilings;
 }
 
 /** Gates of a group, or without `group` those of the whole run. */
@@ -44,10 +49,7 @@ function gatesOf(
   if (group !== undefined && 'breaker' in options && options.breaker !== undefined)
     gates.push(new Breaker(group, options.breaker, ports));
   if (options.budget !== undefined) gates.push(new Budget(group, options.budget, ports));
-  if (options.concurrency instanceof Adaptive) gates.push(adaptiveGate(options.concurrency, group, ports));
+  if (options.concurrency instanceof Adaptive)
+    gates.push(new AdaptiveGate(group, options.concurrency.options, ports));
   return gates;
-}
-
-function adaptiveGate({ options }: Adaptive, group: Group | undefined, ports: GatePorts): Gate {
-  return new AdaptiveGate(group, options, ports);
 }
