@@ -53,6 +53,10 @@ try {
     'the sqlite entry says which driver it needs',
     /^$|npm install libsql/.test(call('node', ['store.mjs']).trim()),
   );
+  const noPg =
+    "import { postgres } from 'rxhive/postgres'; await postgres('postgres://h/d').read('r').catch((e) => console.log(e.message));";
+  writeFileSync(join(folder, 'pg.mjs'), noPg);
+  check('the postgres entry says which package it needs', /npm install pg/.test(call('node', ['pg.mjs'])));
   writeFileSync(
     join(folder, 'use.cjs'),
     `${program} run(require('rxhive')).then((x) => console.log(x.status));`,

@@ -11,8 +11,8 @@ export interface RunLog {
   /** What was there when it was opened, in order. */
   readonly entries: readonly LogEntry[];
   /**
-   * Adds records, all or none; they survive a crash once this has answered. Not called again before that.
-   * @throws RxhiveError RUN_LEASED, STORE_FAILED
+   * Adds the next records, all or none; they survive a crash once this has answered. Not called again before that.
+   * @throws RxhiveError RUN_LEASED when another process has taken the run over; STORE_FAILED
    */
   append(entries: readonly LogEntry[]): Late<void>;
   /** Lets another process continue the run. */

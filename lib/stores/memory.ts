@@ -1,5 +1,6 @@
 import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
 import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
+import { outOfOrder } from './order.js';
 
 /** Logs by run, as {@link MemoryStore.dump} returns them. */
 export type MemoryDump = Readonly<Record<string, readonly string[]>>;
@@ -33,6 +34,8 @@ export class MemoryStore implements CheckpointStore {
     return {
       entries: this.read(runId),
       append: (entries: readonly LogEntry[]) => {
+        for (const [i, { seq }] of entries.entries())
+          if (seq !== bodies.length + i + 1) throw outOfOrder(runId, seq, bodies.length + i + 1);
         for (const { body } of entries) bodies.push(body);
       },
       close: () => {

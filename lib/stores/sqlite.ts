@@ -1,8 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { hostname } from 'node:os';
 import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
 import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
+import { chained, sumOf, verified, verifiedText } from './chain.js';
+import { heldBy, isDead, leaseMs, newOwner, takenOver } from './lease.js';
 
 interface Statement {
   run(...values: unknown[]): { changes: number | bigint };
@@ -19,7 +19,6 @@ interface Database {
 
 /** "rxhv": marks a file as ours. */
 const applicationId = 0x72786876;
-const leaseMs = 30_000;
 const load = createRequire(import.meta.url);
 
 function connect(file: string): Database {
@@ -44,11 +43,6 @@ function connect(file: string): Database {
   );
 }
 
-/** Each sum covers the one before, so a record that is missing, moved or changed is noticed. */
-function sumOf(before: string, seq: number, body: string): string {
-  return createHash('sha256').update(`${before}\n${seq}\n${body}`).digest('hex').slice(0, 16);
-}
-
 /**
  * Logs of runs in one SQLite file (WAL, every append synced to disk). Many processes may use the file, one at a
  * time may continue a run: a lease of 30 s that is renewed, free at once when its process on this machine is dead.
@@ -56,7 +50,7 @@ function sumOf(before: string, seq: number, body: string): string {
 export class SqliteStore implements CheckpointStore {
   readonly #file: string;
   readonly #db: Database;
-  readonly #owner = `${hostname()} ${process.pid} ${randomUUID()}`;
+  readonly #owner = newOwner();
 
   /** @throws CheckpointCorruptError for a file that is no store; RxhiveError INVALID_OPTION without a driver */
   constructor(file: string) {
@@ -103,10 +97,7 @@ export class SqliteStore implements CheckpointStore {
       .prepare('select cast(body as blob) as body, cast(sum as blob) as sum from kept where key = ?')
       .get(key) as { body: Uint8Array; sum: Uint8Array } | undefined;
     if (row === undefined) return undefined;
-    const body = text(row.body);
-    if (sumOf(key, 0, body) !== text(row.sum))
-      throw new CheckpointCorruptError('', 0, 'the checksum of a kept result does not fit');
-    return body;
+    return verifiedText(key, text(row.body), text(row.sum));
   }
 
   put(key: string, body: string): void {
@@ -128,74 +119,53 @@ export class SqliteStore implements CheckpointStore {
   }
 
   #lease(runId: string): number {
-    this.#db.exec('begin immediate');
-    try {
+    return this.#transaction(() => {
       const now = Date.now();
       const row = this.#db
         .prepare(
           'select cast(token as integer) as token, cast(owner as blob) as owner, cast(expires as integer) as expires from runs where run_id = ?',
         )
         .get(runId) as { token: number; owner: Uint8Array; expires: number } | undefined;
-      if (row !== undefined && row.expires > now && !isDead(text(row.owner))) {
-        const [host, pid] = text(row.owner).split(' ');
-        throw new RxhiveError(
-          'RUN_LEASED',
-          `Run "${brief(runId)}" goes on in process ${pid} on ${host}; wait for its end, or use another id.`,
-        );
-      }
+      if (row !== undefined && row.expires > now && !isDead(text(row.owner)))
+        throw heldBy(runId, text(row.owner));
       const token = Number(row?.token ?? 0) + 1;
       this.#db
         .prepare(
           'insert into runs values (?, 0, ?, ?, ?) on conflict (run_id) do update set token = excluded.token, owner = excluded.owner, expires = excluded.expires',
         )
         .run(runId, token, this.#owner, now + leaseMs);
-      this.#db.exec('commit');
       return token;
-    } catch (error) {
-      this.#db.exec('rollback');
-      throw error;
-    }
+    });
   }
 
   #opened(runId: string, token: number): RunLog {
-    const { entries: read, sum: end } = this.#entries(runId);
-    let sum = end;
+    const opened = this.#entries(runId);
+    let { end } = opened;
     const insert = this.#db.prepare('insert into log values (?, ?, ?, ?)');
     const renew = this.#db.prepare(
       'update runs set last = max(last, ?), expires = ? where run_id = ? and token = ?',
     );
     const touch = (upTo: number): void => {
-      if (Number(renew.run(upTo, Date.now() + leaseMs, runId, token).changes) === 1) return;
-      throw new RxhiveError(
-        'RUN_LEASED',
-        `Another process has taken run "${brief(runId)}" over; this one stops.`,
-      );
+      if (Number(renew.run(upTo, Date.now() + leaseMs, runId, token).changes) !== 1) throw takenOver(runId);
     };
     const heartbeat = setInterval(() => {
       try {
         touch(0);
-      } catch {
-        clearInterval(heartbeat); // The next append says so.
+      } catch (error) {
+        // Taken over: the next append says so. A file that is busy is tried again.
+        if (error instanceof RxhiveError) clearInterval(heartbeat);
       }
     }, leaseMs / 3);
     heartbeat.unref();
     return {
-      entries: read,
+      entries: opened.entries,
       append: (entries: readonly LogEntry[]) => {
-        this.#db.exec('begin immediate');
-        const before = sum;
-        try {
-          for (const { seq, body } of entries) {
-            sum = sumOf(sum, seq, body);
-            insert.run(runId, seq, body, sum);
-          }
-          touch(entries.at(-1)?.seq ?? 0);
-          this.#db.exec('commit');
-        } catch (error) {
-          sum = before;
-          this.#db.exec('rollback');
-          throw error;
-        }
+        const rows = chained(runId, end, entries);
+        this.#transaction(() => {
+          for (const row of rows) insert.run(runId, row.seq, row.body, row.sum);
+          touch(rows.at(-1)?.seq ?? 0);
+        });
+        end = rows.at(-1) ?? end;
       },
       close: () => {
         clearInterval(heartbeat);
@@ -204,7 +174,7 @@ export class SqliteStore implements CheckpointStore {
     };
   }
 
-  #entries(runId: string): { entries: LogEntry[]; sum: string } {
+  #entries(runId: string): ReturnType<typeof verified> {
     // One transaction: another process may be writing.
     this.#db.exec('begin');
     try {
@@ -217,17 +187,8 @@ export class SqliteStore implements CheckpointStore {
         .prepare('select cast(last as integer) as last from runs where run_id = ?')
         .get(runId);
       const last = Number((kept as { last: number } | undefined)?.last ?? 0);
-      let sum = '';
-      const entries = rows.map((row, i): LogEntry => {
-        const body = text(row.body);
-        sum = sumOf(sum, i + 1, body);
-        if (Number(row.seq) !== i + 1 || sum !== text(row.sum))
-          throw new CheckpointCorruptError(runId, i + 1, 'its checksum does not fit');
-        return { seq: i + 1, body };
-      });
-      if (last !== rows.length)
-        throw new CheckpointCorruptError(runId, rows.length + 1, `there should be ${last} records`);
-      return { entries, sum };
+      const found = rows.map((row) => ({ seq: Number(row.seq), body: text(row.body), sum: text(row.sum) }));
+      return verified(runId, found, last);
     } finally {
       this.#db.exec('commit');
     }
@@ -235,6 +196,22 @@ export class SqliteStore implements CheckpointStore {
 
   #release(runId: string, token: number): void {
     this.#db.prepare('update runs set expires = 0 where run_id = ? and token = ?').run(runId, token);
+  }
+
+  #transaction<T>(work: () => T): T {
+    this.#db.exec('begin immediate');
+    try {
+      const result = work();
+      this.#db.exec('commit');
+      return result;
+    } catch (error) {
+      try {
+        this.#db.exec('rollback');
+      } catch {
+        // SQLite has done so itself, when the disk is full.
+      }
+      throw error;
+    }
   }
 
   /** What SQLite says about a damaged file, in our words. */
@@ -252,18 +229,6 @@ export class SqliteStore implements CheckpointStore {
 /** Text is read as bytes: a driver may end the whole process when damaged bytes are no UTF-8. */
 function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('utf8');
-}
-
-/** True for a process of this machine that is gone. */
-function isDead(owner: string): boolean {
-  const [host, pid] = owner.split(' ');
-  if (host !== hostname()) return false;
-  try {
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (error) {
-    return (error as { code?: string }).code === 'ESRCH';
-  }
 }
 
 /** Opens, or makes, a store in a file. */

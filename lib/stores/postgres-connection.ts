@@ -1,0 +1,138 @@
+import { CheckpointCorruptError, RxhiveError, shown } from '../kernel/errors.js';
+
+/** The part of `Pool` of package `pg` that is used. */
+export interface PostgresPool {
+  query(text: string, values?: unknown[]): Promise<{ readonly rows: Record<string, unknown>[] }>;
+}
+
+interface OwnPool extends PostgresPool {
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  end(): Promise<void>;
+}
+
+/** Ms to wait before each try after a lost connection: long enough for a server that restarts, short for a lease. */
+const pauses = [50, 200, 800, 2_000, 4_000];
+const lost = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'EAI_AGAIN',
+]);
+
+/** A pool whose statements, all of which may be repeated, are repeated when a connection is lost. */
+export class Connection {
+  readonly #text: string | undefined;
+  #pool: PostgresPool | undefined;
+  #own: Promise<OwnPool> | undefined;
+  /** The server has answered once: a refused connection is a restart, not a wrong address. */
+  #reached = false;
+  #closed = false;
+
+  /** @throws RxhiveError INVALID_OPTION */
+  constructor(connection: string | PostgresPool) {
+    if (typeof connection === 'string' && /^postgres(ql)?:\/\//.test(connection)) this.#text = connection;
+    else if (typeof (connection as PostgresPool | undefined)?.query === 'function')
+      this.#pool = connection as PostgresPool;
+    else {
+      // Not shown: it may be a connection string with a password.
+      const message =
+        'postgres() takes a connection string, postgres://user@host/database, or a Pool of package pg.';
+      throw new RxhiveError('INVALID_OPTION', message);
+    }
+  }
+
+  /** Rows of one statement. @throws RxhiveError STORE_FAILED; CheckpointCorruptError for damage the server finds */
+  async query(text: string, values?: unknown[]): Promise<Record<string, unknown>[]> {
+    for (let tries = 0; ; tries++) {
+      try {
+        const pool = this.#pool ?? (await this.#connect());
+        const { rows } = await (values === undefined ? pool.query(text) : pool.query(text, values));
+        this.#reached = true;
+        return rows;
+      } catch (error) {
+        if (error instanceof RxhiveError) throw error;
+        const pause = pauses[tries];
+        if (pause === undefined || this.#closed || !this.#reached || !isLost(error)) throw this.#named(error);
+        await new Promise((done) => setTimeout(done, pause));
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const own = this.#own;
+    this.#own = undefined;
+    await (await own)?.end();
+  }
+
+  #connect(): Promise<OwnPool> {
+    if (this.#closed) throw new RxhiveError('STORE_FAILED', 'The store has been closed; make another one.');
+    this.#own ??= makePool(this.#text as string).catch((error: unknown) => {
+      this.#own = undefined;
+      throw error;
+    });
+    return this.#own;
+  }
+
+  /** What pg says, without what could hold a secret: no cause, no detail, no password. */
+  #named(error: unknown): RxhiveError {
+    const { code, errors } = (error ?? {}) as { code?: unknown; errors?: unknown[] };
+    const first = (Array.isArray(errors) ? errors[0] : error) as { message?: unknown } | undefined;
+    const said = this.#clean(String(first?.message || code || 'unknown error'));
+    if (code === 'XX001' || code === 'XX002')
+      return new CheckpointCorruptError('', 0, `PostgreSQL cannot read it: ${said}`);
+    const message = `The PostgreSQL store failed: ${said}`;
+    return new RxhiveError('STORE_FAILED', message, { details: typeof code === 'string' ? { code } : {} });
+  }
+
+  #clean(text: string): string {
+    const secrets = [this.#text, ...passwordsIn(this.#text ?? '')];
+    return secrets.reduce<string>((clean, one) => (one ? clean.replaceAll(one, '***') : clean), text);
+  }
+}
+
+async function makePool(connectionString: string): Promise<OwnPool> {
+  let pg: { readonly Pool: new (options: object) => OwnPool };
+  try {
+    // Typed here, so that nobody needs the types of pg to use rxhive.
+    const found = (await import('pg')) as unknown as { default?: typeof pg } & typeof pg;
+    pg = found.default ?? found;
+  } catch (cause) {
+    const message = `postgres() needs package pg: run npm install pg (${shown((cause as { code?: string }).code)}).`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+  const pool = new pg.Pool({
+    connectionString,
+    allowExitOnIdle: true,
+    connectionTimeoutMillis: 10_000,
+    query_timeout: 60_000,
+    keepAlive: true,
+    application_name: 'rxhive',
+  });
+  // An idle connection that breaks must not end the process; the next statement makes another.
+  pool.on('error', () => undefined);
+  return pool;
+}
+
+function isLost(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return (
+    lost.has(String(code)) ||
+    /^(08|57P0[123])/.test(String(code)) ||
+    /connection terminated|timeout exceeded when trying to connect/i.test(String(message))
+  );
+}
+
+/** The password of a connection string, as written and as meant. */
+function passwordsIn(text: string): string[] {
+  const written =
+    /^\w+:\/\/[^/?#]*?:([^/?#]*)@/.exec(text)?.[1] ?? /[?&]password=([^&#]*)/.exec(text)?.[1] ?? '';
+  try {
+    return [written, decodeURIComponent(written)];
+  } catch {
+    return [written];
+  }
+}

@@ -1,0 +1,225 @@
+import { createHash } from 'node:crypto';
+import { RxhiveError, shown } from '../kernel/errors.js';
+import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
+import { chained, type End, type Row, sumOf, verified, verifiedText } from './chain.js';
+import { heldBy, isDead, leaseMs, newOwner, takenOver } from './lease.js';
+import { Connection, type PostgresPool } from './postgres-connection.js';
+
+export type { PostgresPool } from './postgres-connection.js';
+
+/** How a {@link PostgresStore} is set up. */
+export interface PostgresOptions {
+  /** Schema of its three tables, made when first used. Default `rxhive`. */
+  readonly schema?: string;
+}
+
+type Column = string | number | null;
+
+/**
+ * Logs of runs in a PostgreSQL database. Many processes on many machines may use it, one at a time may continue a
+ * run: a lease of 30 s on the server's clock that is renewed, free at once when its process on this machine is dead.
+ * Each append is one statement and one round trip, which checks the lease, adds all records or none, and returns when
+ * they are flushed to the server's disk.
+ */
+export class PostgresStore implements CheckpointStore {
+  readonly #db: Connection;
+  readonly #at: string;
+  #ready: Promise<void> | undefined;
+
+  /** @throws RxhiveError INVALID_OPTION for something else than a connection string or a pool */
+  constructor(connection: string | PostgresPool, options: PostgresOptions = {}) {
+    const { schema = 'rxhive' } = options;
+    if (typeof schema !== 'string' || schema === '' || Buffer.byteLength(schema) > 63) {
+      const message = `schema is ${shown(schema)}; give a name of 1 to 63 bytes.`;
+      throw new RxhiveError('INVALID_OPTION', message);
+    }
+    this.#db = new Connection(connection);
+    this.#at = `"${schema.replaceAll('"', '""')}"`;
+  }
+
+  async open(runId: string): Promise<RunLog> {
+    await this.#prepared();
+    const token = await this.#lease(runId);
+    try {
+      return this.#opened(runId, token, await this.#load(runId));
+    } catch (error) {
+      await this.#release(runId, token).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async read(runId: string): Promise<readonly LogEntry[]> {
+    await this.#prepared();
+    return (await this.#load(runId)).entries;
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    await this.#prepared();
+    const [row] = await this.#db.query(`select body, sum from ${this.#at}.kept where key = $1`, [
+      hashOf(key),
+    ]);
+    return row && verifiedText(key, String(row.body), String(row.sum));
+  }
+
+  async put(key: string, text: string): Promise<void> {
+    await this.#prepared();
+    await this.#db.query(
+      `insert into ${this.#at}.kept values ($1, $2, $3)
+       on conflict (key) do update set body = excluded.body, sum = excluded.sum`,
+      [hashOf(key), text, sumOf(key, 0, text)],
+    );
+  }
+
+  /** Closes the connections it has made; a pool that was given stays open. */
+  close(): Promise<void> {
+    return this.#db.close();
+  }
+
+  /** Makes the tables where there are none; tried again after a failure. */
+  #prepared(): Promise<void> {
+    this.#ready ??= this.#prepare().catch((error: unknown) => {
+      this.#ready = undefined;
+      throw error;
+    });
+    return this.#ready;
+  }
+
+  async #prepare(): Promise<void> {
+    const at = this.#at;
+    const names = ['runs', 'log', 'kept'].map((table) => `${at}.${table}`);
+    const [found] = await this.#db.query(
+      'select to_regclass($1) as a, to_regclass($2) as b, to_regclass($3) as c',
+      names,
+    );
+    if (found?.a != null && found.b != null && found.c != null) return;
+    // One transaction; the lock lets processes that begin together take turns.
+    await this.#db.query(`select pg_advisory_xact_lock(1920493686);
+      create schema if not exists ${at};
+      create table if not exists ${at}.runs (run_id text primary key, last bigint not null, token bigint not null,
+        owner text not null, expires timestamptz not null);
+      create table if not exists ${at}.log (run_id text not null, seq bigint not null, body text not null,
+        sum text not null, primary key (run_id, seq));
+      create table if not exists ${at}.kept (key text primary key, body text not null, sum text not null)`);
+  }
+
+  async #lease(runId: string): Promise<number> {
+    const owner = newOwner();
+    const values = [runId, owner, leaseMs];
+    const renewed = `owner = $2, expires = clock_timestamp() + $3 * interval '1 ms'`;
+    // One whose answer was lost finds itself as the owner.
+    const [mine] = await this.#db.query(
+      `insert into ${this.#at}.runs as r values ($1, 0, 1, $2, clock_timestamp() + $3 * interval '1 ms')
+       on conflict (run_id) do update set token = r.token + 1, ${renewed}
+       where r.expires <= clock_timestamp() or r.owner = $2 returning token`,
+      values,
+    );
+    if (mine !== undefined) return Number(mine.token);
+    const [other] = await this.#db.query(`select owner, token from ${this.#at}.runs where run_id = $1`, [
+      runId,
+    ]);
+    const holder = String(other?.owner ?? '');
+    if (!isDead(holder)) throw heldBy(runId, holder);
+    const [taken] = await this.#db.query(
+      `update ${this.#at}.runs set token = token + 1, ${renewed} where run_id = $1 and owner in ($2, $4) returning token`,
+      [...values, holder],
+    );
+    if (taken === undefined) throw heldBy(runId, holder);
+    return Number(taken.token);
+  }
+
+  async #load(runId: string): Promise<ReturnType<typeof verified>> {
+    // One statement, so one moment: another process may be writing.
+    const rows = await this.#db.query(
+      `select (select last from ${this.#at}.runs where run_id = $1) as last, l.seq, l.body, l.sum
+       from (select 1) as one left join ${this.#at}.log as l on l.run_id = $1 order by l.seq`,
+      [runId],
+    );
+    const found = rows.flatMap(({ seq, body, sum }): Row[] =>
+      seq === null ? [] : [{ seq: Number(seq), body: String(body), sum: String(sum) }],
+    );
+    return verified(runId, found, Number(rows[0]?.last ?? 0));
+  }
+
+  #opened(runId: string, token: number, opened: ReturnType<typeof verified>): RunLog {
+    let { end } = opened;
+    const heartbeat = setInterval(() => {
+      this.#db
+        .query(
+          `update ${this.#at}.runs set expires = clock_timestamp() + $3 * interval '1 ms' where run_id = $1 and token = $2`,
+          [runId, token, leaseMs],
+        )
+        .catch(() => undefined); // The next append says what is wrong.
+    }, leaseMs / 3);
+    heartbeat.unref();
+    return {
+      entries: opened.entries,
+      append: async (more) => {
+        end = await this.#append(runId, token, end, chained(runId, end, more));
+      },
+      close: async () => {
+        clearInterval(heartbeat);
+        await this.#release(runId, token);
+      },
+    };
+  }
+
+  /** Adds records behind `end` and returns the new end. */
+  async #append(runId: string, token: number, end: End, rows: readonly Row[]): Promise<End> {
+    const last = rows.at(-1);
+    if (last === undefined) return end;
+    const [now] = await this.#db.query(
+      `with held as (
+         update ${this.#at}.runs set last = $4, expires = clock_timestamp() + $5 * interval '1 ms'
+         where run_id = $1 and token = $2 and last = $3 returning 1
+       ), added as (
+         insert into ${this.#at}.log select $1, r.seq, r.body, r.sum
+         from held, unnest($6::bigint[], $7::text[], $8::text[]) as r (seq, body, sum)
+       ), flushed as (
+         select case current_setting('synchronous_commit') when 'off' then set_config('synchronous_commit', 'on', true) end
+       )
+       select (select count(*) from held) as held, (select count(*) from flushed) as flushed, r.token, r.last,
+         (select sum from ${this.#at}.log where run_id = $1 and seq = $4) as sum
+       from (select 1) as one left join ${this.#at}.runs as r on r.run_id = $1`,
+      [
+        runId,
+        token,
+        end.seq,
+        last.seq,
+        leaseMs,
+        column(rows, 'seq'),
+        column(rows, 'body'),
+        column(rows, 'sum'),
+      ],
+    );
+    // Not held, but there: the answer to a first try was lost with its connection.
+    if (Number(now?.held) === 1 || (Number(now?.token) === token && now?.sum === last.sum)) return last;
+    if (Number(now?.token) !== token || Number(now?.last) === end.seq) throw takenOver(runId);
+    const message = `The log of run ${shown(runId)} ends with record ${String(now?.last)}, not ${end.seq}; start it again, and it goes on from there.`;
+    throw new RxhiveError('STORE_FAILED', message);
+  }
+
+  async #release(runId: string, token: number): Promise<void> {
+    await this.#db.query(
+      `update ${this.#at}.runs set expires = to_timestamp(0) where run_id = $1 and token = $2`,
+      [runId, token],
+    );
+  }
+}
+
+function column(rows: readonly Row[], name: keyof Row): Column[] {
+  return rows.map((row) => row[name]);
+}
+
+/** Keys hold the inputs of tasks, and may be longer than an index takes. */
+function hashOf(key: string): string {
+  return createHash('sha256').update(key).digest('hex');
+}
+
+/**
+ * Opens a store in a PostgreSQL database, given as connection string (`postgres://user@host/database`) or as a
+ * `Pool` of package `pg`. Nothing is connected before it is used.
+ * @throws RxhiveError INVALID_OPTION
+ */
+export function postgres(connection: string | PostgresPool, options?: PostgresOptions): PostgresStore {
+  return new PostgresStore(connection, options);
+}

@@ -1,0 +1,191 @@
+import type { Late } from '../../kernel/late.js';
+import type { CheckpointStore, Durability, LogEntry } from '../../model/store.js';
+import { workflow } from '../../workflow.js';
+import { type ConformanceCheck, refused, same } from './check.js';
+
+/** The store that {@link storeConformance} is to check. */
+export interface StoreSubject {
+  /** A new, empty store. */
+  make(): Late<CheckpointStore>;
+  /**
+   * Another object for the same place, as another process would have it. Default: `store` itself, for a store that
+   * no other process can use.
+   */
+  reopen?(store: CheckpointStore): Late<CheckpointStore>;
+}
+
+const entries = (from: number, ...bodies: string[]): LogEntry[] =>
+  bodies.map((body, i) => ({ seq: from + i, body }));
+const bodiesOf = (log: readonly LogEntry[]): string[] => log.map(({ body }) => body);
+
+/** Texts that were lost on the way to a database before. */
+const texts = [
+  '',
+  '"zwei ✓ 𝒳 \u202e"',
+  '{"a":"\\u0000 \\ud800"}',
+  "'; drop table log; --",
+  '\\x41 \\\\ $1 %s',
+  'line\r\nline\ttab',
+  'x'.repeat(1_000_000),
+];
+
+/** What every {@link CheckpointStore} must do, as checks to be run by any test runner; each has its own store. */
+export function storeConformance(subject: StoreSubject): readonly ConformanceCheck[] {
+  const reopen = subject.reopen ?? ((store: CheckpointStore) => store);
+  const checks: Record<string, (store: CheckpointStore) => Promise<void>> = {
+    'a run that is not there is empty, and asking does not make it': async (store) => {
+      same(await store.read('none'), [], 'read');
+      const log = await store.open('none');
+      same(log.entries, [], 'entries');
+      await log.close();
+      same(await store.read('none'), [], 'read after open');
+    },
+
+    'records come back as they were, in order, run by run': async (store) => {
+      const log = await store.open('a');
+      await log.append(entries(1, ...texts));
+      await log.append([]);
+      await log.append(entries(texts.length + 1, 'last'));
+      const other = await store.open('b ✓');
+      await other.append(entries(1, 'of b'));
+      same(bodiesOf(log.entries), [], 'entries are those at the opening');
+      await log.close();
+      await other.close();
+      const again = await (await reopen(store)).open('a');
+      same(again.entries, entries(1, ...texts, 'last'), 'entries');
+      await again.close();
+      same(await store.read('b ✓'), entries(1, 'of b'), 'the other run');
+    },
+
+    'an append is all or nothing, and only the next records are taken': async (store) => {
+      const log = await store.open('a');
+      await log.append(entries(1, 'one', 'two'));
+      for (const wrong of [
+        entries(2, 'again'),
+        entries(4, 'gap'),
+        [...entries(3, 'three'), ...entries(3, 'twice')],
+      ])
+        await refused(
+          () => log.append(wrong),
+          'STORE_FAILED',
+          `records ${wrong.map(({ seq }) => seq)} after 2`,
+        );
+      same(bodiesOf(await store.read('a')), ['one', 'two'], 'read');
+      await log.append(entries(3, 'three'));
+      same(bodiesOf(await store.read('a')), ['one', 'two', 'three'], 'read');
+      await log.close();
+    },
+
+    'one at a time may write a run; others may read it, and write other runs': async (store) => {
+      const other = await reopen(store);
+      const log = await store.open('a');
+      for (const one of [store, other]) await refused(() => one.open('a'), 'RUN_LEASED', 'a second open');
+      await log.append(entries(1, 'one'));
+      same(bodiesOf(await other.read('a')), ['one'], 'read by another');
+      const apart = await other.open('b');
+      await apart.close();
+      await log.close();
+      const next = await other.open('a');
+      same(bodiesOf(next.entries), ['one'], 'entries of the next');
+      await refused(() => store.open('a'), 'RUN_LEASED', 'the first, while the next has it');
+      await next.append(entries(2, 'two'));
+      await next.close();
+    },
+
+    'of many who open a run at once one gets it': async (store) => {
+      const stores = await Promise.all(Array.from({ length: 8 }, () => reopen(store)));
+      const tries = await Promise.allSettled(stores.map(async (one) => one.open('a')));
+      same(tries.filter(({ status }) => status === 'fulfilled').length, 1, 'how many have it');
+    },
+
+    'a reader sees an append whole or not at all': async (store) => {
+      const other = await reopen(store);
+      const log = await store.open('a');
+      for (let from = 1; from <= 301; from += 100) {
+        const bodies = Array.from({ length: 100 }, (_, i) => `record ${from + i}`);
+        const writing = log.append(entries(from, ...bodies));
+        const seen = await Promise.all([other.read('a'), other.read('a'), other.read('a')]);
+        await writing;
+        for (const { length } of seen) same(length % 100, 0, `records seen, ${length}, modulo 100`);
+      }
+      same((await other.read('a')).length, 400, 'records in the end');
+      await log.close();
+    },
+
+    'twenty runs at once do not disturb each other': async (store) => {
+      const runs = Array.from({ length: 20 }, (_, i) => `run ${i}`);
+      await Promise.all(
+        runs.map(async (runId) => {
+          const log = await store.open(runId);
+          for (let seq = 1; seq <= 10; seq++) await log.append(entries(seq, `${runId}, ${seq}`));
+          await log.close();
+        }),
+      );
+      for (const runId of runs)
+        same(
+          bodiesOf(await store.read(runId)),
+          Array.from({ length: 10 }, (_, i) => `${runId}, ${i + 1}`),
+          runId,
+        );
+    },
+
+    'texts are kept under keys, the newest counts': async (store) => {
+      same(await store.get('none'), undefined, 'no text');
+      const long = `key ${'k'.repeat(100_000)}`;
+      for (const key of ['a', 'b ✓', long]) for (const text of texts) await store.put(key, text);
+      await store.put('a', 'newest');
+      const other = await reopen(store);
+      same(await other.get('a'), 'newest', 'a');
+      same(await other.get('b ✓'), texts.at(-1), 'b');
+      same(await other.get(long), texts.at(-1), 'a long key');
+      same(await other.get('A'), undefined, 'another key');
+    },
+  };
+  for (const durability of ['sync', 'group', 'exit'] as const)
+    checks[`a run that failed goes on where it was (${durability})`] = (store) =>
+      goesOn(store, reopen, durability);
+  return Object.entries(checks).map(([name, check]) => ({
+    name,
+    run: async () => check(await subject.make()),
+  }));
+}
+
+async function goesOn(
+  store: CheckpointStore,
+  reopen: NonNullable<StoreSubject['reopen']>,
+  durability: Durability,
+): Promise<void> {
+  let broken = true;
+  let calls = 0;
+  const flow = workflow({ name: 'conformance', state: { sum: 0 } });
+  const parts = [1, 2, 3, 4, 5].map((n) =>
+    flow.task(`part ${n}`, {
+      run: async (_, ctx) => {
+        calls += 1;
+        await ctx.sleep(1);
+        ctx.update((s) => {
+          s.sum += n;
+        });
+        return { n, at: new Date(n) };
+      },
+    }),
+  );
+  flow.task('all', {
+    dependencies: parts,
+    run: (all) => {
+      if (broken) throw new Error('not yet');
+      return all.map(({ at }) => at.getTime());
+    },
+  });
+  const first = await flow.run({ store, runId: 'r', durability }).result();
+  same([first.status, first.state.sum], ['partial', 15], 'the first run');
+  broken = false;
+  const next = await reopen(store);
+  const second = await flow.run({ store: next, runId: 'r', durability, retry: 'failed' }).result();
+  same(
+    [second.status, second.state.sum, calls],
+    ['succeeded', 15, 5],
+    'status, state and calls of the second',
+  );
+  same(second.results.get('all'), [1, 2, 3, 4, 5], 'its result');
+}
