@@ -12,7 +12,7 @@ import type { WorkflowEvent } from './model/event.js';
 import type { AttemptHandle, Spawned, TaskNode } from './model/node.js';
 import type { CommitDone, CommitOutcome } from './model/ports.js';
 import type { Snapshot, WorkflowResult } from './model/result.js';
-import type { RunOptions } from './model/run-options.js';
+import type { ResolvedRunOptions } from './model/run-options.js';
 import type { TaskStatus } from './model/status.js';
 import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
 import type { WorkflowDefinition } from './model/workflow.js';
@@ -42,7 +42,7 @@ import { Scheduler } from './schedule/scheduler.js';
 export class Run<S = unknown, G extends string = string> extends GuardedStream<WorkflowEvent> {
   readonly runId: string;
   readonly #definition: WorkflowDefinition;
-  readonly #options: RunOptions;
+  readonly #options: ResolvedRunOptions;
   readonly #clock: Clock;
   readonly #learning: Learning;
   readonly #graph: Graph;
@@ -71,7 +71,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   #unlisten: (() => void) | undefined;
 
   /** Made by `flow.run()`. @throws WorkflowDefinitionError, RxhiveError (INVALID_INPUT, INVALID_OPTION) */
-  constructor(definition: WorkflowDefinition, options: RunOptions) {
+  constructor(definition: WorkflowDefinition, options: ResolvedRunOptions) {
     super(
       (error) => this.#audience.failed(error),
       (subscriber) => this.#audience.join(subscriber, () => this.#hub.events$, true),

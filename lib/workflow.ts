@@ -1,6 +1,6 @@
 import { forked, History } from './commit/history.js';
 import { after, promised } from './kernel/late.js';
-import type { RunOptions } from './model/run-options.js';
+import type { ResolvedRunOptions, RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
 import {
   Choice,
@@ -19,6 +19,7 @@ import type {
 import { durationsOf, type LearntDuration } from './observe/durations.js';
 import { type PictureTask, toDot, toMermaid } from './observe/export.js';
 import { Run } from './run.js';
+import { storeAt } from './stores/at-path.js';
 
 /** Adds a task from within a completion handler; it becomes part of the same commit. */
 export type AddTask<S, I, G extends string, X extends string> = <const D, R, O = ResultOf<R>>(
@@ -81,13 +82,16 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    * @throws WorkflowDefinitionError with all faults; RxhiveError `INVALID_INPUT`, `INVALID_OPTION`
    */
   run(...[options]: RunArguments<I>): Run<S, G> {
-    return new Run<S, G>(this.definition(), (options ?? {}) as RunOptions);
+    const { store, ...rest } = (options ?? {}) as RunOptions;
+    return new Run<S, G>(this.definition(), store === undefined ? rest : { ...rest, store: storeAt(store) });
   }
 
   /** What the log of one of its runs tells. Rejects with CheckpointCorruptError; RxhiveError INVALID_OPTION */
-  history(store: CheckpointStore, runId: string): Promise<History<S>> {
+  history(store: CheckpointStore | string, runId: string): Promise<History<S>> {
     const { name, state } = this.settings;
-    return promised(() => after(store.read(runId), (entries) => new History<S>(entries, runId, name, state)));
+    return promised(() =>
+      after(storeAt(store).read(runId), (entries) => new History<S>(entries, runId, name, state)),
+    );
   }
 
   /**
@@ -99,10 +103,10 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   fork(
     from: string,
     at: number,
-    options: RunOptions<I> & { readonly store: CheckpointStore; readonly runId: string },
+    options: RunOptions<I> & { readonly store: CheckpointStore | string; readonly runId: string },
   ): Run<S, G> {
-    const store = forked(options.store, from, at, options.runId);
-    return new Run<S, G>(this.definition(), { ...options, store } as RunOptions);
+    const store = forked(storeAt(options.store), from, at, options.runId);
+    return new Run<S, G>(this.definition(), { ...options, store } as ResolvedRunOptions);
   }
 
   /**
@@ -114,7 +118,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    */
   compensate(
     runId: string,
-    options: Omit<RunOptions, 'input' | 'runId'> & { readonly store: CheckpointStore },
+    options: Omit<RunOptions, 'input' | 'runId'> & { readonly store: CheckpointStore | string },
   ): Promise<Run<S, never>> {
     return promised(() => this.history(options.store, runId).then((past) => this.#undo(past, options)));
   }

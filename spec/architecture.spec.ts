@@ -19,6 +19,8 @@ const planted: [file: string, text: string, rule: RegExp][] = [
   ['plan/planted.ts', "import { State } from '../commit/state.js';", /lower floor/],
   ['stores/planted.ts', "import { Run } from '../run.js';", /edge imports/],
   ['run.ts', "import { x } from './testing/x.js';", /imports testing/],
+  ['run.ts', "import { storeAt } from './stores/at-path.js';", /lower floor/],
+  ['commit/planted.ts', "import { memory } from '../stores/memory.js';", /lower floor/],
   ['plan/planted.ts', "import { produce } from 'immer';", /immer/],
   ['plan/planted.ts', "import B from 'bottleneck';", /bottleneck/],
   ['plan/planted.ts', "import fs from 'node:fs';", /builtin/],
@@ -40,6 +42,27 @@ for (const [file, text, rule] of planted) {
     );
   });
 }
+
+test('importing the library loads no builtin of Node', () => {
+  const files = lib();
+  const seen = new Set<string>();
+  const builtins: string[] = [];
+  const visit = (file: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    for (const [, typeOnly, target = ''] of (files.get(file) ?? '').matchAll(
+      /^(?:import|export)( type)?[^;]*? from '([^']+)';$/gm,
+    )) {
+      if (typeOnly !== undefined) continue;
+      if (target.startsWith('node:')) builtins.push(`${file}: ${target}`);
+      if (target.startsWith('.'))
+        visit(new URL(target, `file:///${file}`).pathname.slice(1).replace(/\.js$/, '.ts'));
+    }
+  };
+  visit('index.ts');
+  assert.ok(seen.has('stores/at-path.ts') && !seen.has('stores/sqlite.ts'), [...seen].join());
+  assert.equal(builtins, []);
+});
 
 test('a planted cycle is found', () => {
   const files = lib()

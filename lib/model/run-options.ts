@@ -20,10 +20,18 @@ export interface RunOptions<I = unknown> {
   readonly learn?: boolean;
   /** Do not end when no task is left; wait for `run.task()` until `run.close()`. Default false. */
   readonly keepOpen?: boolean;
-  /** Keeps a log of the run; with the `runId` of one that is there, continues it. Default: none. */
-  readonly store?: CheckpointStore;
+  /**
+   * Keeps a log of the run; with the `runId` of one that is there, continues it. A text is the path of a SQLite file
+   * or a `postgres://` address, opened while it is used. Default: none.
+   */
+  readonly store?: CheckpointStore | string;
   /** When commits are written to the store. Default `group`. */
   readonly durability?: Durability;
   /** When continuing: `failed` runs failed tasks, and what they blocked, again. Default: they stay failed. */
   readonly retry?: 'failed';
+}
+
+/** {@link RunOptions} with the store that a path stands for. */
+export interface ResolvedRunOptions<I = unknown> extends Omit<RunOptions<I>, 'store'> {
+  readonly store?: CheckpointStore;
 }

@@ -2,7 +2,7 @@ import { Ewma } from '../kernel/ewma.js';
 import { after, type Late, settle } from '../kernel/late.js';
 import type { TaskNode } from '../model/node.js';
 import type { Expected } from '../model/ports.js';
-import type { RunOptions } from '../model/run-options.js';
+import type { ResolvedRunOptions } from '../model/run-options.js';
 import type { CheckpointStore } from '../model/store.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { WorkflowDefinition } from '../model/workflow.js';
@@ -94,7 +94,7 @@ export class Learning {
   readonly #store: CheckpointStore | undefined;
   readonly #learns: boolean;
 
-  constructor(definition: WorkflowDefinition, options: RunOptions) {
+  constructor(definition: WorkflowDefinition, options: ResolvedRunOptions) {
     this.#definition = definition;
     this.#durations = durationsOf(definition.memory);
     this.#learns = options.learn ?? options.scheduler === undefined;

@@ -1,7 +1,7 @@
 import type { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
-import type { RunOptions } from '../model/run-options.js';
+import type { ResolvedRunOptions } from '../model/run-options.js';
 import { isEnd, type TaskStatus } from '../model/status.js';
 import { Task } from '../model/task.js';
 import type { Definable } from '../model/workflow.js';
@@ -11,7 +11,7 @@ import type { Moment } from './marble-text.js';
 import { type TimelineRow, timelineOf } from './timeline.js';
 
 /** How a workflow is run in virtual time: what `flow.run` takes, and other bodies for its tasks. */
-export interface TrialOptions extends Omit<RunOptions, 'scheduler' | 'input'> {
+export interface TrialOptions extends Omit<ResolvedRunOptions, 'scheduler' | 'input'> {
   readonly input?: unknown;
   /** Bodies by task id or type, in place of the real ones. */
   readonly agents?: Agents;
