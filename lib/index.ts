@@ -15,6 +15,8 @@ export {
   WorkflowDefinitionError,
 } from './kernel/errors.js';
 export type { Late } from './kernel/late.js';
+export { bottleneck } from './limiters/bottleneck.js';
+export { virtual } from './limiters/virtual.js';
 export { type Adaptive, type AdaptiveOptions, adaptive } from './model/adaptive.js';
 export type { BreakerOptions, BreakerState } from './model/breaker.js';
 export type { BudgetLimit, BudgetOptions, BudgetReport, BudgetState, Caps } from './model/budget.js';
@@ -36,6 +38,18 @@ export type {
   ValueEvent,
   WorkflowEvent,
 } from './model/event.js';
+export type {
+  GroupLimits,
+  Limiter,
+  LimiterClient,
+  LimiterSeat,
+  LimiterSettings,
+  LimiterState,
+  Permit,
+  PermitRequest,
+  WindowName,
+  WindowState,
+} from './model/limiter.js';
 export { PartialWorkflowError } from './model/partial-error.js';
 export {
   type Backoff,

@@ -2,12 +2,13 @@ import { defer, firstValueFrom, type Observable, Subject, tap } from 'rxjs';
 import { brief, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
 import type { TaskContext } from './model/context.js';
 import type { WorkflowEvent } from './model/event.js';
+import type { Limiter, LimiterSettings } from './model/limiter.js';
 import type { RetryOptions, TimeoutOptions } from './model/policy.js';
 import type { WorkflowResult } from './model/result.js';
 import type { RunOptions } from './model/run-options.js';
 import type { StandardSchema } from './model/schema.js';
 import { Task, type TaskDefinition } from './model/task.js';
-import type { FailurePolicy, WorkflowDefinition } from './model/workflow.js';
+import type { FailurePolicy, GroupOptions, WorkflowDefinition } from './model/workflow.js';
 import { GuardedStream } from './observe/guarded-stream.js';
 import type { Run } from './run.js';
 import { Workflow } from './workflow.js';
@@ -25,6 +26,8 @@ export interface AgentTaskOptions<A extends string = string> {
   readonly concurrencyGroup?: string;
   /** Higher goes first. Default 0. */
   readonly priority?: number;
+  /** Tokens an attempt will use, for limiters with `tokensPerMinute`. Default: learnt, from data and inputs. */
+  readonly tokens?: number;
   /** Tries after the first, or a policy. */
   readonly retry?: number | RetryOptions;
   /** Ms for one attempt, or limits by kind. */
@@ -73,8 +76,10 @@ export interface OrchestratorOptions<Agents extends Record<string, Agent>> {
   readonly maxConcurrentTasks?: number;
   /** May tasks be added while a run goes on? Default true. */
   readonly dynamicTasks?: boolean;
-  /** Limits by group name. */
-  readonly concurrencyGroups?: Readonly<Record<string, number>>;
+  /** Limits by group name: tasks at once, or all options of a group. */
+  readonly concurrencyGroups?: Readonly<Record<string, number | GroupOptions>>;
+  /** What one provider allows all tasks together. Default: no limits. */
+  readonly limiter?: Limiter | LimiterSettings;
   /** Default `continue`. */
   readonly failurePolicy?: FailurePolicy;
 }
@@ -172,15 +177,20 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       maxConcurrentTasks = 10,
       concurrencyGroups = {},
       failurePolicy,
+      limiter,
     } = this.#options;
     const groups = Object.fromEntries(
-      Object.entries(concurrencyGroups).map(([group, concurrency]) => [group, { concurrency }]),
+      Object.entries(concurrencyGroups).map(([group, limits]) => [
+        group,
+        typeof limits === 'number' ? { concurrency: limits } : limits,
+      ]),
     );
     const settings = {
       name,
       concurrency: parallelExecution ? maxConcurrentTasks : 1,
       groups,
       ...(failurePolicy === undefined ? {} : { failurePolicy }),
+      ...(limiter === undefined ? {} : { limiter }),
     };
     const flow = new Workflow(settings, this);
     for (const task of this.#tasks) flow.task(task.id, this.#definition(task) as never);
@@ -213,6 +223,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       priority,
       retry,
       timeout,
+      tokens,
       result,
     } = task.options;
     const agent = Object.hasOwn(this.#options.agents, agentType)
@@ -234,6 +245,8 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       priority,
       retry,
       timeout,
+      tokens,
+      data,
       result,
       type: agentType,
       // Asked for by stores and caches only: data can be large.

@@ -5,10 +5,12 @@ import { type Resumed, Transactions } from './commit/transaction.js';
 import { launch } from './execute/attempt.js';
 import type { ExecutePorts } from './execute/context.js';
 import { handlersOf } from './execute/handlers.js';
+import { inputsOf } from './execute/inputs.js';
 import { Locks } from './execute/locks.js';
 import { Clock } from './kernel/clock.js';
 import { brief, RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
 import type { WorkflowEvent } from './model/event.js';
+import type { GroupLimits } from './model/limiter.js';
 import type { AttemptHandle, Spawned, TaskNode } from './model/node.js';
 import type { CommitDone, CommitOutcome } from './model/ports.js';
 import type { Snapshot, WorkflowResult } from './model/result.js';
@@ -31,7 +33,7 @@ import { speedUps } from './plan/speed-up.js';
 import { budgetStates, chargeEarlier } from './schedule/budget.js';
 import type { Ceilings } from './schedule/ceilings.js';
 import { explain } from './schedule/explain.js';
-import { placeGates } from './schedule/gates.js';
+import { closeGates, limitsOf, placeGates, tell } from './schedule/gates.js';
 import { Scheduler } from './schedule/scheduler.js';
 
 /**
@@ -114,11 +116,8 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       closed: () => this.#closed(),
     });
     this.#scheduler.keepOpen = options.keepOpen ?? false;
-    this.#ceilings = placeGates(this.#graph, settings, {
-      clock: this.#clock,
-      watch: this.#hub,
-      scheduler: this.#scheduler,
-    });
+    const gates = { clock: this.#clock, watch: this.#hub, scheduler: this.#scheduler, inputsOf };
+    this.#ceilings = placeGates(this.#graph, settings, gates);
   }
 
   /** Everything that happens, from now on. */
@@ -209,6 +208,11 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return this.#learning.eta(this.#graph.nodes, this.#scheduler);
   }
 
+  /** How much of their limits the run and its groups use now: slots, permits of each window, holds. */
+  limits(): GroupLimits[] {
+    return limitsOf(this.#graph, this.#scheduler);
+  }
+
   /** Changes how many tasks run at once, or may at most where `adaptive`; 0 pauses. Running tasks go on. */
   setConcurrency(limit: number): void {
     this.#ceilings.set(undefined, 'user', checkLimit(limit));
@@ -275,6 +279,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   #finish(closing: RxhiveError | undefined): void {
     const { settings } = this.#definition;
+    closeGates(this.#graph);
     this.#clock.dispose();
     this.#learning.end();
     const result = resultOf({
@@ -380,19 +385,11 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       replayed: (node) => this.#transactions.replayed(node),
       locks: new Locks(),
       cache: new ResultCache(this.#options.store, this.#definition.owner, () => this.#clock.now()),
+      told: tell,
       pause: (node, done) => this.#scheduler.streaming.pause(node, done),
-      handleFor: (parent, id) => {
-        const known = this.#graph.nodes.get(id);
-        return known !== undefined && known.parent === parent ? known.handle : new Task(id, this);
-      },
+      handleFor: (parent, id) => this.#graph.childOf(parent, id)?.handle ?? new Task(id, this),
       flush: (parent, spawned) => this.#add(spawned, parent),
-      find: (task) => {
-        const node = this.#graph.nodes.get(task.id);
-        return node !== undefined &&
-          (task.owner === undefined || node.handle === task || node.handle.owner === task.owner)
-          ? node
-          : undefined;
-      },
+      find: (task) => this.#graph.find(task),
       join: (node, targets, done) => this.#scheduler.streaming.join(node, targets, done),
     };
   }

@@ -55,6 +55,13 @@ test('adaptive finds what the provider takes', async () => {
   assert.match(out, /succeeded: 500 calls in \d+ ms, \d+ refused/, err);
 });
 
+test('rate-limits keeps to what the provider allows', async () => {
+  const { out, err } = await run('examples/rate-limits.ts');
+  assert.match(out, 'succeeded: 128 calls', err);
+  const [, requests, refused] = /saw (\d+) requests, refused (\d+)/.exec(out) ?? [];
+  assert.is(Number(requests) - Number(refused), 128);
+});
+
 test('resume kills itself and goes on', async () => {
   const { out, err } = await run('examples/resume.ts');
   assert.match(out, 'killed by SIGKILL', err);

@@ -94,7 +94,7 @@ test('a task that needs much is not overtaken for ever by tasks that need little
   assert.ok(order.indexOf('big') < 60, `started as number ${order.indexOf('big')} of ${order.length}`);
 });
 
-test('Retry-After gates the whole group, and backoff holds no slot', async () => {
+test('Retry-After gates the whole group, which then starts one by one; backoff holds no slot', async () => {
   const starts: [string, number][] = [];
   const result = await virtual(() => {
     const flow = workflow({ name: 'gate', concurrency: 1, groups: { api: {} } });
@@ -115,7 +115,8 @@ test('Retry-After gates the whole group, and backoff holds no slot', async () =>
     return run;
   });
   assert.is(result.tasks.get('other')?.attempts[0]?.startedAt, 0);
-  assert.is(result.tasks.get('second')?.attempts[0]?.startedAt, 2_000);
+  assert.is(result.tasks.get('first')?.attempts[1]?.startedAt, 2_000);
+  assert.is(result.tasks.get('second')?.attempts[0]?.startedAt, 2_125);
   assert.is(result.tasks.get('first')?.attempts[0]?.retryAfter, 2_000);
   assert.is(result.tasks.get('first')?.waits.backoff, 2_000);
 });

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { latest, quorum, race, workflow } from '../lib/index.js';
+import { type Limiter, type LimiterSettings, latest, quorum, race, virtual, workflow } from '../lib/index.js';
 
 test('what must not compile does not', async () => {
   const flow = workflow({ name: 'types', state: { n: 0 }, groups: { llm: { concurrency: 1 } } });
@@ -49,6 +49,12 @@ test('what must not compile does not', async () => {
   });
   // @ts-expect-error modes belong to the race, not to who takes part
   flow.task('i', { dependencies: [race([latest(text)])], run: () => 1 });
+  flow.task('j', { dependencies: { text }, tokens: ({ text }) => text.length, run: () => 1 });
+  // @ts-expect-error tokens get the inputs
+  flow.task('k', { dependencies: { text }, tokens: ({ texts }) => texts, run: () => 1 });
+  // @ts-expect-error no such window
+  const settings: LimiterSettings = { requestsPerMinute: 5, requestsPerHour: 5 };
+  assert.throws(() => virtual(settings) satisfies Limiter, /requestsPerHour is unknown/);
   assert.throws(() => flow.run(), /"gpu"/);
 });
 

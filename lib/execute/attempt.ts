@@ -8,6 +8,7 @@ import {
 } from 'rxjs';
 import type { Timer } from '../kernel/clock.js';
 import { brief, InvalidResultError, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
+import { retryAfter } from '../kernel/http-headers.js';
 import type { CacheAnswer } from '../model/cache.js';
 import type { TaskNode } from '../model/node.js';
 import { timeoutsOf } from '../model/policy.js';
@@ -319,19 +320,12 @@ class Attempt extends AttemptContext {
     if (this.ended) return;
     this.#close();
     const { node, ports } = this;
-    let signal: Signal = { kind: 'failed', node, source: this, error };
+    const gate = retryAfter(error, ports.clock.now());
+    let signal: Signal = { kind: 'failed', node, source: this, error, gate };
     try {
       const retry = node.definition.retry ?? ports.settings.retry;
-      const again = decideRetry(
-        retry,
-        error,
-        node.attempt,
-        ports.clock.now(),
-        ports.clock.random,
-        ports.budget,
-      );
-      if (again !== undefined)
-        signal = { kind: 'retry', node, source: this, error, delay: again.delay, gate: again.gate };
+      const delay = decideRetry(retry, error, node.attempt, gate, ports.clock.random, ports.budget);
+      if (delay !== undefined) signal = { kind: 'retry', node, source: this, error, delay, gate };
     } catch (fault) {
       // retryIf or backoff of the user threw: that is the failure to show, with the first one as its cause.
       const message = `The retry policy of task "${brief(node.id)}" threw: ${String((fault as Error)?.message ?? fault)}`;

@@ -35,6 +35,8 @@ export interface ExecutePorts {
   readonly cache: Cache;
   /** The newest state, or `base`, with `recipes` applied. */
   preview(recipes: readonly Recipe<never>[] | undefined, base?: unknown): unknown;
+  /** Gates of the task hear of the headers of an answer. */
+  told(node: TaskNode, headers: unknown): void;
   /** Begins to note what a serializable attempt reads. */
   reads(): Reads;
   /** Gives the slot back until the returned function is called; `done` when there is one again. */
@@ -198,6 +200,10 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   usage(usage: Usage): void {
     report(this.node, usage, this.ports.settings.prices, this.ports.watch);
+  }
+
+  limits(headers: unknown): void {
+    this.ports.told(this.node, headers);
   }
 
   log(message: string, data?: unknown): void {

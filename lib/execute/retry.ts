@@ -2,44 +2,39 @@ import { RxhiveError } from '../kernel/errors.js';
 import { statusOf } from '../kernel/http-status.js';
 import type { Random } from '../kernel/random.js';
 import { exponential, type RetryOptions } from '../model/policy.js';
-import { retryAfter } from './retry-after.js';
 
 /** Retries the run may still make. */
 export interface RetryBudget {
   left: number;
 }
 
-/** What to do about a failed attempt: how long to wait, and how long its group has to. */
-export interface RetryDecision {
-  readonly delay: number;
-  readonly gate: number | undefined;
-}
-
 const plain = exponential();
 const retryableStatus = new Set([408, 409, 425, 429]);
 
-/** Decides whether attempt number `attempt` is followed by another; undefined: it was the last. */
+/**
+ * Ms after which attempt number `attempt` is followed by another; undefined: it was the last. `asked`: ms a provider
+ * asked to wait.
+ */
 export function decideRetry(
   retry: number | RetryOptions | undefined,
   error: unknown,
   attempt: number,
-  now: number,
+  asked: number | undefined,
   random: Random,
   budget: RetryBudget,
-): RetryDecision | undefined {
+): number | undefined {
   if (retry === undefined) return undefined;
   const policy = typeof retry === 'number' ? { count: retry } : retry;
   if (attempt > policy.count || budget.left <= 0) return undefined;
   const wanted = policy.retryIf === undefined ? isRetryable(error) : policy.retryIf(error, attempt);
   if (!wanted) return undefined;
   budget.left -= 1;
-  const asked = retryAfter(error, now);
-  if (asked !== undefined) return { delay: asked, gate: asked };
+  if (asked !== undefined) return asked;
   const { backoff } = policy;
   const delayOf =
     backoff === undefined ? plain : typeof backoff === 'function' ? backoff : exponential(backoff);
   const delay = delayOf(attempt, random);
-  return { delay: Number.isFinite(delay) && delay > 0 ? delay : 0, gate: undefined };
+  return Number.isFinite(delay) && delay > 0 ? delay : 0;
 }
 
 /** Is an error worth another try, where the task does not say? */

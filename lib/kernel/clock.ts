@@ -45,6 +45,16 @@ export class Clock {
     return this.#scheduler.now();
   }
 
+  /** Is it the time of the world? Not so for a virtual scheduler, nor for the default one in `TestScheduler.run`. */
+  get real(): boolean {
+    return Math.abs(this.now() - Date.now()) < 1_000;
+  }
+
+  /** Stands for this time: clocks with the same source can share what is bound to a time. */
+  get source(): object {
+    return this.#scheduler === asyncScheduler && !this.real ? this : this.#scheduler;
+  }
+
   /** Calls `work` once, `delay` ms from now. */
   after(delay: number, work: () => void): Timer {
     const timer: Timer = { due: this.now() + Math.max(0, delay), order: this.#order++, work, heapIndex: -1 };

@@ -26,6 +26,11 @@ export class Heap<T extends HeapItem> {
     return this.#items[0];
   }
 
+  /** How many go before `item`, counted one by one. */
+  before(item: T): number {
+    return this.#items.reduce((count, one) => (this.#before(one, item) ? count + 1 : count), 0);
+  }
+
   push(item: T): void {
     item.heapIndex = this.#items.length;
     this.#items.push(item);

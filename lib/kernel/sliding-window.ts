@@ -16,7 +16,8 @@ export interface Taken {
  * `now` must not go back from call to call.
  */
 export class SlidingWindow {
-  readonly size: number;
+  /** Ms. */
+  size: number;
   max: number;
   readonly #grain: number;
   #entries: Taken[] = [];
@@ -69,6 +70,15 @@ export class SlidingWindow {
     const entry = { at: now, amount, since: now, gone: false };
     this.#entries.push(entry);
     return entry;
+  }
+
+  /** What was taken from `since` on counts from `at`, where that is later. */
+  postpone(since: number, at: number): void {
+    for (let i = this.#entries.length - 1; i >= this.#head; i--) {
+      const entry = this.#entries[i] as Taken;
+      if (entry.since < since || entry.at >= at) return;
+      entry.at = at;
+    }
   }
 
   /** Corrects what was taken, as if it had been so from the start; without effect when it has left the window. */

@@ -87,6 +87,11 @@ export interface TaskContext<S = unknown, I = unknown> {
    * stopped or loses a race has been paid for too.
    */
   usage(usage: Usage): void;
+  /**
+   * Tells the limiter what a provider's answer says of its own books: `x-ratelimit-*` and `anthropic-ratelimit-*` of a
+   * `Headers` object or a record. Of a failed attempt they are read from the error. What makes no sense is ignored.
+   */
+  limits(headers: unknown): void;
   /** Emits a `log` event. */
   log(message: string, data?: unknown): void;
 }

@@ -8,7 +8,7 @@ export interface AttemptEnd {
   readonly kind: 'succeeded' | 'failed' | 'stopped';
   /** With `failed` and `stopped`. */
   readonly error?: unknown;
-  /** Ms a provider asked to wait. */
+  /** Ms a provider asked to wait, also where no attempt follows. */
   readonly retryAfter?: number | undefined;
 }
 
@@ -33,6 +33,10 @@ export interface Gate extends Blocker {
    * A node with `node.running` has started before and comes back from a pause.
    */
   admits(node: TaskNode): boolean;
+  /** `node` was not admitted, and is now the one its lane waits with. */
+  wait?(node: TaskNode): void;
+  /** The one told by `wait` has been taken away before it could start. */
+  unwait?(node: TaskNode): void;
   /** `node` goes on: what `admits` promised is taken. */
   enter(node: TaskNode): void;
   /** The task gave its slot back; its attempt lives on. */
@@ -45,6 +49,10 @@ export interface Gate extends Blocker {
   refuses?(node: TaskNode): Refusal | undefined;
   /** Share, 0 to 1, of what it can still give: where there is a choice, tasks go where most is left. */
   left?(): number;
+  /** An answer that a task got had these headers. */
+  told?(headers: unknown): void;
+  /** The run has ended. */
+  close?(): void;
   /** What is waited for, as the end of "Task x waits for ...". */
   because(node: TaskNode): string;
 }

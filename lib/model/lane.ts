@@ -13,8 +13,6 @@ export class Group implements Blocker {
   readonly name: string;
   limit: number;
   active = 0;
-  /** Tasks start again at this time, in ms of the clock; 0 is now. */
-  gatedUntil = 0;
   parked: Lane[] = [];
   readonly gates: Gate[] = [];
 

@@ -19,6 +19,8 @@ export type Signal =
       readonly node: TaskNode;
       readonly source: AttemptHandle;
       readonly error: unknown;
+      /** As with `retry`. */
+      readonly gate?: number | undefined;
     }
   | {
       readonly kind: 'retry';

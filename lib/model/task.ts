@@ -182,6 +182,12 @@ export interface TaskOptions<
   readonly resources?: { readonly [name in X]?: number };
   /** Expected duration in ms; orders equal priorities by critical path. Default: the mean of all given. */
   readonly estimate?: number;
+  /**
+   * Tokens an attempt will use, in and out: what a limiter with `tokensPerMinute` takes for it until `ctx.usage` tells
+   * better. Above 0; more than the window fails the task. Default: learnt, from the inputs as JSON. Tasks with `latest`
+   * inputs are given the first values.
+   */
+  readonly tokens?: number | ((inputs: InputsOf<D>) => number);
   /** Kind of work, for events and learnt durations. Default: the id. */
   readonly type?: string;
   /** Uses a result of an earlier or simultaneous task of the same type, version and inputs. Default: runs. */
@@ -220,6 +226,9 @@ export interface TaskDefinition {
   readonly timeout?: number | TimeoutOptions | undefined;
   readonly resources?: { readonly [name: string]: number | undefined } | undefined;
   readonly estimate?: number | undefined;
+  readonly tokens?: number | ((inputs: never) => number) | undefined;
+  /** What the task's body carries beside its inputs, where known: a part of the prompt. */
+  readonly data?: unknown;
   readonly type?: string | undefined;
   readonly compensate?: ((value: never, ctx: never) => unknown) | undefined;
   readonly cache?: CacheOptions | undefined;

@@ -1,6 +1,7 @@
 import type { Adaptive } from './adaptive.js';
 import type { BreakerOptions } from './breaker.js';
 import type { BudgetOptions } from './budget.js';
+import type { Limiter, LimiterSettings } from './limiter.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { StandardSchema } from './schema.js';
 import type { Task, TaskDefinition } from './task.js';
@@ -26,6 +27,12 @@ export interface GroupOptions {
   readonly budget?: BudgetOptions;
   /** Holds the group back while its provider fails. Default: none. */
   readonly breaker?: BreakerOptions;
+  /**
+   * What the provider behind the group allows: `bottleneck({...})`, `virtual({...})`, a limiter of your own, or its
+   * settings alone, such as `{ requestsPerMinute: 600, tokensPerMinute: 90_000 }`. Shared by all who are given the same
+   * object: groups, workflows, runs. Default: no limits, but a 429 holds the whole group.
+   */
+  readonly limiter?: Limiter | LimiterSettings;
 }
 
 /** How a workflow is to run. All limits can be changed while a run goes on. */
@@ -48,6 +55,8 @@ export interface WorkflowOptions<
    * that became ready first. Default `critical-path`.
    */
   readonly policy?: SchedulingPolicy;
+  /** What one provider allows all tasks together; groups may have limiters too. Default: none. */
+  readonly limiter?: Limiter | LimiterSettings;
   /** Concurrency groups by name. */
   readonly groups?: { readonly [name in G]: GroupOptions };
   /** Capacities of resources by name (gpu: 2, memoryMb: 4096). Finite, above 0. */

@@ -62,6 +62,19 @@ export class Graph {
     throw new RxhiveError('INVALID_OPTION', message);
   }
 
+  /** The node of a handle, unless it is another workflow's. */
+  find(task: Task): TaskNode | undefined {
+    const node = this.nodes.get(task.id);
+    const ours = task.owner === undefined || node?.handle === task || node?.handle.owner === task.owner;
+    return ours ? node : undefined;
+  }
+
+  /** A task that `parent` has added before. */
+  childOf(parent: TaskNode, id: string): TaskNode | undefined {
+    const node = this.nodes.get(id);
+    return node?.parent === parent ? node : undefined;
+  }
+
   /** Ranks by what is known by now; nothing may have started. */
   rankAgain(): void {
     rankAgain([...this.nodes.values()], this.settings, this.#expected);
@@ -239,5 +252,6 @@ const estimated: Expected = (_, definition) => definition.estimate;
 /** Settings with faults still have to name the groups, or each task in one would be a fault of its own. */
 function withoutNumbers(settings: WorkflowSettings): WorkflowSettings {
   const groups = Object.fromEntries(Object.keys(settings.groups ?? {}).map((name) => [name, {}]));
-  return { ...settings, groups };
+  const { limiter: _, ...rest } = settings;
+  return { ...rest, groups };
 }

@@ -1,5 +1,6 @@
 import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
 import { Adaptive, type AdaptiveOptions } from '../model/adaptive.js';
+import { isLimiter, limiterFaults, mostTokens } from '../model/limiter.js';
 import type { RetryOptions } from '../model/policy.js';
 import { isSchema } from '../model/schema.js';
 import type { TaskDefinition } from '../model/task.js';
@@ -94,6 +95,28 @@ function checkConcurrency(fault: Fault, name: string, concurrency: number | Adap
     );
 }
 
+function checkLimiter(fault: Fault, where: string, limiter: unknown): void {
+  if (limiter === undefined || isLimiter(limiter)) return;
+  for (const one of limiterFaults(limiter)) fault('bad-option', `${where}${one}`);
+}
+
+/** Tokens a task says it needs must fit the windows of its limiters. */
+function checkTokens(fault: Fault, where: string, task: TaskDefinition, settings: WorkflowSettings): void {
+  const { tokens } = task;
+  if (tokens === undefined || typeof tokens === 'function') return;
+  checkNumber(fault, `${where}: tokens`, tokens, 0, false, false);
+  const group = task.group === undefined ? undefined : settings.groups?.[task.group];
+  for (const limiter of [group?.limiter, settings.limiter]) {
+    if (typeof limiter !== 'object' || limiter === null) continue;
+    const most = mostTokens(isLimiter(limiter) ? limiter.settings : limiter);
+    if (most !== undefined && tokens > most.max)
+      fault(
+        'bad-number',
+        `${where} needs ${tokens} tokens but ${most.name} is ${most.max}; it could never start.`,
+      );
+  }
+}
+
 /** Everything wrong with the settings of a workflow. */
 export function validateSettings(settings: WorkflowSettings): DefinitionFault[] {
   const faults: DefinitionFault[] = [];
@@ -116,10 +139,12 @@ export function validateSettings(settings: WorkflowSettings): DefinitionFault[] 
   if (settings.policy !== undefined && !['critical-path', 'fifo'].includes(settings.policy)) {
     fault('bad-option', `policy is ${shown(settings.policy)}; use "critical-path" or "fifo".`);
   }
+  checkLimiter(fault, '', settings.limiter);
   checkRetry(fault, 'workflow', settings.retry);
   checkTimeout(fault, 'workflow', settings.timeout);
   for (const [name, group] of Object.entries(settings.groups ?? {})) {
     checkConcurrency(fault, `groups.${brief(name)}.concurrency`, group?.concurrency);
+    checkLimiter(fault, `groups.${brief(name)}.`, group?.limiter);
   }
   for (const [name, capacity] of Object.entries(settings.resources ?? {})) {
     if (!(typeof capacity === 'number' && capacity > 0 && Number.isFinite(capacity))) {
@@ -159,6 +184,7 @@ export function validateTask(
     fault('bad-number', `${where}: priority is ${shown(task.priority)}; give a finite number.`);
   }
   checkNumber(fault, `${where}: estimate`, task.estimate, 0, false, false);
+  checkTokens(fault, where, task, settings);
   checkRetry(fault, where, task.retry);
   checkTimeout(fault, where, task.timeout);
   checkWhenOpen(fault, `${where}: whenOpen`, task.whenOpen);
@@ -221,6 +247,7 @@ function isPlain(id: unknown, task: TaskDefinition): boolean {
     task.priority === undefined &&
     task.estimate === undefined &&
     task.retry === undefined &&
+    task.tokens === undefined &&
     task.timeout === undefined &&
     task.whenOpen === undefined &&
     task.group === undefined &&

@@ -38,9 +38,4 @@ export class Announcer {
       ...(group === undefined ? {} : { group }),
     });
   }
-
-  /** A provider holds the whole group back for `delay` ms. */
-  gated(group: string, delay: number): void {
-    if (this.#watch.active) this.#watch.emit({ type: 'group', reason: 'gated', group, delay });
-  }
 }

@@ -43,9 +43,6 @@ export function explain(node: TaskNode, moment: Moment): string {
 
 function blockers(node: TaskNode, moment: Moment): string {
   const { group, needs } = node.lane;
-  if (group !== undefined && group.gatedUntil > moment.now) {
-    return `group "${brief(group.name)}", which its provider holds for another ${group.gatedUntil - moment.now} ms`;
-  }
   if (group !== undefined && group.active >= group.limit) {
     return `a place in group "${brief(group.name)}" (${group.active} of ${group.limit} in use)`;
   }

@@ -2,12 +2,16 @@ import type { Clock } from '../kernel/clock.js';
 import { Adaptive } from '../model/adaptive.js';
 import type { Gate } from '../model/gate.js';
 import type { Group } from '../model/lane.js';
+import type { GroupLimits, Limiter } from '../model/limiter.js';
+import type { TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
+import { limiterOf, WindowLimiter } from '../model/window-limiter.js';
 import type { GroupOptions, WorkflowSettings } from '../model/workflow.js';
 import { AdaptiveGate } from './adaptive-gate.js';
 import { Breaker } from './breaker.js';
 import { Budget } from './budget.js';
 import { Ceilings } from './ceilings.js';
+import { LimiterGate } from './limiter-gate.js';
 import type { Scheduler } from './scheduler.js';
 
 /** What gates are given to work with. */
@@ -18,6 +22,14 @@ export interface GatePorts {
   readonly scheduler: Scheduler;
   /** Limits that several sides have a say in. */
   readonly ceilings: Ceilings;
+  /** Inputs of a task whose dependencies have delivered. */
+  inputsOf(node: TaskNode): unknown;
+}
+
+/** Where gates are. */
+export interface GatePlaces {
+  readonly gates: Gate[];
+  readonly groups: ReadonlyMap<string, Group>;
 }
 
 /**
@@ -25,14 +37,14 @@ export interface GatePorts {
  * limits, for those who change them later.
  */
 export function placeGates(
-  places: { readonly gates: Gate[]; readonly groups: ReadonlyMap<string, Group> },
+  places: GatePlaces,
   settings: WorkflowSettings,
   given: Omit<GatePorts, 'ceilings'>,
 ): Ceilings {
   const ports = { ...given, ceilings: new Ceilings(given.scheduler) };
-  places.gates.push(...gatesOf(settings, undefined, ports));
+  places.gates.push(...gatesOf(settings, undefined, settings, ports));
   for (const group of places.groups.values()) {
-    group.gates.push(...gatesOf(settings.groups?.[group.name] ?? {}, group, ports));
+    group.gates.push(...gatesOf(settings.groups?.[group.name] ?? {}, group, settings, ports));
     for (const gate of group.gates) ports.scheduler.connect(gate);
   }
   for (const gate of places.gates) ports.scheduler.connect(gate);
@@ -43,6 +55,7 @@ export function placeGates(
 function gatesOf(
   options: GroupOptions | WorkflowSettings,
   group: Group | undefined,
+  settings: WorkflowSettings,
   ports: GatePorts,
 ): Gate[] {
   const gates: Gate[] = [];
@@ -51,5 +64,51 @@ function gatesOf(
   if (options.budget !== undefined) gates.push(new Budget(group, options.budget, ports));
   if (options.concurrency instanceof Adaptive)
     gates.push(new AdaptiveGate(group, options.concurrency.options, ports));
+  const limiter = limiterFor(options, group, settings);
+  const adaptive = options.concurrency instanceof Adaptive;
+  if (limiter !== undefined) gates.push(new LimiterGate(limiter, group, adaptive, ports));
   return gates;
+}
+
+/** A group without one still needs somebody who hears its provider say "not now"; unless that of the run does. */
+function limiterFor(
+  { limiter }: GroupOptions,
+  group: Group | undefined,
+  settings: WorkflowSettings,
+): Limiter | undefined {
+  if (limiter !== undefined) return limiterOf(limiter);
+  return group === undefined || settings.limiter !== undefined ? undefined : new WindowLimiter({});
+}
+
+/** How the groups, and first of all the run as a whole, use what they may. */
+export function limitsOf(places: GatePlaces, { active, limit }: Scheduler): GroupLimits[] {
+  const one = (
+    group: string | undefined,
+    inUse: number,
+    most: number,
+    gates: readonly Gate[],
+  ): GroupLimits => ({
+    group,
+    active: inUse,
+    limit: most,
+    limiters: gates.filter((gate) => gate instanceof LimiterGate).map((gate) => gate.state()),
+  });
+  return [
+    one(undefined, active, limit, places.gates),
+    ...[...places.groups.values()].map((group) => one(group.name, group.active, group.limit, group.gates)),
+  ];
+}
+
+/** The answer `node` got had these headers: the nearest gate that listens hears of it. */
+export function tell(node: TaskNode, headers: unknown): void {
+  node.lane.gates
+    .flat()
+    .findLast((gate) => gate.told !== undefined)
+    ?.told?.(headers);
+}
+
+/** The run has ended. */
+export function closeGates(places: GatePlaces): void {
+  for (const gate of places.gates) gate.close?.();
+  for (const group of places.groups.values()) for (const gate of group.gates) gate.close?.();
 }

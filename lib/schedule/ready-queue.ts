@@ -1,6 +1,6 @@
 import { Heap } from '../kernel/heap.js';
 import type { Gate } from '../model/gate.js';
-import { type Blocker, Group, type Lane, Resource, runsBefore } from '../model/lane.js';
+import { type Blocker, type Lane, runsBefore } from '../model/lane.js';
 import type { TaskNode } from '../model/node.js';
 
 /**
@@ -32,7 +32,11 @@ export class ReadyQueue {
     const waited = lane.permitMs(this.#now());
     if (waited > 0 || node.extra !== undefined) node.more().permitMark = waited;
     lane.ready.push(node);
-    if (lane.blockedBy !== undefined) return;
+    if (lane.blockedBy !== undefined) {
+      // What a gate did not admit was another task.
+      if (lane.ready.peek() === node) this.#tryAgain(lane);
+      return;
+    }
     if (lane.heapIndex < 0) this.#lanes.push(lane);
     else this.#lanes.update(lane);
   }
@@ -40,8 +44,13 @@ export class ReadyQueue {
   /** Takes a task out that will not start (cancelled, timed out). */
   remove(node: TaskNode): void {
     if (node.heapIndex < 0) return;
-    node.lane.ready.remove(node);
-    this.#afterRemoval(node.lane);
+    const { lane } = node;
+    const first = lane.ready.peek() === node;
+    lane.ready.remove(node);
+    if (first && lane.blockedBy !== undefined) {
+      gateOf(lane.blockedBy)?.unwait?.(node);
+      this.#tryAgain(lane);
+    } else this.#afterRemoval(lane);
   }
 
   /** The best task that may start now. */
@@ -51,8 +60,9 @@ export class ReadyQueue {
       if (blocker === undefined) return lane.ready.peek();
       this.#lanes.remove(lane);
       lane.blockedBy = blocker;
-      lane.waitForPermit(this.#isPermit(blocker), this.#now());
+      lane.waitForPermit(gateOf(blocker)?.waitsFor === 'permit', this.#now());
       blocker.parked.push(lane);
+      gateOf(blocker)?.wait?.(lane.ready.peek() as TaskNode);
     }
     return undefined;
   }
@@ -88,16 +98,12 @@ export class ReadyQueue {
     if (blocker.parked.length === 0) return;
     const lanes = blocker.parked;
     blocker.parked = [];
-    for (const lane of lanes) {
-      lane.blockedBy = undefined;
-      lane.waitForPermit(false, this.#now());
-      if (lane.ready.size > 0) this.#lanes.push(lane);
-    }
+    for (const lane of lanes) this.#reopen(lane);
   }
 
   #blockerOf(lane: Lane): Blocker | undefined {
     const group = lane.group;
-    if (group !== undefined && (group.active >= group.limit || group.gatedUntil > this.#now())) return group;
+    if (group !== undefined && group.active >= group.limit) return group;
     for (const { resource, amount } of lane.needs) {
       const kept = this.#reserved !== undefined && this.#reserved !== lane && this.#keeps(resource);
       if (resource.free >= amount && !kept) continue;
@@ -117,10 +123,21 @@ export class ReadyQueue {
     return undefined;
   }
 
-  /** A provider that holds its group back counts as one that gives no permits. */
-  #isPermit(blocker: Blocker): boolean {
-    if (blocker instanceof Group) return blocker.gatedUntil > this.#now();
-    return !(blocker instanceof Resource) && (blocker as Gate).waitsFor === 'permit';
+  /** A lane that waits for a gate has another first task: the gate may let that one pass. */
+  #tryAgain(lane: Lane): void {
+    const gate = gateOf(lane.blockedBy);
+    if (gate !== undefined) {
+      gate.parked.splice(gate.parked.indexOf(lane), 1);
+      this.#reopen(lane);
+    }
+    if (lane.ready.size === 0 && this.#reserved === lane) this.#unreserve();
+  }
+
+  /** The lane may try again. */
+  #reopen(lane: Lane): void {
+    lane.blockedBy = undefined;
+    lane.waitForPermit(false, this.#now());
+    if (lane.ready.size > 0) this.#lanes.push(lane);
   }
 
   #keeps(resource: Blocker): boolean {
@@ -141,4 +158,9 @@ export class ReadyQueue {
     }
     if (lane.ready.size === 0 && this.#reserved === lane) this.#unreserve();
   }
+}
+
+/** The gate a lane waits for; undefined: it waits for a group or a resource. */
+function gateOf(blocker: Blocker | undefined): Gate | undefined {
+  return blocker !== undefined && 'admits' in blocker ? (blocker as Gate) : undefined;
 }

@@ -225,7 +225,7 @@ export class Scheduler {
     // A late word of an attempt that was stopped.
     if (node.running !== item.source) return;
     if (item.kind === 'succeeded') this.#succeed(node, item.source, item.value);
-    else if (item.kind === 'failed') this.#fail(node, item.error);
+    else if (item.kind === 'failed') this.#fail(node, item.error, item.gate);
     else if (item.kind === 'retry') this.#backOff(node, item.error, item.delay, item.gate);
     else this.#value(node, item.value);
   }
@@ -282,8 +282,8 @@ export class Scheduler {
     this.#commits.begin(node, attempt, value);
   }
 
-  #fail(node: TaskNode, error: unknown): void {
-    this.#free(node, { kind: 'failed', error });
+  #fail(node: TaskNode, error: unknown, gate?: number): void {
+    this.#free(node, { kind: 'failed', error, retryAfter: gate });
     this.#announcer.attempt(node, 'failed', error);
     this.#end(node, 'failed', error);
     this.#failFast(error);
@@ -300,22 +300,12 @@ export class Scheduler {
     accountAttempt(node, this.now(), error, gate);
     this.#ports.used(node);
     this.streaming.retract(node);
-    if (gate !== undefined && node.lane.group !== undefined) this.#gate(node.lane.group, gate);
     this.#enter(node, 'backing-off', error, delay);
     this.#deadlines.backOff(node, delay, () => {
       this.#command(() => {
         if (node.status === 'backing-off') this.#ready(node);
       });
     });
-  }
-
-  /** A provider said when to come back: that holds for everything that calls it. */
-  #gate(group: Group, delay: number): void {
-    const until = this.now() + delay;
-    if (until <= group.gatedUntil) return;
-    group.gatedUntil = until;
-    this.#clock.after(delay, () => this.#command(() => this.#queue.unpark(group)));
-    this.#announcer.gated(group.name, delay);
   }
 
   /** Ends a task from outside: clocks and cancelTask. */

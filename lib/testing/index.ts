@@ -1,5 +1,10 @@
 export { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 export { advance } from './advance.js';
+export {
+  type ConformanceCheck,
+  type LimiterConformanceOptions,
+  limiterConformance,
+} from './conformance/limiter.js';
 export { MarbleMismatchError } from './difference.js';
 export {
   type Exploration,

@@ -1,0 +1,144 @@
+import Bottleneck from 'bottleneck';
+import type { Limiter, LimiterSettings } from '../model/limiter.js';
+import { ClockPlaces, type Places } from '../model/places.js';
+import { WindowLimiter } from '../model/window-limiter.js';
+
+/** Places asked for at a time: more would be wasted when tasks are cancelled meanwhile. */
+const batch = 4;
+/** Ms after which places that nobody took are given back. */
+const longestHeld = 100;
+
+/**
+ * A limiter whose `maxConcurrent` and `minTime` are those of a Bottleneck, in real time and in this process. Give
+ * `instance` to share a Bottleneck that other code uses too: each attempt is then one of its jobs, and its own limits
+ * hold as well. Windows are rxhive's own books: a reservoir would let a double burst through at its border.
+ *
+ * Under a virtual scheduler it is what `virtual(settings)` is, so that workflows can be tested as they are.
+ *
+ * ```ts
+ * groups: { llm: { limiter: bottleneck({ requestsPerMinute: 600, maxConcurrent: 8, minTime: 20 }) } }
+ * ```
+ * @throws RxhiveError INVALID_OPTION with everything that makes no sense
+ */
+export function bottleneck(
+  settings: LimiterSettings & { readonly instance?: Bottleneck | undefined },
+): Limiter {
+  const { instance, ...rest } = settings;
+  return new BottleneckLimiter(rest, instance);
+}
+
+class BottleneckLimiter extends WindowLimiter {
+  readonly #instance: Bottleneck | undefined;
+
+  constructor(settings: LimiterSettings, instance: Bottleneck | undefined) {
+    super(settings);
+    this.#instance = instance;
+  }
+
+  protected override places(real: boolean, freed: () => void): Places {
+    return real ? new BottleneckPlaces(this.#instance, freed) : new ClockPlaces();
+  }
+}
+
+/**
+ * Places as jobs of a Bottleneck. One that has begun is a permit in hand; it ends when its task gives the place back.
+ * Where starts need no distance, a place goes on to the next task without a new job: Bottleneck alone makes about 390
+ * jobs a second.
+ */
+class BottleneckPlaces implements Places {
+  inUse = 0;
+  readonly #given: Bottleneck | undefined;
+  readonly #freed: () => void;
+  readonly #gaps = new ClockPlaces();
+  #own: Bottleneck | undefined;
+  #settings: LimiterSettings = {};
+  /** Begun jobs without a task; calling one ends it. */
+  readonly #inHand: (() => void)[] = [];
+  #asked = 0;
+  #sweep: ReturnType<typeof setTimeout> | undefined;
+  /** Somebody waits. */
+  #wanted = false;
+
+  constructor(given: Bottleneck | undefined, freed: () => void) {
+    this.#given = given;
+    this.#freed = freed;
+  }
+
+  freeAt(now: number, again: boolean): number {
+    if (!this.#limits || this.#inHand.length > 0) return this.#gaps.freeAt(now, again);
+    return Number.POSITIVE_INFINITY;
+  }
+
+  ask(): void {
+    this.#wanted = true;
+    const most = this.#distant ? 1 : batch;
+    while (this.#limits && this.#asked + this.#inHand.length < most) this.#askOne();
+  }
+
+  idle(): void {
+    this.#wanted = false;
+  }
+
+  take(now: number, again: boolean): () => void {
+    this.inUse += 1;
+    const end = this.#inHand.pop();
+    const leave = this.#gaps.take(now, again);
+    return () => {
+      this.inUse -= 1;
+      leave();
+      if (end === undefined) return;
+      if (this.#wanted && !this.#distant) this.#keep(end);
+      else end();
+    };
+  }
+
+  update(settings: LimiterSettings): void {
+    this.#settings = settings;
+    // The distance holds also between a permit that waited in hand and the next one.
+    const { maxConcurrent: _, ...distance } = settings;
+    this.#gaps.update(this.#given === undefined ? distance : settings);
+    this.#own?.updateSettings(ownSettings(settings));
+  }
+
+  get #limits(): boolean {
+    return this.#given !== undefined || this.#settings.maxConcurrent !== undefined || this.#distant;
+  }
+
+  /** Starts are some ms apart, so each needs a job of its own. */
+  get #distant(): boolean {
+    return this.#given !== undefined || (this.#settings.minTime ?? 0) > 0;
+  }
+
+  /** Holds a place for whoever is woken; nobody has to come, and others may wait for it in the same Bottleneck. */
+  #keep(end: () => void): void {
+    this.#inHand.push(end);
+    this.#sweep ??= setTimeout(() => {
+      this.#sweep = undefined;
+      for (const left of this.#inHand.splice(0)) left();
+    }, longestHeld).unref();
+  }
+
+  #askOne(): void {
+    this.#own ??= this.#given === undefined ? new Bottleneck(ownSettings(this.#settings)) : undefined;
+    const queue = this.#given ?? (this.#own as Bottleneck);
+    this.#asked += 1;
+    const job = (): Promise<void> =>
+      new Promise((end) => {
+        this.#asked -= 1;
+        if (!this.#wanted) {
+          end();
+          return;
+        }
+        this.#keep(end);
+        this.#freed();
+      });
+    // A stopped Bottleneck takes no jobs: then nothing starts any more, as its owner wanted.
+    queue.schedule(job).catch(() => {
+      this.#asked -= 1;
+    });
+  }
+}
+
+function ownSettings(settings: LimiterSettings): Bottleneck.ConstructorOptions {
+  return { maxConcurrent: settings.maxConcurrent ?? null, minTime: settings.minTime ?? 0 };
+}

@@ -1,0 +1,205 @@
+import type { Clock } from '../kernel/clock.js';
+import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import type { ToldLimit } from '../kernel/http-headers.js';
+import type { TaskNode } from './node.js';
+import type { Backoff, ExponentialOptions } from './policy.js';
+
+/**
+ * What a provider allows. Several windows hold at once, each a true sliding one: never more than so many starts, or
+ * tokens, within any second, minute or day. Every number is above 0 and may be changed while runs go on.
+ */
+export interface LimiterSettings {
+  /** Starts within any second. Whole number from 1. Default: no limit. */
+  readonly requestsPerSecond?: number;
+  /** Starts within any minute. Whole number from 1. Default: no limit. */
+  readonly requestsPerMinute?: number;
+  /** Starts within any 24 hours. Whole number from 1. Default: no limit. */
+  readonly requestsPerDay?: number;
+  /** Tokens, in and out, within any minute. Whole number from 1. Default: no limit. */
+  readonly tokensPerMinute?: number;
+  /** Tokens, in and out, within any 24 hours. Whole number from 1. Default: no limit. */
+  readonly tokensPerDay?: number;
+  /** Attempts at once, over everything that shares the limiter. Whole number from 1. Default: no limit. */
+  readonly maxConcurrent?: number;
+  /** Ms from one start to the next at least. Default 0. */
+  readonly minTime?: number;
+  /**
+   * Tokens of a text, where the estimate by characters / 4 is too rough. Gets the inputs of a task as JSON; what it
+   * says is still corrected by what `ctx.usage` told of tasks of that type.
+   */
+  readonly countTokens?: (text: string) => number;
+  /** How long everybody waits after a 429 that does not say so, longer each time in a row. Default `exponential()`. */
+  readonly backoff?: Backoff | ExponentialOptions;
+  /**
+   * Ms added to each window in real time: requests reach the provider later or sooner than they were sent. Default
+   * 1 % of the window, at least 40 and at most 500; it doubles, up to a tenth of the window, while the provider refuses
+   * what the books allowed. In virtual time there is none.
+   */
+  readonly margin?: number;
+}
+
+/** How far one window is used. */
+export interface WindowState {
+  readonly name: WindowName;
+  readonly used: number;
+  readonly max: number;
+  /** Ms until something next comes back; 0: nothing is taken. */
+  readonly resetsIn: number;
+}
+
+/** Names of the windows among the {@link LimiterSettings}. */
+export type WindowName =
+  | 'requestsPerSecond'
+  | 'requestsPerMinute'
+  | 'requestsPerDay'
+  | 'tokensPerMinute'
+  | 'tokensPerDay';
+
+/** A limiter at one moment. */
+export interface LimiterState {
+  /** Attempts that hold a permit, over everything that shares the limiter. */
+  readonly inUse: number;
+  /** Undefined: no limit. */
+  readonly maxConcurrent: number | undefined;
+  readonly windows: readonly WindowState[];
+  /** Ms nobody may start for, because a provider said so; 0: it did not. */
+  readonly heldFor: number;
+}
+
+/** How a group, or the run as a whole, uses what it may; see `run.limits()`. */
+export interface GroupLimits {
+  /** Name of the group; undefined: the run. */
+  readonly group: string | undefined;
+  /** Tasks running. */
+  readonly active: number;
+  /** How many may. */
+  readonly limit: number;
+  /** Limiters it has to pass. */
+  readonly limiters: readonly LimiterState[];
+}
+
+/** One attempt that wants to start, or to go on after a pause. */
+export interface PermitRequest {
+  readonly node: TaskNode;
+  /** Estimate for the whole attempt. */
+  readonly tokens: number;
+  /** It has started before and gave its place back: it needs a place, but is no new request. */
+  readonly again: boolean;
+}
+
+/** What was given for one attempt. */
+export interface Permit {
+  /** Ms of the clock. */
+  readonly at: number;
+  /** The attempt waits for something else and needs no place meanwhile. */
+  pause(): void;
+  /**
+   * The attempt has ended. `tokens`: what it really used; undefined: nobody knows, the estimate stays; `none`: the
+   * provider was not even called.
+   */
+  release(tokens: number | 'none' | undefined): void;
+}
+
+/** Who asks a limiter: one group of one run. */
+export interface LimiterClient {
+  readonly clock: Clock;
+  /** The same for all groups of a run: among them the better task goes first, runs take turns. */
+  readonly run: object;
+  /** There may be permits: whoever waits is to ask again. */
+  opened(): void;
+}
+
+/**
+ * A place at a limiter. Permits are anonymous and bound late: a client asks for the best task it has at the moment
+ * one may be there, and a permit that was asked for is not kept for a task that no longer wants it.
+ */
+export interface LimiterSeat {
+  /** May it start now? Without effect on the books. */
+  admits(request: PermitRequest): boolean;
+  /** It was not admitted and waits; `opened` is called when it is worth asking again. */
+  wait(request: PermitRequest): void;
+  /** It waits no longer: it was cancelled, or a better one took its place. */
+  unwait(node: TaskNode): void;
+  /** Takes what `admits` has just promised; for a request that comes again, the same `permit`. */
+  take(request: PermitRequest, permit?: Permit): Permit;
+  /** Ms until `request` may start when `ahead` others go first, as far as known; undefined: when another one ends. */
+  delay(request: PermitRequest, ahead: number): number | undefined;
+  /**
+   * The attempt of `permit` was refused by the provider; `asked`: ms it named. Returns the ms everybody now waits;
+   * undefined: this is no news.
+   */
+  refused(permit: Permit, asked: number | undefined): number | undefined;
+  /** The attempt of `permit` succeeded. */
+  passed(permit: Permit): void;
+  /** What the provider tells of its own books. */
+  told(limits: readonly ToldLimit[]): void;
+  state(): LimiterState;
+  /** The run has ended. */
+  close(): void;
+}
+
+/**
+ * The port of everything that gives permits: `virtual(...)`, `bottleneck(...)`, or one of your own. One object may be
+ * shared by groups, workflows and runs of the process: its limits hold over all of them. Who implements it owns its
+ * timers; they must not keep the process alive.
+ */
+export interface Limiter {
+  readonly settings: LimiterSettings;
+  seat(client: LimiterClient): LimiterSeat;
+  /** Changes settings while runs go on. @throws RxhiveError INVALID_OPTION, and nothing has changed */
+  update(settings: LimiterSettings): void;
+}
+
+/** Is it a limiter, rather than settings of one? */
+export function isLimiter(value: unknown): value is Limiter {
+  return typeof value === 'object' && value !== null && typeof (value as Limiter).seat === 'function';
+}
+
+/** Windows by name: what they count, and their size in ms. */
+export const windowSizes: Readonly<Record<WindowName, { kind: 'requests' | 'tokens'; size: number }>> = {
+  requestsPerSecond: { kind: 'requests', size: 1_000 },
+  requestsPerMinute: { kind: 'requests', size: 60_000 },
+  requestsPerDay: { kind: 'requests', size: 86_400_000 },
+  tokensPerMinute: { kind: 'tokens', size: 60_000 },
+  tokensPerDay: { kind: 'tokens', size: 86_400_000 },
+};
+
+const wholeNumbers = [...Object.keys(windowSizes), 'maxConcurrent'];
+const known = new Set([...wholeNumbers, 'minTime', 'margin', 'countTokens', 'backoff']);
+
+/** Everything that makes no sense about settings, one sentence each. */
+export function limiterFaults(settings: unknown): string[] {
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings))
+    return [`limiter is ${shown(settings)}; give settings such as { requestsPerMinute: 600 }, or a limiter.`];
+  const faults: string[] = [];
+  for (const [name, value] of Object.entries(settings)) {
+    if (!known.has(name)) faults.push(`limiter.${brief(name)} is unknown; use ${[...known].join(', ')}.`);
+    else if (value === undefined) continue;
+    else if (wholeNumbers.includes(name)) {
+      if (!(Number.isInteger(value) && value >= 1))
+        faults.push(`limiter.${name} is ${shown(value)}; give a whole number from 1, or leave it out.`);
+    } else if (name === 'minTime' || name === 'margin') {
+      if (!(Number.isFinite(value) && value >= 0))
+        faults.push(`limiter.${name} is ${shown(value)}; give ms from 0.`);
+    } else if (name === 'countTokens') {
+      if (typeof value !== 'function')
+        faults.push(`limiter.countTokens is ${shown(value)}; give a function of a text.`);
+    } else if (typeof value !== 'function' && (typeof value !== 'object' || value === null))
+      faults.push(`limiter.backoff is ${shown(value)}; give exponential(...) or { initial, max, factor }.`);
+  }
+  return faults;
+}
+
+/** @throws RxhiveError INVALID_OPTION with everything that makes no sense */
+export function checkLimiter(settings: LimiterSettings): LimiterSettings {
+  const faults = limiterFaults(settings);
+  if (faults.length > 0) throw new RxhiveError('INVALID_OPTION', faults.join(' '), { details: { faults } });
+  return settings;
+}
+
+/** The smallest window of tokens; a job that needs more can never start. */
+export function mostTokens(settings: LimiterSettings): { name: WindowName; max: number } | undefined {
+  const { tokensPerMinute, tokensPerDay } = settings;
+  if (tokensPerMinute !== undefined) return { name: 'tokensPerMinute', max: tokensPerMinute };
+  return tokensPerDay === undefined ? undefined : { name: 'tokensPerDay', max: tokensPerDay };
+}
