@@ -1,4 +1,4 @@
-import { firstValueFrom, Observable } from 'rxjs';
+import { firstValueFrom, Observable, of } from 'rxjs';
 import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import type { Cache } from '../model/cache.js';
@@ -19,6 +19,8 @@ import { type JoinTarget, joined } from './inputs.js';
 import type { Locks } from './locks.js';
 import type { RetryBudget } from './retry.js';
 import { report } from './usage.js';
+
+const atOnce = firstValueFrom(of(undefined));
 
 /** What the execute stage is given to work with. */
 export interface ExecutePorts {
@@ -195,7 +197,14 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   breathe(): Promise<void> {
-    return this.sleep(0);
+    this.#alive('breathe');
+    let done: (() => void) | undefined;
+    const forget = this.ports.clock.breathe(() => done?.());
+    if (forget === undefined) return atOnce;
+    return this.#promise((resolve) => {
+      done = () => resolve(undefined);
+      return forget;
+    }) as Promise<void>;
   }
 
   usage(usage: Usage): void {

@@ -17,6 +17,13 @@ export interface ClockOptions {
   readonly seed?: number;
 }
 
+/** Ms of computing after which the event loop is given back. */
+const slice = 8;
+/** At most so many breaths without giving it back: virtual time stands still while somebody computes. */
+const mostBreaths = 1_000;
+/** A clock further than this from the time of day is virtual, in ms. */
+const realTime = 60_000;
+
 /** Timers of the platform overflow above this many ms and fire at once; longer waits are cut in pieces. */
 const longestTimer = 2_147_483_647;
 
@@ -33,6 +40,7 @@ export class Clock {
   #action: Subscription | undefined;
   #actionDue = Number.POSITIVE_INFINITY;
   #order = 0;
+  #breaths = 0;
 
   constructor(options: ClockOptions = {}) {
     this.#scheduler = options.scheduler ?? asyncScheduler;
@@ -68,6 +76,28 @@ export class Clock {
     if (timer !== undefined) this.#timers.remove(timer);
   }
 
+  /**
+   * For long computations: undefined while they may go on, else `work` is called in a turn of its own, in virtual time at
+   * the same ms. Cheap, to be called often. Returns how to forget `work`.
+   */
+  breathe(work: () => void): (() => void) | undefined {
+    this.#breaths += 1;
+    if (!this.#isReal) {
+      if (this.#breaths < mostBreaths) return undefined;
+      this.#breaths = 0;
+      const timer = this.after(0, work);
+      return () => this.cancel(timer);
+    }
+    if (this.#breaths < mostBreaths && !eventLoop.used) return undefined;
+    this.#breaths = 0;
+    return eventLoop.next(work);
+  }
+
+  /** Inside `TestScheduler.run` the default scheduler is virtual too. */
+  get #isReal(): boolean {
+    return this.#scheduler === asyncScheduler && Math.abs(this.now() - Date.now()) < realTime;
+  }
+
   /** Forgets all timers and frees the scheduled action. */
   dispose(): void {
     while (this.#timers.pop() !== undefined);
@@ -97,3 +127,45 @@ export class Clock {
     if (next !== undefined && next.due < this.#actionDue) this.#arm(next.due);
   }
 }
+
+/**
+ * Shares the event loop among all who compute in this process: a turn is one slice for one of them, in order of
+ * arrival, so that sockets and timers wait for one slice however many there are.
+ */
+class EventLoop {
+  readonly #waiting = new Set<() => void>();
+  #armed = false;
+  /** When the present slice began. */
+  #since = Number.NEGATIVE_INFINITY;
+
+  get used(): boolean {
+    return performance.now() - this.#since >= slice;
+  }
+
+  /** Calls `work` in a turn of its own; returns how to forget it. */
+  next(work: () => void): () => void {
+    this.#waiting.add(work);
+    if (!this.#armed) this.#arm();
+    return () => this.#waiting.delete(work);
+  }
+
+  #arm(): void {
+    this.#armed = true;
+    turn(() => {
+      this.#armed = false;
+      this.#since = performance.now();
+      for (const work of this.#waiting) {
+        this.#waiting.delete(work);
+        if (this.#waiting.size > 0) this.#arm();
+        work();
+        return;
+      }
+    });
+  }
+}
+
+/** A macrotask: as soon as what is due has had its turn. A timer of 0 ms would wait a ms or more. */
+const turn: (work: () => void) => void =
+  typeof setImmediate === 'function' ? (work) => void setImmediate(work) : (work) => void setTimeout(work, 0);
+
+const eventLoop = new EventLoop();

@@ -80,7 +80,11 @@ export interface TaskContext<S = unknown, I = unknown> {
   join<const D extends Dependencies>(tasks: D): Promise<InputsOf<D>>;
   /** Resolves after `ms` on the run's clock; rejects with the signal's reason when the attempt ends before. */
   sleep(ms: number): Promise<void>;
-  /** Gives the event loop back once, so that a long computation does not stop other tasks. */
+  /**
+   * For long computations: `await` it often (a call costs well under a us of computing). Resolves at once until about 8 ms of
+   * computing were used, then gives the event loop back for a turn; all who compute in the process share these turns,
+   * so however many there are, sockets and timers wait for one of them.
+   */
   breathe(): Promise<void>;
   /**
    * Adds to what the task has used, in reports and budgets. Counts whatever becomes of the attempt: one that fails, is
