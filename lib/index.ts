@@ -38,6 +38,7 @@ export type {
   ValueEvent,
   WorkflowEvent,
 } from './model/event.js';
+export type { Executor, Place } from './model/executor.js';
 export type {
   GroupLimits,
   Limiter,
@@ -98,6 +99,8 @@ export {
   settled,
   type Task,
   type TaskOptions,
+  type TaskSettings,
+  type TaskWork,
 } from './model/task.js';
 export type { Price, UsageReport } from './model/usage.js';
 export type { FailurePolicy, GroupOptions, SchedulingPolicy, WorkflowOptions } from './model/workflow.js';

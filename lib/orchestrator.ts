@@ -2,6 +2,7 @@ import { defer, firstValueFrom, type Observable, Subject, tap } from 'rxjs';
 import { brief, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
 import type { TaskContext } from './model/context.js';
 import type { WorkflowEvent } from './model/event.js';
+import type { Place } from './model/executor.js';
 import type { Limiter, LimiterSettings } from './model/limiter.js';
 import type { RetryOptions, TimeoutOptions } from './model/policy.js';
 import type { WorkflowResult } from './model/result.js';
@@ -61,8 +62,16 @@ export interface AgentCall {
 /** The work of an agent: may return a value, a promise, an async iterable or an Observable. */
 export type AgentFunction = (task: AgentCall, ctx: TaskContext) => unknown;
 
-/** A function, or an object with `run`. */
-export type Agent = AgentFunction | { run(task: AgentCall, ctx: TaskContext): unknown };
+/** A function, or an object with `run`; an executor such as `threads({ file })` is one. */
+export type Agent =
+  | AgentFunction
+  | {
+      run(task: AgentCall, ctx: TaskContext): unknown;
+      /** What it runs on; who finds no slot waits. Default: in this process, as many as come. */
+      readonly place?: Place;
+      /** Change it and stored results are not used again. Default: the source text of `run`. */
+      readonly version?: string;
+    };
 
 /** How a {@link WorkflowOrchestrator} works. */
 export interface OrchestratorOptions<Agents extends Record<string, Agent>> {
@@ -249,9 +258,10 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       data,
       result,
       type: agentType,
+      ...(typeof agent === 'object' && agent.place !== undefined && { place: agent.place }),
       // Asked for by stores and caches only: data can be large.
       get version() {
-        return `${String(typeof agent === 'function' ? agent : agent.run)}\n${textOf(data)}`;
+        return `${String(typeof agent === 'function' ? agent : (agent.version ?? agent.run))}\n${textOf(data)}`;
       },
     };
   }

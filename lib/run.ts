@@ -10,6 +10,7 @@ import { Locks } from './execute/locks.js';
 import { Clock } from './kernel/clock.js';
 import { brief, RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
 import type { WorkflowEvent } from './model/event.js';
+import { bodied } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
 import type { AttemptHandle, Spawned, TaskNode } from './model/node.js';
 import type { CommitDone, CommitOutcome } from './model/ports.js';
@@ -175,7 +176,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     options: TaskOptions<D, R, S, unknown, G, string, O>,
   ): Task<O> {
     const handle = new Task<O>(id, this);
-    this.#add([{ handle, definition: options as unknown as TaskDefinition }]);
+    this.#add([{ handle, definition: bodied(options as unknown as TaskDefinition) }]);
     return handle;
   }
 

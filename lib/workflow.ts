@@ -1,5 +1,6 @@
 import { forked, History } from './commit/history.js';
 import { after, promised } from './kernel/late.js';
+import { bodied } from './model/executor.js';
 import type { ResolvedRunOptions, RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
 import {
@@ -55,7 +56,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   /** Defines a task. Faults are collected and reported together by `run()`. */
   task<const D, R, O = ResultOf<R>>(id: string, options: TaskOptions<D, R, S, I, G, X, O>): Task<O> {
     this.#ids.push(id);
-    this.#tasks.push(options as unknown as TaskDefinition);
+    this.#tasks.push(bodied(options as unknown as TaskDefinition));
     const handle = new Task<O>(id, this);
     this.#handles.push(handle);
     return handle;

@@ -62,6 +62,11 @@ test('rate-limits keeps to what the provider allows', async () => {
   assert.is(Number(requests) - Number(refused), 128);
 });
 
+test('cpu-heavy computes in a thread and with breath', async () => {
+  const { out, err } = await run('examples/cpu-heavy.ts');
+  assert.match(out, 'primes below 150000: 13848 in a thread, 13848 with breath', err);
+});
+
 test('resume kills itself and goes on', async () => {
   const { out, err } = await run('examples/resume.ts');
   assert.match(out, 'killed by SIGKILL', err);

@@ -4,6 +4,7 @@ import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import type { Cache } from '../model/cache.js';
 import { Contest } from '../model/contest.js';
 import type { Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
+import { bodied } from '../model/executor.js';
 import { type AttemptHandle, Edge, type Spawned, type TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
 import {
@@ -154,7 +155,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     const handle = this.ports.handleFor(this.node, id);
     if (this.ports.find(handle) === undefined) {
       this.spawned ??= [];
-      this.spawned.push({ handle, definition });
+      this.spawned.push({ handle, definition: bodied(definition) });
     }
     return handle;
   }

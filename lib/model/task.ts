@@ -1,6 +1,7 @@
 import type { Observable, Subscribable } from 'rxjs';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
+import type { Executor, Place } from './executor.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { StandardSchema } from './schema.js';
 
@@ -143,10 +144,28 @@ export type ResultOf<R> =
           : R;
 
 /**
+ * Who does the work of a task. `D` dependencies, `R` what the body returns, `S` state, `I` workflow input.
+ */
+export type TaskWork<D, R, S = unknown, I = unknown> =
+  | {
+      /**
+       * The work. May return a value, a promise, an async iterable or an Observable; every value of a stream is
+       * visible on `run.values$`, the last one is the result.
+       */
+      readonly run: (inputs: BodyInputs<D>, ctx: TaskContext<S, I>) => R;
+      readonly executor?: undefined;
+    }
+  | {
+      /** Does the work elsewhere, for example `threads({ file })` of `rxhive/threads`. */
+      readonly executor: Executor<BodyInputs<D>, R>;
+      readonly run?: undefined;
+    };
+
+/**
  * How one task is to run. `D` dependencies, `R` what the body returns, `S` state, `I` workflow input, `G`
  * group names, `X` resource names, `O` result.
  */
-export interface TaskOptions<
+export type TaskOptions<
   D,
   R,
   S = unknown,
@@ -154,14 +173,19 @@ export interface TaskOptions<
   G extends string = string,
   X extends string = string,
   O = ResultOf<R>,
+> = TaskSettings<D, S, I, G, X, O> & TaskWork<D, R, S, I>;
+
+/** {@link TaskOptions} but for the work itself. */
+export interface TaskSettings<
+  D,
+  S = unknown,
+  I = unknown,
+  G extends string = string,
+  X extends string = string,
+  O = unknown,
 > {
   /** Tasks whose results this one needs, by name or in order. Default: none. */
   readonly dependencies?: D;
-  /**
-   * The work. May return a value, a promise, an async iterable or an Observable; every value of a stream is
-   * visible on `run.values$`, the last one is the result.
-   */
-  readonly run: (inputs: BodyInputs<D>, ctx: TaskContext<S, I>) => R;
   /**
    * Schema (zod, valibot, arktype, ...) or `typed<T>()` of the result. What the body returns is checked within the
    * attempt, and what the schema makes of it is the result; a misfit fails the attempt with `INVALID_RESULT`, which
@@ -197,7 +221,7 @@ export interface TaskOptions<
    * the task's result. May run more than once when it fails or its process dies: make it idempotent.
    */
   readonly compensate?: (value: NoInfer<O>, ctx: TaskContext<S, I>) => unknown;
-  /** Change it and a stored result is not used again. Default: the source text of `run`. */
+  /** Change it and a stored result is not used again. Default: the source text of `run`; what an executor says. */
   readonly version?: string;
   /**
    * `serializable`: what the body reads through `ctx.read` must still hold when it commits, as if tasks ran one
@@ -216,6 +240,9 @@ export interface TaskOptions<
 export interface TaskDefinition {
   readonly dependencies?: Dependencies | undefined;
   readonly run: (inputs: never, ctx: never) => unknown;
+  readonly executor?: Executor | undefined;
+  /** Where the executor that `run` calls makes its attempts. */
+  readonly place?: Place | undefined;
   readonly result?: StandardSchema | undefined;
   readonly group?: string | undefined;
   readonly whenOpen?: 'wait' | 'fail' | undefined;

@@ -7,6 +7,7 @@ import {
 } from '../kernel/errors.js';
 import { mostOf } from '../model/adaptive.js';
 import { Contest } from '../model/contest.js';
+import type { Place } from '../model/executor.js';
 import type { Gate } from '../model/gate.js';
 import { Group, Lane, type Need, Resource } from '../model/lane.js';
 import { Edge, TaskNode } from '../model/node.js';
@@ -30,6 +31,7 @@ export class Graph {
   readonly gates: Gate[] = [];
   readonly #plainLane = new Lane(undefined, [], this.gates);
 
+  readonly #places = new Map<Place, Resource>();
   readonly #expected: Expected;
 
   /** `owner` and `run` made the handles that may be used here. */
@@ -201,14 +203,31 @@ export class Graph {
     faults.push({ kind, taskId: node.id, message: `Task "${brief(node.id)}" ${message}` });
   }
 
+  /** The slots of a place are a resource of all whose executors run on it. */
+  #placeOf(place: Place): Resource {
+    let resource = this.#places.get(place);
+    if (resource === undefined) {
+      resource = new Resource(place.name, place.slots);
+      this.#places.set(place, resource);
+    }
+    return resource;
+  }
+
   #laneOf(task: TaskDefinition): Lane {
-    if (task.group === undefined && task.resources === undefined) return this.#plainLane;
+    const place = task.place === undefined ? undefined : this.#placeOf(task.place);
+    if (task.group === undefined && task.resources === undefined && place === undefined)
+      return this.#plainLane;
     const needs: Need[] = [];
     for (const [name, resource] of this.resources) {
       const amount = Object.hasOwn(task.resources ?? {}, name) ? (task.resources?.[name] ?? 0) : 0;
       if (amount > 0) needs.push({ resource, amount });
     }
-    const key = JSON.stringify([task.group ?? null, needs.map((need) => [need.resource.name, need.amount])]);
+    const key = JSON.stringify([
+      task.group ?? null,
+      place === undefined ? null : [...this.#places.values()].indexOf(place),
+      needs.map((need) => [need.resource.name, need.amount]),
+    ]);
+    if (place !== undefined) needs.push({ resource: place, amount: 1 });
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
       lane = new Lane(task.group === undefined ? undefined : this.groups.get(task.group), needs, this.gates);

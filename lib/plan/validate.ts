@@ -178,7 +178,14 @@ export function validateTask(
     fault('bad-option', `${where} has no options; give an object with run.`);
     return;
   }
-  if (typeof task.run !== 'function')
+  if (task.executor !== undefined)
+    fault(
+      'bad-option',
+      task.run === undefined
+        ? `${where}: executor is ${shown(task.executor)}; give one such as threads({ file }).`
+        : `${where} has run and executor; give one of them.`,
+    );
+  else if (typeof task.run !== 'function')
     fault('bad-option', `${where}: run is ${shown(task.run)}; give a function.`);
   if (task.priority !== undefined && !Number.isFinite(task.priority)) {
     fault('bad-number', `${where}: priority is ${shown(task.priority)}; give a finite number.`);
@@ -244,6 +251,7 @@ function isPlain(id: unknown, task: TaskDefinition): boolean {
     id.length > 0 &&
     id.length <= longestId &&
     typeof task?.run === 'function' &&
+    task.executor === undefined &&
     task.priority === undefined &&
     task.estimate === undefined &&
     task.retry === undefined &&

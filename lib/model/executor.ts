@@ -1,0 +1,42 @@
+import type { TaskContext } from './context.js';
+import type { TaskDefinition } from './task.js';
+
+/** Something attempts run on, by one or several executors. Who finds no slot waits, as for a resource. */
+export interface Place {
+  /** For reports and messages. */
+  readonly name: string;
+  /** Attempts at once. */
+  readonly slots: number;
+}
+
+/**
+ * Where the work of a task is done, other than in a function of this process: a thread, another process, a machine. The
+ * engine stays the owner of order, retry, timeout, priority and limits; an executor makes one attempt.
+ */
+export interface Executor<in I = never, out R = unknown> {
+  /** What the work returns. Exists for the compiler only. */
+  readonly '~returns'?: R;
+  /** What it runs on. Default: a place where as many attempts run as come. */
+  readonly place?: Place;
+  /** Says what would be run, as the source text of a body does: another text, another result. */
+  readonly version: string;
+  /**
+   * Makes one attempt, and returns what a body may return. An Observable is unsubscribed when the attempt is over before
+   * it has ended: timeout, cancel, fail-fast.
+   */
+  run(inputs: I, ctx: TaskContext): unknown;
+}
+
+/** A task whose work is done by an executor is one with a body that calls it. */
+export function bodied(definition: TaskDefinition): TaskDefinition {
+  const { executor, run } = definition ?? {};
+  // Both, or no executor at all: that is for the plan to say.
+  if (typeof executor?.run !== 'function' || run !== undefined) return definition;
+  return {
+    ...definition,
+    executor: undefined,
+    place: executor.place,
+    version: definition.version ?? executor.version,
+    run: (inputs, ctx) => executor.run(inputs, ctx),
+  };
+}
