@@ -94,6 +94,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.#transactions = new Transactions(this.#state, log, {
       addSpawned: (parent, spawned, held) => this.#add(spawned, parent, held ? parent : undefined),
       now: () => this.#scheduler.now(),
+      watched: () => this.#hub.active,
       lost: (error) => this.#scheduler.cancel(error),
     });
     this.#growth = new Growth(this.#graph);
@@ -105,7 +106,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       commit: (node, attempt, done) => this.#commit(node, attempt, done),
       value: (node, value) => {
         this.#streams.value(node, value);
-        this.#hubEmit({ type: 'value', reason: 'emitted', taskId: node.id, value });
+        this.#hub.tell({ type: 'value', reason: 'emitted', taskId: node.id, value });
       },
       recall: (node) => this.#transactions.recall(node, (one) => this.#ports.handlersOf(one).length > 0),
       used: (node) => this.#orCancel(() => this.#transactions.used(node)),
@@ -232,6 +233,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       workflow: this.#definition.settings.name,
       startedAt: this.#clock.now(),
       concurrency: this.#scheduler.limit,
+      state: this.#state.current,
       graph: this.#graph,
     });
     if (signal !== undefined) {
@@ -296,7 +298,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       speedUps: (path) => speedUps(this.#graph.nodes, path, this.#scheduler.limit),
     }) as WorkflowResult<S>;
     this.#result = result;
-    this.#hubEmit({ type: 'run', reason: 'ended', status: result.status });
+    this.#hub.tell({ type: 'run', reason: 'ended', status: result.status });
     this.#done.next(result);
     this.#done.complete();
     this.#hub.complete();
@@ -309,10 +311,6 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     } catch (error) {
       this.#scheduler.cancel(error as RxhiveError);
     }
-  }
-
-  #hubEmit(body: Parameters<EventHub['emit']>[0]): void {
-    if (this.#hub.active) this.#hub.emit(body);
   }
 
   #cancel(reason: 'cancelled' | 'unsubscribed' | 'signal', cause?: unknown): void {
@@ -338,22 +336,23 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       done(error);
     });
     if (outcome === 'rerun')
-      this.#hubEmit({ type: 'state', reason: 'conflict', taskId: node.id, commit: this.#state.seq });
+      this.#hub.tell({ type: 'state', reason: 'conflict', taskId: node.id, commit: this.#state.seq });
     else if (outcome !== 'later') this.#announce(node);
     return outcome;
   }
 
   /** The state has a new commit, of `node`. */
   #announce(node: TaskNode): void {
-    const { seq } = this.#state;
+    const { seq, newest: patches } = this.#state;
     if (seq === this.#announced) return;
     this.#announced = seq;
     this.#committed.next();
-    this.#hubEmit({ type: 'state', reason: 'committed', taskId: node.id, commit: seq });
+    const changed = patches === undefined ? {} : { patches };
+    this.#hub.tell({ type: 'state', reason: 'committed', taskId: node.id, commit: seq, ...changed });
   }
 
   #resume({ restored, rerun, orphans, spent }: Resumed): void {
-    this.#hubEmit({ type: 'run', reason: 'resumed', restored, rerun });
+    this.#hub.tell({ type: 'run', reason: 'resumed', restored, rerun, state: this.#state.current });
     chargeEarlier(this.#graph, spent);
     this.#growth.bringBack(orphans, this);
   }

@@ -29,13 +29,13 @@ test('every program in the pages compiles and runs', () => {
     const programs: string[] = [];
     for (const page of pages) {
       for (const [, code] of readFileSync(page, 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)) {
-        if (code === undefined || !/from 'rxhive(\/testing)?'/.test(code)) continue;
+        if (code === undefined || !/from 'rxhive(\/(testing|dashboard))?'/.test(code)) continue;
         const file = join(folder, `page${programs.length}.ts`);
         writeFileSync(
           file,
           code
             .replaceAll("'rxhive'", "'../../lib/index.js'")
-            .replaceAll("'rxhive/testing'", "'../../lib/testing/index.js'"),
+            .replaceAll(/'rxhive\/(testing|dashboard)'/g, "'../../lib/$1/index.js'"),
         );
         programs.push(file);
       }
@@ -46,6 +46,7 @@ test('every program in the pages compiles and runs', () => {
       JSON.stringify({ extends: '../../tsconfig.json', include: ['*.ts'] }),
     );
     execFileSync('node_modules/.bin/tsc', ['-p', folder], { encoding: 'utf8' });
+    execFileSync('npm', ['run', '--silent', 'page']); // what a user of the package has
     for (const program of programs)
       execFileSync(process.execPath, ['--import', 'tsx', program], { encoding: 'utf8', timeout: 20_000 });
   } catch (error) {

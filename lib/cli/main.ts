@@ -1,16 +1,21 @@
 #!/usr/bin/env node
 import type { Command } from './command.js';
+import { dashboard } from './dashboard.js';
 import { graph } from './graph.js';
+import { report } from './report.js';
 import { run } from './run.js';
 import { simulate } from './simulate.js';
 import { WrongCall } from './wrong-call.js';
 
-const usage = `rxhive run MODULE [--log FILE] [--json]       run a module's default export: a workflow or an orchestrator
+const usage = `rxhive run MODULE [--log FILE] [--dashboard] [--json]
+                                              run a module's default export: a workflow or an orchestrator
 rxhive graph MODULE [--format mermaid|dot]    print its graph
+rxhive dashboard [LOG] [--port N]             show a log in a browser while it grows; on this machine only
+rxhive report LOG --html FILE [--compare LOG] write a log and its pictures as one HTML file
 rxhive simulate WORKLOAD.json --slots N [--policy critical-path|fifo] [--estimates FILE] [--json]
                                               run a graph of durations in virtual time`;
 
-const commands: Readonly<Record<string, Command>> = { graph, run, simulate };
+const commands: Readonly<Record<string, Command>> = { dashboard, graph, report, run, simulate };
 
 async function main(words: readonly string[]): Promise<number> {
   if (words.includes('--help') || words.includes('-h')) {

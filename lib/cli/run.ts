@@ -1,21 +1,29 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Observable } from 'rxjs';
+import { serveDashboard } from '../dashboard/server.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import { eventLines } from '../observe/event-log.js';
+import { Run } from '../run.js';
 import { Workflow } from '../workflow.js';
 import { type Command, parse } from './command.js';
 import { load } from './load.js';
 import { WrongCall } from './wrong-call.js';
 
-/** `rxhive run MODULE [--log FILE] [--json]`; 0 when all succeeded, else 1. */
+/** `rxhive run MODULE [--log FILE] [--dashboard [--port N]] [--json]`; 0 when all succeeded, else 1. */
 export const run: Command = async (words) => {
   const { values, positionals } = parse({
     args: [...words],
     allowPositionals: true,
-    options: { json: { type: 'boolean' }, log: { type: 'string' } },
+    options: {
+      json: { type: 'boolean' },
+      log: { type: 'string' },
+      dashboard: { type: 'boolean' },
+      port: { type: 'string', default: '0' },
+    },
   });
-  const result = await execute(positionals[0], values.log);
+  const port = values.dashboard === true ? Number(values.port) : undefined;
+  const result = await execute(positionals[0], values.log, port);
   if (values.json === true) {
     const { status, report } = result;
     console.log(JSON.stringify({ status, tasks: [...result.tasks.values()], wallMs: report.wallMs }));
@@ -23,15 +31,17 @@ export const run: Command = async (words) => {
   return result.status === 'succeeded' ? 0 : 1;
 };
 
-async function execute(module: string | undefined, log: string | undefined): Promise<WorkflowResult> {
+async function execute(
+  module: string | undefined,
+  log: string | undefined,
+  port: number | undefined,
+): Promise<WorkflowResult> {
   const found = await load(module);
-  if (found instanceof Workflow) {
-    const run = found.run();
-    if (log !== undefined) keep(run.events$, log);
-    return run.result();
-  }
-  if (log !== undefined) keep(found.events$, log);
-  return found.executeWorkflow();
+  const source = found instanceof Workflow ? found.run() : found;
+  // On stderr: stdout belongs to the report.
+  if (port !== undefined) console.error(`dashboard: ${(await serveDashboard(source, { port })).url}`);
+  if (log !== undefined) keep(source.events$, log);
+  return source instanceof Run ? source.result() : source.executeWorkflow();
 }
 
 /** Each line is written at once: what a process that dies has said is there. */

@@ -28,6 +28,8 @@ export interface StateChange {
 export class State {
   /** Number of the last commit; 0 before the first. */
   seq = 0;
+  /** What the last commit changed, where patches were asked for. */
+  newest: readonly StatePatch[] | undefined;
   #current: unknown;
   /** As it will be once the commits in line are durable. */
   #head: unknown;
@@ -78,9 +80,9 @@ export class State {
   }
 
   /** Replays a task's recipes on the newest state, all or none. Patches are made where somebody needs them. */
-  prepare(recipes: readonly Recipe<never>[], logged: boolean): StateChange {
+  prepare(recipes: readonly Recipe<never>[], patched: boolean): StateChange {
     const base = this.#head;
-    if (this.#readers === 0 && !logged) return { next: produce(base, replay(base, recipes)) };
+    if (this.#readers === 0 && !patched) return { next: produce(base, replay(base, recipes)) };
     type Made = [unknown, StatePatch[], StatePatch[]];
     const [next, patches, inverse] = produceWithPatches(base, replay(base, recipes)) as unknown as Made;
     return { next, patches, inverse };
@@ -89,6 +91,7 @@ export class State {
   /** Makes a prepared change the newest state. */
   accept(taskId: string, change: StateChange): void {
     this.#current = this.#head = change.next;
+    this.newest = change.patches;
     this.seq += 1;
     if (this.#readers > 0) this.#track(taskId, change, 0);
   }
@@ -105,6 +108,7 @@ export class State {
     const first = this.#line.shift();
     if (first === undefined) return;
     this.#current = first.change.next;
+    this.newest = first.change.patches;
     this.seq += 1;
   }
 

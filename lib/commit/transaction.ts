@@ -27,6 +27,8 @@ export interface CommitPorts {
   addSpawned(parent: TaskNode, spawned: readonly Spawned[], held: boolean): void;
   /** Ms since the run started. */
   now(): number;
+  /** Somebody wants to know what a commit changed. */
+  watched(): boolean;
   /** The store fails, and with it what the run relies on. */
   lost(error: RxhiveError): void;
 }
@@ -219,7 +221,9 @@ export class Transactions {
     }
     if (this.#conflicts(node, attempt)) return 'rerun';
     const change =
-      recipes === undefined ? undefined : this.#state.prepare(recipes, this.#journal !== undefined);
+      recipes === undefined
+        ? undefined
+        : this.#state.prepare(recipes, this.#journal !== undefined || this.#ports.watched());
     const body = this.#journal === undefined ? undefined : encode(this.#record(node, attempt, change));
     const journal = this.#journal;
     if (spawned !== undefined) this.#ports.addSpawned(node, spawned, journal?.holds === true);

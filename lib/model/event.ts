@@ -1,5 +1,6 @@
 import type { BreakerState } from './breaker.js';
 import type { BudgetLimit } from './budget.js';
+import type { StatePatch } from './record.js';
 import type { RunStatus, TaskStatus } from './status.js';
 import type { DependencyMode } from './task.js';
 
@@ -21,6 +22,8 @@ export interface RunEvent extends EventBase {
   readonly workflow?: string;
   /** With `started`: ms of the run's clock, in real time those since 1970. */
   readonly startedAt?: number;
+  /** With `started` and `resumed`: the state, where the workflow has one. */
+  readonly state?: unknown;
   /** With `ended`. */
   readonly status?: RunStatus;
   /** With `resumed`: how many results of an earlier process are used. */
@@ -70,6 +73,8 @@ export interface TaskEvent extends EventBase {
   readonly error?: unknown;
   /** With `succeeded` and `restored`: the result, where there is one. */
   readonly value?: unknown;
+  /** With `running`: ms it has waited for permits so far, where it has. */
+  readonly permitMs?: number;
   /** With `backing-off`: ms until the next attempt. */
   readonly delay?: number;
 }
@@ -102,6 +107,8 @@ export interface StateEvent extends EventBase {
   readonly taskId: string;
   /** Number of the commit, from 1; with `conflict` that of the newest. */
   readonly commit: number;
+  /** With `committed`: what changed. */
+  readonly patches?: readonly StatePatch[];
 }
 
 /** A body reported what it used. */

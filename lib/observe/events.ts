@@ -27,6 +27,11 @@ export class EventHub implements Watch {
     this.#subject.next({ seq: this.#seq, at: this.#now(), runId: this.#runId, ...body } as WorkflowEvent);
   }
 
+  /** Emits when somebody listens. */
+  tell(body: EventBody): void {
+    if (this.active) this.emit(body);
+  }
+
   fail(error: unknown): void {
     this.#subject.error(error);
   }

@@ -8,6 +8,7 @@ interface Opening {
   readonly workflow: string;
   readonly startedAt: number;
   readonly concurrency: number;
+  readonly state: unknown;
   readonly graph: {
     readonly nodes: ReadonlyMap<string, TaskNode>;
     readonly groups: ReadonlyMap<string, Group>;
@@ -15,9 +16,11 @@ interface Opening {
 }
 
 /** Says that the run begins, and what is going to run. */
-export function announceStart(watch: Watch, { workflow, startedAt, concurrency, graph }: Opening): void {
+export function announceStart(watch: Watch, opening: Opening): void {
   if (!watch.active) return;
-  watch.emit({ type: 'run', reason: 'started', version: 1, workflow, startedAt });
+  const { workflow, startedAt, concurrency, state, graph } = opening;
+  const initial = state === undefined ? {} : { state };
+  watch.emit({ type: 'run', reason: 'started', version: 1, workflow, startedAt, ...initial });
   watch.emit({
     type: 'plan',
     reason: 'initial',

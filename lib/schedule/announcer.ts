@@ -18,6 +18,8 @@ export class Announcer {
       taskId: node.id,
       ...(error === undefined ? {} : { error }),
       ...(delay === undefined ? {} : { delay }),
+      ...(node.status === 'running' &&
+        (node.extra?.permitMs ?? 0) > 0 && { permitMs: node.extra?.permitMs ?? 0 }),
       ...(node.value === undefined || !node.ended ? {} : { value: node.value }),
     });
   }

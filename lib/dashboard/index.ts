@@ -1,0 +1,3 @@
+export type { ActionTarget } from './actions.js';
+export { htmlReport } from './report-file.js';
+export { type Dashboard, type DashboardOptions, type DashboardSource, serveDashboard } from './server.js';

@@ -1,0 +1,81 @@
+import type { TaskStatus } from '../../model/status.js';
+import type { SpanKind } from '../view-model.js';
+
+/** Ms as people read them. */
+export function duration(ms: number): string {
+  if (!Number.isFinite(ms)) return '–';
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 60) return `${minutes} min ${Math.round((ms % 60_000) / 1_000)} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** A whole number with groups of three. */
+export function count(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+/** One line, so long that it can be shown; the rest is told as a number. */
+export function short(text: string, most = 80): string {
+  const line = visible(text.replaceAll(/\s+/g, ' '));
+  return line.length > most ? `${line.slice(0, most - 1)}…` : line;
+}
+
+/** Characters that change how the rest is shown (direction marks, escapes) in the open. */
+export function visible(text: string): string {
+  return text.replaceAll(
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** A value as text for people; never longer than `most` characters. */
+export function shownValue(value: unknown, most = 20_000): string {
+  const text = typeof value === 'string' ? value : (safeJson(value) ?? String(value));
+  const cut = text.length > most ? `${text.slice(0, most)}\n… ${text.length - most} more characters` : text;
+  return cut.split('\n').map(visible).join('\n');
+}
+
+function safeJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value, undefined, 2);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The message of an error as it stands in a log. */
+export function messageOf(error: unknown): string {
+  if (typeof error === 'object' && error !== null) {
+    const { name, code, message } = error as { name?: unknown; code?: unknown; message?: unknown };
+    const kind = typeof code === 'string' ? code : typeof name === 'string' ? name : 'error';
+    return `${kind}: ${typeof message === 'string' ? message : shownValue(error, 500)}`;
+  }
+  return shownValue(error, 500);
+}
+
+/** Statuses in the order in which they are told, with a sign that does not need colour. */
+export const statusSigns: Readonly<Record<TaskStatus, string>> = {
+  running: '▶',
+  ready: '●',
+  'backing-off': '↻',
+  suspended: '⏸',
+  waiting: '○',
+  succeeded: '✓',
+  restored: '⟲',
+  failed: '✗',
+  skipped: '⤼',
+  cancelled: '⊘',
+};
+
+/** Waits by name. */
+export const spanNames: Readonly<Record<SpanKind, string>> = {
+  dependencies: 'waits for dependencies',
+  slot: 'waits for a slot',
+  permit: 'waits for a permit',
+  backoff: 'backs off',
+  suspended: 'suspended',
+  running: 'runs',
+};

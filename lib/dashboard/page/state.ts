@@ -1,0 +1,49 @@
+import { useMemo, useState } from 'preact/hooks';
+import { type Change, StateReplay, valueAt } from '../changes.js';
+import type { RunView } from '../view-model.js';
+import { duration, short, shownValue, visible } from './format.js';
+import { html } from './html.js';
+
+/** The shared state after any commit, what that commit changed, and who made it. */
+export function StateDiff({ view, select }: { view: RunView; select: (id: string) => void }) {
+  const [picked, setPicked] = useState<number>();
+  const replay = useMemo(() => new StateReplay(), [view.runId]);
+  const { commits, initialState } = view;
+  if (commits.length === 0) return html`<p class="empty">No task has changed the state.</p>`;
+  const at = Math.min(picked ?? commits.length, commits.length);
+  const before = replay.at(initialState, commits, Math.max(0, at - 1));
+  const after = replay.at(initialState, commits, at);
+  const commit = commits[at - 1];
+  return html`<section class="state" aria-label="state">
+    <div class="tools">
+      <label class="slider">commit <input type="range" min="0" max=${commits.length} value=${at} onInput=${(event: Event) => setPicked(Number((event.target as HTMLInputElement).value))} /></label>
+      <output>${at} of ${commits.length}</output>
+      ${picked !== undefined && html`<button onClick=${() => setPicked(undefined)}>newest</button>`}
+    </div>
+    ${
+      commit === undefined
+        ? html`<p class="hint">The initial state.</p>`
+        : html`<p>Commit ${commit.commit} by <button class="link author" onClick=${() => select(commit.taskId)}>${short(commit.taskId)}</button> at ${duration(commit.at)}</p>
+        <table class="diff"><thead><tr><th>path</th><th>before</th><th>after</th></tr></thead><tbody>
+          ${commit.changes.map((change) => html`<tr class=${change.op}><th scope="row">${pathOf(change)}</th><td><pre>${value(before, change)}</pre></td><td><pre>${value(after, change)}</pre></td></tr>`)}
+        </tbody></table>
+        <p class="hint">To go on from here: <code>flow.fork('${short(view.runId, 40)}', SEQ, { store, runId: 'another' })</code>, where SEQ is the record of "${short(commit.taskId, 40)}".</p>`
+    }
+    <h3>State</h3>
+    <pre class="whole">${shownValue(after)}</pre>
+  </section>`;
+}
+
+/** A place as people write it; the inner levels of a collection are left out. */
+function pathOf({ path }: Change): string {
+  const root = path.indexOf('root');
+  const named = path.map(String);
+  if (root >= 0 && path.length >= root + 5 && named[root + 4]?.startsWith(':') === true)
+    named.splice(root, 5, named[root + 4]?.slice(1) ?? '');
+  return named.length === 0 ? '(all)' : visible(named.join('.'));
+}
+
+function value(state: unknown, { path }: Change): string {
+  const found = valueAt(state, path);
+  return found === undefined ? '–' : shownValue(found, 2_000);
+}

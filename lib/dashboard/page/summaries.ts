@@ -1,0 +1,182 @@
+import { StateReplay } from '../changes.js';
+import { timeByKind } from '../timeline.js';
+import type { RunView, SpanKind, TaskView } from '../view-model.js';
+import { count, duration, messageOf, short, shownValue, spanNames } from './format.js';
+import { html } from './html.js';
+import { TimelinePicture } from './timeline-canvas.js';
+
+interface Spent {
+  tasks: number;
+  attempts: number;
+  inputTokens: number;
+  outputTokens: number;
+  cost: number;
+  ms: number;
+}
+
+function spentBy(view: RunView, key: (task: TaskView) => string): [string, Spent][] {
+  const rows = new Map<string, Spent>();
+  for (const task of view.tasks.values()) {
+    const name = key(task);
+    const row = rows.get(name) ?? { tasks: 0, attempts: 0, inputTokens: 0, outputTokens: 0, cost: 0, ms: 0 };
+    rows.set(name, row);
+    row.tasks += 1;
+    row.attempts += task.attempts;
+    row.inputTokens += task.usage.inputTokens;
+    row.outputTokens += task.usage.outputTokens;
+    row.cost += task.usage.cost;
+    for (const { kind, from, to = view.now } of task.spans) if (kind === 'running') row.ms += to - from;
+  }
+  return [...rows].sort(
+    ([, a], [, b]) =>
+      b.cost - a.cost || b.inputTokens + b.outputTokens - a.inputTokens - a.outputTokens || b.ms - a.ms,
+  );
+}
+
+/** Where time, tokens and money went. */
+export function Cost({ view }: { view: RunView }) {
+  const time = timeByKind(view);
+  const sum = Object.values(time).reduce((all, ms) => all + ms, 0);
+  return html`<section class="cost" aria-label="cost">
+    <h3>Where the time of all tasks went</h3>
+    <ul class="times">${(Object.keys(time) as SpanKind[]).filter((kind) => time[kind] > 0).map((kind) => html`<li><i class="swatch ${kind === 'running' ? 'succeeded' : `wait-${kind}`}"></i> ${spanNames[kind]}: ${duration(time[kind])} <progress max=${sum} value=${time[kind]}></progress></li>`)}</ul>
+    ${table(
+      'By agent',
+      spentBy(view, ({ type, id }) => (type === id ? id.replaceAll(/\d+/g, '#') : type)),
+    )}
+    ${table(
+      'By model',
+      spentBy(view, ({ model }) => model ?? 'not said'),
+    )}
+    ${table(
+      'By group',
+      spentBy(view, ({ group }) => group ?? 'no group'),
+    )}
+  </section>`;
+}
+
+function table(title: string, rows: readonly [string, Spent][]): unknown {
+  return html`<h3>${title}</h3><div class="scroll"><table><thead><tr><th>name</th><th>tasks</th><th>attempts</th><th>ran</th><th>tokens in</th><th>tokens out</th><th>cost</th></tr></thead><tbody>
+    ${rows.slice(0, 100).map(([name, one]) => html`<tr><th scope="row">${short(name, 40)}</th><td>${count(one.tasks)}</td><td>${count(one.attempts)}</td><td>${duration(one.ms)}</td><td>${count(one.inputTokens)}</td><td>${count(one.outputTokens)}</td><td>${one.cost === 0 ? '–' : one.cost.toFixed(4)}</td></tr>`)}
+  </tbody></table></div>`;
+}
+
+/** What went wrong: root causes first, with what each of them stopped. */
+export function Failures({
+  view,
+  select,
+  act,
+}: {
+  view: RunView;
+  select: (id: string) => void;
+  act: ((action: string) => void) | undefined;
+}) {
+  const failed = view.list().filter(({ status }) => status === 'failed' || status === 'cancelled');
+  if (failed.length === 0) return html`<p class="empty">Nothing has failed.</p>`;
+  const roots = rootsOfSkipped(view);
+  const behind = (id: string): TaskView[] =>
+    view.list().filter((task) => task.status === 'skipped' && roots.get(task.id)?.has(id) === true);
+  const order = failed
+    .map((task) => ({ task, stopped: behind(task.id) }))
+    .sort(
+      (a, b) =>
+        Number(b.task.status === 'failed') - Number(a.task.status === 'failed') ||
+        b.stopped.length - a.stopped.length,
+    );
+  return html`<section class="failures" aria-label="failures">
+    ${act !== undefined && view.status !== 'running' && html`<div class="tools"><button onClick=${() => act('retryFailed')}>run what failed again</button></div>`}
+    ${order.slice(0, 200).map(
+      ({ task, stopped }) => html`<article class="failure">
+      <h3><button class="link" onClick=${() => select(task.id)}>${short(task.id)}</button> ${task.status}${task.attempts > 1 ? ` after ${task.attempts} attempts` : ''}</h3>
+      <p class="error">${short(messageOf(task.error), 1_000)}</p>
+      ${stopped.length > 0 && html`<p>It stopped ${stopped.length}: ${stopped.slice(0, 20).map((one) => html`<button class="link" onClick=${() => select(one.id)}>${short(one.id, 30)}</button> `)}${stopped.length > 20 ? `and ${stopped.length - 20} more` : ''}</p>`}
+    </article>`,
+    )}
+  </section>`;
+}
+
+/** For each skipped task the failed ones it goes back to. */
+function rootsOfSkipped(view: RunView): Map<string, ReadonlySet<string>> {
+  const roots = new Map<string, Set<string>>();
+  // Dependencies come before dependents in nearly every log; a few rounds settle the rest.
+  for (let round = 0, grew = true; grew && round < 50; round++) {
+    grew = false;
+    for (const task of view.tasks.values()) {
+      if (task.status !== 'skipped') continue;
+      const own = roots.get(task.id) ?? new Set<string>();
+      const before = own.size;
+      for (const { id, mode } of task.dependencies) {
+        if (mode !== 'value' && mode !== 'latest') continue;
+        const status = view.tasks.get(id)?.status;
+        if (status === 'failed' || status === 'cancelled') own.add(id);
+        else if (status === 'skipped') for (const root of roots.get(id) ?? []) own.add(root);
+      }
+      roots.set(task.id, own);
+      grew ||= own.size > before;
+    }
+  }
+  return roots;
+}
+
+/** Two runs side by side: time, results, state, cost. */
+export function Compare({
+  view,
+  other,
+  open,
+}: {
+  view: RunView;
+  other: RunView | undefined;
+  open: (text: string) => void;
+}) {
+  const pick = html`<div class="tools"><label>log of the other run <input type="file" onChange=${async (
+    event: Event,
+  ) => {
+    const file = (event.target as HTMLInputElement).files?.[0];
+    if (file !== undefined) open(await file.text());
+  }} /></label></div>`;
+  if (other === undefined)
+    return html`<section class="compare">${pick}<p class="empty">Choose the log of another run to compare with.</p></section>`;
+  const rows = differences(view, other);
+  const states = [view, other].map((one) =>
+    shownValue(new StateReplay().at(one.initialState, one.commits, one.commits.length), 10_000),
+  );
+  return html`<section class="compare" aria-label="comparison">
+    ${pick}
+    <${TimelinePicture} view=${view} select=${() => undefined} selected="" title=${`this: ${view.runId}, ${duration(view.now)}`} />
+    <${TimelinePicture} view=${other} select=${() => undefined} selected="" title=${`other: ${other.runId}, ${duration(other.now)}`} />
+    <p>The other took <b>${duration(other.now)}</b>, this <b>${duration(view.now)}</b>: ${change(view.now, other.now)}.</p>
+    <div class="scroll"><table class="rows"><thead><tr><th>task</th><th>this</th><th>other</th><th>ran</th><th>ran in the other</th><th>result</th></tr></thead><tbody>
+      ${rows.slice(0, 500).map((row) => html`<tr><th scope="row">${short(row.id, 40)}</th><td>${row.status}</td><td>${row.otherStatus}</td><td>${duration(row.ms)}</td><td>${duration(row.otherMs)}</td><td>${row.same ? 'same' : 'differs'}</td></tr>`)}
+    </tbody></table></div>
+    ${rows.length === 0 && html`<p class="hint">All tasks ended alike, with the same results, in the same time.</p>`}
+    ${states[0] !== states[1] && html`<h3>State at the end</h3><div class="two"><pre>${states[0]}</pre><pre>${states[1]}</pre></div>`}
+  </section>`;
+}
+
+function change(a: number, b: number): string {
+  if (a === b) return 'the same';
+  const percent = Math.abs((a - b) / Math.max(1, b)) * 100;
+  return `${percent.toFixed(percent < 10 ? 1 : 0)} % ${a < b ? 'sooner' : 'later'}`;
+}
+
+function differences(
+  a: RunView,
+  b: RunView,
+): { id: string; status: string; otherStatus: string; ms: number; otherMs: number; same: boolean }[] {
+  const ran = (task: TaskView | undefined, view: RunView): number =>
+    (task?.spans ?? [])
+      .filter(({ kind }) => kind === 'running')
+      .reduce((sum, { from, to = view.now }) => sum + to - from, 0);
+  return [...new Set([...a.tasks.keys(), ...b.tasks.keys()])].flatMap((id) => {
+    const [one, two] = [a.tasks.get(id), b.tasks.get(id)];
+    const row = {
+      id,
+      status: one?.status ?? 'not there',
+      otherStatus: two?.status ?? 'not there',
+      ms: ran(one, a),
+      otherMs: ran(two, b),
+      same: JSON.stringify(one?.value) === JSON.stringify(two?.value),
+    };
+    return row.status === row.otherStatus && row.same && row.ms === row.otherMs ? [] : [row];
+  });
+}

@@ -1,0 +1,248 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Observable } from 'rxjs';
+import { RxhiveError, shown } from '../kernel/errors.js';
+import type { WorkflowEvent } from '../model/event.js';
+import { type EventLogOptions, eventLines } from '../observe/event-log.js';
+import { type ActionTarget, act } from './actions.js';
+import { LineBuffer } from './line-buffer.js';
+import { policyOf, readPage } from './page-file.js';
+
+/** How a dashboard is served. */
+export interface DashboardOptions extends EventLogOptions {
+  /** Default 0: any free one. */
+  readonly port?: number;
+  /** Address to listen on. Default 127.0.0.1, which only this machine reaches. */
+  readonly host?: string;
+  /** What a page has to know to act on the run. Default: a new random one. */
+  readonly token?: string;
+  /** Events kept for pages that come later or are slow; older ones are counted as dropped. Default 200,000. */
+  readonly capacity?: number;
+  /** Makes the run that goes on after a failed one, for the button "run what failed again". */
+  readonly retry?: () => ActionTarget & { readonly events$: Observable<WorkflowEvent> };
+}
+
+/** A dashboard that is being served. */
+export interface Dashboard {
+  /** Address with the token, to open in a browser. */
+  readonly url: string;
+  readonly port: number;
+  readonly token: string;
+  /** Ends the server; the run goes on. */
+  close(): Promise<void>;
+}
+
+/** A run, or something with events only, such as a log. */
+export interface DashboardSource extends Partial<ActionTarget> {
+  readonly events$?: Observable<WorkflowEvent>;
+  /** Lines that are ready, in place of `events$`. */
+  readonly lines$?: Observable<string>;
+}
+
+const longestBody = 65_536;
+
+/**
+ * Serves the page for a run, live, on loopback. Serving subscribes to the events, which starts a run that has not
+ * started. Actions (cancel, pause, limits) need the token; requests with a foreign Host or Origin are refused.
+ * @throws RxhiveError INVALID_OPTION
+ */
+export async function serveDashboard(
+  source: DashboardSource,
+  options: DashboardOptions = {},
+): Promise<Dashboard> {
+  const {
+    port = 0,
+    host = '127.0.0.1',
+    token = randomBytes(18).toString('base64url'),
+    capacity = 200_000,
+  } = options;
+  if (!(Number.isInteger(port) && port >= 0 && port < 65_536))
+    throw new RxhiveError('INVALID_OPTION', `port is ${shown(port)}; give a whole number from 0 to 65535.`);
+  if (!(Number.isInteger(capacity) && capacity >= 1))
+    throw new RxhiveError('INVALID_OPTION', `capacity is ${shown(capacity)}; give a whole number from 1.`);
+  if (token.length < 8)
+    throw new RxhiveError('INVALID_OPTION', 'The token is too short; give at least 8 characters.');
+  const page = readPage();
+  const buffer = new LineBuffer(capacity);
+  const serving = new Serving({ page, buffer, token, options, source });
+  const server = createServer((request, response) => serving.answer(request, response));
+  await listening(server, port, host);
+  const { port: bound } = server.address() as AddressInfo;
+  const name = host.includes(':') ? `[${host}]` : host;
+  serving.hosts = new Set([
+    `${name}:${bound}`,
+    ...(isLoopback(host) ? [`localhost:${bound}`, `127.0.0.1:${bound}`] : []),
+  ]);
+  serving.take(source);
+  return {
+    url: `http://${name}:${bound}/#token=${token}`,
+    port: bound,
+    token,
+    close: () => serving.close(server),
+  };
+}
+
+interface Facts {
+  readonly page: string;
+  readonly buffer: LineBuffer;
+  readonly token: string;
+  readonly options: DashboardOptions;
+  readonly source: DashboardSource;
+}
+
+class Serving {
+  hosts: ReadonlySet<string> = new Set();
+  readonly #facts: Facts;
+  #target: Partial<ActionTarget>;
+  #stop: () => void = () => undefined;
+
+  constructor(facts: Facts) {
+    this.#facts = facts;
+    this.#target = facts.source;
+  }
+
+  take(source: DashboardSource): void {
+    this.#stop();
+    this.#target = source;
+    const lines$ = source.lines$ ?? source.events$?.pipe(eventLines(this.#facts.options));
+    if (lines$ === undefined)
+      throw new RxhiveError('INVALID_OPTION', 'There is nothing to show; give a run or lines$.');
+    const subscription = this.#facts.buffer.take(lines$);
+    this.#stop = () => subscription.unsubscribe();
+  }
+
+  async close(server: Server): Promise<void> {
+    this.#stop();
+    const closed = new Promise<void>((done) => server.close(() => done()));
+    server.closeAllConnections();
+    await closed;
+  }
+
+  answer(request: IncomingMessage, response: ServerResponse): void {
+    const { page } = this.#facts;
+    response.setHeader('content-security-policy', `${policyOf(page)}; frame-ancestors 'none'`);
+    response.setHeader('x-content-type-options', 'nosniff');
+    response.setHeader('referrer-policy', 'no-referrer');
+    response.setHeader('cross-origin-resource-policy', 'same-origin');
+    response.setHeader('cross-origin-opener-policy', 'same-origin');
+    response.setHeader('cache-control', 'no-store');
+    const { host = '', origin } = request.headers;
+    // Another site may make a browser call this address, by a name of its own that leads here or from its own pages.
+    const foreign = origin !== undefined && origin !== `http://${host}`;
+    const path = (request.url ?? '/').split(/[?#]/)[0];
+    if (!this.hosts.has(host.toLowerCase()))
+      refuse(response, 403, 'This server does not answer to that host name.');
+    else if (foreign) refuse(response, 403, 'Another site may not use this server.');
+    else if (request.method === 'GET' && path === '/') {
+      response.setHeader('content-type', 'text/html; charset=utf-8');
+      response.end(page);
+    } else if (request.method === 'GET' && path === '/events') this.#stream(request, response);
+    else if (request.method === 'POST' && path === '/actions') this.#action(request, response);
+    else refuse(response, 404, 'There is nothing here.');
+  }
+
+  /** Server-sent events. Who reads slowly is not written to faster; what it misses meanwhile is counted. */
+  #stream(request: IncomingMessage, response: ServerResponse): void {
+    const { buffer } = this.#facts;
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+    response.flushHeaders();
+    const last = Number(request.headers['last-event-id']);
+    let at = Number.isInteger(last) && last >= 0 && last < buffer.next ? last + 1 : 0;
+    let full = false;
+    let told = false;
+    const wake = (): void => {
+      while (!full) {
+        const found = buffer.read(at);
+        if (found === undefined) break;
+        if (found.lost > 0) response.write(`event: dropped\ndata: ${found.lost}\n\n`);
+        at = found.at + 1;
+        full = !response.write(`id: ${found.at}\ndata: ${found.line}\n\n`);
+      }
+      if (full || !buffer.ended || told) return;
+      told = true;
+      response.write('event: end\ndata: \n\n');
+    };
+    response.on('drain', () => {
+      full = false;
+      wake();
+    });
+    const leave = buffer.follow({
+      wake: () => {
+        if (!buffer.ended) told = false;
+        wake();
+      },
+    });
+    response.on('close', leave);
+    wake();
+  }
+
+  #action(request: IncomingMessage, response: ServerResponse): void {
+    const given = Buffer.from((request.headers.authorization ?? '').replace(/^Bearer /, ''));
+    const wanted = Buffer.from(this.#facts.token);
+    if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
+      refuse(response, 401, 'The token is missing or wrong; open the address that the server printed.');
+      return;
+    }
+    if (!/^application\/json\b/.test(request.headers['content-type'] ?? '')) {
+      refuse(response, 415, 'Send JSON.');
+      return;
+    }
+    let body = '';
+    request.setEncoding('utf8');
+    request.on('data', (chunk: string) => {
+      body += chunk;
+      if (body.length <= longestBody) return;
+      refuse(response, 413, 'That is too long.');
+      request.destroy();
+    });
+    request.on('end', () => {
+      if (body.length <= longestBody) this.#do(body, response);
+    });
+  }
+
+  #do(body: string, response: ServerResponse): void {
+    try {
+      const wish: unknown = JSON.parse(body);
+      if ((wish as { action?: unknown } | null)?.action === 'retryFailed') this.#retry();
+      else act(this.#target, wish);
+      response.writeHead(204).end();
+    } catch (error) {
+      refuse(response, 400, (error as Error).message);
+    }
+  }
+
+  #retry(): void {
+    const { retry } = this.#facts.options;
+    if (retry === undefined)
+      throw new RxhiveError(
+        'INVALID_OPTION',
+        'This run cannot be continued from here; serve it with the option retry.',
+      );
+    this.take(retry());
+  }
+}
+
+function refuse(response: ServerResponse, status: number, why: string): void {
+  if (response.headersSent) return;
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(why);
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}
+
+function listening(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((done, fail) => {
+    server.once('error', (error: Error) =>
+      fail(
+        new RxhiveError(
+          'INVALID_OPTION',
+          `Cannot listen on port ${port}: ${error.message}. Choose another port.`,
+          { cause: error },
+        ),
+      ),
+    );
+    server.listen(port, host, done);
+  });
+}

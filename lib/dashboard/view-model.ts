@@ -1,0 +1,344 @@
+import type { PlannedTask, WorkflowEvent } from '../model/event.js';
+import type { RunStatus, TaskStatus } from '../model/status.js';
+import { type Change, changesOf } from './changes.js';
+
+/** What a task waited for, or that it ran. Names as in the report's `waits`. */
+export type SpanKind = 'dependencies' | 'slot' | 'permit' | 'backoff' | 'suspended' | 'running';
+
+/** A stretch of a task's life, ms of the run; `to` is missing while it lasts. */
+export interface Span {
+  readonly kind: SpanKind;
+  readonly from: number;
+  to?: number;
+  /** With `running`: number of the attempt. */
+  attempt?: number;
+  /** With `running`: how the attempt ended. */
+  end?: string;
+}
+
+/** A task as the pictures show it. */
+export interface TaskView {
+  readonly id: string;
+  readonly seq: number;
+  readonly type: string;
+  readonly group: string | undefined;
+  readonly dependencies: PlannedTask['dependencies'];
+  readonly parent: string | undefined;
+  status: TaskStatus;
+  readonly spans: Span[];
+  attempts: number;
+  /** Ms it has waited for permits so far. */
+  permitMs: number;
+  /** Errors of attempts, oldest first. */
+  readonly errors: { readonly attempt: number; readonly at: number; readonly error: unknown }[];
+  error?: unknown;
+  value?: unknown;
+  /** Newest values of its stream, and how many there were. */
+  readonly stream: unknown[];
+  streamed: number;
+  readonly messages: { readonly at: number; readonly message: string; readonly data?: unknown }[];
+  readonly usage: { inputTokens: number; outputTokens: number; cost: number };
+  model: string | undefined;
+}
+
+/** A group, or without a name the whole run, as the gauges show it. */
+export interface GroupView {
+  readonly name: string | undefined;
+  /** Tasks at work; undefined limit: none. */
+  active: number;
+  limit: number | undefined;
+  /** Waiting for a place or a permit. */
+  ready: number;
+  /** Held back until, ms of the run. */
+  gatedUntil: number;
+  /** Attempts that ended with HTTP status 429. */
+  refused: number;
+  /** Newest facts of limiter, breaker and budget events, by name. */
+  readonly facts: Map<string, unknown>;
+  /** Points for the chart: ms, active, limit. */
+  readonly history: { readonly at: number; readonly active: number; readonly limit: number | undefined }[];
+}
+
+/** A commit to the state. */
+export interface CommitView {
+  readonly commit: number;
+  readonly at: number;
+  readonly taskId: string;
+  readonly changes: readonly Change[];
+}
+
+const mostStream = 200;
+const mostPoints = 5_000;
+
+/**
+ * A run as its events tell it: the one model behind the live page, a log that is read afterwards, and the one-file
+ * report. Folds events one by one; broken or unknown ones change nothing.
+ */
+export class RunView {
+  runId = '';
+  workflow = '';
+  startedAt = 0;
+  status: RunStatus | 'running' | 'waiting' = 'waiting';
+  /** Ms of the run at the newest event. */
+  now = 0;
+  /** Grows with each event: what was drawn from an older one is out of date. */
+  version = 0;
+  /** Grows when the graph does. */
+  planVersion = 0;
+  readonly tasks = new Map<string, TaskView>();
+  readonly groups = new Map<string | undefined, GroupView>();
+  readonly commits: CommitView[] = [];
+  initialState: unknown;
+  readonly events: WorkflowEvent[] = [];
+  /** Open questions to people, by id. */
+  readonly questions = new Map<string, { readonly taskId: string; readonly prompt: string }>();
+  /** Events that were lost on the way, as the numbers tell. */
+  missing = 0;
+  #last = 0;
+
+  constructor() {
+    this.groups.set(undefined, newGroup(undefined, undefined));
+  }
+
+  /** The whole run as a group. */
+  get all(): GroupView {
+    return this.groups.get(undefined) as GroupView;
+  }
+
+  /** Tasks in the order in which they came. */
+  list(): TaskView[] {
+    return [...this.tasks.values()];
+  }
+
+  /** How many tasks are in each status. */
+  counts(): Partial<Record<TaskStatus, number>> {
+    const counts: Partial<Record<TaskStatus, number>> = {};
+    for (const { status } of this.tasks.values()) counts[status] = (counts[status] ?? 0) + 1;
+    return counts;
+  }
+
+  apply(event: WorkflowEvent): void {
+    if (typeof event?.type !== 'string' || !Number.isFinite(event.at) || !Number.isFinite(event.seq)) return;
+    // After a reconnect the newest events come twice.
+    if (event.seq <= this.#last && event.runId === this.runId) return;
+    if (this.#last > 0 && event.seq > this.#last + 1) this.missing += event.seq - this.#last - 1;
+    this.#last = event.seq;
+    this.now = Math.max(this.now, event.at);
+    this.version += 1;
+    this.events.push(event);
+    try {
+      this.#fold(event);
+    } catch {
+      // A line of a foreign or damaged log; the others still tell their part.
+    }
+  }
+
+  #fold(event: WorkflowEvent): void {
+    switch (event.type) {
+      case 'run':
+        this.#run(event);
+        break;
+      case 'plan':
+        for (const task of event.tasks) this.#plan(task, event.parent, event.at);
+        if (event.reason === 'initial') {
+          this.all.limit = event.concurrency ?? undefined;
+          for (const { name, concurrency } of event.groups ?? [])
+            this.groups.set(name, newGroup(name, concurrency ?? undefined));
+        }
+        break;
+      case 'task':
+        this.#status(event);
+        break;
+      case 'attempt':
+        this.#attempt(event);
+        break;
+      case 'value': {
+        const task = this.#task(event.taskId, event.at);
+        task.streamed += 1;
+        task.stream.push(event.value);
+        if (task.stream.length > mostStream) task.stream.shift();
+        break;
+      }
+      case 'usage': {
+        const task = this.#task(event.taskId, event.at);
+        task.usage.inputTokens += event.inputTokens;
+        task.usage.outputTokens += event.outputTokens;
+        task.usage.cost += event.cost ?? 0;
+        task.model = event.model ?? task.model;
+        break;
+      }
+      case 'group':
+        this.#group(event);
+        break;
+      case 'breaker':
+        this.#groupOf(event.group).facts.set('breaker', event.reason);
+        break;
+      case 'budget': {
+        const { limit, spent, cap, reason } = event;
+        this.#groupOf(event.group).facts.set(`budget, ${limit}`, `${reason}: ${spent} of ${cap}`);
+        break;
+      }
+      case 'state':
+        if (event.reason === 'committed')
+          this.commits.push({
+            commit: event.commit,
+            at: event.at,
+            taskId: event.taskId,
+            changes: changesOf(event),
+          });
+        break;
+      case 'log':
+        this.#task(event.taskId, event.at).messages.push(event);
+        break;
+    }
+  }
+
+  #run(event: Extract<WorkflowEvent, { type: 'run' }>): void {
+    this.runId = event.runId;
+    if (event.reason === 'ended') {
+      this.status = event.status ?? 'cancelled';
+      for (const task of this.tasks.values()) closeSpan(task, event.at);
+      return;
+    }
+    this.status = 'running';
+    if ('state' in event) this.initialState = event.state;
+    if (event.reason !== 'started') return;
+    this.workflow = String(event.workflow ?? '');
+    this.startedAt = event.startedAt ?? 0;
+  }
+
+  #plan(task: PlannedTask, parent: string | undefined, at: number): TaskView {
+    const { id, type = id, group, dependencies = [] } = task;
+    const made: TaskView = {
+      id,
+      seq: this.tasks.size,
+      type,
+      group,
+      dependencies,
+      parent,
+      status: 'waiting',
+      spans: [{ kind: 'dependencies', from: at }],
+      attempts: 0,
+      permitMs: 0,
+      errors: [],
+      stream: [],
+      streamed: 0,
+      messages: [],
+      usage: { inputTokens: 0, outputTokens: 0, cost: 0 },
+      model: undefined,
+    };
+    this.tasks.set(id, made);
+    this.planVersion += 1;
+    return made;
+  }
+
+  #task(id: string, at: number): TaskView {
+    return this.tasks.get(id) ?? this.#plan({ id, dependencies: [] }, undefined, at);
+  }
+
+  #status(event: Extract<WorkflowEvent, { type: 'task' }>): void {
+    const task = this.#task(event.taskId, event.at);
+    const before = task.status;
+    task.status = event.reason;
+    const permitMs = Number(event.permitMs ?? task.permitMs);
+    closeSpan(task, event.at, permitMs - task.permitMs);
+    task.permitMs = permitMs;
+    const kind = spanOf(event.reason);
+    if (kind !== undefined) {
+      const running = kind === 'running' ? { attempt: task.attempts + (before === 'ready' ? 1 : 0) } : {};
+      task.spans.push({ kind, from: event.at, ...running });
+    }
+    if ('error' in event) task.error = event.error;
+    if ('value' in event) task.value = event.value;
+    const move = (by: number, key: 'active' | 'ready'): void => {
+      for (const name of task.group === undefined ? [undefined] : [undefined, task.group]) {
+        const group = this.#groupOf(name);
+        group[key] += by;
+        if (key === 'active') point(group, event.at);
+      }
+    };
+    if (before === 'ready') move(-1, 'ready');
+    if (event.reason === 'ready') move(1, 'ready');
+    if (before === 'running') move(-1, 'active');
+    if (event.reason === 'running') move(1, 'active');
+  }
+
+  #attempt(event: Extract<WorkflowEvent, { type: 'attempt' }>): void {
+    const task = this.#task(event.taskId, event.at);
+    task.attempts = Math.max(task.attempts, event.attempt);
+    if (event.reason === 'started') {
+      const span = task.spans.at(-1);
+      if (span?.kind === 'running') span.attempt = event.attempt;
+      return;
+    }
+    const span = task.spans.findLast((one) => one.kind === 'running');
+    if (span !== undefined) span.end = event.reason;
+    if (event.error === undefined) return;
+    task.errors.push({ attempt: event.attempt, at: event.at, error: event.error });
+    if (isRefusal(event.error))
+      for (const name of task.group === undefined ? [undefined] : [undefined, task.group])
+        this.#groupOf(name).refused += 1;
+  }
+
+  #group(event: Extract<WorkflowEvent, { type: 'group' }>): void {
+    const group = this.#groupOf(event.group);
+    if (event.reason === 'limit') group.limit = event.concurrency ?? undefined;
+    if (event.reason === 'gated') group.gatedUntil = event.at + (event.delay ?? 0);
+    point(group, event.at);
+  }
+
+  #groupOf(name: string | undefined): GroupView {
+    let group = this.groups.get(name);
+    if (group === undefined) {
+      group = newGroup(name, undefined);
+      this.groups.set(name, group);
+    }
+    return group;
+  }
+}
+
+function newGroup(name: string | undefined, limit: number | undefined): GroupView {
+  return { name, active: 0, limit, ready: 0, gatedUntil: 0, refused: 0, facts: new Map(), history: [] };
+}
+
+function spanOf(status: TaskStatus): SpanKind | undefined {
+  const kinds: { readonly [status in TaskStatus]?: SpanKind } = {
+    waiting: 'dependencies',
+    ready: 'slot',
+    running: 'running',
+    'backing-off': 'backoff',
+    suspended: 'suspended',
+  };
+  return kinds[status];
+}
+
+/** Ends the span that lasts; `permitMs` of a wait for a slot were for a permit. */
+function closeSpan(task: TaskView, at: number, permitMs = 0): void {
+  const span = task.spans.at(-1);
+  if (span === undefined || span.to !== undefined) return;
+  span.to = at;
+  if (span.kind !== 'slot' || !(permitMs > 0)) {
+    if (span.from === at && span.kind !== 'running') task.spans.pop();
+    return;
+  }
+  const split = Math.max(span.from, at - permitMs);
+  task.spans.pop();
+  if (split > span.from) task.spans.push({ ...span, to: split });
+  task.spans.push({ kind: 'permit', from: split, to: at });
+}
+
+/** A point per ms at most, and every second one forgotten when there are too many. */
+function point(group: GroupView, at: number): void {
+  const { history, active, limit } = group;
+  const last = history.at(-1);
+  if (last !== undefined && last.at === at) history.pop();
+  history.push({ at, active, limit });
+  if (history.length > mostPoints) history.splice(0, mostPoints, ...history.filter((_, i) => i % 2 === 0));
+}
+
+/** Did the provider say "too many requests"? */
+function isRefusal(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false;
+  const { status, statusCode } = error as { status?: unknown; statusCode?: unknown };
+  return status === 429 || statusCode === 429;
+}
