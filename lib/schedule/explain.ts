@@ -18,18 +18,15 @@ export function explain(node: TaskNode, moment: Moment): string {
       .map((edge) => `"${brief(edge.from.id)}" (${edge.from.status})`);
     if (open.length === 0 && node.parent !== undefined)
       return `${name} waits for "${brief(node.parent.id)}", which adds it, to be in the log.`;
-    const more = open.length > 5 ? ` and ${open.length - 5} more` : '';
-    return `${name} waits for ${open.slice(0, 5).join(', ')}${more}.`;
+    return `${name} waits for ${some(open)}.`;
   }
   if (node.status === 'ready')
     return `${name} has been ready for ${seconds} s and waits for ${blockers(node, moment)}.`;
   if (node.status === 'running') return `${name} has been running for ${seconds} s, attempt ${node.attempt}.`;
   if (node.status === 'backing-off')
-    return `${name} failed ${node.attempt} times and waits before its next attempt.`;
-  if (node.status === 'suspended') {
-    const open = (node.extra?.join?.targets ?? []).filter((target) => !target.ended);
-    return `${name} gave its slot back and waits for ${open.length} joined tasks.`;
-  }
+    return `${name} has failed ${node.attempt} of its attempts, ${seconds} s ago, and waits before the next one.`;
+  if (node.status === 'suspended')
+    return `${name} gave its slot back ${seconds} s ago and waits for ${pause(node)}.`;
   if (node.status === 'skipped' && node.error instanceof Error)
     return `${name} was skipped: ${node.error.message}`;
   if (node.status === 'skipped') {
@@ -39,6 +36,23 @@ export function explain(node: TaskNode, moment: Moment): string {
   return `${name} has ${node.status}.`
     .replace('has cancelled', 'was cancelled')
     .replace('has restored', 'was restored');
+}
+
+/** The first five of many. */
+function some(names: readonly string[]): string {
+  const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
+  return `${names.slice(0, 5).join(', ')}${more}`;
+}
+
+function pause(node: TaskNode): string {
+  const { join, starved } = node.extra ?? {};
+  const joined = (join?.targets ?? []).filter((target) => !target.ended);
+  if (joined.length > 0)
+    return some(joined.map(({ id, status }) => `"${brief(id)}" (${status}), which it joined`));
+  const silent = node.inEdges.filter(({ mode, from }) => mode === 'latest' && from.status === 'suspended');
+  if (starved === true && silent.length > 0)
+    return `the stream of ${some(silent.map(({ from }) => `"${brief(from.id)}"`))}, which is suspended too`;
+  return 'something that another task has: a shared thing, or the same work';
 }
 
 function blockers(node: TaskNode, moment: Moment): string {
@@ -51,6 +65,9 @@ function blockers(node: TaskNode, moment: Moment): string {
     const { resource, amount } = short;
     return `${amount} of "${brief(resource.name)}" (${resource.free} of ${resource.capacity} free)`;
   }
+  const kept = needs.find((need) => need.resource === node.lane.blockedBy);
+  if (kept !== undefined)
+    return `"${brief(kept.resource.name)}", which is kept for a task that needs more and has waited longer`;
   const gate = node.lane.gates.flat().find((one) => !one.admits(node));
   if (gate !== undefined) return gate.because(node);
   if (moment.active >= moment.limit) return `a slot (${moment.active} of ${moment.limit} in use)`;
