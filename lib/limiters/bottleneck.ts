@@ -77,6 +77,11 @@ class BottleneckPlaces implements Places {
 
   idle(): void {
     this.#wanted = false;
+    if (this.#own === undefined || this.#asked === 0 || this.inUse > 0) return;
+    // Its timers would keep the process alive until the next start is allowed. The distance to that is in #gaps too.
+    this.#own.stop({ dropWaitingJobs: true }).catch(() => undefined);
+    this.#own = undefined;
+    this.#asked = 0;
   }
 
   take(now: number, again: boolean): () => void {
@@ -122,9 +127,12 @@ class BottleneckPlaces implements Places {
     this.#own ??= this.#given === undefined ? new Bottleneck(ownSettings(this.#settings)) : undefined;
     const queue = this.#given ?? (this.#own as Bottleneck);
     this.#asked += 1;
+    const answered = (): void => {
+      if (queue === (this.#given ?? this.#own)) this.#asked -= 1;
+    };
     const job = (): Promise<void> =>
       new Promise((end) => {
-        this.#asked -= 1;
+        answered();
         if (!this.#wanted) {
           end();
           return;
@@ -133,9 +141,7 @@ class BottleneckPlaces implements Places {
         this.#freed();
       });
     // A stopped Bottleneck takes no jobs: then nothing starts any more, as its owner wanted.
-    queue.schedule(job).catch(() => {
-      this.#asked -= 1;
-    });
+    queue.schedule(job).catch(answered);
   }
 }
 

@@ -224,6 +224,7 @@ export class PermitBooks {
     this.#waiting = this.#waiting.filter((one) => one.client !== client);
     if (this.#armed?.client === client) this.#disarm();
     if (this.#lookedBy === client) this.#lookedBy = undefined;
+    if (this.#waiting.length === 0) this.#places.idle();
     this.serve();
   }
 

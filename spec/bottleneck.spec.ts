@@ -1,0 +1,50 @@
+import { spawnSync } from 'node:child_process';
+import Bottleneck from 'bottleneck';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { bottleneck, workflow } from '../lib/index.js';
+
+test('a Bottleneck that other code uses too is shared, job by job', async () => {
+  const instance = new Bottleneck({ maxConcurrent: 2 });
+  let active = 0;
+  let most = 0;
+  const work = async (ms: number): Promise<void> => {
+    active += 1;
+    most = Math.max(most, active);
+    await new Promise((done) => setTimeout(done, ms));
+    active -= 1;
+  };
+  const others = Array.from({ length: 5 }, () => instance.schedule(() => work(30)));
+  const flow = workflow({ name: 'shared', groups: { llm: { limiter: bottleneck({ instance }) } } });
+  for (let i = 0; i < 10; i++) flow.task(`t${i}`, { group: 'llm', run: () => work(10) });
+  const result = await flow.run().result();
+  await Promise.all(others);
+  assert.is(result.status, 'succeeded');
+  assert.is(most, 2);
+  const { RUNNING, EXECUTING, QUEUED } = instance.counts();
+  await new Promise((done) => setTimeout(done, 200));
+  assert.is(instance.empty(), true, `${RUNNING} ${EXECUTING} ${QUEUED}`);
+  assert.is(await instance.running(), 0, 'all places were given back');
+});
+
+test('a run that ends leaves nothing behind that keeps the process alive', () => {
+  const program = `
+    import { bottleneck, workflow } from './lib/index.js';
+    const limiter = bottleneck({ minTime: 60_000, maxConcurrent: 3 });
+    const flow = workflow({ name: 'ends', groups: { llm: { limiter } } });
+    for (let i = 0; i < 5; i++) flow.task('t' + i, { group: 'llm', run: () => 1 });
+    const run = flow.run();
+    setTimeout(() => run.cancel(), 100);
+    run.result().then(({ status }) => console.log(status));
+  `;
+  const began = performance.now();
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', '--input-type=module', '--eval', program],
+    { encoding: 'utf8', timeout: 30_000 },
+  );
+  assert.is(stdout, 'cancelled\n', stderr);
+  assert.ok(performance.now() - began < 25_000);
+});
+
+test.run();
