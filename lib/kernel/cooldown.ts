@@ -33,6 +33,11 @@ export class Cooldown {
     if (old && asked === undefined) return undefined;
     const until = now + (asked ?? delay(this.#strikes + 1));
     if (until <= this.#until) return undefined;
+    if (old && until - now <= (this.#until - now) * 1.1) {
+      // The same, said by the next one a little later.
+      this.#until = until;
+      return undefined;
+    }
     if (!old) this.#strikes += 1;
     this.#since = now;
     this.#until = until;
