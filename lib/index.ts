@@ -1,5 +1,6 @@
 export { Collection, collection } from './commit/collection.js';
 export type { History, PastSnapshot, RunDifference } from './commit/history.js';
+export type { Clock } from './kernel/clock.js';
 export {
   type CancelReason,
   CheckpointCorruptError,
@@ -14,6 +15,7 @@ export {
   WorkflowCancelledError,
   WorkflowDefinitionError,
 } from './kernel/errors.js';
+export type { ToldLimit } from './kernel/http-headers.js';
 export type { Late } from './kernel/late.js';
 export { bottleneck } from './limiters/bottleneck.js';
 export { virtual } from './limiters/virtual.js';
