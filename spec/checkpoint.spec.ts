@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -531,67 +530,5 @@ test('1,000 damaged stores: an error that names the record, or the same result; 
   }
   assert.ok(refused > 200, `${refused} refused`);
 });
-
-/** Runs the program and kills it after `ms`; undefined when it was killed. */
-function crash(file: string, notes: string, mode: string, ms: number): Promise<string | undefined> {
-  return new Promise((done) => {
-    const child = spawn(process.execPath, [
-      '--import',
-      'tsx',
-      'spec/support/crashing-run.ts',
-      file,
-      notes,
-      mode,
-    ]);
-    let out = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      out += chunk;
-    });
-    child.stderr.on('data', (chunk: Buffer) => {
-      out += chunk;
-    });
-    const timer = setTimeout(() => child.kill('SIGKILL'), ms);
-    child.on('close', (code) => {
-      clearTimeout(timer);
-      done(code === null ? undefined : out);
-    });
-  });
-}
-
-test('kill -9: what was committed is not run again, and the end is that of an undisturbed run', async () => {
-  const kills = Number(process.env.KILLS ?? 12);
-  let killed = 0;
-  for (let round = 0; killed < kills; round++) {
-    const mode = round % 2 === 0 ? 'sync' : 'group';
-    const file = join(folder, `crash${round}.db`);
-    const notes = join(folder, `notes${round}`);
-    writeFileSync(notes, '');
-    let out: string | undefined;
-    for (let ms = 330 + ((round * 37) % 120); out === undefined; ms += 15) {
-      const before = new Set(committed(file));
-      const noted = readFileSync(notes, 'utf8').length;
-      out = await crash(file, notes, mode, ms);
-      const again = readFileSync(notes, 'utf8')
-        .slice(noted)
-        .split('\n')
-        .filter((id) => before.has(id));
-      assert.equal(again, [], `run twice, round ${round}`);
-      if (out === undefined) killed += 1;
-    }
-    const end = JSON.parse(out);
-    assert.is(end.status, 'succeeded', out);
-    assert.is(end.state.sum, 153);
-    assert.is(Object.keys(end.state.order).length, 18);
-  }
-});
-
-/** Ids of the tasks whose commit is in the file. */
-function committed(file: string): string[] {
-  const store = sqlite(file);
-  const log = store.open('crash');
-  log.close();
-  store.close();
-  return log.entries.slice(1).map(({ body }) => JSON.parse(body).task as string);
-}
 
 test.run();

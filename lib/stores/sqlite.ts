@@ -162,8 +162,8 @@ export class SqliteStore implements CheckpointStore {
       append: (entries: readonly LogEntry[]) => {
         const rows = chained(runId, end, entries);
         this.#transaction(() => {
-          for (const row of rows) insert.run(runId, row.seq, row.body, row.sum);
           touch(rows.at(-1)?.seq ?? 0);
+          for (const row of rows) insert.run(runId, row.seq, row.body, row.sum);
         });
         end = rows.at(-1) ?? end;
       },

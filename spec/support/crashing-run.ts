@@ -1,9 +1,13 @@
 import { appendFileSync } from 'node:fs';
-import { workflow } from '../../lib/index.js';
+import { RxhiveError, workflow } from '../../lib/index.js';
+import { postgres } from '../../lib/stores/postgres.js';
 import { sqlite } from '../../lib/stores/sqlite.js';
 
-// A run that its parent kills. Arguments: store file, file that notes each body that began.
-const [file = '', notes = '', durability = 'sync'] = process.argv.slice(2);
+// A run that its parent kills or stops. Arguments: store (a file, or a schema and an address), a file that notes what
+// happens, durability, ms each body takes. Prints `begun`, and the result or the code of the error as JSON.
+const [place = '', notes = '', durability = 'sync', pace = '2'] = process.argv.slice(2);
+const [schema = '', address] = place.split(' ');
+const store = address === undefined ? sqlite(schema) : postgres(address, { schema });
 const flow = workflow({
   name: 'crashing',
   concurrency: 3,
@@ -16,8 +20,8 @@ for (let layer = 0; layer < 6; layer++) {
     return flow.task(id, {
       dependencies: before,
       run: async (_, ctx) => {
-        appendFileSync(notes, `${id}\n`);
-        await ctx.sleep(1);
+        appendFileSync(notes, `began ${id}\n`);
+        await ctx.sleep(Number(pace) * (1 + (i % 2)));
         ctx.update((s) => {
           s.sum += layer * 3 + i;
           s.order[id] = layer;
@@ -27,7 +31,26 @@ for (let layer = 0; layer < 6; layer++) {
     });
   });
 }
-const store = sqlite(file);
-const result = await flow.run({ store, runId: 'crash', durability: durability as 'sync' | 'group' }).result();
-store.close();
-console.log(JSON.stringify({ status: result.status, state: result.state, counts: result.report.counts }));
+const run = flow.run({ store, runId: 'crash', durability: durability as 'sync' | 'group' });
+run.events$.subscribe({
+  next: (event) => {
+    if (event.type === 'attempt' && event.attempt === 1 && event.reason === 'started') begin();
+    // Who is told of a success in `sync` mode may rely on it.
+    if (event.type === 'task' && event.reason === 'succeeded')
+      appendFileSync(notes, `acknowledged ${event.taskId}\n`);
+  },
+  error: () => undefined,
+});
+let begun = false;
+function begin(): void {
+  if (!begun) console.log('begun');
+  begun = true;
+}
+try {
+  const { status, state, report, error } = await run.result();
+  const code = error === undefined ? {} : { code: error.code };
+  console.log(JSON.stringify({ status, state, counts: report.counts, ...code }));
+} catch (error) {
+  console.log(JSON.stringify({ code: error instanceof RxhiveError ? error.code : String(error) }));
+}
+await store.close();

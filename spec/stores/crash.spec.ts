@@ -1,0 +1,203 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { seededRandom } from '../../lib/kernel/random.js';
+import { postgres } from '../../lib/stores/postgres.js';
+import { sqlite } from '../../lib/stores/sqlite.js';
+import { testServer } from '../support/postgres.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
+const server = await testServer();
+test.after(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await server?.end();
+});
+
+/** A place for the log of a run, as an argument of the program and for a look from here. */
+interface Place {
+  readonly argument: string;
+  /** Ids of the tasks whose commit is in the log. */
+  committed(): Promise<string[]>;
+  /** Lets the lease run out, as if its 30 s were over. */
+  expire(): Promise<void>;
+}
+
+let made = 0;
+const places: Record<string, () => Place> = {
+  sqlite: () => {
+    const file = join(folder, `crash${made++}.db`);
+    return {
+      argument: file,
+      committed: async () => {
+        const store = sqlite(file);
+        const entries = store.read('crash');
+        store.close();
+        return tasksOf(await entries);
+      },
+      expire: async () => {
+        const Database = createRequire(import.meta.url)('libsql');
+        const db = new Database(file);
+        db.exec('update runs set expires = 0');
+        db.close();
+      },
+    };
+  },
+  ...(server && {
+    postgres: () => {
+      const schema = server.schema();
+      const store = postgres(server.pool, { schema });
+      return {
+        argument: `${schema} ${server.url}`,
+        committed: async () => tasksOf(await store.read('crash')),
+        expire: async () => {
+          await server.pool.query(`update ${schema}.runs set expires = to_timestamp(0)`);
+        },
+      };
+    },
+  }),
+};
+
+function tasksOf(entries: readonly { body: string }[]): string[] {
+  return entries.slice(1).map(({ body }) => JSON.parse(body).task as string);
+}
+
+/** One process of the program. */
+class Program {
+  readonly child: ChildProcess;
+  readonly begun: Promise<void>;
+  /** What it printed last; undefined when it was killed. */
+  readonly ended: Promise<string | undefined>;
+
+  constructor(place: Place, notes: string, mode: string, pace = 2) {
+    const args = [
+      '--import',
+      'tsx',
+      'spec/support/crashing-run.ts',
+      place.argument,
+      notes,
+      mode,
+      String(pace),
+    ];
+    this.child = spawn(process.execPath, args);
+    let out = '';
+    let begin = (): void => undefined;
+    this.begun = new Promise((done) => {
+      begin = done;
+    });
+    const take = (chunk: Buffer): void => {
+      out += chunk;
+      if (out.startsWith('begun')) begin();
+    };
+    this.child.stdout?.on('data', take);
+    this.child.stderr?.on('data', take);
+    this.ended = new Promise((done) => {
+      this.child.on('close', (code) => {
+        begin();
+        done(code === null ? undefined : out.trim().split('\n').at(-1));
+      });
+    });
+  }
+}
+
+function noted(notes: string, what: string, from = 0): string[] {
+  const lines = readFileSync(notes, 'utf8').slice(from).split('\n');
+  return lines.filter((line) => line.startsWith(`${what} `)).map((line) => line.slice(what.length + 1));
+}
+
+function emptyNotes(): string {
+  const notes = join(folder, `notes${made++}`);
+  writeFileSync(notes, '');
+  return notes;
+}
+
+function isWhole(out: string | undefined): void {
+  const end = JSON.parse(out ?? '{}');
+  assert.is(end.status, 'succeeded', out);
+  assert.is(end.state.sum, 153);
+  assert.is(Object.keys(end.state.order).length, 18);
+}
+
+const seed = Number(process.env.SEED ?? 3);
+const kills = Number(process.env.KILLS ?? 12);
+
+for (const [i, [name, make]] of Object.entries(places).entries())
+  test(`${name}: killed with -9, nothing acknowledged is lost, nothing committed runs twice, seed ${seed}`, async () => {
+    const random = seededRandom(seed + i);
+    const share = Math.ceil(kills / Object.keys(places).length);
+    let [killed, acknowledged] = [0, 0];
+    for (let round = 0; killed < share; round++) {
+      const place = make();
+      const mode = round % 3 === 2 ? 'group' : 'sync';
+      const notes = emptyNotes();
+      let out: string | undefined;
+      for (let most = 12; out === undefined; most *= 1.3) {
+        const before = new Set(await place.committed());
+        const from = readFileSync(notes, 'utf8').length;
+        const program = new Program(place, notes, mode);
+        await program.begun;
+        await new Promise((done) => setTimeout(done, random() * most));
+        program.child.kill('SIGKILL');
+        out = await program.ended;
+        if (out === undefined) killed += 1;
+        const where = `round ${round} of ${name}, ${mode}, ${killed} kills`;
+        const twice = noted(notes, 'began', from).filter((id) => before.has(id));
+        assert.equal(twice, [], `run twice, ${where}`);
+        const after = new Set(await place.committed());
+        const told = mode === 'sync' ? noted(notes, 'acknowledged') : [...before];
+        assert.equal(
+          told.filter((id) => !after.has(id)),
+          [],
+          `lost, ${where}`,
+        );
+        acknowledged += told.length;
+      }
+      isWhole(out);
+    }
+    assert.ok(acknowledged > killed, `${acknowledged} acknowledged`);
+  });
+
+for (const [name, make] of Object.entries(places)) {
+  test(`${name}: of two processes that want to continue one run, one does`, async () => {
+    const place = make();
+    const notes = emptyNotes();
+    const two = [new Program(place, notes, 'sync', 30), new Program(place, notes, 'sync', 30)];
+    const outs = await Promise.all(two.map(({ ended }) => ended));
+    const refused = outs.filter((out) => out === '{"code":"RUN_LEASED"}');
+    assert.is(refused.length, 1, outs.join());
+    isWhole(outs.find((out) => out !== refused[0]));
+    assert.is(noted(notes, 'began').length, 18);
+  });
+
+  test(`${name}: a process that was frozen, and whose run another took over, writes nothing more`, async () => {
+    const place = make();
+    const notes = emptyNotes();
+    const frozen = new Program(place, notes, 'sync', 150);
+    await frozen.begun;
+    while (noted(notes, 'acknowledged').length < 3) await new Promise((done) => setTimeout(done, 5));
+    frozen.child.kill('SIGSTOP');
+    await place.expire();
+    const other = emptyNotes();
+    isWhole(await new Program(place, other, 'sync').ended);
+    const log = await place.committed();
+    assert.is(new Set(log).size, 18);
+    frozen.child.kill('SIGCONT');
+    assert.is(JSON.parse((await frozen.ended) ?? '{}').code, 'RUN_LEASED');
+    assert.equal(await place.committed(), log);
+    // What the frozen one was told of is there, and was not run again.
+    const told = noted(notes, 'acknowledged');
+    assert.equal(
+      told.filter((id) => !log.includes(id)),
+      [],
+    );
+    assert.equal(
+      noted(other, 'began').filter((id) => told.includes(id)),
+      [],
+    );
+  });
+}
+
+test.run();
