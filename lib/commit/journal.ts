@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../kernel/clock.js';
 import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
 import { after, isLate, type Late, settle } from '../kernel/late.js';
+import { isRecord } from '../kernel/plain.js';
 import type { LogRecord } from '../model/record.js';
 import type { Durability, LogEntry, RunLog } from '../model/store.js';
 import { decode } from './codec.js';
@@ -172,13 +173,15 @@ export class Journal {
 /** A record from its text, which must be number `seq` of the run. @throws CheckpointCorruptError */
 export function readEntry(runId: string, entry: LogEntry, seq: number): LogRecord {
   if (entry.seq !== seq) throw new CheckpointCorruptError(runId, seq, `record ${entry.seq} is in its place`);
-  let record: LogRecord;
+  let found: unknown;
   try {
-    record = decode(entry.body) as LogRecord;
+    found = decode(entry.body);
   } catch (error) {
     throw new CheckpointCorruptError(runId, seq, `it cannot be read: ${(error as Error).message}`);
   }
-  const problem = (seq === 1) === (record?.kind === 'run') ? problemOf(record) : 'it is out of place';
+  if (!isRecord(found)) throw new CheckpointCorruptError(runId, seq, 'it is no record');
+  const record = found as unknown as LogRecord;
+  const problem = (seq === 1) === (record.kind === 'run') ? problemOf(record) : 'it is out of place';
   if (problem !== undefined) throw new CheckpointCorruptError(runId, seq, problem);
   return record;
 }
@@ -189,6 +192,10 @@ function problemOf(record: LogRecord): string | undefined {
     case 'run':
       return record.format === 1 ? undefined : `its format is ${String(record.format)}, not 1`;
     case 'commit':
+      if (!Array.isArray(record.at)) return 'it has no times';
+      if (record.patches?.some(({ op, path }) => typeof op !== 'string' || !Array.isArray(path)) === true)
+        return 'it holds a change without a place';
+      return typeof record.task === 'string' ? undefined : 'it names no task';
     case 'failed':
     case 'usage':
       return typeof record.task === 'string' ? undefined : 'it names no task';

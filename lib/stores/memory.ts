@@ -1,18 +1,30 @@
 import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
+import { fnv1a } from '../kernel/hash.js';
 import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
 import { outOfOrder } from './order.js';
 
-/** Logs by run, as {@link MemoryStore.dump} returns them. */
+/**
+ * Logs by run, as {@link MemoryStore.dump} returns them: each record a checksum that covers the one before, a blank,
+ * and its text. That of the last record says that it is the last.
+ */
 export type MemoryDump = Readonly<Record<string, readonly string[]>>;
+
+/** A log, and the sums of as many of its records as were asked for. */
+interface Log {
+  readonly bodies: string[];
+  readonly sums: string[];
+}
 
 /** A store for tests and for runs that need no crash safety: it lives as long as the object does. */
 export class MemoryStore implements CheckpointStore {
-  readonly #logs = new Map<string, string[]>();
+  readonly #logs = new Map<string, Log>();
+  /** Logs of a dump that nobody has asked for. */
+  readonly #dumped: Map<string, readonly string[]>;
   readonly #kept = new Map<string, string>();
   readonly #open = new Set<string>();
 
   constructor(from: MemoryDump = {}) {
-    for (const [runId, bodies] of Object.entries(from)) this.#logs.set(runId, [...bodies]);
+    this.#dumped = new Map(Object.entries(from).map(([runId, lines]) => [runId, [...lines]]));
   }
 
   open(runId: string): RunLog {
@@ -22,14 +34,9 @@ export class MemoryStore implements CheckpointStore {
         `Run "${brief(runId)}" goes on elsewhere; wait for its end, or use another id.`,
       );
     }
-    const bodies = this.#logs.get(runId) ?? [];
-    if (!bodies.every((body) => typeof body === 'string'))
-      throw new CheckpointCorruptError(
-        runId,
-        bodies.findIndex((body) => typeof body !== 'string') + 1,
-        'it is no text',
-      );
-    this.#logs.set(runId, bodies);
+    const log = this.#find(runId) ?? { bodies: [], sums: [] };
+    const { bodies } = log;
+    this.#logs.set(runId, log);
     this.#open.add(runId);
     return {
       entries: this.read(runId),
@@ -45,7 +52,7 @@ export class MemoryStore implements CheckpointStore {
   }
 
   read(runId: string): readonly LogEntry[] {
-    return (this.#logs.get(runId) ?? []).map((body, i) => ({ seq: i + 1, body }));
+    return (this.#find(runId)?.bodies ?? []).map((body, i) => ({ seq: i + 1, body }));
   }
 
   get(key: string): string | undefined {
@@ -58,11 +65,58 @@ export class MemoryStore implements CheckpointStore {
 
   /** All logs as written so far: what a crash at this moment would leave. */
   dump(): MemoryDump {
-    return Object.fromEntries([...this.#logs].map(([runId, bodies]) => [runId, [...bodies]]));
+    const logs = [...this.#logs].map(([runId, log]) => [runId, linesOf(runId, log)] as const);
+    return Object.fromEntries([...this.#dumped, ...logs]);
+  }
+
+  /** The log of a run; one of a dump is checked first. @throws CheckpointCorruptError */
+  #find(runId: string): Log | undefined {
+    const lines = this.#dumped.get(runId);
+    if (lines === undefined) return this.#logs.get(runId);
+    const log = readLines(runId, lines);
+    this.#dumped.delete(runId);
+    this.#logs.set(runId, log);
+    return log;
   }
 }
 
 /** Makes a {@link MemoryStore}, empty or from a dump. */
 export function memory(from?: MemoryDump): MemoryStore {
   return new MemoryStore(from);
+}
+
+function sumOf(before: string, body: string): string {
+  return fnv1a(`${before} ${body}`).toString(36);
+}
+
+function endOf(sum: string): string {
+  return sumOf(sum, 'end');
+}
+
+function linesOf(runId: string, { bodies, sums }: Log): string[] {
+  for (let i = sums.length; i < bodies.length; i++)
+    sums.push(sumOf(sums[i - 1] ?? `run ${runId}`, bodies[i] as string));
+  return bodies.map((body, i) => {
+    const sum = sums[i] as string;
+    return `${i === bodies.length - 1 ? endOf(sum) : sum} ${body}`;
+  });
+}
+
+function readLines(runId: string, lines: readonly string[]): Log {
+  const log: Log = { bodies: [], sums: [] };
+  for (const [i, line] of lines.entries()) {
+    const fail = (why: string): never => {
+      throw new CheckpointCorruptError(runId, i + 1, why);
+    };
+    if (typeof line !== 'string') return fail('it is no text');
+    const blank = line.indexOf(' ');
+    const body = line.slice(blank + 1);
+    const sum = sumOf(log.sums[i - 1] ?? `run ${runId}`, body);
+    const last = i === lines.length - 1;
+    if (line.slice(0, blank) !== (last ? endOf(sum) : sum))
+      fail(last && line.slice(0, blank) === sum ? 'it is not the last one' : 'its checksum does not fit');
+    log.bodies.push(body);
+    log.sums.push(sum);
+  }
+  return log;
 }
