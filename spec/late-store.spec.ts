@@ -170,6 +170,10 @@ test('sync: dependents, state and results wait for the record; commits meanwhile
 test('sync: a failed append fails its tasks and all prepared on them; what they add is skipped', async () => {
   const store = new LateStore();
   const flow = workflow({ name: 'lost', state: { n: 0 } });
+  let release = (): void => undefined;
+  const held = new Promise<void>((done) => {
+    release = done;
+  });
   flow.task('a', { run: bump(1) });
   const parent = flow.task('parent', {
     run: (_, ctx) => {
@@ -179,7 +183,7 @@ test('sync: a failed append fails its tasks and all prepared on them; what they 
       ctx.spawn('child', { run: () => 'never' });
     },
   });
-  flow.task('slow', { run: (_, ctx) => ctx.sleep(30).then(() => bump(100)(undefined, ctx)) });
+  flow.task('slow', { run: (_, ctx) => held.then(() => bump(100)(undefined, ctx)) });
   const run = flow.run({ store, runId: 'r', durability: 'sync' });
   const ended = run.result();
   await store.answer('open');
@@ -190,7 +194,8 @@ test('sync: a failed append fails its tasks and all prepared on them; what they 
   // Their failures are noted, with the numbers that are free again.
   await store.answer('append 2');
   await store.answer('append 3');
-  await new Promise((done) => setTimeout(done, 40));
+  release();
+  await turn();
   await store.answer('append 4');
   await store.answer('close');
   const result = await ended;
