@@ -2,6 +2,7 @@ export { Collection, collection } from './commit/collection.js';
 export type { History, PastSnapshot, RunDifference } from './commit/history.js';
 export type { Clock } from './kernel/clock.js';
 export {
+  AnswerRefusedError,
   type CancelReason,
   CheckpointCorruptError,
   type DefinitionFault,
@@ -33,6 +34,7 @@ export type {
   LogEvent,
   PlanEvent,
   PlannedTask,
+  QuestionEvent,
   RunEvent,
   StateEvent,
   TaskEvent,
@@ -61,12 +63,15 @@ export {
   type RetryOptions,
   type TimeoutOptions,
 } from './model/policy.js';
+export { human, type OpenQuestion, type Question, type QuestionOptions } from './model/question.js';
 export type {
+  AnswerRecord,
   CommitRecord,
   DroppedRecord,
   FailedRecord,
   LoggedUsage,
   LogRecord,
+  QuestionRecord,
   RunRecord,
   StatePatch,
   UsageRecord,
@@ -121,4 +126,4 @@ export {
 export type { Run } from './run.js';
 export { type RunWorkflowOptions, runWorkflow } from './run-workflow.js';
 export { type MemoryDump, MemoryStore, memory } from './stores/memory.js';
-export { type AddTask, type Workflow, workflow } from './workflow.js';
+export { type AddTask, type AnswerOptions, type Workflow, workflow } from './workflow.js';

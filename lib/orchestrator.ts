@@ -1,13 +1,15 @@
-import { defer, firstValueFrom, type Observable, Subject, tap } from 'rxjs';
+import { defer, finalize, firstValueFrom, type Observable, Subject } from 'rxjs';
 import { brief, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
 import type { TaskContext } from './model/context.js';
 import type { WorkflowEvent } from './model/event.js';
 import type { Place } from './model/executor.js';
 import type { Limiter, LimiterSettings } from './model/limiter.js';
 import type { RetryOptions, TimeoutOptions } from './model/policy.js';
+import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
 import type { RunOptions } from './model/run-options.js';
 import type { StandardSchema } from './model/schema.js';
+import type { CheckpointStore } from './model/store.js';
 import { Task, type TaskDefinition } from './model/task.js';
 import type { FailurePolicy, GroupOptions, WorkflowDefinition } from './model/workflow.js';
 import { GuardedStream } from './observe/guarded-stream.js';
@@ -106,6 +108,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
   readonly #handlers: [string, (value: unknown, add: AddAgentTask<string>) => unknown][] = [];
   readonly #events = new Subject<WorkflowEvent>();
   #run: Run | undefined;
+  #busy = false;
 
   constructor(options: OrchestratorOptions<Agents>) {
     this.#options = options;
@@ -147,26 +150,77 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
    * @throws WorkflowDefinitionError with all faults
    */
   executeWorkflow(
-    options: Pick<RunOptions, 'signal' | 'store' | 'runId' | 'durability' | 'retry'> = {},
+    options: Pick<RunOptions, 'signal' | 'store' | 'runId' | 'durability' | 'retry' | 'suspend'> = {},
   ): Promise<WorkflowResult> {
+    return this.#alone(() => {
+      const run = this.#workflow().run(options);
+      this.#follow(run);
+      return run.result();
+    });
+  }
+
+  /** What waits for answers of people in the run that goes on. */
+  questions(): readonly OpenQuestion[];
+  /** The same for a run that does not go on, by its log alone. */
+  questions(store: CheckpointStore | string, runId: string): Promise<readonly OpenQuestion[]>;
+  questions(
+    store?: CheckpointStore | string,
+    runId = '',
+  ): readonly OpenQuestion[] | Promise<readonly OpenQuestion[]> {
+    return store === undefined ? (this.#run?.questions() ?? []) : this.#workflow().questions(store, runId);
+  }
+
+  /** Answers a question of the run that goes on, as `run.answer` does. @throws RxhiveError RUN_ENDED when none does */
+  answer(questionId: string, value: unknown): Promise<void>;
+  /** Goes on with a run that waits for the answer, as `flow.answer` does. */
+  answer(
+    store: CheckpointStore | string,
+    runId: string,
+    questionId: string,
+    value: unknown,
+    options?: Pick<RunOptions, 'signal' | 'durability' | 'retry'>,
+  ): Promise<WorkflowResult>;
+  answer(
+    first: CheckpointStore | string,
+    second: unknown,
+    questionId?: string,
+    value?: unknown,
+    options: Pick<RunOptions, 'signal' | 'durability' | 'retry'> = {},
+  ): Promise<unknown> {
+    if (questionId !== undefined) {
+      const watch = (run: Run): void => this.#follow(run);
+      const more = { ...options, watch };
+      return this.#alone(() => this.#workflow().answer(first, String(second), questionId, value, more));
+    }
+    if (this.#run !== undefined) return this.#run.answer(String(first), second);
+    const message = 'No run goes on in this orchestrator; give the store and the id of the run too.';
+    throw new RxhiveError('RUN_ENDED', message);
+  }
+
+  /** One run at a time: agents and handlers are the same for all. */
+  #alone(begin: () => Promise<WorkflowResult>): Promise<WorkflowResult> {
     return firstValueFrom(
       defer(() => {
-        if (this.#run !== undefined) {
+        if (this.#busy) {
           throw new RxhiveError(
             'INVALID_OPTION',
             'This orchestrator is running already; await its end, or make another one.',
           );
         }
-        const run = this.#workflow().run(options);
-        this.#run = run;
-        run.events$.subscribe((event) => this.#events.next(event));
-        return run.result();
-      }).pipe(
-        tap(() => {
-          this.#run = undefined;
-        }),
-      ),
+        this.#busy = true;
+        return defer(begin).pipe(
+          finalize(() => {
+            this.#busy = false;
+            this.#run = undefined;
+          }),
+        );
+      }),
     );
+  }
+
+  #follow(run: Run): void {
+    this.#run = run;
+    run.events$.subscribe({ next: (event) => this.#events.next(event), error: () => undefined });
   }
 
   /** The graph of the tasks added so far as Mermaid or DOT text. */

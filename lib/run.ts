@@ -1,12 +1,14 @@
-import { firstValueFrom, type Observable, ReplaySubject, Subject, type Subscriber } from 'rxjs';
+import { firstValueFrom, type Observable, ReplaySubject, type Subscriber } from 'rxjs';
 import { ResultCache } from './commit/cache.js';
+import { Questions } from './commit/questions.js';
 import { State } from './commit/state.js';
-import { type Resumed, Transactions } from './commit/transaction.js';
+import { Transactions } from './commit/transaction.js';
 import { launch } from './execute/attempt.js';
 import type { ExecutePorts } from './execute/context.js';
 import { handlersOf } from './execute/handlers.js';
 import { inputsOf } from './execute/inputs.js';
 import { Locks } from './execute/locks.js';
+import { onAbort } from './kernel/abort.js';
 import { Clock } from './kernel/clock.js';
 import { brief, RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
 import type { WorkflowEvent } from './model/event.js';
@@ -14,28 +16,31 @@ import { bodied } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
 import type { AttemptHandle, Spawned, TaskNode } from './model/node.js';
 import type { CommitDone, CommitOutcome } from './model/ports.js';
+import type { OpenQuestion } from './model/question.js';
 import type { Snapshot, WorkflowResult } from './model/result.js';
 import type { ResolvedRunOptions } from './model/run-options.js';
-import type { TaskStatus } from './model/status.js';
 import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
 import type { WorkflowDefinition } from './model/workflow.js';
 import { Audience, type Connect } from './observe/audience.js';
+import { CommitFeed } from './observe/commit-feed.js';
 import { conflated } from './observe/conflated.js';
 import { Learning } from './observe/durations.js';
 import { EventHub } from './observe/events.js';
 import { GuardedStream } from './observe/guarded-stream.js';
 import { announceAdded, announceStart } from './observe/planned.js';
 import { resultOf } from './observe/report.js';
+import { snapshotOf } from './observe/snapshot.js';
 import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
 import { Growth } from './plan/growth.js';
-import { checkInput, checkLimit } from './plan/input.js';
+import { checkInput, checkLimit, checkOptions } from './plan/input.js';
 import { speedUps } from './plan/speed-up.js';
 import { budgetStates, chargeEarlier } from './schedule/budget.js';
 import type { Ceilings } from './schedule/ceilings.js';
 import { explain } from './schedule/explain.js';
 import { closeGates, limitsOf, placeGates, tell } from './schedule/gates.js';
 import { Scheduler } from './schedule/scheduler.js';
+import { runSuspended } from './schedule/suspension.js';
 
 /**
  * One execution of a workflow. Cold: it starts when the first of its streams is subscribed or `result()` is
@@ -51,6 +56,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   readonly #graph: Graph;
   readonly #state: State;
   readonly #hub: EventHub;
+  readonly #commits: CommitFeed;
   readonly #scheduler: Scheduler;
   readonly #ceilings: Ceilings;
   readonly #ports: ExecutePorts;
@@ -61,14 +67,12 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   );
   readonly #done = new ReplaySubject<WorkflowResult<S>>(1);
   readonly #streams = new TaskStreams();
-  readonly #committed = new Subject<void>();
   readonly #transactions: Transactions;
+  readonly #questions: Questions;
   #result: WorkflowResult<S> | undefined;
   #started = false;
   /** The store has answered: the scheduler has begun. */
   #opened = false;
-  /** Newest commit that was announced. */
-  #announced = 0;
   /** The store could not be opened: nothing was started, so there is nothing to cancel. */
   #broken = false;
   #unlisten: (() => void) | undefined;
@@ -81,7 +85,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     );
     const { settings } = definition;
     this.#definition = definition;
-    this.#options = options;
+    this.#options = checkOptions(options);
     this.#clock = new Clock(options);
     this.#learning = new Learning(definition, options);
     this.#graph = plan(definition, this, this.#learning.expected);
@@ -99,6 +103,12 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     });
     this.#growth = new Growth(this.#graph);
     this.#hub = new EventHub(this.runId, () => this.#scheduler.now());
+    this.#commits = new CommitFeed(this.#hub);
+    this.#questions = new Questions({
+      clock: this.#clock,
+      watch: this.#hub,
+      keep: (record, done) => this.#transactions.keep(record, done),
+    });
     this.#ports = this.#executePorts(checkInput(definition, options.input));
     this.#scheduler = new Scheduler(this.#graph.nodes, settings, this.#clock, {
       watch: this.#hub,
@@ -109,12 +119,14 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
         this.#hub.tell({ type: 'value', reason: 'emitted', taskId: node.id, value });
       },
       recall: (node) => this.#transactions.recall(node, (one) => this.#ports.handlersOf(one).length > 0),
-      used: (node) => this.#orCancel(() => this.#transactions.used(node)),
+      used: (node) => this.#transactions.used(node),
       ended: (node) => {
-        if (node.status === 'failed') this.#orCancel(() => this.#transactions.failed(node));
+        if (node.status === 'failed') this.#transactions.failed(node);
         this.#learning.ended(node);
+        this.#questions.ended(node);
         this.#streams.end(node);
       },
+      maySuspend: () => options.suspend === 'exit' && this.#questions.atRest,
       closed: () => this.#closed(),
     });
     this.#scheduler.keepOpen = options.keepOpen ?? false;
@@ -129,19 +141,12 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /** State and statuses: now, then the newest at most once per turn of the event loop, and the last. */
   get snapshot$(): Observable<Snapshot<S>> {
-    return this.#view(() => conflated(this.#committed, this.#done, this.#clock, () => this.snapshot()));
+    return this.#view(() => conflated(this.#commits.made$, this.#done, this.#clock, () => this.snapshot()));
   }
 
   /** State and statuses at this moment. */
   snapshot(): Snapshot<S> {
-    const { nodes } = this.#graph;
-    return {
-      seq: this.#state.seq,
-      state: this.#state.current as S,
-      get tasks(): ReadonlyMap<string, TaskStatus> {
-        return new Map([...nodes].map(([id, node]) => [id, node.status]));
-      },
-    };
+    return snapshotOf<S>(this.#state.seq, this.#state.current, this.#graph.nodes);
   }
 
   /** The end of the run. Never rejects for a failed task; starts the run and keeps it alive. */
@@ -154,10 +159,10 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   /** The task's result, then completion; its error when it failed, `TASK_SKIPPED` when it never ran. */
   result$<T>(task: Task<T>): Observable<T> {
     return this.#view((subscriber: Subscriber<T>) =>
-      this.#streams.of(this.#nodeOf(task)).subscribe({
+      this.#streams.of(this.#graph.nodeOf(task)).subscribe({
         error: (error: unknown) => subscriber.error(error),
         complete: () => {
-          subscriber.next(this.#nodeOf(task).value as T);
+          subscriber.next(this.#graph.nodeOf(task).value as T);
           subscriber.complete();
         },
       }),
@@ -167,8 +172,29 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   /** Every value of the task's stream from now on; for a task that has ended its result. */
   values$<T>(task: Task<T>): Observable<T> {
     return this.#view((subscriber: Subscriber<T>) =>
-      (this.#streams.of(this.#nodeOf(task)) as Observable<T>).subscribe(subscriber),
+      (this.#streams.of(this.#graph.nodeOf(task)) as Observable<T>).subscribe(subscriber),
     );
+  }
+
+  /** What waits for answers of people: now, and after each change. */
+  get questions$(): Observable<readonly OpenQuestion[]> {
+    return this.#view(() => this.#questions.open$);
+  }
+
+  /** What waits for answers of people at this moment. */
+  questions(): readonly OpenQuestion[] {
+    return this.#questions.open;
+  }
+
+  /**
+   * Answers a question; resolves when the answer is in the log. The same answer again changes nothing. One to a
+   * question of an earlier process waits until its task has asked again.
+   * Rejects with AnswerRefusedError for one that does not fit the schema: the question stays open; RxhiveError
+   * ALREADY_ANSWERED for another answer than the one it has, QUESTION_UNKNOWN, QUESTION_CLOSED when it is too late,
+   * NOT_SERIALIZABLE.
+   */
+  answer(questionId: string, value: unknown): Promise<void> {
+    return this.#questions.answer(questionId, value);
   }
 
   /** Adds a task while the run goes on. @throws RxhiveError RUN_ENDED, LIMIT_EXCEEDED, WORKFLOW_DEFINITION */
@@ -193,13 +219,13 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /** Cancels one task; its dependents are skipped. */
   cancelTask(task: Task | string): void {
-    this.#scheduler.cancelTask(this.#nodeOf(task));
+    this.#scheduler.cancelTask(this.#graph.nodeOf(task));
   }
 
   /** Says in one sentence what a task is doing or waiting for. */
   explain(task: Task | string): string {
     const { active, limit } = this.#scheduler;
-    return explain(this.#nodeOf(task), { now: this.#scheduler.now(), active, limit });
+    return explain(this.#graph.nodeOf(task), { now: this.#scheduler.now(), active, limit });
   }
 
   /**
@@ -237,14 +263,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       graph: this.#graph,
     });
     if (signal !== undefined) {
-      const listener = (): void => this.#cancel('signal', signal.reason);
-      signal.addEventListener('abort', listener);
-      this.#unlisten = () => signal.removeEventListener('abort', listener);
-      if (signal.aborted) {
-        this.#scheduler.open = this.#graph.nodes.size;
-        listener();
-        return;
-      }
+      if (signal.aborted) this.#scheduler.open = this.#graph.nodes.size;
+      this.#unlisten = onAbort(signal, (reason) => this.#cancel('signal', reason));
+      if (signal.aborted) return;
     }
     this.#learning.begin(() => this.#opened || this.#graph.rankAgain());
     this.#open();
@@ -261,13 +282,20 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       this.#graph.nodes,
       facts,
       (resumed) => {
-        if (resumed !== undefined) this.#resume(resumed);
+        this.#questions.load(resumed);
+        if (resumed !== undefined) {
+          const { restored, rerun, orphans, spent } = resumed;
+          this.#hub.tell({ type: 'run', reason: 'resumed', restored, rerun, state: this.#state.current });
+          chargeEarlier(this.#graph, spent);
+          this.#growth.bringBack(orphans, this);
+        }
         this.#opened = true;
         this.#scheduler.start();
       },
       (error) => {
         this.#unlisten?.();
         this.#broken = true;
+        this.#questions.end(false);
         this.#done.error(error);
         this.#streams.fail(error);
         this.#hub.fail(error);
@@ -277,10 +305,11 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   #closed(): void {
     this.#unlisten?.();
-    this.#transactions.close((error) => this.#finish(this.#scheduler.closing ?? error));
+    const asked = this.#questions.end(this.#scheduler.open > 0);
+    this.#transactions.close((error) => this.#finish(this.#scheduler.closing ?? error, asked));
   }
 
-  #finish(closing: RxhiveError | undefined): void {
+  #finish(closing: RxhiveError | undefined, questions: readonly OpenQuestion[] | undefined): void {
     const { settings } = this.#definition;
     closeGates(this.#graph);
     this.#clock.dispose();
@@ -294,6 +323,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       state: this.#state.current,
       closing,
       budgets: budgetStates(this.#graph),
+      questions,
       subscriberErrors: this.#audience.errors,
       speedUps: (path) => speedUps(this.#graph.nodes, path, this.#scheduler.limit),
     }) as WorkflowResult<S>;
@@ -301,16 +331,8 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.#hub.tell({ type: 'run', reason: 'ended', status: result.status });
     this.#done.next(result);
     this.#done.complete();
+    this.#streams.fail(runSuspended());
     this.#hub.complete();
-  }
-
-  /** A store that takes no records any more ends the run. */
-  #orCancel(write: () => void): void {
-    try {
-      write();
-    } catch (error) {
-      this.#scheduler.cancel(error as RxhiveError);
-    }
   }
 
   #cancel(reason: 'cancelled' | 'unsubscribed' | 'signal', cause?: unknown): void {
@@ -326,35 +348,14 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     );
   }
 
-  #nodeOf(task: Task | string): TaskNode {
-    return this.#graph.nodeOf(task);
-  }
-
   #commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome {
     const outcome = this.#transactions.commit(node, attempt, (error) => {
-      this.#announce(node);
+      this.#commits.made(node, this.#state);
       done(error);
     });
-    if (outcome === 'rerun')
-      this.#hub.tell({ type: 'state', reason: 'conflict', taskId: node.id, commit: this.#state.seq });
-    else if (outcome !== 'later') this.#announce(node);
+    if (outcome === 'rerun') this.#commits.conflict(node, this.#state.seq);
+    else if (outcome !== 'later') this.#commits.made(node, this.#state);
     return outcome;
-  }
-
-  /** The state has a new commit, of `node`. */
-  #announce(node: TaskNode): void {
-    const { seq, newest: patches } = this.#state;
-    if (seq === this.#announced) return;
-    this.#announced = seq;
-    this.#committed.next();
-    const changed = patches === undefined ? {} : { patches };
-    this.#hub.tell({ type: 'state', reason: 'committed', taskId: node.id, commit: seq, ...changed });
-  }
-
-  #resume({ restored, rerun, orphans, spent }: Resumed): void {
-    this.#hub.tell({ type: 'run', reason: 'resumed', restored, rerun, state: this.#state.current });
-    chargeEarlier(this.#graph, spent);
-    this.#growth.bringBack(orphans, this);
   }
 
   #add(tasks: readonly Spawned[], parent?: TaskNode, holder?: TaskNode): void {
@@ -386,7 +387,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       locks: new Locks(),
       cache: new ResultCache(this.#options.store, this.#definition.owner, () => this.#clock.now()),
       told: tell,
-      pause: (node, done) => this.#scheduler.streaming.pause(node, done),
+      pause: (node, done, elsewhere) => this.#scheduler.streaming.pause(node, done, elsewhere),
+      suspend: (node, questionId) => this.#scheduler.streaming.ask(node, questionId),
+      ask: (asker, question) => this.#questions.ask(asker, question),
       handleFor: (parent, id) => this.#graph.childOf(parent, id)?.handle ?? new Task(id, this),
       flush: (parent, spawned) => this.#add(spawned, parent),
       find: (task) => this.#graph.find(task),

@@ -1,6 +1,9 @@
 import { forked, History } from './commit/history.js';
 import { after, promised } from './kernel/late.js';
 import { bodied } from './model/executor.js';
+import type { OpenQuestion } from './model/question.js';
+import type { RunRecord } from './model/record.js';
+import type { WorkflowResult } from './model/result.js';
 import type { ResolvedRunOptions, RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
 import {
@@ -32,6 +35,15 @@ export type AddTask<S, I, G extends string, X extends string> = <const D, R, O =
 export type RunArguments<I> = undefined extends I
   ? [options?: RunOptions<I>]
   : [options: RunOptions<I> & { readonly input: I }];
+
+/** How a run goes on with an answer. */
+export interface AnswerOptions<S = unknown, I = unknown, G extends string = string>
+  extends Omit<RunOptions<I>, 'store' | 'runId' | 'suspend'> {
+  /** The input, where its schema changes it; by default what the log has. */
+  readonly input?: I;
+  /** Gets the run before it starts, for instance to watch its events. */
+  readonly watch?: (run: Run<S, G>) => void;
+}
 
 /** A definition of tasks. Holds no execution: `run()` makes as many as wanted. */
 export class Workflow<S = unknown, I = unknown, G extends string = string, X extends string = string> {
@@ -93,6 +105,39 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     return promised(() =>
       after(storeAt(store).read(runId), (entries) => new History<S>(entries, runId, name, state)),
     );
+  }
+
+  /** What people have to answer before a run can go on, as its log says: no run is started, no lease taken. */
+  questions(store: CheckpointStore | string, runId: string): Promise<readonly OpenQuestion[]> {
+    return this.history(store, runId).then((past) => past.questions());
+  }
+
+  /**
+   * Answers a question of a run that ended `suspended`, or whose process is gone, and goes on with the run until it
+   * ends or waits for people again; resolves with its result then. The answer reaches the schema when its task asks
+   * again. Rejects with AnswerRefusedError, when the run has ended, for one that does not fit: nothing has changed, the
+   * question is open; RxhiveError ALREADY_ANSWERED, QUESTION_UNKNOWN or QUESTION_CLOSED, mostly before anything
+   * starts; RUN_LEASED while another process has the run: there `run.answer` is the way.
+   */
+  answer(
+    store: CheckpointStore | string,
+    runId: string,
+    questionId: string,
+    value: unknown,
+    options: AnswerOptions<S, I, G> = {},
+  ): Promise<WorkflowResult<S>> {
+    const { watch, ...more } = options;
+    const at = storeAt(store);
+    return this.history(at, runId).then((past) => {
+      past.checkAnswer(questionId, value);
+      const { input } = past.records[0] as RunRecord;
+      const run = new Run<S, G>(this.definition(), { input, ...more, store: at, runId, suspend: 'exit' });
+      const given = run.answer(questionId, value);
+      // Why it was refused is told when the run has ended and given its lease back.
+      given.catch(() => undefined);
+      watch?.(run);
+      return run.result().then((result) => given.then(() => result));
+    });
   }
 
   /**

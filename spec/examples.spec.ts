@@ -74,6 +74,14 @@ test('resume kills itself and goes on', async () => {
   assert.match(out, 'succeeded: answer 1, answer 2, answer 3, answer 4; paid for 4 calls');
 });
 
+test('approval exits while people think, and goes on', async () => {
+  const { out, err } = await run('examples/approval.ts');
+  assert.match(out, 'open: editor?1 May we print this?', err);
+  assert.match(out, 'does not fit its schema at ok');
+  assert.match(out, 'succeeded: printed');
+  assert.is(out.split('draft is written').length, 2);
+});
+
 test('the command runs and draws a module, and refuses wrong calls', async () => {
   const ran = await run('lib/cli/main.ts', 'run', 'examples/graph.ts');
   assert.is(ran.code, 0, ran.err);

@@ -1,6 +1,16 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Limiter, type LimiterSettings, latest, quorum, race, virtual, workflow } from '../lib/index.js';
+import {
+  human,
+  type Limiter,
+  type LimiterSettings,
+  latest,
+  quorum,
+  race,
+  typed,
+  virtual,
+  workflow,
+} from '../lib/index.js';
 
 test('what must not compile does not', async () => {
   const flow = workflow({ name: 'types', state: { n: 0 }, groups: { llm: { concurrency: 1 } } });
@@ -25,6 +35,16 @@ test('what must not compile does not', async () => {
         // @ts-expect-error no such field of the state
         state.m = 1;
       });
+    },
+  });
+  flow.task('asks', {
+    run: async (_, ctx) => {
+      const answer = await ctx.ask(human(typed<{ ok: boolean }>(), { deadline: 1, default: { ok: false } }));
+      // @ts-expect-error the answer has no such field
+      answer.yes;
+      // @ts-expect-error the default is no answer
+      human(typed<number>(), { deadline: 1, default: 'one' });
+      return answer.ok satisfies boolean;
     },
   });
   flow.task('e', {

@@ -15,10 +15,16 @@ interface Kept {
 /** `land` ends the flight with a value that is kept already. */
 type Lead = Extract<CacheAnswer, { kind: 'lead' }> & { land(value: unknown): void };
 
+/** Work that goes on in the run whose cache is `owner`. */
+interface Flight {
+  readonly owner: object;
+  readonly result$: ReplaySubject<unknown>;
+}
+
 /** What is shared by all runs of this process that use one store, or one workflow without a store. */
 interface Shelf {
   readonly texts: Pick<CheckpointStore, 'get' | 'put'>;
-  readonly flights: Map<string, ReplaySubject<unknown>>;
+  readonly flights: Map<string, Flight>;
 }
 
 const shelves = new WeakMap<object, Shelf>();
@@ -55,7 +61,12 @@ export class ResultCache implements Cache {
     }
     const flight = this.#shelf.flights.get(name);
     if (flight !== undefined)
-      return { kind: 'wait', because: 'the same work goes on already', result$: flight };
+      return {
+        kind: 'wait',
+        because: 'the same work goes on already',
+        elsewhere: flight.owner !== this,
+        result$: flight.result$,
+      };
     if (unfit) return this.#lead(name, 'the kept result does not fit the schema');
     let text: Late<string | undefined>;
     try {
@@ -102,14 +113,15 @@ export class ResultCache implements Cache {
 
   #lead(name: string, because: string): Lead {
     const { flights, texts } = this.#shelf;
-    const flight = new ReplaySubject<unknown>(1);
+    const result$ = new ReplaySubject<unknown>(1);
+    const flight = { owner: this, result$ };
     flights.set(name, flight);
     const landed = (): void => {
       if (flights.get(name) === flight) flights.delete(name);
     };
     const land = (value: unknown): void => {
-      flight.next(value);
-      flight.complete();
+      result$.next(value);
+      result$.complete();
       landed();
     };
     return {
@@ -117,14 +129,14 @@ export class ResultCache implements Cache {
       because,
       land,
       done: (value) => {
-        flight.next(value);
-        flight.complete();
+        result$.next(value);
+        result$.complete();
         // What cannot be kept is not kept; the task has succeeded all the same.
         settle(() => texts.put(name, encode({ value, at: this.#now() } satisfies Kept)), landed, landed);
       },
       left: () => {
         landed();
-        flight.complete();
+        result$.complete();
       },
     };
   }

@@ -1,8 +1,11 @@
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import { after, isLate, type Late } from '../kernel/late.js';
 import { isRecord } from '../kernel/plain.js';
+import type { OpenQuestion } from '../model/question.js';
 import type { LogRecord } from '../model/record.js';
 import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
+import { answerClosed, differenceFrom, unknownQuestion } from './answer.js';
+import { shownAs } from './asked.js';
 import { encode } from './codec.js';
 import { readEntry } from './journal.js';
 import { Ledger } from './ledger.js';
@@ -57,6 +60,33 @@ export class History<S = unknown> {
       throw new RxhiveError('INVALID_OPTION', message);
     }
     return this.#snapshot(new Past(this.records.slice(0, seq)), seq);
+  }
+
+  /** What waits for answers of people after the last record. */
+  questions(): readonly OpenQuestion[] {
+    const past = new Past(this.records);
+    const open = [...past.questions.values()].filter(
+      ({ record, answer }) => answer === undefined && !past.has(record.task),
+    );
+    return open.map(({ record }) => shownAs(record));
+  }
+
+  /**
+   * Would an answer be taken, as far as the log can tell?
+   * @throws RxhiveError QUESTION_UNKNOWN, ALREADY_ANSWERED, QUESTION_CLOSED
+   */
+  checkAnswer(questionId: string, value: unknown): void {
+    const past = new Past(this.records);
+    const known = past.questions.get(questionId);
+    if (known === undefined) throw unknownQuestion(questionId);
+    const { answer, record } = known;
+    const wrong =
+      answer !== undefined
+        ? differenceFrom(questionId, { text: encode(answer.value), by: answer.by }, value)
+        : past.commits.has(record.task)
+          ? answerClosed(questionId, 'its task has ended')
+          : undefined;
+    if (wrong !== undefined) throw wrong;
   }
 
   #snapshot(past: Past, seq: number): PastSnapshot<S> {

@@ -31,6 +31,8 @@ export class Journal {
   /** Records that the run relies on are lost: nothing may be written behind them. */
   #broken: RxhiveError | undefined;
   #closing: ((error?: RxhiveError) => void) | undefined;
+  /** Who waits for records up to a number. */
+  #flushes: { readonly upTo: number; readonly done: (error?: RxhiveError) => void }[] = [];
 
   constructor(ports: JournalPorts) {
     this.#ports = ports;
@@ -96,6 +98,24 @@ export class Journal {
     }
   }
 
+  /**
+   * Writes what waits now, whatever the durability. `done` is called once all of it is durable, or with the reason why
+   * it is lost.
+   */
+  flush(done: (error?: RxhiveError) => void): void {
+    const upTo = this.seq;
+    let written: boolean;
+    try {
+      written = this.#write();
+    } catch (error) {
+      done(error as RxhiveError);
+      if (!this.holds) this.#ports.failed(error as RxhiveError);
+      return;
+    }
+    if (written) done();
+    else this.#flushes.push({ upTo, done });
+  }
+
   /** Gives the store what waits; true when all is durable on return. */
   #write(): boolean {
     if (this.#busy) return false;
@@ -113,7 +133,11 @@ export class Journal {
     this.#busy = true;
     const last = first.seq + entries.length - 1;
     answer.then(
-      () => this.#wrote(() => this.#ports.written(last)),
+      () =>
+        this.#wrote(() => {
+          this.#ports.written(last);
+          this.#flushed(({ upTo }) => upTo <= last);
+        }),
       (cause: unknown) => this.#wrote(() => this.#ports.failed(this.#lost(first.seq, cause))),
     );
     return false;
@@ -129,7 +153,7 @@ export class Journal {
   #goOn(): void {
     if (this.#busy) return;
     if (this.#closing !== undefined) this.#shut();
-    else if (this.#ports.durability !== 'exit') {
+    else if (this.#ports.durability !== 'exit' || this.#flushes.length > 0) {
       try {
         this.#write();
       } catch (error) {
@@ -160,7 +184,14 @@ export class Journal {
     this.seq = first - 1;
     this.#waiting = [];
     if (!this.holds || this.#closing !== undefined) this.#broken ??= error;
+    this.#flushed(({ upTo }) => upTo >= first, error);
     return error;
+  }
+
+  #flushed(which: (flush: { readonly upTo: number }) => boolean, error?: RxhiveError): void {
+    const told = this.#flushes.filter(which);
+    this.#flushes = this.#flushes.filter((one) => !which(one));
+    for (const { done } of told) done(error);
   }
 
   #named(cause: unknown): RxhiveError {
@@ -201,6 +232,12 @@ function problemOf(record: LogRecord): string | undefined {
       return typeof record.task === 'string' ? undefined : 'it names no task';
     case 'dropped':
       return Array.isArray(record.tasks) ? undefined : 'it names no tasks';
+    case 'question':
+      return typeof record.id === 'string' && typeof record.task === 'string' && Number.isFinite(record.at)
+        ? undefined
+        : 'it names no question, task or time';
+    case 'answer':
+      return typeof record.id === 'string' ? undefined : 'it names no question';
     default:
       return 'it is of no known kind';
   }

@@ -1,7 +1,14 @@
 import { fnv1a } from '../kernel/hash.js';
 import { contestOf } from '../model/contest.js';
 import type { TaskNode } from '../model/node.js';
-import type { CommitRecord, FailedRecord, LogRecord, StatePatch } from '../model/record.js';
+import type {
+  AnswerRecord,
+  CommitRecord,
+  FailedRecord,
+  LogRecord,
+  QuestionRecord,
+  StatePatch,
+} from '../model/record.js';
 import { fit } from '../model/schema.js';
 import type { TaskDefinition } from '../model/task.js';
 
@@ -20,11 +27,19 @@ export function versionOf(node: TaskNode): string {
 
 const misfit = 'its stored result does not fit its schema any more';
 
+/** A question in a log, and its answer where it has one. */
+export interface PastQuestion {
+  readonly record: QuestionRecord;
+  answer: AnswerRecord | undefined;
+}
+
 /** What a log says about a run that is to go on. */
 export class Past {
   /** Commits that still hold, by task, in order of commit. */
   readonly commits = new Map<string, CommitRecord>();
   readonly failures = new Map<string, FailedRecord>();
+  /** By id, in the order in which they were asked first. */
+  readonly questions = new Map<string, PastQuestion>();
   /** Tasks whose result is not used although it is there, and why. */
   readonly stale = new Map<string, string>();
 
@@ -33,6 +48,10 @@ export class Past {
       if (record.kind === 'run' || record.kind === 'usage') continue;
       if (record.kind === 'dropped') {
         for (const id of record.tasks) this.#forget(id);
+        continue;
+      }
+      if (record.kind === 'question' || record.kind === 'answer') {
+        this.#remember(record);
         continue;
       }
       if (record.kind === 'failed') {
@@ -110,6 +129,12 @@ export class Past {
         this.stale.set(record.task, 'it changed what a task that runs again had written');
       if (this.stale.has(record.task)) written.push(...paths);
     }
+  }
+
+  #remember(record: QuestionRecord | AnswerRecord): void {
+    const known = this.questions.get(record.id);
+    if (record.kind === 'question') this.questions.set(record.id, { record, answer: undefined });
+    else if (known !== undefined) known.answer = record;
   }
 
   #forget(task: string): void {

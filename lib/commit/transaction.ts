@@ -3,11 +3,13 @@ import { reservedNames } from '../kernel/plain.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
 import type { CommitDone, CommitOutcome } from '../model/ports.js';
 import type {
+  AnswerRecord,
   CommitRecord,
   DroppedRecord,
   FailedRecord,
   LoggedUsage,
   LogRecord,
+  QuestionRecord,
   RunRecord,
   UsageRecord,
 } from '../model/record.js';
@@ -15,7 +17,7 @@ import type { Spending } from '../model/usage.js';
 import { encode } from './codec.js';
 import { Journal, type JournalPorts } from './journal.js';
 import { Ledger, logged, unlogged } from './ledger.js';
-import { Past, versionOf } from './resume.js';
+import { Past, type PastQuestion, versionOf } from './resume.js';
 import type { State, StateChange } from './state.js';
 
 /** Runs of one task that may be lost to conflicts before it fails: a guard against running for ever. */
@@ -61,6 +63,10 @@ export interface Resumed {
   readonly orphans: readonly string[];
   /** What earlier processes have used, by group; undefined: tasks without one. */
   readonly spent: ReadonlyMap<string | undefined, Spending>;
+  /** What it has asked people. */
+  readonly questions: ReadonlyMap<string, PastQuestion>;
+  /** Tasks that had failed and run again. */
+  readonly retried: ReadonlySet<string>;
 }
 
 /** The commit stage: a task's result, its writes and the tasks it added become one record, or nothing happens. */
@@ -149,7 +155,10 @@ export class Transactions {
     past.compare(nodes);
     // Noted before anything runs: a crash before they have all run again must not bring old results back.
     if (past.stale.size > 0) this.#drop([...past.stale.keys()]);
-    if (retryFailed) past.failures.clear();
+    const retried = new Set(retryFailed ? past.failures.keys() : []);
+    // Noted too: who suspends or crashes while it runs again has not failed.
+    if (retried.size > 0) this.#drop([...retried]);
+    for (const id of retried) past.failures.delete(id);
     this.#state.restore(past.patches());
     this.#past = past;
     this.#ledger = new Ledger(records);
@@ -163,6 +172,8 @@ export class Transactions {
       rerun: [...past.stale].map(([taskId, because]) => ({ taskId, because })),
       orphans,
       spent: this.#ledger.groups,
+      questions: past.questions,
+      retried,
     };
   }
 
@@ -254,6 +265,22 @@ export class Transactions {
     if (lost.length === 0) this.#ports.lost(error);
   }
 
+  /** Writes a record at once, whatever the durability; `done` is called when it is durable, or with why it is not. */
+  keep(record: QuestionRecord | AnswerRecord, done: (error?: RxhiveError) => void): void {
+    const journal = this.#journal;
+    if (journal === undefined) {
+      done();
+      return;
+    }
+    try {
+      journal.append(encode(record));
+    } catch (error) {
+      done(error as RxhiveError);
+      return;
+    }
+    journal.flush(done);
+  }
+
   /** Notes a failure, so that it is known when the run goes on. */
   failed(node: TaskNode): void {
     const journal = this.#journal;
@@ -276,7 +303,7 @@ export class Transactions {
       body = encode({ ...record, error: new Error(message) } satisfies FailedRecord);
     }
     logged(node);
-    journal.append(body);
+    this.#append(body);
   }
 
   /** Notes what an attempt used that no other record will tell of; nothing where it used nothing. */
@@ -284,7 +311,16 @@ export class Transactions {
     if (this.#journal === undefined || node.extra?.unlogged === undefined) return;
     const usage = unlogged(node) as LoggedUsage;
     logged(node);
-    this.#journal.append(encode({ kind: 'usage', task: node.id, usage } satisfies UsageRecord));
+    this.#append(encode({ kind: 'usage', task: node.id, usage } satisfies UsageRecord));
+  }
+
+  /** A store that takes no records any more ends the run. */
+  #append(body: string): void {
+    try {
+      this.#journal?.append(body);
+    } catch (error) {
+      this.#ports.lost(error as RxhiveError);
+    }
   }
 
   #drop(tasks: readonly string[]): void {

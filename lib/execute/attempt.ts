@@ -34,6 +34,10 @@ class Attempt extends AttemptContext {
   #timer: Timer | undefined;
   #idle: Timer | undefined;
   #idleMs: number | undefined;
+  /** Ms that were left for the attempt when people were asked; undefined while its clocks go. */
+  #left: number | undefined;
+  #limit: number | undefined;
+  #still = false;
   #inputs: InputStream | undefined;
   #source: Subscription | undefined;
   #iterator: AsyncIterator<unknown> | undefined;
@@ -98,7 +102,7 @@ class Attempt extends AttemptContext {
     } else if (kind === 'wait') {
       // Without a slot meanwhile: the one that works may need it for a task it joins.
       let then = (): void => this.#again(inputs);
-      const goOn = ports.pause(node, () => this.ended || then());
+      const goOn = ports.pause(node, () => this.ended || then(), entry.elsewhere);
       this.#source = entry.result$.subscribe({
         next: (value) => {
           then = () => this.#known(value);
@@ -139,23 +143,39 @@ class Attempt extends AttemptContext {
   }
 
   #arm(limit: number | undefined, idle: number | undefined): void {
-    const { clock } = this.ports;
-    const { id } = this.node;
-    if (limit !== undefined && Number.isFinite(limit)) {
-      this.#timer = clock.after(limit, () => this.#timedOut(new TaskTimeoutError(id, 'attempt', limit)));
-    }
+    if (limit !== undefined && Number.isFinite(limit)) this.#armAttempt(limit, limit);
     if (idle !== undefined && Number.isFinite(idle)) {
       this.#idleMs = idle;
       this.#beat();
     }
   }
 
+  protected override still(still: boolean): void {
+    const { clock } = this.ports;
+    this.#still = still;
+    if (still) {
+      if (this.#timer !== undefined) this.#left = this.#timer.due - clock.now();
+      clock.cancel(this.#timer);
+      clock.cancel(this.#idle);
+      return;
+    }
+    const limit = this.#limit;
+    if (limit !== undefined && this.#left !== undefined) this.#armAttempt(limit, this.#left);
+    this.#beat();
+  }
+
   #beat(): void {
     const idle = this.#idleMs;
-    if (idle === undefined) return;
+    if (idle === undefined || this.#still) return;
     const { clock } = this.ports;
     clock.cancel(this.#idle);
     this.#idle = clock.after(idle, () => this.#timedOut(new TaskTimeoutError(this.node.id, 'idle', idle)));
+  }
+
+  #armAttempt(limit: number, left: number): void {
+    this.#limit = limit;
+    const late = (): void => this.#timedOut(new TaskTimeoutError(this.node.id, 'attempt', limit));
+    this.#timer = this.ports.clock.after(left, late);
   }
 
   #timedOut(error: TaskTimeoutError): void {

@@ -7,6 +7,7 @@ import type { Reads, Recipe, Shared, TaskContext, Usage } from '../model/context
 import { bodied } from '../model/executor.js';
 import { type AttemptHandle, Edge, type Spawned, type TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
+import { type Asker, Question } from '../model/question.js';
 import {
   Choice,
   Dependency,
@@ -43,7 +44,11 @@ export interface ExecutePorts {
   /** Begins to note what a serializable attempt reads. */
   reads(): Reads;
   /** Gives the slot back until the returned function is called; `done` when there is one again. */
-  pause(node: TaskNode, done: () => void): () => void;
+  pause(node: TaskNode, done: () => void, elsewhere?: boolean): () => void;
+  /** The same for a question; the returned function takes `done`. */
+  suspend(node: TaskNode, questionId: string): (done: () => void) => void;
+  /** Puts a question to a person; the returned function forgets who asked. @throws RxhiveError */
+  ask(asker: Asker, question: Question): () => void;
   /** Handle for a task that `parent` adds; the one it has when it was added before. */
   handleFor(parent: TaskNode, id: string): Task;
   /** Adds buffered tasks to the run at once. */
@@ -66,6 +71,9 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   #abort: AbortController | undefined;
   #reason: RxhiveError | undefined;
   #rejects: Set<(reason: unknown) => void> | undefined;
+  /** Uses of shared things, and questions, that are not over: who waits for a person must not keep others waiting. */
+  #uses = 0;
+  #questions = 0;
 
   constructor(node: TaskNode, ports: ExecutePorts) {
     this.node = node;
@@ -75,6 +83,8 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   abstract stop(reason: RxhiveError): void;
   abstract refresh(): void;
+  /** Stops the clocks of the attempt while people are asked, or lets them go on. */
+  protected abstract still(still: boolean): void;
 
   get ended(): boolean {
     return this.#ended;
@@ -186,6 +196,38 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     }) as Promise<never>;
   }
 
+  ask<T>(question: Question<T>): Promise<T> {
+    this.#alive('ask');
+    if (!(question instanceof Question)) {
+      throw new RxhiveError('INVALID_OPTION', `ctx.ask got ${shown(question)}; give human(schema, prompt).`);
+    }
+    this.#apart(this.#uses);
+    return this.#promise((resolve, reject) => {
+      let waited: ((done: () => void) => void) | undefined;
+      const tell = (done: () => void): void => {
+        if (waited === undefined) done();
+        else
+          waited(() => {
+            this.#questions -= 1;
+            if (this.#questions === 0 && !this.#ended) this.still(false);
+            done();
+          });
+      };
+      const asker: Asker = {
+        node: this.node,
+        source: this,
+        waits: (questionId) => {
+          this.#questions += 1;
+          if (this.#questions === 1) this.still(true);
+          waited = this.ports.suspend(this.node, questionId);
+        },
+        answered: (value) => tell(() => resolve(value)),
+        failed: (error) => tell(() => reject(error)),
+      };
+      return this.ports.ask(asker, question);
+    }) as Promise<T>;
+  }
+
   sleep(ms: number): Promise<void> {
     this.#alive('sleep');
     if (!(Number.isFinite(ms) && ms >= 0)) {
@@ -246,8 +288,10 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   #use<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {
     this.#alive('shared');
+    this.#apart(this.#questions);
     const { locks } = this.ports;
     return this.#promise((resolve, reject) => {
+      this.#uses += 1;
       const run = (): void => {
         try {
           const value = fn();
@@ -262,8 +306,17 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       const ticket = locks.enter(name, this.node, () => goOn?.());
       if (ticket.held) run();
       else goOn = this.ports.pause(this.node, run);
-      return () => ticket.leave();
+      return () => {
+        this.#uses -= 1;
+        ticket.leave();
+      };
     }) as Promise<T>;
+  }
+
+  #apart(others: number): void {
+    if (others === 0) return;
+    const message = `Task "${brief(this.node.id)}" asks a person while it uses, or waits for, a shared thing: others would wait for the person. Ask before or after ctx.shared.`;
+    throw new RxhiveError('INVALID_OPTION', message, { details: { taskId: this.node.id } });
   }
 
   #alive(what: string): void {

@@ -42,7 +42,11 @@ function isRetryable(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return true;
   const facts = error as Record<string, unknown>;
   if (typeof facts.isRetryable === 'boolean') return facts.isRetryable;
-  if (error instanceof RxhiveError) return error.code === 'TASK_TIMEOUT' || error.code === 'INVALID_RESULT';
+  if (error instanceof RxhiveError) {
+    // The deadline of a question that has passed once stays passed.
+    if (error.code === 'TASK_TIMEOUT') return error.details.kind !== 'answer';
+    return error.code === 'INVALID_RESULT';
+  }
   const status = statusOf(error);
   if (status === undefined) return true;
   return status < 400 || status >= 500 || retryableStatus.has(status);

@@ -21,7 +21,12 @@ export type ErrorCode =
   | 'ATTEMPT_ENDED'
   | 'RUN_ENDED'
   | 'HANDLER_FAILED'
-  | 'JOIN_CYCLE';
+  | 'JOIN_CYCLE'
+  | 'QUESTION_UNKNOWN'
+  | 'QUESTION_CLOSED'
+  | 'ALREADY_ANSWERED'
+  | 'ANSWER_REFUSED'
+  | 'RUN_SUSPENDED';
 
 /** Base of every error rxhive makes. `details` holds typed facts, free of task inputs and secrets. */
 export class RxhiveError extends Error {
@@ -81,13 +86,14 @@ export class WorkflowDefinitionError extends RxhiveError {
 }
 
 /** Which clock of a task ran out. */
-export type TimeoutKind = 'attempt' | 'total' | 'idle' | 'queue';
+export type TimeoutKind = 'attempt' | 'total' | 'idle' | 'queue' | 'answer';
 
 const timeoutMeaning: Record<TimeoutKind, string> = {
   attempt: 'one attempt took longer than',
   total: 'all attempts together took longer than',
   idle: 'no value arrived for',
   queue: 'it waited for a slot longer than',
+  answer: 'nobody answered its question within',
 };
 
 /** A task ran out of time. `kind` says which of its clocks. */
@@ -98,9 +104,13 @@ export class TaskTimeoutError extends RxhiveError {
   readonly limit: number;
 
   constructor(taskId: string, kind: TimeoutKind, limit: number) {
+    const advice =
+      kind === 'answer'
+        ? 'Raise the deadline of the question or give it a default.'
+        : `Raise timeout.${kind} or make the task faster.`;
     super(
       'TASK_TIMEOUT',
-      `Task "${brief(taskId)}" timed out: ${timeoutMeaning[kind]} ${limit} ms. Raise timeout.${kind} or make the task faster.`,
+      `Task "${brief(taskId)}" timed out: ${timeoutMeaning[kind]} ${limit} ms. ${advice}`,
       { details: { taskId, kind, limit } },
     );
     this.taskId = taskId;
@@ -175,6 +185,20 @@ export class InvalidResultError extends RxhiveError {
     const message = `The result of task "${brief(taskId)}" does not fit its schema at ${places}. Retry, or change the schema.`;
     super('INVALID_RESULT', message, { details: { taskId, paths: issues.map(({ path }) => path) } });
     this.taskId = taskId;
+    this.issues = issues;
+  }
+}
+
+/** An answer does not fit the schema of its question. Nothing has changed: the question is open. */
+export class AnswerRefusedError extends RxhiveError {
+  readonly questionId: string;
+  /** What does not fit, for the person who answered. Not in the message: it may show parts of the answer. */
+  readonly issues: readonly { readonly path: string; readonly message: string }[];
+
+  constructor(questionId: string, issues: AnswerRefusedError['issues'], places: string) {
+    const message = `The answer to "${brief(questionId)}" does not fit its schema at ${places}. The question is still open: answer again.`;
+    super('ANSWER_REFUSED', message, { details: { questionId, paths: issues.map(({ path }) => path) } });
+    this.questionId = questionId;
     this.issues = issues;
   }
 }

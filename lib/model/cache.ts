@@ -17,8 +17,13 @@ export type CacheEntry =
 /** What the cache says once it knows. */
 export type CacheAnswer =
   | { readonly kind: 'hit'; readonly because: string; readonly value: unknown }
-  /** Completes without a value when the one who does the work fails: ask again. */
-  | { readonly kind: 'wait'; readonly because: string; readonly result$: Observable<unknown> }
+  /** Completes without a value when the one who does the work fails: ask again. `elsewhere`: in another run. */
+  | {
+      readonly kind: 'wait';
+      readonly because: string;
+      readonly elsewhere: boolean;
+      readonly result$: Observable<unknown>;
+    }
   | { readonly kind: 'lead'; readonly because: string; done(value: unknown): void; left(): void };
 
 /** Results kept over runs. */

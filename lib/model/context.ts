@@ -1,3 +1,4 @@
+import type { Question } from './question.js';
 import type { Choice, Dependencies, InputsOf, ResultOf, Task, TaskOptions } from './task.js';
 
 /** What an attempt used, reported by the body through `ctx.usage`. Amounts add up. */
@@ -78,6 +79,15 @@ export interface TaskContext<S = unknown, I = unknown> {
    */
   join<T>(task: Task<T> | Choice<T>): Promise<T>;
   join<const D extends Dependencies>(tasks: D): Promise<InputsOf<D>>;
+  /**
+   * Asks a person, and waits for the answer without a slot, group place or resource; the clocks of `timeout` stand
+   * still. A question is asked once: when the body runs again (retry, conflict, crash) it gets the answer it had. A
+   * task with an open question is suspended even while its body does other things; of several open questions each
+   * resolves when it is answered, the last one once the task has a slot again.
+   * @throws TaskTimeoutError (kind `answer`) when the deadline has passed and there is no default; RxhiveError
+   *   INVALID_OPTION for a key used twice, or within {@link TaskContext.shared}
+   */
+  ask<T>(question: Question<T>): Promise<T>;
   /** Resolves after `ms` on the run's clock; rejects with the signal's reason when the attempt ends before. */
   sleep(ms: number): Promise<void>;
   /**

@@ -154,6 +154,21 @@ export interface CacheEvent extends EventBase {
   readonly because: string;
 }
 
+/** A question to a person was asked, answered, its answer refused, or its deadline has passed. */
+export interface QuestionEvent extends EventBase {
+  readonly type: 'question';
+  readonly reason: 'asked' | 'answered' | 'refused' | 'expired';
+  readonly taskId: string;
+  readonly questionId: string;
+  /** With `asked`. */
+  readonly prompt?: string;
+  readonly context?: unknown;
+  /** Ms as the run's clock counts. */
+  readonly deadline?: number;
+  /** With `refused`: where the answer does not fit. */
+  readonly because?: string;
+}
+
 /** A task said something through `ctx.log`. */
 export interface LogEvent extends EventBase {
   readonly type: 'log';
@@ -176,6 +191,7 @@ export type WorkflowEvent =
   | UsageEvent
   | BudgetEvent
   | BreakerEvent
+  | QuestionEvent
   | LogEvent;
 
 /** An event before the run stamps it. */

@@ -68,6 +68,10 @@ export interface Join {
   pending: number;
   /** Called once all have ended and the task has its slot again, or with the reason why it cannot wait. */
   readonly done: ((error?: RxhiveError) => void)[];
+  /** The same for answers, which do not wait for the other waits. */
+  answers: (() => void)[];
+  /** Waits for something outside of this run: it can go on by itself. */
+  elsewhere: boolean;
 }
 
 /** Things few tasks have; made when first needed so that a waiting task stays small. */
@@ -92,7 +96,11 @@ export interface NodeExtra {
   children: string[] | undefined;
   /** Suspended because a producer it streams from is suspended. */
   starved: boolean;
+  /** Ids of the open questions its attempt waits for. */
+  asking: Set<string> | undefined;
   totalTimer: Timer | undefined;
+  /** Ms that were left of the total timeout when its clock was stopped. */
+  totalLeft: number | undefined;
   queueTimer: Timer | undefined;
   backoffTimer: Timer | undefined;
   /** Newest value of a stream that has not ended. */
@@ -223,7 +231,9 @@ export class TaskNode implements HeapItem {
       join: undefined,
       children: undefined,
       starved: false,
+      asking: undefined,
       totalTimer: undefined,
+      totalLeft: undefined,
       queueTimer: undefined,
       backoffTimer: undefined,
       live: undefined,

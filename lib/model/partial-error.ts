@@ -22,7 +22,9 @@ export class PartialWorkflowError extends RxhiveError {
     const first = [...failed][0];
     const reason =
       first === undefined
-        ? ''
+        ? status === 'suspended'
+          ? ' People have to answer its questions first: see result.questions.'
+          : ''
         : ` First: "${brief(first[0])}": ${first[1] instanceof Error ? first[1].message : String(first[1])}`;
     const counts = `${failed.size} failed or cancelled, ${skipped.size} skipped`;
     super('PARTIAL_WORKFLOW', `Workflow "${brief(workflow)}" ended ${status}: ${counts}.${reason}`, {

@@ -39,6 +39,8 @@ export interface SchedulerPorts {
   used(node: TaskNode): void;
   /** The task has ended. */
   ended(node: TaskNode): void;
+  /** May the run end with tasks that wait for answers, if nothing else is left? */
+  maySuspend(): boolean;
   /** Nothing is left to do. */
   closed(): void;
 }

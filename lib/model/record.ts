@@ -59,6 +59,26 @@ export interface DroppedRecord {
   readonly tasks: readonly string[];
 }
 
+/** A task asked a person; again, where the answer it had does not count any more. Times as the run's clock counts. */
+export interface QuestionRecord {
+  readonly kind: 'question';
+  readonly id: string;
+  readonly task: string;
+  readonly key?: string;
+  readonly prompt: string;
+  readonly context?: unknown;
+  readonly at: number;
+  readonly deadline?: number;
+}
+
+/** What the person said, before the schema; or the default, because nobody had said anything by the deadline. */
+export interface AnswerRecord {
+  readonly kind: 'answer';
+  readonly id: string;
+  readonly value: unknown;
+  readonly by: 'person' | 'deadline';
+}
+
 /** One change of the state, as Immer writes it. */
 export interface StatePatch {
   readonly op: 'add' | 'remove' | 'replace';
@@ -67,4 +87,11 @@ export interface StatePatch {
 }
 
 /** What a log is made of. */
-export type LogRecord = RunRecord | CommitRecord | FailedRecord | UsageRecord | DroppedRecord;
+export type LogRecord =
+  | RunRecord
+  | CommitRecord
+  | FailedRecord
+  | UsageRecord
+  | DroppedRecord
+  | QuestionRecord
+  | AnswerRecord;

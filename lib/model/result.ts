@@ -1,5 +1,6 @@
 import type { RxhiveError } from '../kernel/errors.js';
 import type { BudgetReport } from './budget.js';
+import type { OpenQuestion } from './question.js';
 import type { RunStatus, TaskStatus } from './status.js';
 import type { Task } from './task.js';
 import type { UsageReport } from './usage.js';
@@ -23,7 +24,7 @@ export interface Waits {
   readonly permit: number;
   /** Between attempts. */
   readonly backoff: number;
-  /** For tasks it joined. */
+  /** For tasks it joined, for shared things, and for answers. */
   readonly suspended: number;
 }
 
@@ -59,9 +60,16 @@ export interface RunReport {
   readonly wallMs: number;
   /** Sum of all tasks' running time: what one at a time would have taken at least. */
   readonly workMs: number;
-  /** How many tasks ended how. */
+  /** How many tasks ended how; in a run that is `suspended` also how many have not ended. */
   readonly counts: {
-    readonly [status in 'succeeded' | 'failed' | 'skipped' | 'cancelled' | 'restored']: number;
+    readonly [status in
+      | 'succeeded'
+      | 'failed'
+      | 'skipped'
+      | 'cancelled'
+      | 'restored'
+      | 'suspended'
+      | 'waiting']: number;
   };
   /** Attempts after the first, all tasks together. */
   readonly retries: number;
@@ -107,6 +115,8 @@ export interface WorkflowResult<S = unknown> {
   readonly results: Results;
   readonly tasks: TaskReports;
   readonly report: RunReport;
+  /** With status `suspended`: what people have to answer before the run can go on. */
+  readonly questions: readonly OpenQuestion[];
   /** The last committed state. */
   readonly state: S;
   /** Why the run was cancelled, where it was. */

@@ -27,6 +27,12 @@ export interface RunOptions<I = unknown> {
   readonly store?: CheckpointStore | string;
   /** When commits are written to the store. Default `group`. */
   readonly durability?: Durability;
+  /**
+   * When all that is left waits for answers of people: `wait` goes on waiting; `exit` ends the run with status
+   * `suspended`, log written and lease given back, so that any process can continue it later (needs a store).
+   * Default `wait`.
+   */
+  readonly suspend?: 'wait' | 'exit';
   /** When continuing: `failed` runs failed tasks, and what they blocked, again. Default: they stay failed. */
   readonly retry?: 'failed';
 }

@@ -3,6 +3,7 @@ import type { BudgetState } from '../model/budget.js';
 import { contestOf } from '../model/contest.js';
 import type { TaskNode } from '../model/node.js';
 import { PartialWorkflowError } from '../model/partial-error.js';
+import type { OpenQuestion } from '../model/question.js';
 import type {
   AttemptReport,
   Results,
@@ -26,6 +27,8 @@ export interface Facts {
   readonly state: unknown;
   readonly closing: RxhiveError | undefined;
   readonly budgets: readonly BudgetState[];
+  /** With a run that ended `suspended`: what has to be answered. */
+  readonly questions: readonly OpenQuestion[] | undefined;
   readonly subscriberErrors: readonly unknown[];
   /** What halving each task of a path would save. */
   speedUps(path: readonly string[]): readonly SpeedUp[];
@@ -42,16 +45,27 @@ class Outcome implements WorkflowResult {
   readonly status: RunStatus;
   readonly state: unknown;
   readonly error?: RxhiveError;
+  readonly questions: readonly OpenQuestion[];
   readonly #facts: Facts;
-  readonly #counts: Counts = { succeeded: 0, failed: 0, skipped: 0, cancelled: 0, restored: 0 };
+  readonly #counts: Counts = {
+    succeeded: 0,
+    failed: 0,
+    skipped: 0,
+    cancelled: 0,
+    restored: 0,
+    suspended: 0,
+    waiting: 0,
+  };
   #results: Results | undefined;
   #tasks: TaskReports | undefined;
   #report: RunReport | undefined;
 
   constructor(facts: Facts) {
     this.#facts = facts;
-    for (const node of facts.nodes.values())
-      if (isEnd(node.status)) this.#counts[node.status as keyof Counts] += 1;
+    for (const { status } of facts.nodes.values())
+      if (isEnd(status) || status === 'suspended' || status === 'waiting')
+        this.#counts[status as keyof Counts] += 1;
+    this.questions = facts.questions ?? [];
     this.status = statusOf(this.#counts, facts);
     this.state = facts.state;
     if (facts.closing !== undefined) this.error = facts.closing;
@@ -112,6 +126,7 @@ function statusOf(counts: Counts, facts: Facts): RunStatus {
   const reason = facts.closing?.details.reason;
   if (reason === 'fail-fast') return 'failed';
   if (facts.closing !== undefined) return 'cancelled';
+  if (facts.questions !== undefined) return 'suspended';
   const good = counts.succeeded + counts.restored;
   let excused = 0;
   if (good < facts.nodes.size) for (const node of facts.nodes.values()) if (isExcused(node)) excused += 1;
@@ -230,7 +245,9 @@ function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () =>
     seed,
     subscriberErrors,
   };
-  return Object.defineProperty(report, 'toString', { value: () => asText(report, tasks()) });
+  return Object.defineProperty(report, 'toString', {
+    value: () => asText(report, tasks(), facts.questions ?? []),
+  });
 }
 
 /** From the task that ended last back along the dependency that ended last: what decided the wall time. */
@@ -259,7 +276,7 @@ function criticalPath(nodes: ReadonlyMap<string, TaskNode>): RunReport['critical
   return { tasks: path.reverse(), ms };
 }
 
-function asText(report: RunReport, tasks: TaskReports): string {
+function asText(report: RunReport, tasks: TaskReports, questions: readonly OpenQuestion[]): string {
   const counts = Object.entries(report.counts).filter(([, count]) => count > 0);
   const lines = [
     `${report.workflow}: ${report.status} in ${report.wallMs} ms (work ${report.workMs} ms, retries ${report.retries})`,
@@ -276,6 +293,8 @@ function asText(report: RunReport, tasks: TaskReports): string {
       );
   }
   lines.push(...moneyLines(report));
+  for (const { id, prompt } of questions)
+    lines.push(`waits for an answer to "${brief(id)}": ${brief(prompt)}`);
   const path = report.criticalPath.tasks;
   const shown =
     path.length > 12 ? [...path.slice(0, 6), `… ${path.length - 11} more …`, ...path.slice(-5)] : path;

@@ -29,7 +29,7 @@ export class TaskStreams {
     stream.values.next(value);
   }
 
-  /** The run could not start: no task will ever say anything. */
+  /** No task will say anything any more: the run could not start, or it ended with tasks that wait for people. */
   fail(error: unknown): void {
     this.#failure = { error };
     for (const { values } of this.#streams.values()) values.error(error);

@@ -1,4 +1,5 @@
 import { RxhiveError, shown } from '../kernel/errors.js';
+import type { RunOptions } from '../model/run-options.js';
 import { fit, placesOf } from '../model/schema.js';
 import type { WorkflowDefinition } from '../model/workflow.js';
 
@@ -23,6 +24,18 @@ export function checkInput(definition: WorkflowDefinition, input: unknown): unkn
     `The input does not fit its schema at ${placesOf(issues)}. Nothing was started.`,
     { details: { paths: issues.map(({ path }) => path) } },
   );
+}
+
+/** Options of a run, when they make sense. @throws RxhiveError INVALID_OPTION */
+export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'store'>>(options: O): O {
+  const { suspend, store } = options;
+  if (suspend === undefined || suspend === 'wait' || (suspend === 'exit' && store !== undefined))
+    return options;
+  const message =
+    suspend === 'exit'
+      ? 'suspend: "exit" needs a store, or the run could not go on; give one, or suspend: "wait".'
+      : `suspend is ${shown(suspend)}; give "wait" or "exit".`;
+  throw new RxhiveError('INVALID_OPTION', message);
 }
 
 /** A concurrency given while a run goes on. @throws RxhiveError INVALID_OPTION */

@@ -36,6 +36,20 @@ export class Deadlines {
     node.more().totalTimer = this.#after(node, 'total', total, () => !node.ended);
   }
 
+  /** Stops the clock of all attempts together while people are asked, or lets it go on. */
+  still(node: TaskNode, still: boolean): void {
+    const { extra } = node;
+    const { total } = this.#limits(node) ?? {};
+    if (extra?.totalTimer === undefined || total === undefined) return;
+    if (still) {
+      extra.totalLeft = extra.totalTimer.due - this.#clock.now();
+      this.#clock.cancel(extra.totalTimer);
+    } else if (extra.totalLeft !== undefined) {
+      extra.totalTimer = this.#after(node, 'total', total, () => !node.ended, extra.totalLeft);
+      extra.totalLeft = undefined;
+    }
+  }
+
   /** Calls `work` when the pause before the next attempt is over. */
   backOff(node: TaskNode, delay: number, work: () => void): void {
     node.more().backoffTimer = this.#clock.after(delay, work);
@@ -59,8 +73,9 @@ export class Deadlines {
     kind: TimeoutKind,
     limit: number,
     applies: () => boolean,
+    delay = limit,
   ): ReturnType<Clock['after']> {
-    return this.#clock.after(limit, () =>
+    return this.#clock.after(delay, () =>
       this.#expire(node, new TaskTimeoutError(node.id, kind, limit), applies),
     );
   }

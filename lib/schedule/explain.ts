@@ -45,6 +45,8 @@ function some(names: readonly string[]): string {
 }
 
 function pause(node: TaskNode): string {
+  const asked = [...(node.extra?.asking ?? [])].map((id) => `"${brief(id)}"`);
+  if (asked.length > 0) return `people to answer ${some(asked)}`;
   const { join, starved } = node.extra ?? {};
   const joined = (join?.targets ?? []).filter((target) => !target.ended);
   if (joined.length > 0)

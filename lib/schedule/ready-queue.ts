@@ -1,5 +1,5 @@
 import { Heap } from '../kernel/heap.js';
-import type { Gate } from '../model/gate.js';
+import type { AttemptEnd, Gate } from '../model/gate.js';
 import { type Blocker, type Lane, runsBefore } from '../model/lane.js';
 import type { TaskNode } from '../model/node.js';
 
@@ -78,19 +78,21 @@ export class ReadyQueue {
     for (const gates of lane.gates) for (const gate of gates) gate.enter(node);
     this.#afterRemoval(lane);
     if (this.#reserved === lane) this.#unreserve();
+    node.holdsSlot = true;
     return node;
   }
 
-  /** Gives back what `take` booked. */
-  release(lane: Lane): void {
-    if (lane.group !== undefined) {
-      lane.group.active -= 1;
-      this.unpark(lane.group);
-    }
-    for (const { resource, amount } of lane.needs) {
-      resource.free += amount;
-      this.unpark(resource);
-    }
+  /** Gives back what `take` booked, or the place in the queue; true: a slot is free. The attempt lives on. */
+  pause(node: TaskNode): boolean {
+    if (node.holdsSlot) for (const gates of node.lane.gates) for (const gate of gates) gate.pause(node);
+    return this.#release(node);
+  }
+
+  /** The same for an attempt that has ended like this, or, without `end`, for a task that has none. */
+  leave(node: TaskNode, end?: AttemptEnd): boolean {
+    if (end !== undefined && node.running !== undefined)
+      for (const gates of node.lane.gates) for (const gate of gates) gate.leave(node, end);
+    return this.#release(node);
   }
 
   /** Lets the lanes that waited for `blocker` try again. */
@@ -99,6 +101,24 @@ export class ReadyQueue {
     const lanes = blocker.parked;
     blocker.parked = [];
     for (const lane of lanes) this.#reopen(lane);
+  }
+
+  #release(node: TaskNode): boolean {
+    if (!node.holdsSlot) {
+      this.remove(node);
+      return false;
+    }
+    node.holdsSlot = false;
+    const { group, needs } = node.lane;
+    if (group !== undefined) {
+      group.active -= 1;
+      this.unpark(group);
+    }
+    for (const { resource, amount } of needs) {
+      resource.free += amount;
+      this.unpark(resource);
+    }
+    return true;
   }
 
   #blockerOf(lane: Lane): Blocker | undefined {

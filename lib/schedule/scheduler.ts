@@ -18,6 +18,7 @@ import { Dependents } from './dependents.js';
 import { Intake } from './intake.js';
 import { ReadyQueue } from './ready-queue.js';
 import { Streaming } from './streaming.js';
+import { leaveAll, onlyPeopleCanHelp } from './suspension.js';
 import { Turnstile } from './turnstile.js';
 
 const hardLimit = 1_000_000; // mergeMap queues quadratically; tokens are made on demand, so it never does.
@@ -38,6 +39,7 @@ export class Scheduler {
   /** A run kept open waits for tasks from outside when none is left. */
   keepOpen = false;
   closing: RxhiveError | undefined;
+  /** Nothing happens any more. Tasks that are left (`open`) wait for answers of people. */
   ended = false;
   readonly #nodes: ReadonlyMap<string, TaskNode>;
   readonly #settings: WorkflowSettings;
@@ -56,12 +58,15 @@ export class Scheduler {
   readonly streaming = new Streaming({
     enter: (node, status) => this.#enter(node, status),
     ready: (node) => this.#ready(node),
-    pause: (node) => this.#pause(node),
+    pause: (node) => {
+      if (this.#queue.pause(node)) this.active -= 1;
+    },
     stop: (node, reason) => this.#stop(node, reason),
     deliver: (edge) => {
       this.#dependents.deliver(edge);
       this.#dependents.skipAll();
     },
+    still: (node, still) => this.#deadlines.still(node, still),
     atTurnEnd: (work) => this.#drain.atTurnEnd(work),
     command: (run) => this.#command(run),
   });
@@ -235,9 +240,19 @@ export class Scheduler {
     if (this.ended || (this.#running === undefined && this.closing === undefined)) return;
     if (this.closing === undefined)
       while (this.active < this.limit && this.#queue.peek() !== undefined) this.#slots.next();
-    if (this.open > 0 || (this.keepOpen && this.closing === undefined)) return;
+    if (
+      this.open > 0
+        ? !(this.#ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
+        : this.keepOpen && this.closing === undefined
+    )
+      return;
     this.ended = true;
     this.#running?.unsubscribe();
+    if (this.open > 0)
+      leaveAll(this.#nodes.values(), this.now(), (node, reason) => {
+        this.#stop(node, reason);
+        this.#deadlines.disarm(node);
+      });
     this.#ports.closed();
   }
 
@@ -246,7 +261,6 @@ export class Scheduler {
     const node = this.#queue.take();
     if (node === undefined) return EMPTY;
     this.active += 1;
-    node.holdsSlot = true;
     if (node.running !== undefined) {
       this.streaming.resume(node);
       return EMPTY;
@@ -326,30 +340,14 @@ export class Scheduler {
 
   /** Gives back slot, group, resources and place in the queue; the attempt, if there is one, has ended. */
   #free(node: TaskNode, end?: AttemptEnd): void {
-    if (end !== undefined && node.running !== undefined) {
-      for (const gates of node.lane.gates) for (const gate of gates) gate.leave(node, end);
-    }
-    this.#release(node);
+    if (this.#queue.leave(node, end)) this.active -= 1;
     node.running = undefined;
     if (node.extra === undefined) return;
     node.extra.join = undefined;
     node.extra.starved = false;
-  }
-
-  /** The same, but the attempt lives on. */
-  #pause(node: TaskNode): void {
-    if (node.holdsSlot) for (const gates of node.lane.gates) for (const gate of gates) gate.pause(node);
-    this.#release(node);
-  }
-
-  #release(node: TaskNode): void {
-    if (node.holdsSlot) {
-      node.holdsSlot = false;
-      this.active -= 1;
-      this.#queue.release(node.lane);
-    } else {
-      this.#queue.remove(node);
-    }
+    if (node.extra.asking === undefined) return;
+    node.extra.asking = undefined;
+    this.#deadlines.still(node, false);
   }
 
   #end(node: TaskNode, status: TaskStatus, error: unknown): void {

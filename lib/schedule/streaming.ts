@@ -14,6 +14,8 @@ export interface Moves {
   stop(node: TaskNode, reason: RxhiveError): void;
   /** Tells who waits at `edge` that its dependency has ended. */
   deliver(edge: Edge): void;
+  /** Stops the clock of all attempts together, or lets it go on. */
+  still(node: TaskNode, still: boolean): void;
   atTurnEnd(work: TurnEnd): void;
   /** Runs `work` in the drain loop. */
   command(work: () => void): void;
@@ -75,11 +77,15 @@ export class Streaming {
     });
   }
 
-  /** Gives the slot of `node` back until the returned function is called; `done` when it has one again. */
-  pause(node: TaskNode, done: () => void): () => void {
+  /**
+   * Gives the slot of `node` back until the returned function is called; `done` when it has one again. `elsewhere`:
+   * that is for something outside of this run to do.
+   */
+  pause(node: TaskNode, done: () => void, elsewhere = false): () => void {
     let join: Join | undefined;
     this.#whileRunning(node, () => {
       join = this.#wait(node, 1, done);
+      join.elsewhere ||= elsewhere;
       this.suspend(node);
     });
     return () =>
@@ -87,6 +93,34 @@ export class Streaming {
         if (join === undefined || node.extra?.join !== join) return;
         join.pending -= 1;
         if (join.pending === 0) this.wake(node);
+      });
+  }
+
+  /**
+   * Gives the slot back until a question is answered: until the returned function is called. While the task waits for
+   * more, what it calls then is called at once, without a slot; the last is called when there is one again.
+   */
+  ask(node: TaskNode, questionId: string): (done: () => void) => void {
+    let join: Join | undefined;
+    this.#whileRunning(node, () => {
+      join = this.#wait(node, 1);
+      // Answers that wait for a slot would have to wait for this one too.
+      for (const done of join.answers.splice(0)) done();
+      const extra = node.more();
+      extra.asking ??= new Set();
+      if (extra.asking.size === 0) this.#moves.still(node, true);
+      extra.asking.add(questionId);
+      this.suspend(node);
+    });
+    return (done) =>
+      this.#moves.command(() => {
+        if (join === undefined || node.extra?.join !== join) return;
+        node.extra.asking?.delete(questionId);
+        if (node.extra.asking?.size === 0) this.#moves.still(node, false);
+        join.pending -= 1;
+        if (join.pending > 0) return done();
+        join.answers.push(done);
+        this.wake(node);
       });
   }
 
@@ -99,10 +133,10 @@ export class Streaming {
   }
 
   /** Waits of one task end together: it needs one slot for all of them. */
-  #wait(node: TaskNode, count: number, done: (error?: RxhiveError) => void): Join {
+  #wait(node: TaskNode, count: number, done?: (error?: RxhiveError) => void): Join {
     const extra = node.more();
-    extra.join ??= { targets: [], pending: 0, done: [] };
-    extra.join.done.push(done);
+    extra.join ??= { targets: [], pending: 0, done: [], answers: [], elsewhere: false };
+    if (done !== undefined) extra.join.done.push(done);
     extra.join.pending += count;
     return extra.join;
   }
@@ -148,7 +182,7 @@ export class Streaming {
     this.#moves.enter(node, 'running');
     const join = node.extra?.join;
     if (node.extra !== undefined) node.extra.join = undefined;
-    for (const done of join?.done ?? []) done();
+    for (const done of [...(join?.answers ?? []), ...(join?.done ?? [])]) done();
     this.#feedReaders(node);
   }
 

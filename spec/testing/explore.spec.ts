@@ -60,7 +60,13 @@ test('2,000 ways with failures, crashes, late and double words: every invariant 
 
 const plants: Record<string, { readonly plants: readonly Plant[]; readonly finds: RegExp }> = {
   'a slot leak': {
-    plants: [['schedule/scheduler.ts', 'this.active -= 1;', 'if (node.attempt < 2) this.active -= 1;']],
+    plants: [
+      [
+        'schedule/scheduler.ts',
+        'if (this.#queue.leave(node, end)) this.active -= 1;',
+        'if (this.#queue.leave(node, end) && node.attempt < 2) this.active -= 1;',
+      ],
+    ],
     finds: /^(no slot is left idle|the run ends)$/,
   },
   'a lost wake-up': {

@@ -1,0 +1,31 @@
+import { Subject } from 'rxjs';
+import type { TaskNode } from '../model/node.js';
+import type { StatePatch } from '../model/record.js';
+import type { EventHub } from './events.js';
+
+/** Tells that the state has changed, once for each commit. */
+export class CommitFeed {
+  /** Emits after each commit that changed the state. */
+  readonly made$ = new Subject<void>();
+  readonly #hub: EventHub;
+  /** Newest commit that was told. */
+  #told = 0;
+
+  constructor(hub: EventHub) {
+    this.#hub = hub;
+  }
+
+  /** `node` has committed; `seq` is the newest commit that changed the state, by the patches `newest`. */
+  made(node: TaskNode, { seq, newest }: { seq: number; newest?: readonly StatePatch[] | undefined }): void {
+    if (seq === this.#told) return;
+    this.#told = seq;
+    this.made$.next();
+    const changed = newest === undefined ? {} : { patches: newest };
+    this.#hub.tell({ type: 'state', reason: 'committed', taskId: node.id, commit: seq, ...changed });
+  }
+
+  /** `node` runs again because what it had read changed. */
+  conflict(node: TaskNode, commit: number): void {
+    this.#hub.tell({ type: 'state', reason: 'conflict', taskId: node.id, commit });
+  }
+}

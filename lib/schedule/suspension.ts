@@ -1,0 +1,48 @@
+import { RxhiveError } from '../kernel/errors.js';
+import type { TaskNode } from '../model/node.js';
+import { account } from './account.js';
+
+/** What a run is about. */
+interface Activity {
+  /** Tasks that have a slot. */
+  readonly active: number;
+  readonly keepOpen: boolean;
+  readonly closing: RxhiveError | undefined;
+}
+
+/** True when nothing goes on by itself: all that has not ended waits for answers, or for tasks that do. */
+export function onlyPeopleCanHelp(
+  { active, keepOpen, closing }: Activity,
+  nodes: Iterable<TaskNode>,
+): boolean {
+  if (active > 0 || keepOpen || closing !== undefined) return false;
+  let asking = false;
+  for (const { status, extra, committing } of nodes) {
+    if (status === 'running' || status === 'ready' || status === 'backing-off' || committing) return false;
+    if (status !== 'suspended') continue;
+    if (extra?.join?.elsewhere === true) return false;
+    asking ||= extra?.asking !== undefined && extra.asking.size > 0;
+  }
+  return asking;
+}
+
+/** Why attempts are stopped, and streams end, that a later process goes on with. */
+export function runSuspended(): RxhiveError {
+  const message = 'The run ended to wait for answers of people; it goes on when it is run again.';
+  return new RxhiveError('RUN_SUSPENDED', message);
+}
+
+/** Leaves the tasks that have not ended as they are, for a later process to run their bodies again. */
+export function leaveAll(
+  nodes: Iterable<TaskNode>,
+  now: number,
+  stop: (node: TaskNode, reason: RxhiveError) => void,
+): void {
+  const reason = runSuspended();
+  for (const node of nodes) {
+    if (node.ended) continue;
+    stop(node, reason);
+    account(node, now - node.since, now);
+    node.since = node.endedAt = now;
+  }
+}
