@@ -36,7 +36,7 @@ const refusal = (promise: Promise<unknown>): Promise<unknown> => failure(promise
 
 /** Records of a run in a store. */
 function recordsOf(store: MemoryStore, runId: string, kind: string): Record<string, unknown>[] {
-  const records = (store.dump()[runId] ?? []).map((body) => JSON.parse(body) as Record<string, unknown>);
+  const records = store.read(runId).map(({ body }) => JSON.parse(body) as Record<string, unknown>);
   return records.filter((record) => record.kind === kind);
 }
 

@@ -162,7 +162,7 @@ async function check(scheduleSeed: number): Promise<{ broken: string[]; crashes:
 
   let crashes = 0;
   const records = (): Record<string, unknown>[] =>
-    (store.dump().m ?? []).map((text) => JSON.parse(text) as Record<string, unknown>);
+    store.read('m').map(({ body }) => JSON.parse(body) as Record<string, unknown>);
   const begin = (): {
     run: Run<{ done: number; log: Record<string, number> }>;
     scheduler: SimulationScheduler;
