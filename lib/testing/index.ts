@@ -37,6 +37,13 @@ export {
   VirtualProvider,
 } from './provider-books.js';
 export { type SimulateOptions, type Simulation, simulate } from './simulate.js';
-export { drawTimeline, type TimelineRow, timelineAlphabet, timelineOf } from './timeline.js';
+export {
+  drawTimeline,
+  type TimelinePicture,
+  type TimelineRow,
+  timelineAlphabet,
+  timelineOf,
+} from './timeline.js';
+export { type TimelineSvgOptions, timelineSvg } from './timeline-svg.js';
 export type { TrialOptions } from './trial.js';
 export type { Crash, Schedule, Twist } from './twist.js';

@@ -103,7 +103,7 @@ export class Life {
     for (const { body } of this.#store.read('explored')) this.#note(body);
     this.before = new Set(this.committed);
     const { seed = 1, ...trial } = options.trial;
-    this.trial = new Trial(
+    this.trial = Trial.of(
       subject,
       this.scheduler,
       { ...trial, seed, runId: 'explored', durability: options.durability, store: this.#mortal() },

@@ -12,7 +12,7 @@ import { type ExploreOptions, playSchedule, type Subject } from './explore.js';
 import { type MarbleAgent, type MarbleValue, marbleAgent, streamOf } from './marble-agent.js';
 import { durationOf, type Moment, parseMarbles } from './marble-text.js';
 import { errorFrom, matches } from './outcome.js';
-import { drawRow, drawTimeline, readTimeline } from './timeline.js';
+import { drawRow, drawTimeline, readTimeline, type TimelinePicture } from './timeline.js';
 import { Trial, type TrialOptions } from './trial.js';
 import type { Schedule } from './twist.js';
 import { drive, virtually } from './virtual-time.js';
@@ -23,6 +23,8 @@ export interface MarbleOptions {
   readonly unit?: number | string;
   /** Virtual time at which a test that has not ended fails. Default `1000h`. */
   readonly until?: number | string;
+  /** Called when the test has passed, with a picture of each run: draw it with `timelineSvg`. */
+  readonly seen?: (pictures: readonly TimelinePicture[]) => void;
 }
 
 /** An expectation about something that happens over time. */
@@ -49,6 +51,13 @@ export interface MarbleTools {
   cold<V = string>(marbles: string, values?: Readonly<Record<string, V>>, error?: unknown): Observable<V>;
   /** A run of a workflow or orchestrator that starts when the body has returned. */
   flow(subject: Definable, options?: TrialOptions): Run;
+  /** Any run made with these options: `await run((options) => flow.compensate(id, { store, ...options }))`. */
+  run<S, G extends string>(
+    make: (options: {
+      readonly scheduler: SimulationScheduler;
+      readonly seed: number;
+    }) => Run<S, G> | PromiseLike<Run<S, G>>,
+  ): Promise<Run<S, G>>;
   /** Does something at a virtual time: `at('50ms', () => run.setConcurrency(1))`. */
   at(time: number | string, action: () => void): void;
   /** What a task emits: its values, then `|` or `#`. */
@@ -90,9 +99,11 @@ class MarbleTest {
   readonly #trials: Trial[] = [];
   readonly #checks: Check[] = [];
   readonly #plays: [Subject, Schedule, ExploreOptions | undefined][] = [];
+  readonly #seen: MarbleOptions['seen'];
   #actions = 0;
 
-  constructor({ unit = 1, until = '1000h' }: MarbleOptions) {
+  constructor({ unit = 1, until = '1000h', seen }: MarbleOptions) {
+    this.#seen = seen;
     this.#unit = durationOf(unit);
     this.#until = durationOf(until);
     if (!(this.#unit > 0)) throw new RxhiveError('INVALID_OPTION', 'unit is 0; give ms above 0.');
@@ -105,7 +116,9 @@ class MarbleTest {
       const done = (): boolean => this.#actions === 0 && this.#trials.every(({ ended }) => ended);
       await drive(this.#scheduler, done, this.#until);
       this.#verify();
-    }).then(() => this.#play());
+    })
+      .then(() => this.#play())
+      .then(() => this.#seen?.(this.#trials.map(({ picture }) => ({ ...picture, unit: this.#unit }))));
   }
 
   /** Ways to go have virtual times of their own, so they come after this one is over. */
@@ -155,9 +168,14 @@ class MarbleTest {
       cold: (text, values, error) =>
         streamOf(scheduler, parseMarbles(text, unit), (one) => meaning(one, values) as never, error),
       flow: (subject, options) => {
-        const trial = new Trial(subject, scheduler, options);
+        const trial = Trial.of(subject, scheduler, options);
         this.#trials.push(trial);
         return trial.run;
+      },
+      run: async (make) => {
+        const run = await make({ scheduler, seed: 1 });
+        this.#trials.push(new Trial(run as unknown as Run, scheduler));
+        return run;
       },
       at: (time, action) => {
         this.#actions += 1;

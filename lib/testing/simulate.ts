@@ -41,7 +41,7 @@ export async function simulate<S = unknown>(
   const { until = '1000h', seed = 1, ...rest } = options;
   const scheduler = new SimulationScheduler();
   return virtually(scheduler, async () => {
-    const trial = new Trial(subject, scheduler, { runId: `simulation-${seed}`, ...rest, seed });
+    const trial = Trial.of(subject, scheduler, { runId: `simulation-${seed}`, ...rest, seed });
     trial.start();
     await drive(scheduler, () => trial.ended, durationOf(until));
     const { ended, open } = trial;

@@ -22,11 +22,25 @@ export interface TimelineRow {
   readonly changes: readonly { readonly at: number; readonly status: TaskStatus }[];
 }
 
+/** A run as it is drawn. */
+export interface TimelinePicture {
+  readonly rows: readonly TimelineRow[];
+  /** What tasks emitted, results included. */
+  readonly values: readonly { readonly taskId: string; readonly at: number; readonly value: unknown }[];
+  /** When it ended, ms. */
+  readonly endedAt: number;
+  /** Ms one character of the test stands for. */
+  readonly unit: number;
+}
+
 /** The life of each task from the events of a run; `ids` are the tasks it began with. */
 export function timelineOf(ids: Iterable<string>, events: readonly WorkflowEvent[]): TimelineRow[] {
   const rows = new Map<string, { at: number; status: TaskStatus }[]>();
   for (const id of ids) rows.set(id, [{ at: 0, status: 'waiting' }]);
   for (const event of events) {
+    if (event.type === 'plan')
+      for (const { id } of event.tasks)
+        if (!rows.has(id)) rows.set(id, [{ at: event.at, status: 'waiting' }]);
     if (event.type !== 'task') continue;
     const changes = rows.get(event.taskId) ?? [];
     rows.set(event.taskId, changes);

@@ -8,7 +8,7 @@ import type { Definable } from '../model/workflow.js';
 import { Run } from '../run.js';
 import { type Agents, instrument, type WrapBody } from './instrument.js';
 import type { Moment } from './marble-text.js';
-import { type TimelineRow, timelineOf } from './timeline.js';
+import { type TimelinePicture, type TimelineRow, timelineOf } from './timeline.js';
 
 /** How a workflow is run in virtual time: what `flow.run` takes, and other bodies for its tasks. */
 export interface TrialOptions extends Omit<ResolvedRunOptions, 'scheduler' | 'input'> {
@@ -30,18 +30,23 @@ export class Trial {
   readonly #seen = new Set<string>();
   #startedAt = 0;
 
+  /** Watches a run that was made with `scheduler`. */
+  constructor(run: Run, scheduler: SimulationScheduler) {
+    this.run = run;
+    this.#scheduler = scheduler;
+    this.ids = [...this.run.snapshot().tasks.keys()];
+  }
+
   /** @throws WorkflowDefinitionError; RxhiveError INVALID_INPUT, INVALID_OPTION */
-  constructor(
+  static of(
     subject: Definable,
     scheduler: SimulationScheduler,
-    options: TrialOptions = {},
+    { agents, ...options }: TrialOptions = {},
     wrap?: WrapBody,
-  ) {
-    const { agents, ...rest } = options;
-    this.#scheduler = scheduler;
+  ): Trial {
     const definition = instrument(subject.definition(), agents, wrap);
-    this.run = new Run(definition, { seed: 1, runId: 'virtual', ...rest, scheduler });
-    this.ids = [...this.run.snapshot().tasks.keys()];
+    const run = new Run(definition, { seed: 1, runId: 'virtual', ...options, scheduler });
+    return new Trial(run, scheduler);
   }
 
   get ended(): boolean {
@@ -50,6 +55,19 @@ export class Trial {
 
   get timeline(): TimelineRow[] {
     return timelineOf(this.ids, this.events);
+  }
+
+  /** The run as it is drawn. */
+  get picture(): TimelinePicture {
+    const streamed = new Set<string>();
+    const values = this.events.flatMap((event) => {
+      const value = event.type === 'value';
+      if (value) streamed.add(event.taskId);
+      // The result of a stream is its last value.
+      const result = event.type === 'task' && event.reason === 'succeeded' && !streamed.has(event.taskId);
+      return value || result ? [{ taskId: event.taskId, at: event.at, value: event.value }] : [];
+    });
+    return { rows: this.timeline, values, endedAt: this.events.at(-1)?.at ?? 0, unit: 1 };
   }
 
   /** Tasks that have not ended, with what each waits for. */
