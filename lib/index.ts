@@ -123,6 +123,7 @@ export {
   type OrchestratorOptions,
   WorkflowOrchestrator,
 } from './orchestrator.js';
+export { checkWorkflow, type Finding } from './plan/check.js';
 export type { Run } from './run.js';
 export { type RunWorkflowOptions, runWorkflow } from './run-workflow.js';
 export { type MemoryDump, MemoryStore, memory } from './stores/memory.js';

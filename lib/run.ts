@@ -260,6 +260,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       startedAt: this.#clock.now(),
       concurrency: this.#scheduler.limit,
       state: this.#state.current,
+      settings: this.#definition.settings,
       graph: this.#graph,
     });
     if (signal !== undefined) {

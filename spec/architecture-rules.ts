@@ -15,6 +15,7 @@ const floors: Readonly<Record<string, number>> = {
   'run.ts': 3,
   'workflow.ts': 4,
   'run-workflow.ts': 5,
+  replay: 5,
   'orchestrator.ts': 5,
   'index.ts': 6,
   cli: 7,

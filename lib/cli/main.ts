@@ -1,7 +1,9 @@
 #!/usr/bin/env node
+import { check } from './check.js';
 import type { Command } from './command.js';
 import { dashboard } from './dashboard.js';
 import { graph } from './graph.js';
+import { replay } from './replay.js';
 import { report } from './report.js';
 import { run } from './run.js';
 import { simulate } from './simulate.js';
@@ -9,13 +11,16 @@ import { WrongCall } from './wrong-call.js';
 
 const usage = `rxhive run MODULE [--log FILE] [--dashboard] [--json]
                                               run a module's default export: a workflow or an orchestrator
+rxhive check MODULE [--json]                  faults knowable before a token is spent
 rxhive graph MODULE [--format mermaid|dot]    print its graph
 rxhive dashboard [LOG] [--port N]             show a log in a browser while it grows; on this machine only
 rxhive report LOG --html FILE [--compare LOG] write a log and its pictures as one HTML file
+rxhive replay LOG [--set GROUP.concurrency=12] [--set concurrency=4] [--set TASK.priority=5] [--json]
+                                              what that would have changed in a recorded run
 rxhive simulate WORKLOAD.json --slots N [--policy critical-path|fifo] [--estimates FILE] [--json]
                                               run a graph of durations in virtual time`;
 
-const commands: Readonly<Record<string, Command>> = { dashboard, graph, report, run, simulate };
+const commands: Readonly<Record<string, Command>> = { check, dashboard, graph, replay, report, run, simulate };
 
 async function main(words: readonly string[]): Promise<number> {
   if (words.includes('--help') || words.includes('-h')) {

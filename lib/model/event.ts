@@ -3,6 +3,7 @@ import type { BudgetLimit } from './budget.js';
 import type { StatePatch } from './record.js';
 import type { RunStatus, TaskStatus } from './status.js';
 import type { DependencyMode } from './task.js';
+import type { FailurePolicy, SchedulingPolicy } from './workflow.js';
 
 interface EventBase {
   /** Counts from 1 within the run, without gaps. */
@@ -40,7 +41,18 @@ export interface PlannedTask {
   readonly group?: string;
   /** Where it is not 0; its own, without what it inherits. */
   readonly priority?: number;
-  readonly dependencies: readonly { readonly id: string; readonly mode: DependencyMode }[];
+  readonly dependencies: readonly {
+    readonly id: string;
+    readonly mode: DependencyMode;
+    /** With `race` and `quorum`: which choice of the task it is part of, from 0, and how many of it are needed. */
+    readonly choice?: number;
+    readonly need?: number;
+  }[];
+  readonly resources?: Readonly<Record<string, number>>;
+  /** Ms it was expected to take. */
+  readonly estimate?: number;
+  /** Its limits that are not of one attempt, ms. */
+  readonly timeout?: { readonly total?: number; readonly queue?: number };
 }
 
 /** What is going to run: the graph at the start, then the tasks that are added. */
@@ -54,6 +66,11 @@ export interface PlanEvent extends EventBase {
   readonly concurrency?: number | null;
   /** With `initial`: groups and how many of their tasks may run at once; null: no limit of its own. */
   readonly groups?: readonly { readonly name: string; readonly concurrency: number | null }[];
+  /** With `initial`: what else decides who runs when, where it is not the default. */
+  readonly resources?: Readonly<Record<string, number>>;
+  readonly aging?: number | false;
+  readonly policy?: SchedulingPolicy;
+  readonly failurePolicy?: FailurePolicy;
 }
 
 /** A task that streams gave a value. */

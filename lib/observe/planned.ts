@@ -1,7 +1,9 @@
+import { type Contest, contestOf } from '../model/contest.js';
 import type { PlannedTask } from '../model/event.js';
 import type { Group } from '../model/lane.js';
-import type { TaskNode } from '../model/node.js';
+import type { Edge, TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
+import type { WorkflowSettings } from '../model/workflow.js';
 
 /** The run as its first events describe it. */
 interface Opening {
@@ -9,6 +11,7 @@ interface Opening {
   readonly startedAt: number;
   readonly concurrency: number;
   readonly state: unknown;
+  readonly settings: WorkflowSettings;
   readonly graph: {
     readonly nodes: ReadonlyMap<string, TaskNode>;
     readonly groups: ReadonlyMap<string, Group>;
@@ -18,7 +21,11 @@ interface Opening {
 /** Says that the run begins, and what is going to run. */
 export function announceStart(watch: Watch, opening: Opening): void {
   if (!watch.active) return;
-  const { workflow, startedAt, concurrency, state, graph } = opening;
+  const { workflow, startedAt, concurrency, state, settings, graph } = opening;
+  const { resources, aging, policy, failurePolicy } = settings;
+  const given = Object.entries({ resources, aging, policy, failurePolicy }).filter(
+    ([, one]) => one !== undefined,
+  );
   const initial = state === undefined ? {} : { state };
   watch.emit({ type: 'run', reason: 'started', version: 1, workflow, startedAt, ...initial });
   watch.emit({
@@ -27,6 +34,7 @@ export function announceStart(watch: Watch, opening: Opening): void {
     tasks: planned(graph.nodes.values()),
     concurrency: finite(concurrency),
     groups: [...graph.groups.values()].map(({ name, limit }) => ({ name, concurrency: finite(limit) })),
+    ...Object.fromEntries(given),
   });
 }
 
@@ -41,16 +49,39 @@ export function announceAdded(watch: Watch, nodes: readonly TaskNode[], parent: 
 function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
   const tasks: PlannedTask[] = [];
   for (const { id, definition, inEdges } of nodes) {
-    const { type = id, group, priority = 0 } = definition;
+    const { type = id, group, priority = 0, estimate, resources, timeout } = definition;
+    const { total, queue } = typeof timeout === 'object' ? timeout : {};
+    const amounts = Object.entries(resources ?? {}).flatMap(([name, amount]) =>
+      amount === undefined ? [] : [[name, amount] as const],
+    );
     tasks.push({
       id,
       ...(type === id ? {} : { type }),
       ...(group === undefined ? {} : { group }),
       ...(priority === 0 ? {} : { priority }),
-      dependencies: inEdges.flatMap(({ from, mode }) => (mode === 'join' ? [] : [{ id: from.id, mode }])),
+      dependencies: dependenciesOf(inEdges),
+      ...(amounts.length === 0 ? {} : { resources: Object.fromEntries(amounts) }),
+      ...(estimate === undefined ? {} : { estimate }),
+      ...(total === undefined && queue === undefined
+        ? {}
+        : {
+            timeout: { ...(total === undefined ? {} : { total }), ...(queue === undefined ? {} : { queue }) },
+          }),
     });
   }
   return tasks;
+}
+
+function dependenciesOf(edges: readonly Edge[]): PlannedTask['dependencies'] {
+  const contests: Contest[] = [];
+  return edges.flatMap((edge) => {
+    const { from, mode } = edge;
+    if (mode === 'join') return [];
+    const contest = contestOf(edge);
+    if (contest === undefined) return [{ id: from.id, mode }];
+    if (!contests.includes(contest)) contests.push(contest);
+    return [{ id: from.id, mode, choice: contests.indexOf(contest), need: contest.need }];
+  });
 }
 
 /** JSON has no Infinity. */

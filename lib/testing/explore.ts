@@ -3,6 +3,7 @@ import type { Definable } from '../model/workflow.js';
 import type { MemoryDump } from '../stores/memory.js';
 import { defaultInvariants } from './invariants.js';
 import { type Invariant, Life, type Violation } from './life.js';
+import { literal } from './literal.js';
 import { drawTimeline } from './timeline.js';
 import type { TrialOptions } from './trial.js';
 import { type Crash, drawCrashes, drawTwist, type Schedule, type Twist, type TwistOdds } from './twist.js';
@@ -236,19 +237,6 @@ function told({ violation, lives, schedule }: Played, found: number): string {
     '}));',
   ];
   return `schedule ${found} breaks "${invariant}" at ${at} ms: ${message}\n\n${test.join('\n')}\n`;
-}
-
-/** A value as it would be written in a program. */
-function literal(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(literal).join(', ')}]`;
-  if (typeof value === 'string')
-    return `'${JSON.stringify(value).slice(1, -1).replaceAll("'", "\\'").replaceAll('\\"', '"')}'`;
-  if (typeof value !== 'object' || value === null) return String(value);
-  const entries = Object.entries(value).map(([key, one]) => {
-    const name = /^[A-Za-z_$][\w$]*$/.test(key) ? key : literal(key);
-    return `${name}: ${literal(one)}`;
-  });
-  return entries.length === 0 ? '{}' : `{ ${entries.join(', ')} }`;
 }
 
 function made(subject: Subject): Definable {

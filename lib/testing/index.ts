@@ -1,4 +1,6 @@
 export { SimulationScheduler } from '../kernel/simulation-scheduler.js';
+export type { Changes } from '../replay/rebuild.js';
+export { type Replay, replay } from '../replay/replay.js';
 export { advance } from './advance.js';
 export {
   type ConformanceCheck,
@@ -45,5 +47,6 @@ export {
   timelineOf,
 } from './timeline.js';
 export { type TimelineSvgOptions, timelineSvg } from './timeline-svg.js';
+export { record, type ToMarblesOptions, toMarbles } from './to-marbles.js';
 export type { TrialOptions } from './trial.js';
 export type { Crash, Schedule, Twist } from './twist.js';

@@ -1,0 +1,170 @@
+import {
+  concat,
+  firstValueFrom,
+  ignoreElements,
+  map,
+  NEVER,
+  Observable,
+  of,
+  type SchedulerLike,
+  timer,
+} from 'rxjs';
+import type { TaskContext } from '../model/context.js';
+import type { PlannedTask } from '../model/event.js';
+import { latest, optional, orElse, quorum, race, settled, Task, type TaskDefinition } from '../model/task.js';
+import { type Workflow, workflow } from '../workflow.js';
+import type { RecordedAttempt, RecordedTask, Recording } from './recording.js';
+
+/** What is to be different from the recorded run. */
+export interface Changes {
+  /** Tasks at once. */
+  readonly concurrency?: number;
+  /** Tasks at once by group. */
+  readonly limits?: Readonly<Record<string, number>>;
+  /** Priorities by task id or type. */
+  readonly priorities?: Readonly<Record<string, number>>;
+}
+
+/** A recorded run as a workflow whose bodies take the time they took, and end as they did. */
+export class Rebuilt {
+  readonly flow: Workflow;
+  /** Tasks that came from outside while it went on. */
+  readonly later: readonly { readonly at: number; readonly id: string; readonly task: TaskDefinition }[];
+  readonly #recording: Recording;
+  readonly #changes: Changes;
+  readonly #scheduler: SchedulerLike;
+  readonly #children = new Map<string, RecordedTask[]>();
+
+  constructor(recording: Recording, changes: Changes, scheduler: SchedulerLike) {
+    this.#recording = recording;
+    this.#changes = changes;
+    this.#scheduler = scheduler;
+    for (const task of recording.tasks) {
+      if (task.parent === undefined) continue;
+      const list = this.#children.get(task.parent) ?? [];
+      this.#children.set(task.parent, list);
+      list.push(task);
+    }
+    this.flow = this.#define();
+    const first = new Set(recording.plan.tasks.map(({ id }) => id));
+    this.later = recording.tasks
+      .filter(({ plan, parent }) => parent === undefined && !first.has(plan.id))
+      .map((task) => ({ at: task.addedAt, id: task.plan.id, task: this.#definition(task) }));
+  }
+
+  #define(): Workflow {
+    const { plan, tasks, workflow: name } = this.#recording;
+    const { concurrency, groups = [], resources, aging, policy, failurePolicy } = plan;
+    const { limits = {} } = this.#changes;
+    const limitOf = (group: string, was: number | null): number =>
+      Object.hasOwn(limits, group) ? (limits[group] as number) : (was ?? Number.POSITIVE_INFINITY);
+    const flow = workflow({
+      name,
+      concurrency: this.#changes.concurrency ?? concurrency ?? Number.POSITIVE_INFINITY,
+      groups: Object.fromEntries(
+        groups.map((group) => [group.name, { concurrency: limitOf(group.name, group.concurrency) }]),
+      ),
+      ...(resources !== undefined && { resources }),
+      ...(aging !== undefined && { aging }),
+      ...(policy !== undefined && { policy }),
+      ...(failurePolicy !== undefined && { failurePolicy }),
+    }) as unknown as Workflow;
+    const known = new Map(tasks.map((task) => [task.plan.id, task]));
+    for (const { id } of plan.tasks) flow.task(id, this.#definition(known.get(id) as RecordedTask) as never);
+    return flow;
+  }
+
+  #definition(task: RecordedTask): TaskDefinition {
+    const { plan, attempts } = task;
+    const { id, type, group, resources, estimate, timeout } = plan;
+    const { priorities = {} } = this.#changes;
+    const changed = [id, type ?? id].find((name) => Object.hasOwn(priorities, name));
+    return {
+      dependencies: dependenciesOf(plan),
+      type,
+      group,
+      priority: changed === undefined ? plan.priority : priorities[changed],
+      resources,
+      estimate,
+      ...(timeout !== undefined && { timeout }),
+      retry: {
+        count: attempts.length,
+        backoff: (retry) => attempts[retry - 1]?.delay ?? 0,
+        retryIf: (_, attempt) => attempts[attempt - 1]?.delay !== undefined,
+      },
+      run: (_: unknown, ctx: TaskContext) => this.#attempt(task, ctx),
+    };
+  }
+
+  #attempt(task: RecordedTask, ctx: TaskContext): unknown {
+    const { attempts, plan } = task;
+    const attempt = attempts[Math.min(ctx.attempt, attempts.length) - 1];
+    if (attempt === undefined) return undefined;
+    const children = this.#children.get(plan.id) ?? [];
+    const spawn = (one: RecordedTask): Task => ctx.spawn(one.plan.id, this.#definition(one) as never);
+    if (attempt.joins.length === 0) {
+      if (attempt.end === 'succeeded') children.forEach(spawn);
+      return stretch(attempt, this.#scheduler);
+    }
+    return this.#joining(task, attempt, children, ctx);
+  }
+
+  /** Waits for the tasks it had added whenever it had given its slot back. */
+  async #joining(
+    task: RecordedTask,
+    attempt: RecordedAttempt,
+    children: readonly RecordedTask[],
+    ctx: TaskContext,
+  ): Promise<unknown> {
+    const pauses = task.changes.filter(({ status }) => status === 'suspended').map(({ at }) => at);
+    const added = new Map<RecordedTask, Task>();
+    let ran = 0;
+    for (const [i, join] of attempt.joins.entries()) {
+      await firstValueFrom(timer(join - ran, this.#scheduler));
+      ran = join;
+      for (const one of children)
+        if (!added.has(one) && one.addedAt <= (pauses[i] ?? 0))
+          added.set(one, ctx.spawn(one.plan.id, this.#definition(one) as never));
+      await ctx.join([...added.values()].map((one) => settled(one)));
+    }
+    for (const one of children) if (!added.has(one)) ctx.spawn(one.plan.id, this.#definition(one) as never);
+    return firstValueFrom(
+      stretch({ ...attempt, runningMs: attempt.runningMs - ran, values: [] }, this.#scheduler),
+    );
+  }
+}
+
+/** What an attempt did, without what it did it for. */
+function stretch(attempt: RecordedAttempt, scheduler: SchedulerLike): Observable<unknown> {
+  const { runningMs, end, values } = attempt;
+  const parts = values.map((at, i) => timer(at - (values[i - 1] ?? 0), scheduler).pipe(map(() => i)));
+  if (end === 'open') return concat(...parts, NEVER);
+  const rest = timer(runningMs - (values.at(-1) ?? 0), scheduler);
+  const failure = new Observable<never>((subscriber) => subscriber.error(failureOf(attempt)));
+  return concat(...parts, rest.pipe(ignoreElements()), end === 'failed' ? failure : of('replayed'));
+}
+
+/** An error that is told from others as the recorded one was, and asks for the same wait. */
+export function failureOf({ code = 'error', gate }: RecordedAttempt): Error {
+  return Object.assign(new Error(code), { code }, gate === undefined ? {} : { retryAfter: gate / 1_000 });
+}
+
+function dependenciesOf({ dependencies }: PlannedTask): TaskDefinition['dependencies'] {
+  const choices = new Map<number, { need: number; mode: string; tasks: Task[] }>();
+  const list: unknown[] = [];
+  for (const { id, mode, choice = 0, need = 1 } of dependencies) {
+    const task = new Task(id);
+    if (mode === 'race' || mode === 'quorum') {
+      const known = choices.get(choice) ?? { need, mode, tasks: [] };
+      if (!choices.has(choice)) choices.set(choice, known);
+      known.tasks.push(task);
+    } else if (mode === 'latest') list.push(latest(task));
+    else if (mode === 'optional') list.push(optional(task));
+    else if (mode === 'settled') list.push(settled(task));
+    else if (mode === 'orElse') list.push(orElse(task, undefined));
+    else list.push(task);
+  }
+  for (const { mode, need, tasks } of choices.values())
+    list.push(mode === 'race' ? race(tasks) : quorum(need, tasks));
+  return list as NonNullable<TaskDefinition['dependencies']>;
+}
