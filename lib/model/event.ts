@@ -104,6 +104,8 @@ export interface AttemptEvent extends EventBase {
   /** From 1. */
   readonly attempt: number;
   readonly error?: unknown;
+  /** With `failed`: ms a provider asked to wait. */
+  readonly retryAfter?: number;
 }
 
 /** A limit of a group changed, or the whole group waits because a provider said so. */

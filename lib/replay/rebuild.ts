@@ -145,8 +145,12 @@ function stretch(attempt: RecordedAttempt, scheduler: SchedulerLike): Observable
 }
 
 /** An error that is told from others as the recorded one was, and asks for the same wait. */
-export function failureOf({ code = 'error', gate }: RecordedAttempt): Error {
-  return Object.assign(new Error(code), { code }, gate === undefined ? {} : { retryAfter: gate / 1_000 });
+export function failureOf({ code = 'error', status, asked }: RecordedAttempt): Error {
+  const told = {
+    ...(status !== undefined && { status }),
+    ...(asked !== undefined && { retryAfter: asked / 1_000 }),
+  };
+  return Object.assign(new Error(code), { code }, told);
 }
 
 function dependenciesOf({ dependencies }: PlannedTask): TaskDefinition['dependencies'] {

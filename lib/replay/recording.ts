@@ -1,5 +1,5 @@
 import { RxhiveError } from '../kernel/errors.js';
-import type { PlanEvent, PlannedTask, WorkflowEvent } from '../model/event.js';
+import type { AttemptEvent, PlanEvent, PlannedTask, WorkflowEvent } from '../model/event.js';
 import { isEnd, type RunStatus, type TaskStatus } from '../model/status.js';
 import { readEventLog } from '../observe/event-log.js';
 
@@ -13,8 +13,10 @@ export interface RecordedAttempt {
   readonly code?: string;
   /** Ms until the next attempt. */
   readonly delay?: number;
-  /** Ms the whole group was held back for. */
-  readonly gate?: number;
+  /** HTTP status of the error. */
+  readonly status?: number;
+  /** Ms its provider asked to wait, or made its group wait where it did not say. */
+  readonly asked?: number;
   /** Ms of its running time after which it joined the tasks it had added. */
   readonly joins: readonly number[];
   /** Ms of its running time after which it emitted a value, before its end. */
@@ -122,16 +124,14 @@ class TaskNotes {
   note(event: WorkflowEvent): void {
     if (event.type === 'task') this.#status(event.at, event.reason, event);
     else if (event.type === 'value') this.#now?.values.push(this.#ran(event.at));
-    else if (event.type === 'attempt' && event.reason === 'failed')
-      this.#end(event.at, 'failed', event.error);
+    else if (event.type === 'attempt' && event.reason === 'failed') this.#end(event.at, 'failed', event);
     else if (event.type === 'attempt' && event.reason === 'succeeded') this.#end(event.at, 'succeeded');
     else if (event.type === 'attempt' && event.reason === 'stopped') this.#end(event.at, 'open');
   }
 
-  /** The group was held back because of an attempt that failed at that moment. */
+  /** The group is held back because of an attempt that fails at that moment. */
   gated(at: number, delay: number): void {
-    const last = this.#attempts.at(-1);
-    if (this.#failedAt === at && last?.end === 'failed' && last.gate === undefined) last.gate = delay;
+    this.#gate = { at, delay };
   }
 
   recorded(runCancelled: boolean): RecordedTask {
@@ -145,7 +145,7 @@ class TaskNotes {
     };
   }
 
-  #failedAt = -1;
+  #gate: { readonly at: number; readonly delay: number } | undefined;
 
   #status(at: number, status: TaskStatus, event: WorkflowEvent & { readonly type: 'task' }): void {
     if (this.#now !== undefined && this.#changes.at(-1)?.status === 'running')
@@ -165,11 +165,21 @@ class TaskNotes {
     return (this.#now?.runningMs ?? 0) + (running ? at - this.#since : 0);
   }
 
-  #end(at: number, end: RecordedAttempt['end'], error?: unknown): void {
+  #end(at: number, end: RecordedAttempt['end'], failed?: AttemptEvent): void {
     const { joins = [], values = [] } = this.#now ?? {};
     const runningMs = this.#ran(at);
-    if (end === 'failed') this.#failedAt = at;
-    this.#attempts.push({ runningMs, end, joins, values, ...(end === 'failed' && { code: codeOf(error) }) });
+    const status = statusOf(failed?.error);
+    const gate = status === 429 && this.#gate?.at === at ? this.#gate.delay : undefined;
+    const asked = failed?.retryAfter ?? gate;
+    this.#attempts.push({
+      runningMs,
+      end,
+      joins,
+      values,
+      ...(failed !== undefined && { code: codeOf(failed.error) }),
+      ...(status !== undefined && { status }),
+      ...(asked !== undefined && { asked }),
+    });
     this.#now = undefined;
   }
 }
@@ -180,8 +190,10 @@ function codeOf(error: unknown): string {
   return String(code ?? status ?? name ?? 'error');
 }
 
-function statusOf(error: unknown): unknown {
-  return typeof error === 'object' && error !== null ? (error as { status?: unknown }).status : undefined;
+function statusOf(error: unknown): number | undefined {
+  const status =
+    typeof error === 'object' && error !== null ? (error as { status?: unknown }).status : undefined;
+  return typeof status === 'number' ? status : undefined;
 }
 
 function reasonOf(error: unknown): unknown {

@@ -24,10 +24,23 @@ export class Announcer {
     });
   }
 
-  attempt(node: TaskNode, reason: 'started' | 'succeeded' | 'failed' | 'stopped', error?: unknown): void {
+  attempt(
+    node: TaskNode,
+    reason: 'started' | 'succeeded' | 'failed' | 'stopped',
+    error?: unknown,
+    retryAfter?: number,
+  ): void {
     if (!this.#watch.active || node.attempt === 0) return;
     const failure = error === undefined ? {} : { error };
-    this.#watch.emit({ type: 'attempt', reason, taskId: node.id, attempt: node.attempt, ...failure });
+    const asked = retryAfter === undefined ? {} : { retryAfter };
+    this.#watch.emit({
+      type: 'attempt',
+      reason,
+      taskId: node.id,
+      attempt: node.attempt,
+      ...failure,
+      ...asked,
+    });
   }
 
   /** A limit changed; without a name that of the whole run. */

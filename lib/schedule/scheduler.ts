@@ -298,7 +298,7 @@ export class Scheduler {
 
   #fail(node: TaskNode, error: unknown, gate?: number): void {
     this.#free(node, { kind: 'failed', error, retryAfter: gate });
-    this.#announcer.attempt(node, 'failed', error);
+    this.#announcer.attempt(node, 'failed', error, gate);
     this.#end(node, 'failed', error);
     this.#failFast(error);
   }
@@ -310,7 +310,7 @@ export class Scheduler {
 
   #backOff(node: TaskNode, error: unknown, delay: number, gate: number | undefined): void {
     this.#free(node, { kind: 'failed', error, retryAfter: gate });
-    this.#announcer.attempt(node, 'failed', error);
+    this.#announcer.attempt(node, 'failed', error, gate);
     accountAttempt(node, this.now(), error, gate);
     this.#ports.used(node);
     this.streaming.retract(node);

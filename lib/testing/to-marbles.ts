@@ -234,8 +234,13 @@ function marbleOf({ runningMs, end }: RecordedAttempt): string {
   return runningMs === 0 ? mark : `${runningMs}ms ${mark}`;
 }
 
-function errorText({ end, code, gate }: RecordedAttempt): string | undefined {
+function errorText({ end, code = 'error', status, asked }: RecordedAttempt): string | undefined {
   if (end !== 'failed') return undefined;
-  if (gate === undefined) return literal(code ?? 'error');
-  return `Object.assign(new Error(${literal(code)}), { code: ${literal(code)}, retryAfter: ${gate / 1_000} })`;
+  if (status === undefined && asked === undefined) return literal(code);
+  const facts = {
+    code,
+    ...(status !== undefined && { status }),
+    ...(asked !== undefined && { retryAfter: asked / 1_000 }),
+  };
+  return `Object.assign(new Error(${literal(code)}), ${literal(facts)})`;
 }

@@ -7,17 +7,8 @@ import { seededRandom } from '../../lib/kernel/random.js';
 import * as testing from '../../lib/testing/index.js';
 
 const { optional, orElse, settled, workflow } = main;
-const {
-  drawTimeline,
-  fakeAgent,
-  lognormal,
-  record,
-  replay,
-  SimulationScheduler,
-  simulate,
-  timelineOf,
-  toMarbles,
-} = testing;
+const { fakeAgent, lognormal, record, replay, SimulationScheduler, simulate, timelineOf, toMarbles } =
+  testing;
 
 /** A workflow made from a seed: groups, resources, priorities, failures, retries, timeouts, modes, added tasks. */
 function random(seed: number): main.Workflow {
@@ -68,7 +59,14 @@ function random(seed: number): main.Workflow {
   return flow as unknown as main.Workflow;
 }
 
-const picture = (events: readonly main.WorkflowEvent[]): string => drawTimeline(timelineOf([], events), 1);
+/** Every change of status, to the thousandth of a ms. */
+const picture = (events: readonly main.WorkflowEvent[]): string =>
+  timelineOf([], events)
+    .map(
+      ({ taskId, changes }) =>
+        `${taskId} ${changes.map(({ at, status }) => `${at.toFixed(3)} ${status}`).join(', ')}`,
+    )
+    .join('\n');
 
 /** Runs the text of a test without loading a file for each. */
 async function runText(text: string): Promise<void> {
@@ -93,12 +91,10 @@ test('200 random workflows: recorded, replayed and turned to marbles, the same t
     const { events, log, result } = await simulate(random(seed), { seed });
     const again = await replay(log);
     assert.is(picture(again.events), picture(events), `seed ${seed}`);
-    assert.is(again.replayed.wallMs, result.report.wallMs);
-    assert.is(again.saved, 0);
+    assert.ok(Math.abs(again.replayed.wallMs - result.report.wallMs) < 0.001);
     try {
       await runText(toMarbles(log));
     } catch (error) {
-      console.log(toMarbles(log));
       assert.unreachable(`seed ${seed}: ${(error as Error).message}`);
     }
     attempts += events.filter((event) => event.type === 'attempt' && event.reason === 'started').length;
