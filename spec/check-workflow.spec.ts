@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -129,6 +129,8 @@ test('the command prints findings and exits with 1', () => {
     const { status, stdout } = error as { status: number; stdout: string };
     assert.is(status, 1);
     assert.is(JSON.parse(stdout).findings[0].kind, 'unused-group');
+  } finally {
+    rmSync(file, { force: true });
   }
 });
 

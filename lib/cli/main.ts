@@ -20,7 +20,15 @@ rxhive replay LOG [--set GROUP.concurrency=12] [--set concurrency=4] [--set TASK
 rxhive simulate WORKLOAD.json --slots N [--policy critical-path|fifo] [--estimates FILE] [--json]
                                               run a graph of durations in virtual time`;
 
-const commands: Readonly<Record<string, Command>> = { check, dashboard, graph, replay, report, run, simulate };
+const commands: Readonly<Record<string, Command>> = {
+  check,
+  dashboard,
+  graph,
+  replay,
+  report,
+  run,
+  simulate,
+};
 
 async function main(words: readonly string[]): Promise<number> {
   if (words.includes('--help') || words.includes('-h')) {
