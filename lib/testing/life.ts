@@ -64,6 +64,8 @@ export interface LifeOptions {
 /** One process that runs a workflow, from its start to its end or its crash, watched by invariants. */
 export class Life {
   readonly scheduler = new SimulationScheduler();
+  /** Which process of the run it is, from 1. */
+  readonly number: number;
   readonly settings: WorkflowSettings;
   readonly trial: Trial;
   readonly durability: 'sync' | 'group';
@@ -92,6 +94,7 @@ export class Life {
 
   constructor(subject: Definable, options: LifeOptions) {
     this.#options = options;
+    this.number = options.number;
     this.durability = options.durability;
     this.#endings = new Endings(this.scheduler);
     const { settings } = subject.definition();

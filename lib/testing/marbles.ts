@@ -60,6 +60,8 @@ export interface MarbleTools {
   ): Promise<Run<S, G>>;
   /** Does something at a virtual time: `at('50ms', () => run.setConcurrency(1))`. */
   at(time: number | string, action: () => void): void;
+  /** Answers a question of the last `flow()` at a virtual time; an answer that is refused fails the test. */
+  answer(time: number | string, questionId: string, value: unknown): void;
   /** What a task emits: its values, then `|` or `#`. */
   expectTask(task: Task | string): MarbleExpectation;
   /** Events that match a pattern or a predicate, as marbles; letters stand for patterns of events. */
@@ -184,6 +186,7 @@ class MarbleTest {
           action();
         }, durationOf(time));
       },
+      answer: (time, questionId, value) => this.#answer(time, questionId, value),
       expectTask: (task) => this.#expectTask(typeof task === 'string' ? task : task.id),
       expectEvents: (filter) => this.#expectEvents(filter),
       expectTimeline: (...tasks) => this.#expectTimeline(tasks),
@@ -213,6 +216,19 @@ class MarbleTest {
         });
       },
     };
+  }
+
+  #answer(time: number | string, questionId: string, value: unknown): void {
+    const { run } = this.#trial;
+    let refused: Error | undefined;
+    this.#actions += 1;
+    this.#checks.push(() => refused);
+    this.#scheduler.schedule(() => {
+      this.#actions -= 1;
+      run.answer(questionId, value).catch((error: Error) => {
+        refused = error;
+      });
+    }, durationOf(time));
   }
 
   #expectTask(id: string): MarbleExpectation {

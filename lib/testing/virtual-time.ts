@@ -43,9 +43,10 @@ export async function drive(
     if (done()) return;
     const { nextAt } = scheduler;
     if (nextAt === Number.POSITIVE_INFINITY) {
-      if (idle === 2) rest();
       // A promise may still be on its way through the event loop.
       idle += 1;
+      if (idle === 3) rest();
+      if (scheduler.nextAt < Number.POSITIVE_INFINITY) idle = 0;
       continue;
     }
     if (nextAt > scheduler.now()) rest();

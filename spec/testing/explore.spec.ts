@@ -172,6 +172,74 @@ test('invariants of the user are asked too, and the failure is short', async () 
   }
 });
 
+/** Three branches that ask a person, with everything that may not happen to an answer. */
+function branches(): real.Workflow {
+  const flow = real.workflow({ name: 'branches', concurrency: 2, retry: { count: 1, backoff: () => 3 } });
+  const asking = ['a', 'b', 'c'].map((id) =>
+    flow.task(id, {
+      run: async (_, ctx) => {
+        await ctx.sleep(2);
+        const answer = await ctx.ask(real.human(real.typed<string>(), { key: 'q', prompt: id }));
+        await ctx.sleep(3);
+        return `${id}=${answer}`;
+      },
+    }),
+  );
+  flow.task('join', { dependencies: asking.map((one) => real.optional(one)), run: (all) => all.join() });
+  return flow as unknown as real.Workflow;
+}
+
+test('2,000 ways of suspend, answer, finish, fail and crash in three branches: no answer is lost', async () => {
+  let acknowledged = new Set<string>();
+  let answered = 0;
+  const sent = new WeakMap<testing.Life, Set<string>>();
+  const answers: testing.Invariant = {
+    name: 'no answer is lost, asked for twice or given to another',
+    rest: (life) => {
+      const mine = sent.get(life) ?? new Set();
+      sent.set(life, mine);
+      for (const { id, taskId } of life.trial.run.questions()) {
+        if (acknowledged.has(id)) return `${id} was answered and is open again`;
+        if (mine.has(id)) continue;
+        mine.add(id);
+        life.scheduler.schedule(
+          () => {
+            life.trial.run.answer(id, taskId).then(
+              () => {
+                // What a dead process hears nobody knows.
+                if (life.crashed) return;
+                acknowledged.add(id);
+                answered += 1;
+              },
+              () => undefined,
+            );
+          },
+          (life.now * 7 + id.charCodeAt(0)) % 11,
+        );
+      }
+      return undefined;
+    },
+    end: (life) => {
+      for (const id of ['a', 'b', 'c']) {
+        const value = life.trial.result?.results.get(id);
+        if (value !== undefined && value !== `${id}=${id}`) return `${id} got ${String(value)}`;
+      }
+      return undefined;
+    },
+  };
+  const seen = await explore(branches, {
+    schedules: 2_000,
+    failures: 0.2,
+    invariants: [answers],
+    onLife: (life) => {
+      if (life.number === 1) acknowledged = new Set();
+    },
+  });
+  assert.ok(answered > 4_000 && seen.crashes > 500, `${answered} answers, ${seen.crashes} crashes`);
+  const { partial = 0, succeeded = 0 } = seen.statuses;
+  assert.ok(partial > 50 && succeeded > 500, `${partial} partial, ${succeeded} succeeded`);
+});
+
 test('the same seeds see the same', async () => {
   const once = (): Promise<testing.Exploration> =>
     explore(() => busy(real), { schedules: 30, seed: 7, failures: 0.2 });
