@@ -25,6 +25,7 @@ export type { BreakerOptions, BreakerState } from './model/breaker.js';
 export type { BudgetLimit, BudgetOptions, BudgetReport, BudgetState, Caps } from './model/budget.js';
 export type { CacheOptions } from './model/cache.js';
 export type { Recipe, Shared, TaskContext, Usage } from './model/context.js';
+export type { EachItem, EachOptions, EachResult, Items } from './model/each.js';
 export type {
   AttemptEvent,
   BreakerEvent,

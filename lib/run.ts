@@ -10,7 +10,7 @@ import { inputsOf } from './execute/inputs.js';
 import { Locks } from './execute/locks.js';
 import { onAbort } from './kernel/abort.js';
 import { Clock } from './kernel/clock.js';
-import { brief, RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
+import { brief, type RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
 import type { WorkflowEvent } from './model/event.js';
 import { bodied } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
@@ -32,7 +32,7 @@ import { resultOf } from './observe/report.js';
 import { snapshotOf } from './observe/snapshot.js';
 import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
-import { Growth } from './plan/growth.js';
+import { Growth, runEnded } from './plan/growth.js';
 import { checkInput, checkLimit, checkOptions } from './plan/input.js';
 import { speedUps } from './plan/speed-up.js';
 import { budgetStates, chargeEarlier } from './schedule/budget.js';
@@ -125,9 +125,14 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
         this.#learning.ended(node);
         this.#questions.ended(node);
         this.#streams.end(node);
+        this.#growth.ended(node);
       },
       maySuspend: () => options.suspend === 'exit' && this.#questions.atRest,
-      closed: () => this.#closed(),
+      closed: () => {
+        this.#unlisten?.();
+        const asked = this.#questions.end(this.#scheduler.open > 0);
+        this.#transactions.close((error) => this.#finish(this.#scheduler.closing ?? error, asked));
+      },
     });
     this.#scheduler.keepOpen = options.keepOpen ?? false;
     const gates = { clock: this.#clock, watch: this.#hub, scheduler: this.#scheduler, inputsOf };
@@ -304,25 +309,19 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     );
   }
 
-  #closed(): void {
-    this.#unlisten?.();
-    const asked = this.#questions.end(this.#scheduler.open > 0);
-    this.#transactions.close((error) => this.#finish(this.#scheduler.closing ?? error, asked));
-  }
-
   #finish(closing: RxhiveError | undefined, questions: readonly OpenQuestion[] | undefined): void {
-    const { settings } = this.#definition;
     closeGates(this.#graph);
     this.#clock.dispose();
     this.#learning.end();
     const result = resultOf({
       nodes: this.#graph.nodes,
       runId: this.runId,
-      workflow: settings.name,
+      workflow: this.#definition.settings.name,
       wallMs: this.#scheduler.now(),
       seed: this.#clock.seed,
       state: this.#state.current,
       closing,
+      forgotten: this.#growth.forgotten,
       budgets: budgetStates(this.#graph),
       questions,
       subscriberErrors: this.#audience.errors,
@@ -360,13 +359,11 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   }
 
   #add(tasks: readonly Spawned[], parent?: TaskNode, holder?: TaskNode): void {
-    if (this.#scheduler.ended || this.#scheduler.closing !== undefined) {
-      throw new RxhiveError(
-        'RUN_ENDED',
-        `Run "${brief(this.runId)}" has ended; add tasks before, or keep it open with keepOpen.`,
-      );
-    }
-    const nodes = this.#growth.add(tasks, parent);
+    if (this.#scheduler.ended || this.#scheduler.closing !== undefined) throw runEnded(this.runId);
+    this.#admit(this.#growth.add(tasks, parent), parent, holder);
+  }
+
+  #admit(nodes: readonly TaskNode[], parent?: TaskNode, holder?: TaskNode): void {
     if (this.#started) announceAdded(this.#hub, nodes, parent);
     // Before that the scheduler counts and readies all tasks of the graph itself.
     if (this.#opened) this.#scheduler.admit(nodes, holder);
@@ -393,6 +390,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       ask: (asker, question) => this.#questions.ask(asker, question),
       handleFor: (parent, id) => this.#graph.childOf(parent, id)?.handle ?? new Task(id, this),
       flush: (parent, spawned) => this.#add(spawned, parent),
+      item: (parent, one, watch, known) =>
+        this.#admit(this.#growth.addItem(one, parent, watch, known), parent),
+      drop: (node) => this.#scheduler.cancelTask(node),
       find: (task) => this.#graph.find(task),
       join: (node, targets, done) => this.#scheduler.streaming.join(node, targets, done),
     };

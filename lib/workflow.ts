@@ -1,5 +1,7 @@
 import { forked, History } from './commit/history.js';
+import { eachTask } from './execute/each.js';
 import { after, promised } from './kernel/late.js';
+import type { EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
 import type { OpenQuestion } from './model/question.js';
 import type { RunRecord } from './model/record.js';
@@ -72,6 +74,26 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     const handle = new Task<O>(id, this);
     this.#handles.push(handle);
     return handle;
+  }
+
+  /**
+   * Does the same for each item of a source that may be endless: items are taken only as slots become free, and
+   * forgotten when they have ended. An item is a task with the id `ID/KEY`: groups, limits, retry, timeout, state and
+   * events work as for any other, and a failed one makes the run `partial`, not this task. A source that throws
+   * fails the task.
+   *
+   * ```ts
+   * const pages = flow.each('pages', { from: urls, group: 'web', retry: 3, run: (url, ctx) => get(url, ctx.signal) });
+   * run.values$(pages).subscribe(({ last, succeeded }) => console.log(succeeded, last));
+   * ```
+   * @throws RxhiveError INVALID_OPTION
+   */
+  each<const D, T, R, const K extends boolean = false>(
+    id: string,
+    options: EachOptions<D, T, R, S, I, G, X, K>,
+  ): Task<EachResult<T, ResultOf<R>, K>> {
+    const definition = eachTask(id, options as unknown as EachOptions<unknown, unknown, unknown>);
+    return this.task(id, definition as never) as Task<EachResult<T, ResultOf<R>, K>>;
   }
 
   /**

@@ -52,6 +52,7 @@ class Attempt extends AttemptContext {
 
   start(): void {
     const { node, ports } = this;
+    node.item?.started(node);
     const before = ports.replayed(node);
     if (before !== undefined) {
       this.#paid = false;

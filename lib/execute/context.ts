@@ -4,6 +4,7 @@ import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import type { Cache } from '../model/cache.js';
 import { Contest } from '../model/contest.js';
 import type { Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
+import type { ItemWatch } from '../model/each.js';
 import { bodied } from '../model/executor.js';
 import { type AttemptHandle, Edge, type Spawned, type TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
@@ -54,6 +55,10 @@ export interface ExecutePorts {
   /** Adds buffered tasks to the run at once. */
   flush(parent: TaskNode, spawned: readonly Spawned[]): void;
   find(task: Task): TaskNode | undefined;
+  /** Adds an item of `parent`; `known` gets its node before anything else happens to it. */
+  item(parent: TaskNode, one: Spawned, watch: ItemWatch, known: (node: TaskNode) => void): void;
+  /** Cancels an item. */
+  drop(node: TaskNode): void;
   join(node: TaskNode, targets: readonly (TaskNode | Contest)[], done: (error?: RxhiveError) => void): void;
 }
 

@@ -3,6 +3,7 @@ import type { RxhiveError } from '../kernel/errors.js';
 import type { HeapItem } from '../kernel/heap.js';
 import { contestOf } from './contest.js';
 import type { Reads, Recipe } from './context.js';
+import type { ItemWatch } from './each.js';
 import type { Lane } from './lane.js';
 import type { AttemptReport } from './result.js';
 import { isEnd, type TaskStatus } from './status.js';
@@ -159,6 +160,8 @@ export class TaskNode implements HeapItem {
   value: unknown = undefined;
   error: unknown = undefined;
   extra: NodeExtra | undefined = undefined;
+  /** With an item of `flow.each`: who hears of it. */
+  item: ItemWatch | undefined = undefined;
   /** Parent of a spawned task. */
   parent: TaskNode | undefined = undefined;
 

@@ -248,6 +248,8 @@ export interface TaskDefinition {
   readonly whenOpen?: 'wait' | 'fail' | undefined;
   /** One of several its parent tries: the parent's end tells how the run went. */
   readonly candidate?: boolean | undefined;
+  /** It adds items that are forgotten when they have ended, and holds no slot meanwhile. */
+  readonly feeds?: boolean | undefined;
   readonly priority?: number | undefined;
   readonly retry?: number | RetryOptions | undefined;
   readonly timeout?: number | TimeoutOptions | undefined;

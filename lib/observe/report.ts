@@ -1,6 +1,7 @@
 import { brief, LimitExceededError, type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
 import { contestOf } from '../model/contest.js';
+import type { Forgotten } from '../model/forgotten.js';
 import type { TaskNode } from '../model/node.js';
 import { PartialWorkflowError } from '../model/partial-error.js';
 import type { OpenQuestion } from '../model/question.js';
@@ -20,6 +21,8 @@ import { moneyLines, spendersOf, usageOf } from './spending.js';
 /** What a result is built from; nothing is copied until somebody reads it. */
 export interface Facts {
   readonly nodes: ReadonlyMap<string, TaskNode>;
+  /** Items that have ended and are no nodes any more. */
+  readonly forgotten: Forgotten;
   readonly runId: string;
   readonly workflow: string;
   readonly wallMs: number;
@@ -47,21 +50,14 @@ class Outcome implements WorkflowResult {
   readonly error?: RxhiveError;
   readonly questions: readonly OpenQuestion[];
   readonly #facts: Facts;
-  readonly #counts: Counts = {
-    succeeded: 0,
-    failed: 0,
-    skipped: 0,
-    cancelled: 0,
-    restored: 0,
-    suspended: 0,
-    waiting: 0,
-  };
+  readonly #counts: Counts;
   #results: Results | undefined;
   #tasks: TaskReports | undefined;
   #report: RunReport | undefined;
 
   constructor(facts: Facts) {
     this.#facts = facts;
+    this.#counts = { ...facts.forgotten.counts, suspended: 0, waiting: 0 };
     for (const { status } of facts.nodes.values())
       if (isEnd(status) || status === 'suspended' || status === 'waiting')
         this.#counts[status as keyof Counts] += 1;
@@ -129,8 +125,9 @@ function statusOf(counts: Counts, facts: Facts): RunStatus {
   if (facts.questions !== undefined) return 'suspended';
   const good = counts.succeeded + counts.restored;
   let excused = 0;
-  if (good < facts.nodes.size) for (const node of facts.nodes.values()) if (isExcused(node)) excused += 1;
-  if (good + excused === facts.nodes.size && good > 0) return 'succeeded';
+  const total = facts.nodes.size + facts.forgotten.total;
+  if (good < total) for (const node of facts.nodes.values()) if (isExcused(node)) excused += 1;
+  if (good + excused === total && good > 0) return 'succeeded';
   return good === 0 ? 'failed' : 'partial';
 }
 
@@ -218,8 +215,7 @@ function rootCauses(start: TaskNode, known: Map<TaskNode, readonly string[]>): r
 }
 
 function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () => TaskReports): RunReport {
-  let workMs = 0;
-  let retries = 0;
+  let { workMs, retries } = facts.forgotten;
   for (const node of facts.nodes.values()) {
     workMs += node.runningMs;
     retries += Math.max(0, node.attempt - 1);
@@ -235,7 +231,7 @@ function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () =>
     workMs,
     counts: { ...counts },
     retries,
-    usage: usageOf(facts.nodes.values()),
+    usage: usageOf(facts.nodes.values(), facts.forgotten),
     budgets: budgets.map((state) => ({ ...state, spenders: spendersOf(state, facts.nodes.values()) })),
     criticalPath: path,
     get speedUps(): readonly SpeedUp[] {

@@ -1,5 +1,6 @@
 import { brief } from '../kernel/errors.js';
 import type { BudgetReport, BudgetState } from '../model/budget.js';
+import type { Forgotten } from '../model/forgotten.js';
 import type { TaskNode } from '../model/node.js';
 import type { RunReport } from '../model/result.js';
 import { Spending } from '../model/usage.js';
@@ -7,9 +8,13 @@ import { Spending } from '../model/usage.js';
 const mostSpenders = 5;
 
 /** What all tasks used, also by group and by model. */
-export function usageOf(nodes: Iterable<TaskNode>): RunReport['usage'] {
+export function usageOf(nodes: Iterable<TaskNode>, forgotten: Forgotten): RunReport['usage'] {
   const total = new Spending();
   const groups = new Map<string, Spending>();
+  for (const [group, usage] of forgotten.usage) {
+    total.add(usage);
+    if (group !== undefined) groups.set(group, new Spending().add(usage));
+  }
   for (const node of nodes) {
     const { usage } = node;
     total.add(usage);

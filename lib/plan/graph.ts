@@ -33,6 +33,8 @@ export class Graph {
 
   readonly #places = new Map<Place, Resource>();
   readonly #expected: Expected;
+  /** Nodes made so far; more than there are when items were forgotten. */
+  #made = 0;
 
   /** `owner` and `run` made the handles that may be used here. */
   constructor(settings: WorkflowSettings, owner: object, run: object, expected: Expected) {
@@ -98,7 +100,7 @@ export class Graph {
       }
       if (known || typeof id !== 'string') continue;
       const lane = faults.length > before ? this.#plainLane : this.#laneOf(task);
-      const node = new TaskNode(handles[i] as Task, task, this.nodes.size, lane);
+      const node = new TaskNode(handles[i] as Task, task, this.#made++, lane);
       this.nodes.set(id, node);
       added.push(node);
     }

@@ -1,4 +1,6 @@
-import { LimitExceededError } from '../kernel/errors.js';
+import { brief, LimitExceededError, RxhiveError } from '../kernel/errors.js';
+import type { ItemWatch } from '../model/each.js';
+import { Forgotten } from '../model/forgotten.js';
 import type { Spawned, TaskNode } from '../model/node.js';
 import { Task } from '../model/task.js';
 import type { Graph } from './graph.js';
@@ -9,6 +11,7 @@ const gone = { run: () => undefined };
 export class Growth {
   readonly #graph: Graph;
   readonly #most: number;
+  readonly forgotten = new Forgotten();
 
   /** @throws LimitExceededError where there are more from the beginning */
   constructor(graph: Graph) {
@@ -38,6 +41,30 @@ export class Growth {
     return added;
   }
 
+  /** Makes the node of an item, which is no child to remember. @throws LimitExceededError, WorkflowDefinitionError */
+  addItem(
+    { handle, definition }: Spawned,
+    parent: TaskNode,
+    watch: ItemWatch,
+    known: (node: TaskNode) => void,
+  ): TaskNode[] {
+    this.#checkSize(1);
+    const added = this.#graph.add([handle.id], [definition], [handle]);
+    for (const node of added) {
+      node.parent = parent;
+      node.item = watch;
+      known(node);
+    }
+    return added;
+  }
+
+  /** A task has ended: an item is counted and forgotten. */
+  ended(node: TaskNode): void {
+    if (node.item === undefined) return;
+    node.item.ended(node);
+    if (this.forgotten.take(node)) this.#graph.nodes.delete(node.id);
+  }
+
   /** Makes nodes of tasks that have finished in an earlier process and whose definition is gone. */
   bringBack(ids: readonly string[], run: object): void {
     this.#graph.add(
@@ -52,4 +79,12 @@ export class Growth {
     const message = `The run would have more than ${this.#most} tasks; raise maxTasks or stop adding tasks.`;
     throw new LimitExceededError('maxTasks', this.#most, message);
   }
+}
+
+/** The error of a task that comes too late. */
+export function runEnded(runId: string): RxhiveError {
+  return new RxhiveError(
+    'RUN_ENDED',
+    `Run "${brief(runId)}" has ended; add tasks before, or keep it open with keepOpen.`,
+  );
 }

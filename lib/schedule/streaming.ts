@@ -160,14 +160,14 @@ export class Streaming {
   /** A reader of a stream whose producer is suspended gives its slot back too, or the two could block all. */
   starve(node: TaskNode): void {
     if (node.status !== 'running') return;
-    if (!node.inEdges.some((edge) => edge.mode === 'latest' && edge.from.status === 'suspended')) return;
+    if (!readsFromSuspended(node)) return;
     node.more().starved = true;
     this.suspend(node);
   }
 
   #feed(node: TaskNode): void {
     if (node.extra?.starved !== true) return;
-    if (node.inEdges.some((edge) => edge.mode === 'latest' && edge.from.status === 'suspended')) return;
+    if (readsFromSuspended(node)) return;
     node.extra.starved = false;
     this.wake(node);
   }
@@ -207,4 +207,11 @@ export class Streaming {
   forget(node: TaskNode): void {
     if (node.streaming) this.#refreshes.delete(node);
   }
+}
+
+/** What feeds goes on talking while it holds no slot. */
+function readsFromSuspended(node: TaskNode): boolean {
+  return node.inEdges.some(
+    ({ mode, from }) => mode === 'latest' && from.status === 'suspended' && from.definition.feeds !== true,
+  );
 }

@@ -1,0 +1,80 @@
+import type { TaskContext } from './context.js';
+import type { TaskNode } from './node.js';
+import type { RetryOptions, TimeoutOptions } from './policy.js';
+import type { InputsOf } from './task.js';
+
+/** Items that come one after the other; nobody has to know how many. */
+export type Items<T> = Iterable<T> | AsyncIterable<T>;
+
+/** How `flow.each` treats a source and its items. */
+export interface EachOptions<
+  D,
+  T,
+  R,
+  S = unknown,
+  I = unknown,
+  G extends string = string,
+  X extends string = string,
+  K extends boolean = boolean,
+> {
+  /** Tasks whose results are needed before the first item is taken. Default: none. */
+  readonly dependencies?: D;
+  /**
+   * Where items come from: an iterable, an async iterable, or a function of the inputs that returns one, such as a
+   * generator function. A function is called anew by each run; a generator can be used up once only.
+   */
+  readonly from: Items<T> | ((inputs: InputsOf<D>) => Items<T>);
+  /** The work for one item, as `run` of a task: a value, a promise, a stream of which the last value counts. */
+  readonly run: (item: T, ctx: TaskContext<S, I>, inputs: InputsOf<D>) => R;
+  /** Keep the results for `values` of the result? Default false: they are forgotten once they were shown. */
+  readonly keep?: K;
+  /**
+   * Name of an item's task, behind the id of this one and a slash; has to differ from all others. With a store, an
+   * item with the name of one that has succeeded is not worked on again. Default: its index.
+   */
+  readonly key?: (item: T, index: number) => string;
+  /** Concurrency group of the items. Default: none. */
+  readonly group?: G;
+  /** Priority of the items and of the task. Default 0. */
+  readonly priority?: number;
+  /** Tries after the first of each item. Default: the workflow's, else 0. */
+  readonly retry?: number | RetryOptions;
+  /** Ms for one attempt at an item, or limits by kind. Default: the workflow's, else none. */
+  readonly timeout?: number | TimeoutOptions;
+  /** Amounts of the workflow's `resources` each item holds while running. */
+  readonly resources?: { readonly [name in X]?: number };
+  /** Change it and stored results of items are not used again. Default: the source text of `run`. */
+  readonly version?: string;
+}
+
+/** An item that has ended. */
+export type EachItem<T, R> =
+  | { readonly index: number; readonly item: T; readonly status: 'succeeded'; readonly value: R }
+  | {
+      readonly index: number;
+      readonly item: T;
+      readonly status: 'failed' | 'cancelled' | 'skipped';
+      readonly error: unknown;
+    };
+
+/** How far a `flow.each` is. `run.values$` shows one per item that ended; the last one is the task's result. */
+export interface EachResult<T, R, K extends boolean = false> {
+  /** Items taken from the source. */
+  readonly taken: number;
+  readonly succeeded: number;
+  /** Items that failed for good, were cancelled or were not let in. */
+  readonly failed: number;
+  /** The first 100 of those. */
+  readonly failures: readonly { readonly index: number; readonly error: unknown }[];
+  /** What ended last; undefined in the result. */
+  readonly last: EachItem<T, R> | undefined;
+  /** With `keep`: results in the order of the source, `undefined` where there is none. */
+  readonly values: K extends true ? readonly (R | undefined)[] : undefined;
+}
+
+/** Who has added an item hears what becomes of it. */
+export interface ItemWatch {
+  /** Its first attempt begins. */
+  started(node: TaskNode): void;
+  ended(node: TaskNode): void;
+}
