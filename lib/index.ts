@@ -56,6 +56,7 @@ export type {
   WindowName,
   WindowState,
 } from './model/limiter.js';
+export type { MemoryOptions } from './model/memory.js';
 export { PartialWorkflowError } from './model/partial-error.js';
 export {
   type Backoff,

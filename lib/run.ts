@@ -1,5 +1,6 @@
 import { firstValueFrom, type Observable, ReplaySubject, type Subscriber } from 'rxjs';
 import { ResultCache } from './commit/cache.js';
+import { logIn } from './commit/journal.js';
 import { Questions } from './commit/questions.js';
 import { State } from './commit/state.js';
 import { Transactions } from './commit/transaction.js';
@@ -10,7 +11,7 @@ import { inputsOf } from './execute/inputs.js';
 import { Locks } from './execute/locks.js';
 import { onAbort } from './kernel/abort.js';
 import { Clock } from './kernel/clock.js';
-import { brief, type RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
+import { type RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
 import type { WorkflowEvent } from './model/event.js';
 import { bodied } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
@@ -93,8 +94,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.runId =
       options.runId ?? `${settings.name}-${Math.floor(this.#clock.random() * 2 ** 32).toString(36)}`;
     const { store, durability = 'group' } = options;
-    const { runId } = this;
-    const log = store && { runId, durability, clock: this.#clock, open: () => store.open(runId) };
+    const log = store && logIn(store, settings, { runId: this.runId, durability, clock: this.#clock });
     this.#transactions = new Transactions(this.#state, log, {
       addSpawned: (parent, spawned, held) => this.#add(spawned, parent, held ? parent : undefined),
       now: () => this.#scheduler.now(),
@@ -126,6 +126,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
         this.#questions.ended(node);
         this.#streams.end(node);
         this.#growth.ended(node);
+        node.forget();
       },
       maySuspend: () => options.suspend === 'exit' && this.#questions.atRest,
       closed: () => {

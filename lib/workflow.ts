@@ -1,4 +1,5 @@
 import { forked, History } from './commit/history.js';
+import { Spill } from './commit/spill.js';
 import { eachTask } from './execute/each.js';
 import { after, promised } from './kernel/late.js';
 import type { EachOptions, EachResult } from './model/each.js';
@@ -124,8 +125,10 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   /** What the log of one of its runs tells. Rejects with CheckpointCorruptError; RxhiveError INVALID_OPTION */
   history(store: CheckpointStore | string, runId: string): Promise<History<S>> {
     const { name, state } = this.settings;
+    const from = storeAt(store);
+    const spill = new Spill(from, Number.POSITIVE_INFINITY);
     return promised(() =>
-      after(storeAt(store).read(runId), (entries) => new History<S>(entries, runId, name, state)),
+      after(from.read(runId), (entries) => new History<S>(entries, runId, name, state, spill)),
     );
   }
 

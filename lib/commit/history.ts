@@ -10,6 +10,7 @@ import { encode } from './codec.js';
 import { readEntry } from './journal.js';
 import { Ledger } from './ledger.js';
 import { Past, touches } from './resume.js';
+import type { Spill } from './spill.js';
 import { State } from './state.js';
 
 /** A run as it was after a record of its log. */
@@ -40,10 +41,10 @@ export class History<S = unknown> {
   readonly #initial: unknown;
 
   /** Made by `flow.history()`. @throws CheckpointCorruptError; RxhiveError INVALID_OPTION without such a run */
-  constructor(entries: readonly LogEntry[], runId: string, workflow: string, initial: unknown) {
+  constructor(entries: readonly LogEntry[], runId: string, workflow: string, initial: unknown, spill: Spill) {
     this.runId = runId;
     this.#initial = initial;
-    this.records = entries.map((entry, i) => readEntry(runId, entry, i + 1));
+    this.records = entries.map((entry, i) => readEntry(runId, entry, i + 1, spill));
     const first = this.records[0];
     if (first?.kind === 'run' && first.workflow === workflow) return;
     const message =

@@ -2,9 +2,12 @@ import type { Clock, Timer } from '../kernel/clock.js';
 import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
 import { after, isLate, type Late, settle } from '../kernel/late.js';
 import { isRecord } from '../kernel/plain.js';
+import { defaultSpillAbove } from '../model/memory.js';
 import type { LogRecord } from '../model/record.js';
-import type { Durability, LogEntry, RunLog } from '../model/store.js';
+import type { CheckpointStore, Durability, LogEntry, RunLog } from '../model/store.js';
+import type { WorkflowSettings } from '../model/workflow.js';
 import { decode } from './codec.js';
+import { Spill } from './spill.js';
 
 /** What a {@link Journal} needs to know, and whom it tells. */
 export interface JournalPorts {
@@ -12,6 +15,7 @@ export interface JournalPorts {
   readonly durability: Durability;
   readonly clock: Clock;
   open(): Late<RunLog>;
+  readonly spill: Spill;
   /** Records up to number `seq` are durable, later than `append` returned. */
   written(seq: number): void;
   /** The store did not take records that `append` had taken. */
@@ -89,7 +93,7 @@ export class Journal {
     this.#log = log;
     try {
       this.seq = log.entries.length;
-      return log.entries.map((entry, i) => readEntry(this.#ports.runId, entry, i + 1));
+      return log.entries.map((entry, i) => readEntry(this.#ports.runId, entry, i + 1, this.#ports.spill));
     } catch (error) {
       this.#log = undefined;
       return after(log.close(), () => {
@@ -202,7 +206,7 @@ export class Journal {
 }
 
 /** A record from its text, which must be number `seq` of the run. @throws CheckpointCorruptError */
-export function readEntry(runId: string, entry: LogEntry, seq: number): LogRecord {
+export function readEntry(runId: string, entry: LogEntry, seq: number, spill?: Spill): LogRecord {
   if (entry.seq !== seq) throw new CheckpointCorruptError(runId, seq, `record ${entry.seq} is in its place`);
   let found: unknown;
   try {
@@ -214,7 +218,7 @@ export function readEntry(runId: string, entry: LogEntry, seq: number): LogRecor
   const record = found as unknown as LogRecord;
   const problem = (seq === 1) === (record.kind === 'run') ? problemOf(record) : 'it is out of place';
   if (problem !== undefined) throw new CheckpointCorruptError(runId, seq, problem);
-  return record;
+  return spill?.attach(record) ?? record;
 }
 
 /** Says what is wrong with a record that could be read. */
@@ -241,4 +245,14 @@ function problemOf(record: LogRecord): string | undefined {
     default:
       return 'it is of no known kind';
   }
+}
+
+/** The log of a run in a store. */
+export function logIn(
+  store: CheckpointStore,
+  { memory }: WorkflowSettings,
+  facts: Pick<JournalPorts, 'runId' | 'durability' | 'clock'>,
+): Omit<JournalPorts, 'written' | 'failed'> {
+  const spill = new Spill(store, memory?.spillAbove ?? defaultSpillAbove);
+  return { ...facts, spill, open: () => store.open(facts.runId) };
 }

@@ -105,7 +105,10 @@ export class Past {
       const found = fit(result, 'returned' in commit ? commit.returned : commit.value);
       if ('then' in found) found.then(undefined, () => undefined);
       else if ('issues' in found) return misfit;
-      else this.commits.set(node.id, { ...commit, value: found.value });
+      else {
+        const { spilled: _, ...rest } = commit;
+        this.commits.set(node.id, { ...rest, value: found.value });
+      }
     } catch {
       return misfit;
     }

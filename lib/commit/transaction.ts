@@ -36,7 +36,7 @@ export interface CommitPorts {
 }
 
 /** Where the log of a run is, and how it is written. */
-export type LogPorts = Pick<JournalPorts, 'runId' | 'durability' | 'clock' | 'open'>;
+export type LogPorts = Pick<JournalPorts, 'runId' | 'durability' | 'clock' | 'open' | 'spill'>;
 
 /** A commit that counts when its record is durable. */
 interface Pending {
@@ -73,6 +73,7 @@ export interface Resumed {
 export class Transactions {
   readonly #state: State;
   readonly #journal: Journal | undefined;
+  readonly #log: LogPorts | undefined;
   readonly #ports: CommitPorts;
   #past: Past | undefined;
   #ledger: Ledger | undefined;
@@ -87,6 +88,7 @@ export class Transactions {
   constructor(state: State, log: LogPorts | undefined, ports: CommitPorts) {
     this.#state = state;
     this.#ports = ports;
+    this.#log = log;
     this.#journal =
       log &&
       new Journal({
@@ -209,7 +211,7 @@ export class Transactions {
       node.error = record.error;
       return 'failed';
     }
-    node.value = record.value;
+    if (!this.#spilled(node, record.spilled)) node.value = record.value;
     if (!handled(node)) return 'restored';
     this.#replayed.add(node);
     return undefined;
@@ -235,10 +237,12 @@ export class Transactions {
       recipes === undefined
         ? undefined
         : this.#state.prepare(recipes, this.#journal !== undefined || this.#ports.watched());
-    const body = this.#journal === undefined ? undefined : encode(this.#record(node, attempt, change));
+    const key = node.watched ? undefined : this.#log?.spill.keep(this.#log.runId, node.id, node.value);
+    const body = this.#journal && encode(this.#record(node, attempt, key, change));
     const journal = this.#journal;
     if (spawned !== undefined) this.#ports.addSpawned(node, spawned, journal?.holds === true);
     logged(node);
+    this.#spilled(node, key);
     if (body !== undefined && journal?.append(body) === false) {
       if (change !== undefined) this.#state.reserve(node.id, change);
       this.#pending.push({ seq: journal.seq, changed: change !== undefined, done });
@@ -246,6 +250,13 @@ export class Transactions {
     }
     if (change !== undefined) this.#state.accept(node.id, change);
     return 'done';
+  }
+
+  /** The result can be read again once the task has forgotten it. */
+  #spilled(node: TaskNode, key: string | undefined): boolean {
+    if (key === undefined) return false;
+    node.forgettable(() => this.#log?.spill.load(key));
+    return true;
   }
 
   /** Records up to `seq` are durable: their commits count, one after the other. */
@@ -342,6 +353,7 @@ export class Transactions {
   #record(
     node: TaskNode,
     attempt: AttemptHandle,
+    spilled: string | undefined,
     { patches, inverse }: Partial<StateChange> = {},
   ): CommitRecord {
     const bad = patches?.find(({ path }) => path.some((key) => reservedNames.has(key)));
@@ -356,7 +368,8 @@ export class Transactions {
       version: versionOf(node),
       attempt: node.attempt,
       at: [node.startedAt, this.#ports.now()],
-      value: node.value,
+      value: spilled === undefined ? node.value : undefined,
+      ...(spilled !== undefined && { spilled }),
       ...(attempt.returned !== undefined && returnedBy(attempt.returned.value, node.value)),
       ...(patches !== undefined && patches.length > 0 && { patches, inverse: inverse ?? [] }),
       ...(usage !== undefined && { usage }),

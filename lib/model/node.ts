@@ -157,7 +157,9 @@ export class TaskNode implements HeapItem {
   runningMs = 0;
   startedAt = -1;
   endedAt = -1;
-  value: unknown = undefined;
+  #value: unknown = undefined;
+  /** Reads a result that is kept in the store. */
+  #load: (() => unknown) | undefined = undefined;
   error: unknown = undefined;
   extra: NodeExtra | undefined = undefined;
   /** With an item of `flow.each`: who hears of it. */
@@ -181,6 +183,26 @@ export class TaskNode implements HeapItem {
       if (contest === undefined || contest.edges[0] === edge) needs += 1;
     }
     return needs;
+  }
+
+  /** The result of a task that has succeeded. @throws RxhiveError STORE_FAILED when it is kept in a store that fails */
+  get value(): unknown {
+    return this.#value === undefined && this.#load !== undefined ? this.#load() : this.#value;
+  }
+
+  set value(value: unknown) {
+    this.#value = value;
+    this.#load = undefined;
+  }
+
+  /** The result is in a store: {@link TaskNode.forget} may drop it, `load` reads it again. */
+  forgettable(load: () => unknown): void {
+    this.#load = load;
+  }
+
+  /** Drops a result that can be read again; everybody who watches has seen it. */
+  forget(): void {
+    if (this.#load !== undefined) this.#value = undefined;
   }
 
   get id(): string {

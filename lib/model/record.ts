@@ -17,6 +17,8 @@ export interface CommitRecord {
   readonly attempt: number;
   readonly at: readonly [startedAt: number, endedAt: number];
   readonly value: unknown;
+  /** Key of the store under which the value is kept; it is not in the record then. */
+  readonly spilled?: string;
   /** What the body returned, where its schema made another value of it: that is what is checked again. */
   readonly returned?: unknown;
   readonly patches?: readonly StatePatch[];

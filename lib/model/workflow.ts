@@ -2,6 +2,7 @@ import type { Adaptive } from './adaptive.js';
 import type { BreakerOptions } from './breaker.js';
 import type { BudgetOptions } from './budget.js';
 import type { Limiter, LimiterSettings } from './limiter.js';
+import type { MemoryOptions } from './memory.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { StandardSchema } from './schema.js';
 import type { Task, TaskDefinition } from './task.js';
@@ -65,6 +66,8 @@ export interface WorkflowOptions<
   readonly retry?: number | RetryOptions;
   /** Timeouts of tasks that say nothing. Default: none. */
   readonly timeout?: number | TimeoutOptions;
+  /** Keeps large results out of memory. Default: those above 1 MiB, where there is a store. */
+  readonly memory?: MemoryOptions;
   /** Default `continue`: what does not depend on the failed task goes on. */
   readonly failurePolicy?: FailurePolicy;
   /** Ms of waiting that weigh as much as one step of priority, so that nothing starves. Default 60,000; false: off. */

@@ -16,6 +16,7 @@ import type {
 } from '../model/result.js';
 import { isEnd, type RunStatus } from '../model/status.js';
 import type { Task } from '../model/task.js';
+import { LazyResults } from './results.js';
 import { moneyLines, spendersOf, usageOf } from './spending.js';
 
 /** What a result is built from; nothing is copied until somebody reads it. */
@@ -68,11 +69,7 @@ class Outcome implements WorkflowResult {
   }
 
   get results(): Results {
-    if (this.#results === undefined) {
-      const map = new HandleMap<unknown>();
-      for (const [id, node] of this.#facts.nodes) if (usable(node)) map.set(id, node.value);
-      this.#results = map as unknown as Results;
-    }
+    this.#results ??= new LazyResults(this.#facts.nodes) as unknown as Results;
     return this.#results;
   }
 

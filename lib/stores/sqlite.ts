@@ -50,6 +50,8 @@ function connect(file: string): Database {
 export class SqliteStore implements CheckpointStore {
   readonly #file: string;
   readonly #db: Database;
+  #get: Statement | undefined;
+  #put: Statement | undefined;
   readonly #owner = newOwner();
 
   /** @throws CheckpointCorruptError for a file that is no store; RxhiveError INVALID_OPTION without a driver */
@@ -93,19 +95,20 @@ export class SqliteStore implements CheckpointStore {
   }
 
   get(key: string): string | undefined {
-    const row = this.#db
-      .prepare('select cast(body as blob) as body, cast(sum as blob) as sum from kept where key = ?')
-      .get(key) as { body: Uint8Array; sum: Uint8Array } | undefined;
+    this.#get ??= this.#db.prepare(
+      'select cast(body as blob) as body, cast(sum as blob) as sum from kept where key = ?',
+    );
+    const row = this.#get.get(key) as { body: Uint8Array; sum: Uint8Array } | undefined;
     if (row === undefined) return undefined;
     return verifiedText(key, text(row.body), text(row.sum));
   }
 
   put(key: string, body: string): void {
-    this.#db
-      .prepare(
-        'insert into kept values (?, ?, ?) on conflict (key) do update set body = excluded.body, sum = excluded.sum',
-      )
-      .run(key, body, sumOf(key, 0, body));
+    // Made once: a driver may keep what a statement was given, for as long as nobody collects the statement.
+    this.#put ??= this.#db.prepare(
+      'insert into kept values (?, ?, ?) on conflict (key) do update set body = excluded.body, sum = excluded.sum',
+    );
+    this.#put.run(key, body, sumOf(key, 0, body));
   }
 
   /** Moves everything into the one file and closes it. */
