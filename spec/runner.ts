@@ -55,10 +55,10 @@ function runFile(file: string): Promise<FileResult> {
           ? 'ran no test'
           : code !== 0
             ? `exit code ${code}`
-            : passed + skipped === total
+            : passed === total
               ? ''
               : // uvu swallows an error that it cannot print, such as ours with `details` that are no text.
-                `${passed} of ${total} passed, then it ended; catch and print what test ${passed + skipped + 1} throws`;
+                `${passed} of ${total} passed, then it ended; catch and print what test ${passed + 1} throws`;
       const failed = problem === '' ? 0 : Math.max(1, total - passed - skipped);
       const seconds = ((Date.now() - begun) / 1000).toFixed(1);
       console.log(
