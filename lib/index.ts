@@ -1,5 +1,5 @@
 export { Collection, collection } from './commit/collection.js';
-export type { History, PastSnapshot, RunDifference } from './commit/history.js';
+export type { History, PastSnapshot, PastTask, RunDifference } from './commit/history.js';
 export type { Clock } from './kernel/clock.js';
 export {
   AnswerRefusedError,
@@ -74,9 +74,13 @@ export type {
   LoggedUsage,
   LogRecord,
   QuestionRecord,
+  ResumedRecord,
   RunRecord,
   StatePatch,
+  StatePath,
+  StateRecord,
   UsageRecord,
+  WaitTimes,
 } from './model/record.js';
 export type {
   AttemptReport,
@@ -89,10 +93,10 @@ export type {
   Waits,
   WorkflowResult,
 } from './model/result.js';
-export type { RunOptions } from './model/run-options.js';
+export type { ForkOptions, RunOptions } from './model/run-options.js';
 export { type SchemaIssue, type StandardSchema, typed } from './model/schema.js';
 export type { RunStatus, TaskStatus } from './model/status.js';
-export type { CheckpointStore, Durability, LogEntry, RunLog } from './model/store.js';
+export type { CheckpointStore, Durability, LogEntry, RunLog, StoredRun } from './model/store.js';
 export {
   type Choice,
   type Dependencies,
@@ -129,4 +133,5 @@ export { checkWorkflow, type Finding } from './plan/check.js';
 export type { Run } from './run.js';
 export { type RunWorkflowOptions, runWorkflow } from './run-workflow.js';
 export { type MemoryDump, MemoryStore, memory } from './stores/memory.js';
+export { type PruneOptions, prune } from './stores/prune.js';
 export { type AddTask, type AnswerOptions, type Workflow, workflow } from './workflow.js';

@@ -1,6 +1,6 @@
 import { firstValueFrom, type Observable, ReplaySubject, type Subscriber } from 'rxjs';
 import { ResultCache } from './commit/cache.js';
-import { logIn } from './commit/journal.js';
+import { factsOf, logOf } from './commit/log.js';
 import { Questions } from './commit/questions.js';
 import { State } from './commit/state.js';
 import { Transactions } from './commit/transaction.js';
@@ -34,7 +34,7 @@ import { snapshotOf } from './observe/snapshot.js';
 import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
 import { Growth, runEnded } from './plan/growth.js';
-import { checkInput, checkLimit, checkOptions } from './plan/input.js';
+import { checkLimit, checkOptions, inputOf } from './plan/input.js';
 import { speedUps } from './plan/speed-up.js';
 import { budgetStates, chargeEarlier } from './schedule/budget.js';
 import type { Ceilings } from './schedule/ceilings.js';
@@ -93,13 +93,16 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.#state = new State(settings.state);
     this.runId =
       options.runId ?? `${settings.name}-${Math.floor(this.#clock.random() * 2 ** 32).toString(36)}`;
-    const { store, durability = 'group' } = options;
-    const log = store && logIn(store, settings, { runId: this.runId, durability, clock: this.#clock });
+    const run = { runId: this.runId, clock: this.#clock, settings };
+    const log = logOf(options, run, (outcome) =>
+      this.#hub.tell({ type: 'run', reason: 'compacted', ...outcome }),
+    );
     this.#transactions = new Transactions(this.#state, log, {
       addSpawned: (parent, spawned, held) => this.#add(spawned, parent, held ? parent : undefined),
       now: () => this.#scheduler.now(),
       watched: () => this.#hub.active,
       lost: (error) => this.#scheduler.cancel(error),
+      outside: (node) => node.parent === undefined && node.handle.owner === this,
     });
     this.#growth = new Growth(this.#graph);
     this.#hub = new EventHub(this.runId, () => this.#scheduler.now());
@@ -109,7 +112,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       watch: this.#hub,
       keep: (record, done) => this.#transactions.keep(record, done),
     });
-    this.#ports = this.#executePorts(checkInput(definition, options.input));
+    this.#ports = this.#executePorts(inputOf(definition, options));
     this.#scheduler = new Scheduler(this.#graph.nodes, settings, this.#clock, {
       watch: this.#hub,
       launch: (node) => launch(node, this.#ports),
@@ -280,19 +283,17 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /** Opens the store, so that the scheduler can ask what has ended before, and starts it then. */
   #open(): void {
-    const facts = {
-      workflow: this.#definition.settings.name,
-      input: this.#ports.input,
-      retryFailed: this.#options.retry === 'failed',
-    };
+    const facts = factsOf(this.#options, this.#definition.settings, this.#ports);
     this.#transactions.open(
       this.#graph.nodes,
       facts,
       (resumed) => {
         this.#questions.load(resumed);
         if (resumed !== undefined) {
-          const { restored, rerun, orphans, spent } = resumed;
-          this.#hub.tell({ type: 'run', reason: 'resumed', restored, rerun, state: this.#state.current });
+          const { restored, rerun, missing, orphans, spent, input } = resumed;
+          const told = { restored, rerun, missing, state: this.#state.current };
+          this.#ports.input = input;
+          this.#hub.tell({ type: 'run', reason: 'resumed', ...told });
           chargeEarlier(this.#graph, spent);
           this.#growth.bringBack(orphans, this);
         }

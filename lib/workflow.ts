@@ -1,4 +1,5 @@
-import { forked, History } from './commit/history.js';
+import { checkKeep, compactLog } from './commit/compact.js';
+import { History } from './commit/history.js';
 import { Spill } from './commit/spill.js';
 import { eachTask } from './execute/each.js';
 import { after, promised } from './kernel/late.js';
@@ -7,7 +8,7 @@ import { bodied } from './model/executor.js';
 import type { OpenQuestion } from './model/question.js';
 import type { RunRecord } from './model/record.js';
 import type { WorkflowResult } from './model/result.js';
-import type { ResolvedRunOptions, RunOptions } from './model/run-options.js';
+import type { ForkOptions, ResolvedRunOptions, RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
 import {
   Choice,
@@ -25,6 +26,7 @@ import type {
 } from './model/workflow.js';
 import { durationsOf, type LearntDuration } from './observe/durations.js';
 import { type PictureTask, toDot, toMermaid } from './observe/export.js';
+import { checkInput } from './plan/input.js';
 import { Run } from './run.js';
 import { storeAt } from './stores/at-path.js';
 
@@ -167,17 +169,44 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
 
   /**
    * A new run, under `options.runId`, that begins where run `from` was after its record `at`: what had finished by
-   * then is restored, the rest runs. Records are copied when it starts; `result()` rejects, and its streams fail,
-   * with RxhiveError INVALID_OPTION where there is no such record or the run is there already.
+   * then is restored, the rest runs. State, input and limits may be others. Its log is whole by itself. Records are
+   * copied when it starts; `result()` rejects, and its streams fail, with RxhiveError INVALID_OPTION where there is no
+   * such record or the run is there already.
    * @throws WorkflowDefinitionError with all faults; RxhiveError `INVALID_INPUT`, `INVALID_OPTION`
    */
-  fork(
-    from: string,
-    at: number,
-    options: RunOptions<I> & { readonly store: CheckpointStore | string; readonly runId: string },
-  ): Run<S, G> {
-    const store = forked(storeAt(options.store), from, at, options.runId);
-    return new Run<S, G>(this.definition(), { ...options, store } as ResolvedRunOptions);
+  fork(from: string, options: ForkOptions<S, I, G>): Run<S, G> {
+    const { at, state, concurrency, groups = {}, store, ...others } = options;
+    const definition = this.definition();
+    const { settings } = definition;
+    const changed = Object.entries(groups as NonNullable<WorkflowSettings['groups']>).map(
+      ([name, group]) => [name, { ...settings.groups?.[name], ...group }] as const,
+    );
+    const limits = {
+      ...(concurrency !== undefined && { concurrency }),
+      groups: { ...settings.groups, ...Object.fromEntries(changed) },
+    };
+    const input = 'input' in options ? { value: checkInput(definition, options.input) } : undefined;
+    const fork = { from, at, initial: settings.state, state, input };
+    return new Run<S, G>({ ...definition, settings: { ...settings, ...limits } }, {
+      ...others,
+      store: storeAt(store),
+      fork,
+    } as ResolvedRunOptions);
+  }
+
+  /**
+   * Makes the log of one of its runs short: what lies before the `keep` newest records (default 100) is summed up as
+   * one record per finished task and one for the state. `history` and `fork` reach back to there. Nothing else may
+   * have the run. Resolves with the number of records before and after.
+   * Rejects with CheckpointCorruptError; RxhiveError INVALID_OPTION, RUN_LEASED, NOT_SERIALIZABLE, STORE_FAILED.
+   */
+  compact(
+    store: CheckpointStore | string,
+    runId: string,
+    options: { readonly keep?: number } = {},
+  ): Promise<{ readonly before: number; readonly after: number }> {
+    const { name, state } = this.settings;
+    return promised(() => compactLog(storeAt(store), runId, { name, state, keep: checkKeep(options.keep) }));
   }
 
   /**
@@ -195,7 +224,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   }
 
   #undo(past: History<S>, options: Omit<RunOptions, 'input' | 'runId'>): Run<S, never> {
-    const { state, results } = past.snapshotAt(past.records.length);
+    const { state, results } = past.snapshotAt(past.last);
     const defined = new Map(this.#ids.map((id, i) => [id, this.#tasks[i] as TaskDefinition]));
     const undo = new Workflow<S, undefined, never, never>({
       name: `${this.name}/compensate`,

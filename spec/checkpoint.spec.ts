@@ -294,24 +294,24 @@ test('history: state at any record, who wrote, what differs; a fork goes on from
     assert.equal(log.blame('apart'), { taskId: 'two', seq: 3 });
     assert.equal(log.blame('list', 0), { taskId: 'three', seq: 4 });
     assert.is(log.blame('nowhere'), undefined);
-    const forked = await flow.fork('a', 2, { store, runId: 'b' }).result();
+    const forked = await flow.fork('a', { at: 2, store, runId: 'b' }).result();
     assert.equal(ran, ['one', 'two', 'three', 'two', 'three']);
     assert.equal(forked.state, { a: 3, list: ['one', 'two', 'three'], apart: 4 });
     const { state, results, tasks } = log.diff(await flow.history(store, 'b'));
     assert.equal(state, [{ path: ['apart'], a: 2, b: 4 }]);
     assert.equal(results, []);
     assert.equal(
-      tasks.map(({ taskId, tokens }) => [taskId, tokens]),
+      tasks.map(({ taskId, a, b }) => [taskId, a?.usage.inputTokens, b?.usage.inputTokens]),
       [
-        ['two', [2, 4]],
-        ['three', [3, 5]],
+        ['two', 2, 4],
+        ['three', 3, 5],
       ],
     );
     for (const wrong of [
       async () => log.snapshotAt(9),
       () => flow.history(store, 'none'),
-      () => flow.fork('a', 7, { store, runId: 'c' }).result(),
-      () => flow.fork('a', 1, { store, runId: 'b' }).result(),
+      () => flow.fork('a', { at: 7, store, runId: 'c' }).result(),
+      () => flow.fork('a', { at: 1, store, runId: 'b' }).result(),
       () => workflow({ name: 'other' }).history(store, 'a'),
     ])
       assert.is(codeOf(await rejected(wrong())), 'INVALID_OPTION');
@@ -435,6 +435,8 @@ test('a cancelled run goes on where it was; a store that fails ends the run and 
 
   const full: CheckpointStore = {
     read: () => [],
+    runs: () => [],
+    remove: () => undefined,
     get: () => undefined,
     put: () => undefined,
     open: () => ({
@@ -442,6 +444,7 @@ test('a cancelled run goes on where it was; a store that fails ends the run and 
       append: () => {
         throw new Error('disk full');
       },
+      replace: () => undefined,
       close: () => undefined,
     }),
   };

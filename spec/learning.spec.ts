@@ -71,6 +71,8 @@ test('what is learnt is kept in a store for other processes, one that answers la
   const later = {
     open: async (id: string) => store.open(id),
     read: (id: string) => store.read(id),
+    runs: () => store.runs(),
+    remove: (id: string) => store.remove(id),
     get: async (key: string) => store.get(key),
     put: async (key: string, text: string) => store.put(key, text),
   };
@@ -96,6 +98,8 @@ test('a store that fails, or holds nonsense, teaches nothing and harms nobody', 
   const broken = {
     open: (id: string) => store.open(id),
     read: (id: string) => store.read(id),
+    runs: () => store.runs(),
+    remove: (id: string) => store.remove(id),
     get: () => {
       throw new Error('planned');
     },

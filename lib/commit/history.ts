@@ -1,17 +1,18 @@
-import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import { after, isLate, type Late } from '../kernel/late.js';
 import { isRecord } from '../kernel/plain.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { LogRecord } from '../model/record.js';
-import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
+import type { Waits } from '../model/result.js';
+import type { LogEntry } from '../model/store.js';
+import { Spending, type UsageReport } from '../model/usage.js';
 import { answerClosed, differenceFrom, unknownQuestion } from './answer.js';
 import { shownAs } from './asked.js';
 import { encode } from './codec.js';
-import { readEntry } from './journal.js';
+import { Collection } from './collection.js';
+import { Numbers, ProcessTimes } from './compact.js';
+import { readEntry } from './entry.js';
 import { Ledger } from './ledger.js';
-import { Past, touches } from './resume.js';
+import { Past, pathsOf, runOf, stateOf, touches } from './resume.js';
 import type { Spill } from './spill.js';
-import { State } from './state.js';
 
 /** A run as it was after a record of its log. */
 export interface PastSnapshot<S> {
@@ -21,23 +22,49 @@ export interface PastSnapshot<S> {
   readonly results: ReadonlyMap<string, unknown>;
 }
 
+/** A task that ended, as a log tells it. Times in ms since the run began, over all its processes. */
+export interface PastTask {
+  readonly taskId: string;
+  readonly status: 'succeeded' | 'failed';
+  /** Number of its record. */
+  readonly seq: number;
+  /** When its last attempt began, and when it ended. */
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly attempts: number;
+  readonly waits: Waits;
+  /** All attempts together. */
+  readonly usage: UsageReport;
+}
+
 /** What two runs differ in. Only what differs is listed. */
 export interface RunDifference {
   readonly state: readonly { readonly path: readonly string[]; readonly a: unknown; readonly b: unknown }[];
   readonly results: readonly { readonly taskId: string; readonly a: unknown; readonly b: unknown }[];
-  /** Ms running and tokens of tasks, where both runs have them. */
+  /** Tasks whose course differs; undefined in the run where a task has not ended. */
   readonly tasks: readonly {
     readonly taskId: string;
-    readonly ms: readonly [a: number, b: number];
-    readonly tokens: readonly [a: number, b: number];
+    readonly a: PastTask | undefined;
+    readonly b: PastTask | undefined;
   }[];
+  /** From the beginning of each run to its last record, in ms. */
+  readonly ms: readonly [a: number, b: number];
+  /** What all attempts together used, those included whose results are not used any more. */
+  readonly usage: readonly [a: UsageReport, b: UsageReport];
 }
 
 /** What the log of a run tells: a value at any moment, who wrote what, what differs from another run. */
 export class History<S = unknown> {
   readonly runId: string;
-  /** All records, first to last; the number of a record is its place, from 1. */
+  /** All records that are there, in order. In a compacted log the older ones are summed up. */
   readonly records: readonly LogRecord[];
+  /** Number of the first record that can be gone back to: 1, or more in a compacted log. */
+  readonly first: number;
+  /** Number of the newest record. */
+  readonly last: number;
+  /** Where a fork comes from. */
+  readonly from: { readonly runId: string; readonly seq: number } | undefined;
+  readonly #numbers: Numbers;
   readonly #initial: unknown;
 
   /** Made by `flow.history()`. @throws CheckpointCorruptError; RxhiveError INVALID_OPTION without such a run */
@@ -45,22 +72,18 @@ export class History<S = unknown> {
     this.runId = runId;
     this.#initial = initial;
     this.records = entries.map((entry, i) => readEntry(runId, entry, i + 1, spill));
-    const first = this.records[0];
-    if (first?.kind === 'run' && first.workflow === workflow) return;
-    const message =
-      first?.kind === 'run'
-        ? `Run "${brief(runId)}" is of workflow ${shown(first.workflow)}, not "${brief(workflow)}"; ask that one.`
-        : `There is no run "${brief(runId)}" in the store; check the id.`;
-    throw new RxhiveError('INVALID_OPTION', message);
+    this.#numbers = new Numbers(this.records);
+    this.first = this.#numbers.first;
+    this.last = this.#numbers.last;
+    this.from = runOf(this.records, runId, workflow).from;
   }
 
   /** State and results after record `seq`. @throws RxhiveError INVALID_OPTION */
   snapshotAt(seq: number): PastSnapshot<S> {
-    if (!(Number.isInteger(seq) && seq >= 1 && seq <= this.records.length)) {
-      const message = `seq is ${shown(seq)}; give a whole number from 1 to ${this.records.length}.`;
-      throw new RxhiveError('INVALID_OPTION', message);
-    }
-    return this.#snapshot(new Past(this.records.slice(0, seq)), seq);
+    const records = this.records.slice(0, this.#numbers.count('seq', seq));
+    const past = new Past(records);
+    const state = stateOf(this.runId, records, this.#initial, past) as S;
+    return { seq, state, results: new Map([...past.commits].map(([id, { value }]) => [id, value])) };
   }
 
   /** What waits for answers of people after the last record. */
@@ -90,94 +113,105 @@ export class History<S = unknown> {
     if (wrong !== undefined) throw wrong;
   }
 
-  #snapshot(past: Past, seq: number): PastSnapshot<S> {
-    const state = new State(this.#initial);
-    state.restore(past.patches());
-    const results = new Map([...past.commits].map(([id, { value }]) => [id, value]));
-    return { seq, state: state.current as S, results };
-  }
-
-  /** The task that wrote a part of the state last, and the number of its record; undefined: nobody did. */
-  blame(...path: (string | number)[]): { readonly taskId: string; readonly seq: number } | undefined {
+  /**
+   * The task that wrote a part of the state last, and the number of its record. Undefined: nobody did; a `taskId`
+   * that is undefined: the fork was given it.
+   */
+  blame(
+    ...path: (string | number)[]
+  ): { readonly taskId: string | undefined; readonly seq: number } | undefined {
     const { commits } = new Past(this.records);
     for (let i = this.records.length - 1; i >= 0; i--) {
       const record = this.records[i];
+      if (record?.kind === 'state' && record.given?.some((given) => touches(given, path)) === true)
+        return { taskId: undefined, seq: this.#numbers.at(i) };
       if (record?.kind !== 'commit' || commits.get(record.task) !== record) continue;
-      if (record.patches?.some((patch) => touches(patch.path, path)))
-        return { taskId: record.task, seq: i + 1 };
+      if (pathsOf(record).some((written) => touches(written, path)))
+        return { taskId: record.task, seq: this.#numbers.at(i) };
     }
     return undefined;
   }
 
+  /** The tasks that have ended and whose end holds, in the order in which they did. */
+  timeline(): PastTask[] {
+    const past = new Past(this.records);
+    const times = new ProcessTimes(this.records);
+    const ledger = new Ledger(this.records);
+    return this.records.flatMap((record, i): PastTask[] => {
+      if (record.kind !== 'commit' && record.kind !== 'failed') return [];
+      const held: LogRecord | undefined =
+        record.kind === 'commit' ? past.commits.get(record.task) : past.failures.get(record.task);
+      if (held !== record) return [];
+      const [startedAt, endedAt] = times.of(record, record.at);
+      const [dependencies, slot, permit, backoff, suspended] = record.waits ?? [0, 0, 0, 0, 0];
+      return [
+        {
+          taskId: record.task,
+          status: record.kind === 'commit' ? 'succeeded' : 'failed',
+          seq: this.#numbers.at(i),
+          startedAt,
+          endedAt,
+          attempts: record.attempt,
+          waits: { dependencies, slot, permit, backoff, suspended },
+          usage: (ledger.of(record.task) ?? new Spending()).report,
+        },
+      ];
+    });
+  }
+
   /** What differs at the end of this run (`a`) and of another (`b`). */
   diff(other: History<S>): RunDifference {
-    const [mine, others] = [new Past(this.records), new Past(other.records)];
-    const a = this.#snapshot(mine, this.records.length);
-    const b = other.#snapshot(others, other.records.length);
-    const [before, after] = [mine.commits, others.commits];
-    const [spent, othersSpent] = [new Ledger(this.records), new Ledger(other.records)];
+    const [a, b] = [this.snapshotAt(this.last), other.snapshotAt(other.last)];
+    const [mine, others] = [this.timeline(), other.timeline()];
+    const ended = [mine, others].map((tasks) => new Map(tasks.map((task) => [task.taskId, task])));
+    const [before, after] = ended as [Map<string, PastTask>, Map<string, PastTask>];
     const ids = [...new Set([...before.keys(), ...after.keys()])];
     const results = ids
       .filter((id) => a.results.has(id) !== b.results.has(id) || !same(a.results.get(id), b.results.get(id)))
       .map((taskId) => ({ taskId, a: a.results.get(taskId), b: b.results.get(taskId) }));
-    const tasks = ids.flatMap((taskId) => {
-      const [one, two] = [before.get(taskId), after.get(taskId)];
-      if (one === undefined || two === undefined) return [];
-      const ms = [one.at[1] - one.at[0], two.at[1] - two.at[0]] as const;
-      const tokens = [spent.of(taskId)?.tokens ?? 0, othersSpent.of(taskId)?.tokens ?? 0] as const;
-      return ms[0] === ms[1] && tokens[0] === tokens[1] ? [] : [{ taskId, ms, tokens }];
-    });
-    return { state: differences(a.state, b.state), results, tasks };
+    const tasks = ids
+      .map((taskId) => ({ taskId, a: before.get(taskId), b: after.get(taskId) }))
+      .filter((task) => !same(courseOf(task.a), courseOf(task.b)));
+    return {
+      state: differences(a.state, b.state),
+      results,
+      tasks,
+      ms: [lengthOf(mine), lengthOf(others)],
+      usage: [usageOf(this.records), usageOf(other.records)],
+    };
   }
 }
 
-/**
- * A store in which run `to` begins with the first `at` records of run `from`, copied when it is opened.
- * `open` throws RxhiveError INVALID_OPTION, RUN_LEASED; CheckpointCorruptError.
- */
-export function forked(store: CheckpointStore, from: string, at: number, to: string): CheckpointStore {
-  return {
-    open: (runId) =>
-      after(store.read(from), (entries) => {
-        if (!(Number.isInteger(at) && at >= 1 && at <= entries.length)) {
-          const message = `at is ${shown(at)}; run "${brief(from)}" has records 1 to ${entries.length}.`;
-          throw new RxhiveError('INVALID_OPTION', message);
-        }
-        return after(store.open(runId), (log) => copied(log, entries.slice(0, at), to));
-      }),
-    read: (runId) => store.read(runId),
-    get: (key) => store.get(key),
-    put: (key, text) => store.put(key, text),
-  };
+function courseOf(task: PastTask | undefined): unknown {
+  return task && { ...task, seq: 0 };
 }
 
-/** The log with `entries` in it; given back when that cannot be. */
-function copied(log: RunLog, entries: readonly LogEntry[], to: string): Late<RunLog> {
-  const giveBack = (error: unknown): Late<never> =>
-    after(log.close(), () => {
-      throw error;
-    });
-  if (log.entries.length > 0) {
-    const message = `There is a run "${brief(to)}" already; give the fork another id.`;
-    return giveBack(new RxhiveError('INVALID_OPTION', message));
-  }
-  try {
-    const answer = log.append(entries);
-    const all: RunLog = { entries, append: (more) => log.append(more), close: () => log.close() };
-    return isLate(answer) ? answer.then(() => all, giveBack) : all;
-  } catch (error) {
-    return giveBack(error);
-  }
+function lengthOf(tasks: readonly PastTask[]): number {
+  return tasks.reduce((most, { endedAt }) => Math.max(most, endedAt), 0);
+}
+
+function usageOf(records: readonly LogRecord[]): UsageReport {
+  const sum = new Spending();
+  for (const used of new Ledger(records).groups.values()) sum.add(used);
+  return sum.report;
 }
 
 function same(a: unknown, b: unknown): boolean {
   return Object.is(a, b) || encode(a) === encode(b);
 }
 
-/** Looks into records; anything else is compared as one thing. */
+/** Looks into records, collections and maps with names; anything else is compared as one thing. */
 function differences(a: unknown, b: unknown, path: readonly string[] = []): RunDifference['state'] {
   if (same(a, b)) return [];
-  if (!isRecord(a) || !isRecord(b)) return [{ path, a, b }];
-  const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])];
-  return keys.flatMap((key) => differences(a[key], b[key], [...path, key]));
+  const [one, two] = [partsOf(a), partsOf(b)];
+  if (one === undefined || two === undefined) return [{ path, a, b }];
+  const keys = [...new Set([...one.keys(), ...two.keys()])];
+  return keys.flatMap((key) => differences(one.get(key), two.get(key), [...path, key]));
+}
+
+function partsOf(value: unknown): ReadonlyMap<string, unknown> | undefined {
+  if (value instanceof Collection) return new Map(value);
+  if (value instanceof Map)
+    return [...value.keys()].every((key) => typeof key === 'string') ? value : undefined;
+  return isRecord(value) ? new Map(Object.entries(value)) : undefined;
 }

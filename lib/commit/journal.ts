@@ -1,13 +1,11 @@
 import type { Clock, Timer } from '../kernel/clock.js';
-import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
+import { brief, RxhiveError } from '../kernel/errors.js';
 import { after, isLate, type Late, settle } from '../kernel/late.js';
-import { isRecord } from '../kernel/plain.js';
-import { defaultSpillAbove } from '../model/memory.js';
 import type { LogRecord } from '../model/record.js';
-import type { CheckpointStore, Durability, LogEntry, RunLog } from '../model/store.js';
-import type { WorkflowSettings } from '../model/workflow.js';
-import { decode } from './codec.js';
-import { Spill } from './spill.js';
+import type { Durability, LogEntry, RunLog } from '../model/store.js';
+import { encode } from './codec.js';
+import { readEntry } from './entry.js';
+import type { Spill } from './spill.js';
 
 /** What a {@link Journal} needs to know, and whom it tells. */
 export interface JournalPorts {
@@ -20,6 +18,20 @@ export interface JournalPorts {
   written(seq: number): void;
   /** The store did not take records that `append` had taken. */
   failed(error: RxhiveError): void;
+  /** How the log is kept short; undefined: it is not. */
+  readonly compaction: Compaction | undefined;
+}
+
+/** Keeps a log short while it is written. */
+export interface Compaction {
+  /** Newest records that stay as they are. */
+  readonly keep: number;
+  /** The log as it is now. */
+  read(): Late<readonly LogEntry[]>;
+  /** A shorter log in its place; undefined where nothing would be gained. */
+  shorten(records: readonly LogRecord[]): LogRecord[] | undefined;
+  /** Told how many records there were and are, or why it could not be made shorter: then it is not tried again. */
+  done(outcome: { readonly before: number; readonly after: number } | { readonly error: unknown }): void;
 }
 
 /** Writes the records of one run, in order, as its durability asks, with one append at a time. */
@@ -37,6 +49,13 @@ export class Journal {
   #closing: ((error?: RxhiveError) => void) | undefined;
   /** Who waits for records up to a number. */
   #flushes: { readonly upTo: number; readonly done: (error?: RxhiveError) => void }[] = [];
+  /** Records that compaction has removed: places in the log are numbers less these. */
+  #removed = 0;
+  /** Characters of the log after it was compacted, and records and characters since. */
+  #short = 0;
+  #since = { records: 0, size: 0 };
+  #due = false;
+  #compacting: Timer | undefined;
 
   constructor(ports: JournalPorts) {
     this.#ports = ports;
@@ -85,6 +104,7 @@ export class Journal {
   /** Writes what is left, gives the lease back and calls `done`, with an error when records are lost. */
   close(done: (error?: RxhiveError) => void): void {
     this.#ports.clock.cancel(this.#timer);
+    this.#ports.clock.cancel(this.#compacting);
     this.#closing = done;
     if (!this.#busy) this.#shut();
   }
@@ -93,7 +113,11 @@ export class Journal {
     this.#log = log;
     try {
       this.seq = log.entries.length;
-      return log.entries.map((entry, i) => readEntry(this.#ports.runId, entry, i + 1, this.#ports.spill));
+      const records = log.entries.map((entry, i) =>
+        readEntry(this.#ports.runId, entry, i + 1, this.#ports.spill),
+      );
+      if (this.#ports.compaction !== undefined) this.#measure(log.entries, records);
+      return records;
     } catch (error) {
       this.#log = undefined;
       return after(log.close(), () => {
@@ -129,10 +153,13 @@ export class Journal {
     this.#waiting = [];
     let answer: Late<void>;
     try {
-      answer = this.#log?.append(entries);
+      answer = this.#log?.append(
+        this.#removed === 0 ? entries : entries.map(({ seq, body }) => ({ seq: seq - this.#removed, body })),
+      );
     } catch (cause) {
       throw this.#lost(first.seq, cause);
     }
+    if (this.#ports.compaction !== undefined) this.#grown(entries);
     if (!isLate(answer)) return true;
     this.#busy = true;
     const last = first.seq + entries.length - 1;
@@ -157,13 +184,69 @@ export class Journal {
   #goOn(): void {
     if (this.#busy) return;
     if (this.#closing !== undefined) this.#shut();
+    else if (this.#due) this.#compact();
     else if (this.#ports.durability !== 'exit' || this.#flushes.length > 0) {
       try {
-        this.#write();
+        if (this.#write()) this.#ports.written(this.seq);
       } catch (error) {
         this.#ports.failed(error as RxhiveError);
       }
     }
+  }
+
+  /** What of a log that was there is new since it was compacted. */
+  #measure(entries: readonly LogEntry[], records: readonly LogRecord[]): void {
+    const short = records.findLastIndex((one) => one.kind === 'state' && one.upTo !== undefined) + 1;
+    this.#short = sizeOf(entries.slice(0, short));
+    this.#since = { records: entries.length - short, size: sizeOf(entries) - this.#short };
+  }
+
+  /** Compacts soon, once more was written than stays, so that all compactions together cost as much as the writing. */
+  #grown(entries: readonly LogEntry[]): void {
+    this.#since.records += entries.length;
+    this.#since.size += sizeOf(entries);
+    const { keep = Number.POSITIVE_INFINITY } = this.#ports.compaction ?? {};
+    if (this.#since.records <= 2 * keep || this.#since.size <= this.#short) return;
+    this.#due = true;
+    this.#compacting ??= this.#ports.clock.after(0, () => {
+      this.#compacting = undefined;
+      this.#goOn();
+    });
+  }
+
+  #compact(): void {
+    const { compaction } = this.#ports;
+    this.#due = false;
+    if (compaction === undefined) return;
+    this.#busy = true;
+    const goOn = (outcome: Parameters<Compaction['done']>[0]): void => {
+      this.#busy = false;
+      compaction.done(outcome);
+      this.#goOn();
+    };
+    settle(
+      () => after(compaction.read(), (entries) => this.#shorten(entries, compaction)),
+      goOn,
+      (error) => {
+        this.#short = Number.POSITIVE_INFINITY;
+        goOn({ error });
+      },
+    );
+  }
+
+  #shorten(
+    entries: readonly LogEntry[],
+    compaction: Compaction,
+  ): Late<{ readonly before: number; readonly after: number }> {
+    const records = entries.map((entry, i) => readEntry(this.#ports.runId, entry, i + 1));
+    const made = compaction.shorten(records)?.map((record, i) => ({ seq: i + 1, body: encode(record) }));
+    const short = made !== undefined && sizeOf(made) < sizeOf(entries) ? made : entries;
+    return after(short === entries ? undefined : this.#log?.replace(short), () => {
+      this.#removed += entries.length - short.length;
+      this.#short = sizeOf(short);
+      this.#since = { records: 0, size: 0 };
+      return { before: entries.length, after: short.length };
+    });
   }
 
   #shut(): void {
@@ -205,54 +288,6 @@ export class Journal {
   }
 }
 
-/** A record from its text, which must be number `seq` of the run. @throws CheckpointCorruptError */
-export function readEntry(runId: string, entry: LogEntry, seq: number, spill?: Spill): LogRecord {
-  if (entry.seq !== seq) throw new CheckpointCorruptError(runId, seq, `record ${entry.seq} is in its place`);
-  let found: unknown;
-  try {
-    found = decode(entry.body);
-  } catch (error) {
-    throw new CheckpointCorruptError(runId, seq, `it cannot be read: ${(error as Error).message}`);
-  }
-  if (!isRecord(found)) throw new CheckpointCorruptError(runId, seq, 'it is no record');
-  const record = found as unknown as LogRecord;
-  const problem = (seq === 1) === (record.kind === 'run') ? problemOf(record) : 'it is out of place';
-  if (problem !== undefined) throw new CheckpointCorruptError(runId, seq, problem);
-  return spill?.attach(record) ?? record;
-}
-
-/** Says what is wrong with a record that could be read. */
-function problemOf(record: LogRecord): string | undefined {
-  switch (record.kind) {
-    case 'run':
-      return record.format === 1 ? undefined : `its format is ${String(record.format)}, not 1`;
-    case 'commit':
-      if (!Array.isArray(record.at)) return 'it has no times';
-      if (record.patches?.some(({ op, path }) => typeof op !== 'string' || !Array.isArray(path)) === true)
-        return 'it holds a change without a place';
-      return typeof record.task === 'string' ? undefined : 'it names no task';
-    case 'failed':
-    case 'usage':
-      return typeof record.task === 'string' ? undefined : 'it names no task';
-    case 'dropped':
-      return Array.isArray(record.tasks) ? undefined : 'it names no tasks';
-    case 'question':
-      return typeof record.id === 'string' && typeof record.task === 'string' && Number.isFinite(record.at)
-        ? undefined
-        : 'it names no question, task or time';
-    case 'answer':
-      return typeof record.id === 'string' ? undefined : 'it names no question';
-    default:
-      return 'it is of no known kind';
-  }
-}
-
-/** The log of a run in a store. */
-export function logIn(
-  store: CheckpointStore,
-  { memory }: WorkflowSettings,
-  facts: Pick<JournalPorts, 'runId' | 'durability' | 'clock'>,
-): Omit<JournalPorts, 'written' | 'failed'> {
-  const spill = new Spill(store, memory?.spillAbove ?? defaultSpillAbove);
-  return { ...facts, spill, open: () => store.open(facts.runId) };
+function sizeOf(entries: readonly LogEntry[]): number {
+  return entries.reduce((sum, { body }) => sum + body.length, 0);
 }

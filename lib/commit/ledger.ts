@@ -1,5 +1,5 @@
 import type { TaskNode } from '../model/node.js';
-import type { LoggedUsage, LogRecord } from '../model/record.js';
+import type { LoggedUsage, LogRecord, UsageRecord } from '../model/record.js';
 import { Spending } from '../model/usage.js';
 
 /** What the tasks of a run have used according to its log: a budget counts it, whatever became of the results. */
@@ -37,7 +37,29 @@ export function unlogged(node: TaskNode): LoggedUsage | undefined {
   const used = extra?.unlogged;
   const { group } = definition;
   if (used === undefined && calls === 1 && group === undefined) return undefined;
-  const { models, report } = used ?? new Spending();
+  return written(used ?? new Spending(), calls, group);
+}
+
+/** One record per task and group in place of many. */
+export function summedUsage(records: readonly LogRecord[]): UsageRecord[] {
+  const sums = new Map<string, { task: string; group: string | undefined; used: Spending }>();
+  for (const record of records) {
+    if (record.kind !== 'commit' && record.kind !== 'failed' && record.kind !== 'usage') continue;
+    const group = record.usage?.group;
+    const key = JSON.stringify([record.task, group]);
+    const sum = sums.get(key) ?? { task: record.task, group, used: new Spending() };
+    sum.used.add(read(record.usage));
+    sums.set(key, sum);
+  }
+  return [...sums.values()].map(({ task, group, used }) => ({
+    kind: 'usage',
+    task,
+    usage: written(used, used.calls, group),
+  }));
+}
+
+function written(used: Spending, calls: number, group: string | undefined): LoggedUsage {
+  const { models, report } = used;
   const amounts = Object.entries(report).filter(([name, amount]) => amount > 0 && name !== 'calls');
   return {
     ...Object.fromEntries(amounts),

@@ -1,4 +1,6 @@
+import { brief, CheckpointCorruptError, RxhiveError, shown } from '../kernel/errors.js';
 import { fnv1a } from '../kernel/hash.js';
+import { after, isLate, type Late } from '../kernel/late.js';
 import { contestOf } from '../model/contest.js';
 import type { TaskNode } from '../model/node.js';
 import type {
@@ -7,10 +9,13 @@ import type {
   FailedRecord,
   LogRecord,
   QuestionRecord,
+  RunRecord,
   StatePatch,
+  StatePath,
 } from '../model/record.js';
-import { fit } from '../model/schema.js';
+import { type Fit, fit } from '../model/schema.js';
 import type { TaskDefinition } from '../model/task.js';
+import { patched } from './state.js';
 
 /** What stands for the code of a task: its `version`, else its source text. */
 export function codeOf(definition: TaskDefinition): string {
@@ -24,8 +29,6 @@ export function versionOf(node: TaskNode): string {
     text += `\n${edge.mode}${contestOf(edge)?.need ?? ''} ${edge.key ?? ''} ${edge.from.id}`;
   return fnv1a(text).toString(36);
 }
-
-const misfit = 'its stored result does not fit its schema any more';
 
 /** A question in a log, and its answer where it has one. */
 export interface PastQuestion {
@@ -42,48 +45,74 @@ export class Past {
   readonly questions = new Map<string, PastQuestion>();
   /** Tasks whose result is not used although it is there, and why. */
   readonly stale = new Map<string, string>();
+  /** The state that a record holds as a whole; undefined: none does. */
+  #base: { readonly state: unknown } | undefined;
+  /** Commits whose changes come after the base, in order. */
+  readonly #writes = new Set<CommitRecord>();
+  /** Parts that a fork was given since a commit: there it is not taken back any more. */
+  readonly #given = new Map<CommitRecord, readonly StatePath[]>();
+  /** Takes changes back that are in the base. */
+  readonly #undo: StatePatch[] = [];
+  /** What the schemas of today make of stored results. */
+  readonly #fits = new Map<string, Fit<unknown> | 'unfit'>();
 
   constructor(records: readonly LogRecord[]) {
     for (const record of records) {
-      if (record.kind === 'run' || record.kind === 'usage') continue;
-      if (record.kind === 'dropped') {
-        for (const id of record.tasks) this.#forget(id);
-        continue;
+      if (record.kind === 'dropped') this.#forgetAll(record.tasks, record.stays === true);
+      else if (record.kind === 'failed') this.failures.set(record.task, record);
+      else if (record.kind === 'state') this.#restart(record.state, record.given ?? []);
+      else if (record.kind === 'question' || record.kind === 'answer') this.#remember(record);
+      else if (record.kind === 'commit') {
+        // A task that ran again replaces what it did before.
+        this.#forgetAll([record.task], false);
+        this.commits.set(record.task, record);
+        if (record.patches !== undefined) this.#writes.add(record);
       }
-      if (record.kind === 'question' || record.kind === 'answer') {
-        this.#remember(record);
-        continue;
-      }
-      if (record.kind === 'failed') {
-        this.failures.set(record.task, record);
-        continue;
-      }
-      // A task that ran again replaces what it did before.
-      this.#forget(record.task);
-      this.commits.set(record.task, record);
     }
   }
 
   /**
-   * Drops the results of changed tasks, of tasks behind them, of tasks that wrote over what those had written, and
-   * of tasks that have to run to bring back a task they added.
+   * Asks the schemas of tasks about their stored results, for {@link Past.compare}; late where one of them answers
+   * later.
    */
-  compare(nodes: ReadonlyMap<string, TaskNode>): void {
+  check(nodes: ReadonlyMap<string, TaskNode>): Late<void> {
+    const late: PromiseLike<void>[] = [];
+    for (const id of this.commits.keys()) {
+      const node = nodes.get(id);
+      const answer = node === undefined ? undefined : this.#ask(node);
+      if (isLate(answer)) late.push(answer);
+    }
+    return late.reduce<Late<void>>((before, one) => after(before, () => one), undefined);
+  }
+
+  /**
+   * Drops the results of tasks that changed or are to run again (`rerun`), of tasks behind them, of tasks that wrote
+   * over what those had written, and of tasks that have to run to bring back a task they added.
+   * @throws RxhiveError INVALID_OPTION where what was written cannot be taken back
+   */
+  compare(nodes: ReadonlyMap<string, TaskNode>, rerun: readonly string[] = []): void {
     for (const [id, record] of this.commits) {
       const node = nodes.get(id);
-      const why = node === undefined ? undefined : this.recheck(node);
+      const why = node === undefined ? undefined : this.#changed(node);
       if (why !== undefined) this.stale.set(id, why);
       const lost = record.spawned?.find((child) => !this.commits.has(child));
       if (lost !== undefined) this.stale.set(id, `"${lost}", which it adds, has not finished`);
     }
+    for (const id of rerun) if (this.commits.has(id)) this.stale.set(id, 'it was asked to run again');
     for (let before = -1; before !== this.stale.size; ) {
       before = this.stale.size;
       this.#spread(nodes);
     }
-    for (const id of this.stale.keys()) this.commits.delete(id);
+    for (const [id, why] of this.stale) {
+      const record = this.commits.get(id);
+      if (record?.wrote === undefined || this.pathsOf(record).length === 0) continue;
+      const message = `Task "${brief(id)}" would run again (${why}), but the log was compacted since it had written a large part of the state, which cannot be taken back. Give it the version it had, or fork the run with a state.`;
+      throw new RxhiveError('INVALID_OPTION', message);
+    }
+    this.#forgetAll([...this.stale.keys()], false);
     for (const [id, { version }] of this.failures) {
       const node = nodes.get(id);
-      if (node !== undefined && versionOf(node) !== version) this.failures.delete(id);
+      if (node !== undefined && (versionOf(node) !== version || rerun.includes(id))) this.failures.delete(id);
     }
   }
 
@@ -93,41 +122,72 @@ export class Past {
   }
 
   /**
-   * Why what a task came to before is not used; undefined: it is. Its result is what its schema makes of it now. An
-   * answer that comes later is too late here: then the stored result is used as it is.
+   * Why what a task came to before is not used; undefined: it is. Asked for tasks that are added at run time: a schema
+   * that answers later is too late for them, then the stored result is used as it is.
    */
   recheck(node: TaskNode): string | undefined {
-    const commit = this.commits.get(node.id);
-    if (versionOf(node) !== (commit ?? this.failures.get(node.id))?.version) return 'it has changed';
+    this.#ask(node);
+    return this.#changed(node);
+  }
+
+  /** The result of a commit that holds, as the task's schema of today makes it. */
+  resultOf(record: CommitRecord): unknown {
+    const found = this.#fits.get(record.task);
+    return typeof found === 'object' && 'value' in found ? found.value : record.value;
+  }
+
+  /** Where its result is kept; undefined: in the record, or as a schema has made it. */
+  spilledOf(record: CommitRecord): string | undefined {
+    return this.#fits.has(record.task) ? undefined : record.spilled;
+  }
+
+  /** The state of all commits that hold. What does not apply is thrown. */
+  state(initial: unknown): unknown {
+    const patches = [...this.#writes].flatMap((record) => record.patches ?? []);
+    return patched(this.#base === undefined ? initial : this.#base.state, [...this.#undo, ...patches]);
+  }
+
+  /** Where a commit wrote, but for parts that a fork was given since. */
+  pathsOf(record: CommitRecord): readonly StatePath[] {
+    return pathsOf(record).filter((path) => this.#free(record, path));
+  }
+
+  /** Takes a commit back, but for parts that a fork was given since. */
+  inverseOf(record: CommitRecord): readonly StatePatch[] {
+    return (record.inverse ?? []).filter(({ path }) => this.#free(record, path));
+  }
+
+  #ask(node: TaskNode): Late<void> {
     const { result } = node.definition;
-    if (commit === undefined || result === undefined) return undefined;
+    const commit = this.commits.get(node.id);
+    if (result === undefined || commit === undefined) return undefined;
+    const keep = (found: Fit<unknown> | 'unfit'): void => void this.#fits.set(node.id, found);
     try {
       const found = fit(result, 'returned' in commit ? commit.returned : commit.value);
-      if ('then' in found) found.then(undefined, () => undefined);
-      else if ('issues' in found) return misfit;
-      else {
-        const { spilled: _, ...rest } = commit;
-        this.commits.set(node.id, { ...rest, value: found.value });
-      }
+      if (isLate(found)) return found.then(keep, () => keep('unfit'));
+      keep(found);
     } catch {
-      return misfit;
+      keep('unfit');
     }
     return undefined;
   }
 
-  /** Changes of the state by all commits that hold, in order. */
-  patches(): StatePatch[] {
-    return [...this.commits.values()].flatMap(({ patches }) => patches ?? []);
+  #changed(node: TaskNode): string | undefined {
+    const record = this.commits.get(node.id) ?? this.failures.get(node.id);
+    if (versionOf(node) !== record?.version) return 'it has changed';
+    const found = this.#fits.get(node.id);
+    const unfit = found !== undefined && (found === 'unfit' || 'issues' in found);
+    return unfit ? 'its stored result does not fit its schema any more' : undefined;
   }
 
   #spread(nodes: ReadonlyMap<string, TaskNode>): void {
-    const written: (readonly (string | number)[])[] = [];
+    const written: StatePath[] = [];
     for (const record of this.commits.values()) {
       const node = nodes.get(record.task);
       const above = node?.inEdges.find((edge) => this.stale.has(edge.from.id));
       if (!this.stale.has(record.task) && above !== undefined)
         this.stale.set(record.task, `"${above.from.id}" runs again`);
-      const paths = (record.patches ?? []).map(({ path }) => path);
+      const paths = this.pathsOf(record);
       if (!this.stale.has(record.task) && paths.some((path) => written.some((one) => touches(one, path))))
         this.stale.set(record.task, 'it changed what a task that runs again had written');
       if (this.stale.has(record.task)) written.push(...paths);
@@ -140,14 +200,76 @@ export class Past {
     else if (known !== undefined) known.answer = record;
   }
 
-  #forget(task: string): void {
-    this.failures.delete(task);
-    this.commits.delete(task);
+  #restart(state: unknown, given: readonly StatePath[]): void {
+    this.#base = { state };
+    this.#writes.clear();
+    this.#undo.length = 0;
+    if (given.length === 0) return;
+    for (const record of this.commits.values())
+      this.#given.set(record, [...(this.#given.get(record) ?? []), ...given]);
+  }
+
+  #free(record: CommitRecord, path: StatePath): boolean {
+    return this.#given.get(record)?.some((one) => touches(one, path)) !== true;
+  }
+
+  /** Last commit first, so that each change is taken back from the state it had left. */
+  #forgetAll(tasks: readonly string[], stays: boolean): void {
+    const order = tasks.length > 1 ? new Map([...this.commits.keys()].map((id, i) => [id, i])) : undefined;
+    const place = (id: string): number => order?.get(id) ?? -1;
+    for (const id of order === undefined ? tasks : [...tasks].sort((a, b) => place(b) - place(a))) {
+      this.failures.delete(id);
+      const record = this.commits.get(id);
+      if (record === undefined) continue;
+      this.commits.delete(id);
+      if (!stays && !this.#writes.delete(record)) this.#undo.push(...this.inverseOf(record));
+    }
   }
 }
 
+/** The first record of a log. @throws RxhiveError INVALID_OPTION where it is not of that workflow, or there is none */
+export function runOf(records: readonly LogRecord[], runId: string, workflow: string): RunRecord {
+  const first = records[0];
+  if (first?.kind === 'run' && first.workflow === workflow) return first;
+  const message =
+    first?.kind === 'run'
+      ? `Run "${brief(runId)}" is of workflow ${shown(first.workflow)}, not "${brief(workflow)}"; ask that one.`
+      : `There is no run "${brief(runId)}" in the store; check the id.`;
+  throw new RxhiveError('INVALID_OPTION', message);
+}
+
+/** The state that records leave. @throws CheckpointCorruptError naming the first record that does not apply */
+export function stateOf(
+  runId: string,
+  records: readonly LogRecord[],
+  initial: unknown,
+  past = new Past(records),
+): unknown {
+  try {
+    return past.state(initial);
+  } catch (error) {
+    let count = 1;
+    for (; count < records.length; count++) if (!applies(records.slice(0, count), initial)) break;
+    throw new CheckpointCorruptError(runId, count, `its changes do not apply: ${(error as Error).message}`);
+  }
+}
+
+function applies(records: readonly LogRecord[], initial: unknown): boolean {
+  try {
+    new Past(records).state(initial);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Where a commit wrote. */
+export function pathsOf({ patches, inverse, wrote }: CommitRecord): readonly StatePath[] {
+  return (patches ?? inverse)?.map(({ path }) => path) ?? wrote ?? [];
+}
+
 /** One path is the other or lies within it; a place in an array counts as the whole array. */
-export function touches(a: readonly (string | number)[], b: readonly (string | number)[]): boolean {
+export function touches(a: StatePath, b: StatePath): boolean {
   for (let i = 0; i < Math.min(a.length, b.length); i++) {
     if (typeof a[i] === 'number' || typeof b[i] === 'number') return true;
     if (a[i] !== b[i]) return a[i] === 'length' || b[i] === 'length';

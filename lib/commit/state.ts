@@ -119,11 +119,9 @@ export class State {
     this.#line.length = 0;
   }
 
-  /** Applies the changes of a log to the initial state. */
-  restore(patches: readonly StatePatch[]): void {
-    if (patches.length === 0) return;
-    this.#current = freeze(applyPatches(this.#current as object, patches as unknown as Patch[]), true);
-    this.#head = this.#current;
+  /** Begins from the state that a log leaves. */
+  restore(state: unknown): void {
+    this.#current = this.#head = state;
   }
 
   /** Notes who writes what, `ahead` commits after the newest state. */
@@ -159,4 +157,10 @@ function replay(base: unknown, recipes: readonly Recipe<never>[]): (draft: unkno
       }
     }
   };
+}
+
+/** A state with the changes of a log, frozen. Throws what does not apply. */
+export function patched(state: unknown, patches: readonly StatePatch[]): unknown {
+  const next = patches.length === 0 ? state : applyPatches(state as object, patches as unknown as Patch[]);
+  return freeze(next, true);
 }

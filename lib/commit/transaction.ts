@@ -1,24 +1,27 @@
+import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import { reservedNames } from '../kernel/plain.js';
+import { after, type Late, settle } from '../kernel/late.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
 import type { CommitDone, CommitOutcome } from '../model/ports.js';
 import type {
   AnswerRecord,
-  CommitRecord,
   DroppedRecord,
-  FailedRecord,
   LoggedUsage,
   LogRecord,
   QuestionRecord,
+  ResumedRecord,
   RunRecord,
   UsageRecord,
 } from '../model/record.js';
 import type { Spending } from '../model/usage.js';
 import { encode } from './codec.js';
-import { Journal, type JournalPorts } from './journal.js';
+import { compacted, ProcessTimes } from './compact.js';
+import { Journal } from './journal.js';
 import { Ledger, logged, unlogged } from './ledger.js';
-import { Past, type PastQuestion, versionOf } from './resume.js';
-import type { State, StateChange } from './state.js';
+import type { LogPorts, RunFacts } from './log.js';
+import { commitText, failureText } from './log-records.js';
+import { Past, type PastQuestion, stateOf } from './resume.js';
+import type { State } from './state.js';
 
 /** Runs of one task that may be lost to conflicts before it fails: a guard against running for ever. */
 const mostReruns = 100;
@@ -31,12 +34,11 @@ export interface CommitPorts {
   now(): number;
   /** Somebody wants to know what a commit changed. */
   watched(): boolean;
+  /** True for a task that `run.task` has added. */
+  outside(node: TaskNode): boolean;
   /** The store fails, and with it what the run relies on. */
   lost(error: RxhiveError): void;
 }
-
-/** Where the log of a run is, and how it is written. */
-export type LogPorts = Pick<JournalPorts, 'runId' | 'durability' | 'clock' | 'open' | 'spill'>;
 
 /** A commit that counts when its record is durable. */
 interface Pending {
@@ -44,13 +46,6 @@ interface Pending {
   readonly seq: number;
   readonly changed: boolean;
   readonly done: CommitDone;
-}
-
-/** What a log must be about to be the log of a run. */
-interface RunFacts {
-  readonly workflow: string;
-  readonly input: unknown;
-  readonly retryFailed: boolean;
 }
 
 /** How a run that goes on differs from a new one. */
@@ -67,6 +62,10 @@ export interface Resumed {
   readonly questions: ReadonlyMap<string, PastQuestion>;
   /** Tasks that had failed and run again. */
   readonly retried: ReadonlySet<string>;
+  /** Ids of finished tasks that `run.task` had added: who wants them adds them again. */
+  readonly missing: readonly string[];
+  /** The input of the log. */
+  readonly input: unknown;
 }
 
 /** The commit stage: a task's result, its writes and the tasks it added become one record, or nothing happens. */
@@ -75,10 +74,13 @@ export class Transactions {
   readonly #journal: Journal | undefined;
   readonly #log: LogPorts | undefined;
   readonly #ports: CommitPorts;
+  readonly #clock: Clock | undefined;
   #past: Past | undefined;
   #ledger: Ledger | undefined;
   /** Tasks that were compared with the log already, or whose definition is gone. */
-  #compared = new Set<string>();
+  #known = new Set<string>();
+  /** Written before the next record: a run that goes on and finds nothing to do writes nothing. */
+  #resumed: ResumedRecord | undefined;
   /** Tasks restored by running their completion handlers again. */
   readonly #replayed = new Set<TaskNode>();
   /** Commits that are being written, in order. */
@@ -89,10 +91,15 @@ export class Transactions {
     this.#state = state;
     this.#ports = ports;
     this.#log = log;
+    this.#clock = log?.clock;
     this.#journal =
       log &&
       new Journal({
         ...log,
+        compaction: log.compaction && {
+          ...log.compaction,
+          shorten: (records) => compacted(records, log.compaction?.keep ?? 0, log.compaction?.initial),
+        },
         written: (seq) => this.#written(seq),
         failed: (error) => this.#failed(error),
       });
@@ -115,14 +122,11 @@ export class Transactions {
       return;
     }
     journal.open((records) => {
-      let resumed: Resumed | undefined;
-      try {
-        resumed = this.#resume(journal, records, nodes, facts);
-      } catch (error) {
-        journal.close(() => failed(error));
-        return;
-      }
-      done(resumed);
+      settle(
+        () => this.#resume(journal, records, nodes, facts),
+        done,
+        (error) => journal.close(() => failed(error)),
+      );
     }, failed);
   }
 
@@ -136,39 +140,64 @@ export class Transactions {
     journal: Journal,
     records: readonly LogRecord[],
     nodes: ReadonlyMap<string, TaskNode>,
-    { workflow, input, retryFailed }: RunFacts,
-  ): Resumed | undefined {
+    facts: RunFacts,
+  ): Late<Resumed | undefined> {
+    const { workflow, input } = facts;
     const first = records[0];
     if (first?.kind !== 'run') {
-      journal.append(encode({ kind: 'run', format: 1, workflow, input } satisfies RunRecord));
+      const at = this.#begun();
+      journal.append(
+        encode({ kind: 'run', format: 1, workflow, input: input?.value, at } satisfies RunRecord),
+      );
       return undefined;
     }
     if (first.workflow !== workflow) {
       const message = `The log is of workflow ${shown(first.workflow)}, this is "${brief(workflow)}"; use another runId.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
-    if (encode(first.input) !== encode(input)) {
+    if (input !== undefined && encode(first.input) !== encode(input.value)) {
       throw new RxhiveError(
         'INVALID_INPUT',
         'The run began with another input; give the same, or another runId.',
       );
     }
+    const unknown = facts.rerun.find(
+      (id) => !nodes.has(id) && !records.some((one) => one.kind === 'commit' && one.task === id),
+    );
+    if (unknown !== undefined)
+      throw new RxhiveError(
+        'INVALID_OPTION',
+        `rerun names ${shown(unknown)}, which is no task; check the id.`,
+      );
     const past = new Past(records);
-    past.compare(nodes);
+    return after(past.check(nodes), () => this.#compared(past, records, nodes, facts));
+  }
+
+  #compared(
+    past: Past,
+    records: readonly LogRecord[],
+    nodes: ReadonlyMap<string, TaskNode>,
+    { runId, state, retryFailed, rerun }: RunFacts,
+  ): Resumed {
+    past.compare(nodes, rerun);
+    this.#resumed = { kind: 'resumed', at: this.#begun(), before: new ProcessTimes(records).total };
     // Noted before anything runs: a crash before they have all run again must not bring old results back.
-    if (past.stale.size > 0) this.#drop([...past.stale.keys()]);
+    if (past.stale.size > 0) this.#drop([...past.stale.keys()], false);
     const retried = new Set(retryFailed ? past.failures.keys() : []);
     // Noted too: who suspends or crashes while it runs again has not failed.
-    if (retried.size > 0) this.#drop([...retried]);
+    if (retried.size > 0) this.#drop([...retried], false);
     for (const id of retried) past.failures.delete(id);
-    this.#state.restore(past.patches());
+    this.#state.restore(stateOf(runId, records, state, past));
     this.#past = past;
     this.#ledger = new Ledger(records);
     const parents = [...past.commits.values(), ...past.failures.values()];
     const orphans = parents
       .flatMap(({ spawned = [] }) => spawned)
-      .filter((id) => !nodes.has(id) && (past.commits.has(id) || past.failures.has(id)));
-    this.#compared = new Set([...nodes.keys(), ...orphans]);
+      .filter((id) => !nodes.has(id) && past.has(id));
+    const missing = [...past.commits.values()].filter(
+      (record) => record.outside === true && !nodes.has(record.task),
+    );
+    this.#known = new Set([...nodes.keys(), ...orphans]);
     return {
       restored: past.commits.size,
       rerun: [...past.stale].map(([taskId, because]) => ({ taskId, because })),
@@ -176,6 +205,8 @@ export class Transactions {
       spent: this.#ledger.groups,
       questions: past.questions,
       retried,
+      missing: missing.map(({ task }) => task),
+      input: (records[0] as RunRecord).input,
     };
   }
 
@@ -197,11 +228,12 @@ export class Transactions {
     const why =
       above !== undefined
         ? `"${above.from.id}" runs again`
-        : this.#compared.has(node.id)
+        : this.#known.has(node.id)
           ? undefined
           : past.recheck(node);
     if (why !== undefined) {
-      this.#drop([node.id]);
+      // What it had written is in the state already, and others may have built on it.
+      this.#drop([node.id], true);
       past.stale.set(node.id, why);
       return undefined;
     }
@@ -211,7 +243,7 @@ export class Transactions {
       node.error = record.error;
       return 'failed';
     }
-    if (!this.#spilled(node, record.spilled)) node.value = record.value;
+    if (!this.#spilled(node, past.spilledOf(record))) node.value = past.resultOf(record);
     if (!handled(node)) return 'restored';
     this.#replayed.add(node);
     return undefined;
@@ -238,12 +270,15 @@ export class Transactions {
         ? undefined
         : this.#state.prepare(recipes, this.#journal !== undefined || this.#ports.watched());
     const key = node.watched ? undefined : this.#log?.spill.keep(this.#log.runId, node.id, node.value);
-    const body = this.#journal && encode(this.#record(node, attempt, key, change));
+    const body =
+      this.#journal === undefined
+        ? undefined
+        : commitText(node, attempt, change ?? {}, this.#ports.now(), this.#ports.outside(node), key);
     const journal = this.#journal;
     if (spawned !== undefined) this.#ports.addSpawned(node, spawned, journal?.holds === true);
     logged(node);
     this.#spilled(node, key);
-    if (body !== undefined && journal?.append(body) === false) {
+    if (body !== undefined && this.#put(body) === false && journal !== undefined) {
       if (change !== undefined) this.#state.reserve(node.id, change);
       this.#pending.push({ seq: journal.seq, changed: change !== undefined, done });
       return 'later';
@@ -284,7 +319,7 @@ export class Transactions {
       return;
     }
     try {
-      journal.append(encode(record));
+      this.#put(encode(record));
     } catch (error) {
       done(error as RxhiveError);
       return;
@@ -296,23 +331,7 @@ export class Transactions {
   failed(node: TaskNode): void {
     const journal = this.#journal;
     if (journal === undefined || this.#past?.failures.has(node.id) === true) return;
-    const usage = unlogged(node);
-    const used = usage === undefined ? {} : { usage };
-    const spawned = node.extra?.children;
-    const record = {
-      kind: 'failed',
-      task: node.id,
-      version: versionOf(node),
-      ...(spawned !== undefined && { spawned }),
-      ...used,
-    } as const;
-    let body: string;
-    try {
-      body = encode({ ...record, error: node.error } satisfies FailedRecord);
-    } catch {
-      const message = String((node.error as Error)?.message ?? 'an error that cannot be stored');
-      body = encode({ ...record, error: new Error(message) } satisfies FailedRecord);
-    }
+    const body = failureText(node, this.#ports.now());
     logged(node);
     this.#append(body);
   }
@@ -328,14 +347,26 @@ export class Transactions {
   /** A store that takes no records any more ends the run. */
   #append(body: string): void {
     try {
-      this.#journal?.append(body);
+      this.#put(body);
     } catch (error) {
       this.#ports.lost(error as RxhiveError);
     }
   }
 
-  #drop(tasks: readonly string[]): void {
-    this.#journal?.append(encode({ kind: 'dropped', tasks } satisfies DroppedRecord));
+  #drop(tasks: readonly string[], stays: boolean): void {
+    this.#put(encode({ kind: 'dropped', tasks, ...(stays && { stays }) } satisfies DroppedRecord));
+  }
+
+  #put(body: string): boolean | undefined {
+    const resumed = this.#resumed;
+    this.#resumed = undefined;
+    if (resumed !== undefined) this.#journal?.append(encode(resumed));
+    return this.#journal?.append(body);
+  }
+
+  /** When this process began with the run, as its clock counts. */
+  #begun(): number {
+    return (this.#clock?.now() ?? 0) - this.#ports.now();
   }
 
   #conflicts(node: TaskNode, { reads }: AttemptHandle): boolean {
@@ -348,41 +379,5 @@ export class Transactions {
     extra.conflicts += 1;
     if (onConflict === 'fail' || extra.conflicts > mostReruns) throw conflict;
     return true;
-  }
-
-  #record(
-    node: TaskNode,
-    attempt: AttemptHandle,
-    spilled: string | undefined,
-    { patches, inverse }: Partial<StateChange> = {},
-  ): CommitRecord {
-    const bad = patches?.find(({ path }) => path.some((key) => reservedNames.has(key)));
-    if (bad !== undefined) {
-      const message = `Task "${brief(node.id)}" writes state.${bad.path.join('.')}, a reserved name; use another key, or a collection().`;
-      throw new RxhiveError('NOT_SERIALIZABLE', message);
-    }
-    const usage = unlogged(node);
-    return {
-      kind: 'commit',
-      task: node.id,
-      version: versionOf(node),
-      attempt: node.attempt,
-      at: [node.startedAt, this.#ports.now()],
-      value: spilled === undefined ? node.value : undefined,
-      ...(spilled !== undefined && { spilled }),
-      ...(attempt.returned !== undefined && returnedBy(attempt.returned.value, node.value)),
-      ...(patches !== undefined && patches.length > 0 && { patches, inverse: inverse ?? [] }),
-      ...(usage !== undefined && { usage }),
-      ...(attempt.children !== undefined && { spawned: attempt.children }),
-    };
-  }
-}
-
-/** What a schema made something else of, where it can be stored and is not the same as plain data. */
-function returnedBy(returned: unknown, value: unknown): { returned?: unknown } {
-  try {
-    return encode(returned) === encode(value) ? {} : { returned };
-  } catch {
-    return {}; // The result itself decides whether the task can be stored.
   }
 }

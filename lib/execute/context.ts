@@ -30,7 +30,8 @@ export interface ExecutePorts {
   readonly clock: Clock;
   readonly settings: WorkflowSettings;
   readonly runId: string;
-  readonly input: unknown;
+  /** Set once more when the log says what it is. */
+  input: unknown;
   readonly budget: RetryBudget;
   readonly watch: Watch;
   /** The result of an earlier process, where only handlers are to be called again. */

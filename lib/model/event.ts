@@ -13,10 +13,10 @@ interface EventBase {
   readonly runId: string;
 }
 
-/** The run began, goes on from a log, or ended. */
+/** The run began, goes on from a log, or ended; its log was made shorter. */
 export interface RunEvent extends EventBase {
   readonly type: 'run';
-  readonly reason: 'started' | 'resumed' | 'ended';
+  readonly reason: 'started' | 'resumed' | 'compacted' | 'ended';
   /** With `started`: version of the events, for readers of stored ones. */
   readonly version?: 1;
   /** With `started`: name of the workflow. */
@@ -31,6 +31,13 @@ export interface RunEvent extends EventBase {
   readonly restored?: number;
   /** With `resumed`: finished tasks that run again, and why. */
   readonly rerun?: readonly { readonly taskId: string; readonly because: string }[];
+  /** With `resumed`: finished tasks that `run.task` had added; they are there again when they are added again. */
+  readonly missing?: readonly string[];
+  /** With `compacted`: records of the log before and after. */
+  readonly before?: number;
+  readonly after?: number;
+  /** With `compacted`: why the log could not be made shorter; it grows from now on. */
+  readonly error?: unknown;
 }
 
 /** A task as it stands in the graph, before it runs. */

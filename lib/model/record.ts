@@ -7,9 +7,31 @@ export interface RunRecord {
   readonly format: 1;
   readonly workflow: string;
   readonly input: unknown;
+  /** When it began, in ms as the run's clock counts. */
+  readonly at: number;
+  /** Where a fork comes from: a run, and the number of the record it begins after. */
+  readonly from?: { readonly runId: string; readonly seq: number };
 }
 
-/** A task succeeded: everything of its transaction. Times in ms since that run started. */
+/** The run goes on, in another process or again in the same: times of records that follow count from here. */
+export interface ResumedRecord {
+  readonly kind: 'resumed';
+  /** In ms as the run's clock counts. */
+  readonly at: number;
+  /** Ms the run had gone on before, without the time in between. */
+  readonly before: number;
+}
+
+/** Ms a task waited: for dependencies, slot, permit, backoff, suspended. */
+export type WaitTimes = readonly [
+  dependencies: number,
+  slot: number,
+  permit: number,
+  backoff: number,
+  suspended: number,
+];
+
+/** A task succeeded: everything of its transaction. Times in ms since that process began with the run. */
 export interface CommitRecord {
   readonly kind: 'commit';
   readonly task: string;
@@ -22,7 +44,16 @@ export interface CommitRecord {
   /** What the body returned, where its schema made another value of it: that is what is checked again. */
   readonly returned?: unknown;
   readonly patches?: readonly StatePatch[];
+  /** Takes the patches back. */
   readonly inverse?: readonly StatePatch[];
+  /** In a compacted log, where `inverse` was too long to keep: the paths that were written. */
+  readonly wrote?: readonly StatePath[];
+  /** In a compacted log: the number the record had. */
+  readonly seq?: number;
+  /** Left out where it did not wait. */
+  readonly waits?: WaitTimes;
+  /** Added by `run.task`: nobody adds it again when the run goes on. */
+  readonly outside?: true;
   /** What was used since the task's record before; undefined: one call. */
   readonly usage?: LoggedUsage;
   /** Ids of the tasks it added, but for those of completion handlers, which are called again. */
@@ -35,6 +66,9 @@ export interface FailedRecord {
   readonly task: string;
   readonly version: string;
   readonly error: unknown;
+  readonly attempt: number;
+  readonly at: readonly [startedAt: number, endedAt: number];
+  readonly waits?: WaitTimes;
   /** As in a commit. */
   readonly usage?: LoggedUsage;
   /** Ids of the tasks it had added; those that finished stay part of the run. */
@@ -59,6 +93,8 @@ export interface LoggedUsage extends Partial<UsageReport> {
 export interface DroppedRecord {
   readonly kind: 'dropped';
   readonly tasks: readonly string[];
+  /** What they had written is not taken back. */
+  readonly stays?: true;
 }
 
 /** A task asked a person; again, where the answer it had does not count any more. Times as the run's clock counts. */
@@ -80,20 +116,34 @@ export interface AnswerRecord {
   readonly value: unknown;
   readonly by: 'person' | 'deadline';
 }
+/** The state as a whole. What was written before is in it; what follows changes it. */
+export interface StateRecord {
+  readonly kind: 'state';
+  readonly state: unknown;
+  /** Parts that a fork was given: what tasks had written there before is not taken back any more. */
+  readonly given?: readonly StatePath[];
+  /** In a compacted log: the number of the last record this and those before stand for. */
+  readonly upTo?: number;
+}
+
+/** A place in the state, key by key. */
+export type StatePath = readonly (string | number)[];
 
 /** One change of the state, as Immer writes it. */
 export interface StatePatch {
   readonly op: 'add' | 'remove' | 'replace';
-  readonly path: readonly (string | number)[];
+  readonly path: StatePath;
   readonly value?: unknown;
 }
 
 /** What a log is made of. */
 export type LogRecord =
   | RunRecord
+  | ResumedRecord
   | CommitRecord
   | FailedRecord
   | UsageRecord
   | DroppedRecord
+  | StateRecord
   | QuestionRecord
   | AnswerRecord;

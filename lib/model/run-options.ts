@@ -1,5 +1,8 @@
 import type { SchedulerLike } from 'rxjs';
+import type { Recipe } from './context.js';
 import type { CheckpointStore, Durability } from './store.js';
+import type { Task } from './task.js';
+import type { GroupOptions } from './workflow.js';
 
 /** How one run is to go. */
 export interface RunOptions<I = unknown> {
@@ -35,9 +38,52 @@ export interface RunOptions<I = unknown> {
   readonly suspend?: 'wait' | 'exit';
   /** When continuing: `failed` runs failed tasks, and what they blocked, again. Default: they stay failed. */
   readonly retry?: 'failed';
+  /** When continuing: finished tasks that run again, with what is behind them. Default: none. */
+  readonly rerun?: readonly (Task | string)[];
+  /**
+   * Keeps the log short: as soon as more than twice `keep` records, and more than is left of those before, were
+   * written, what lies before the `keep` newest (default 100) is summed up. Default: the log is kept whole.
+   */
+  readonly compact?: { readonly keep?: number };
+}
+
+/** How a fork is to go: like a run, with what is to be different. */
+export interface ForkOptions<S = unknown, I = unknown, G extends string = string>
+  extends Omit<RunOptions<I>, 'store' | 'runId'> {
+  readonly store: CheckpointStore | string;
+  /** Name of the fork; there must be no such run. */
+  readonly runId: string;
+  /** Number of the record it begins after. Default: the newest. */
+  readonly at?: number;
+  /**
+   * The state in place of the one at that record, or a recipe that changes it. It stands: what finished tasks had
+   * written there is not taken back when they run again. Default: as it was.
+   */
+  readonly state?: S | Recipe<S>;
+  /** Another input. Tasks that have finished keep their results; name in `rerun` those that must see it. */
+  readonly input?: I;
+  /** Slots in place of the workflow's. Not kept in the log: give them again when the fork goes on. */
+  readonly concurrency?: number;
+  /** Limits of groups in place of the workflow's; like `concurrency`. */
+  readonly groups?: { readonly [name in G]?: GroupOptions };
 }
 
 /** {@link RunOptions} with the store that a path stands for. */
 export interface ResolvedRunOptions<I = unknown> extends Omit<RunOptions<I>, 'store'> {
   readonly store?: CheckpointStore;
+  /** Where it begins, if not at the beginning. */
+  readonly fork?: ForkSource;
+}
+
+/** What a fork takes over, and what it is given instead. */
+export interface ForkSource {
+  readonly from: string;
+  /** Number of the record it begins after; undefined: the newest. */
+  readonly at: number | undefined;
+  /** The initial state of the workflow. */
+  readonly initial: unknown;
+  /** The state in place of the one at that record, or a recipe for it; undefined: as it was. */
+  readonly state: unknown;
+  /** Another input. */
+  readonly input: { readonly value: unknown } | undefined;
 }

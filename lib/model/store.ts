@@ -15,8 +15,22 @@ export interface RunLog {
    * @throws RxhiveError RUN_LEASED when another process has taken the run over; STORE_FAILED
    */
   append(entries: readonly LogEntry[]): Late<void>;
+  /**
+   * Puts other records in place of all, or changes nothing; a crash leaves either the old or the new ones. Not called
+   * while an append is unanswered.
+   * @throws RxhiveError RUN_LEASED, STORE_FAILED
+   */
+  replace(entries: readonly LogEntry[]): Late<void>;
   /** Lets another process continue the run. */
   close(): Late<void>;
+}
+
+/** One run of a store. */
+export interface StoredRun {
+  readonly runId: string;
+  readonly records: number;
+  /** When its log was written last, in ms since 1970. */
+  readonly updatedAt: number;
 }
 
 /**
@@ -31,6 +45,10 @@ export interface CheckpointStore {
   open(runId: string): Late<RunLog>;
   /** The log of a run as it is now, without its lease; empty where there is none. @throws CheckpointCorruptError */
   read(runId: string): Late<readonly LogEntry[]>;
+  /** All runs there are, in no particular order. */
+  runs(): Late<readonly StoredRun[]>;
+  /** Forgets a run; nothing where there is none. @throws RxhiveError RUN_LEASED while a process has it */
+  remove(runId: string): Late<void>;
   /** A text kept under a key, for results that other runs may use; undefined where there is none. */
   get(key: string): Late<string | undefined>;
   /** Keeps a text under a key, in place of an older one. */

@@ -1,5 +1,5 @@
 import { RxhiveError, shown } from '../kernel/errors.js';
-import type { RunOptions } from '../model/run-options.js';
+import type { ResolvedRunOptions, RunOptions } from '../model/run-options.js';
 import { fit, placesOf } from '../model/schema.js';
 import type { WorkflowDefinition } from '../model/workflow.js';
 
@@ -36,6 +36,11 @@ export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'store'>>(op
       ? 'suspend: "exit" needs a store, or the run could not go on; give one, or suspend: "wait".'
       : `suspend is ${shown(suspend)}; give "wait" or "exit".`;
   throw new RxhiveError('INVALID_OPTION', message);
+}
+
+/** The input that a run begins with; a fork without one takes that of its log. @throws as {@link checkInput} */
+export function inputOf(definition: WorkflowDefinition, { input, fork }: ResolvedRunOptions): unknown {
+  return fork === undefined || fork.input !== undefined ? checkInput(definition, input) : undefined;
 }
 
 /** A concurrency given while a run goes on. @throws RxhiveError INVALID_OPTION */

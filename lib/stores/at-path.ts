@@ -1,6 +1,6 @@
 import { RxhiveError, shown } from '../kernel/errors.js';
 import type { Late } from '../kernel/late.js';
-import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
+import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 
 type Opened = CheckpointStore & { close(): Late<void> };
 
@@ -25,6 +25,7 @@ class StoreAtPath implements CheckpointStore {
       return {
         entries: log.entries,
         append: (entries: readonly LogEntry[]) => log.append(entries),
+        replace: (entries: readonly LogEntry[]) => log.replace(entries),
         close: () => {
           closed ??= this.#closeLog(log);
           return closed;
@@ -38,6 +39,14 @@ class StoreAtPath implements CheckpointStore {
 
   read(runId: string): Promise<readonly LogEntry[]> {
     return this.#use((store) => store.read(runId));
+  }
+
+  runs(): Promise<readonly StoredRun[]> {
+    return this.#use((store) => store.runs());
+  }
+
+  remove(runId: string): Promise<void> {
+    return this.#use((store) => store.remove(runId));
   }
 
   get(key: string): Promise<string | undefined> {

@@ -23,6 +23,11 @@ export function sumOf(before: string, seq: number, body: string): string {
 /** The last record of a log. */
 export type End = Pick<Row, 'seq' | 'sum'>;
 
+/** The end of a log without records. */
+export function startOf(runId: string): End {
+  return { seq: 0, sum: originOf(runId) };
+}
+
 /** Records with their sums. @throws RxhiveError STORE_FAILED for others than those that come after `end` */
 export function chained(runId: string, end: End, entries: readonly LogEntry[]): Row[] {
   let { seq, sum } = end;

@@ -1,7 +1,7 @@
 import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
 import { fnv1a } from '../kernel/hash.js';
-import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
-import { outOfOrder } from './order.js';
+import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
+import { inOrder } from './order.js';
 
 /**
  * Logs by run, as {@link MemoryStore.dump} returns them: each record a checksum that covers the one before, a blank,
@@ -22,18 +22,15 @@ export class MemoryStore implements CheckpointStore {
   readonly #dumped: Map<string, readonly string[]>;
   readonly #kept = new Map<string, string>();
   readonly #open = new Set<string>();
+  readonly #updated = new Map<string, number>();
 
   constructor(from: MemoryDump = {}) {
     this.#dumped = new Map(Object.entries(from).map(([runId, lines]) => [runId, [...lines]]));
+    for (const runId of this.#dumped.keys()) this.#updated.set(runId, Date.now());
   }
 
   open(runId: string): RunLog {
-    if (this.#open.has(runId)) {
-      throw new RxhiveError(
-        'RUN_LEASED',
-        `Run "${brief(runId)}" goes on elsewhere; wait for its end, or use another id.`,
-      );
-    }
+    this.#free(runId);
     const log = this.#find(runId) ?? { bodies: [], sums: [] };
     const { bodies } = log;
     this.#logs.set(runId, log);
@@ -41,9 +38,15 @@ export class MemoryStore implements CheckpointStore {
     return {
       entries: this.read(runId),
       append: (entries: readonly LogEntry[]) => {
-        for (const [i, { seq }] of entries.entries())
-          if (seq !== bodies.length + i + 1) throw outOfOrder(runId, seq, bodies.length + i + 1);
+        inOrder(runId, entries, bodies.length);
         for (const { body } of entries) bodies.push(body);
+        this.#updated.set(runId, Date.now());
+      },
+      replace: (entries: readonly LogEntry[]) => {
+        inOrder(runId, entries, 0);
+        bodies.length = log.sums.length = 0;
+        for (const { body } of entries) bodies.push(body);
+        this.#updated.set(runId, Date.now());
       },
       close: () => {
         this.#open.delete(runId);
@@ -55,12 +58,37 @@ export class MemoryStore implements CheckpointStore {
     return (this.#find(runId)?.bodies ?? []).map((body, i) => ({ seq: i + 1, body }));
   }
 
+  runs(): readonly StoredRun[] {
+    const counts = [
+      ...[...this.#dumped].map(([runId, lines]) => [runId, lines.length] as const),
+      ...[...this.#logs].map(([runId, { bodies }]) => [runId, bodies.length] as const),
+    ];
+    return counts
+      .filter(([, records]) => records > 0)
+      .map(([runId, records]) => ({ runId, records, updatedAt: this.#updated.get(runId) ?? 0 }));
+  }
+
+  remove(runId: string): void {
+    this.#free(runId);
+    this.#logs.delete(runId);
+    this.#dumped.delete(runId);
+    this.#updated.delete(runId);
+  }
+
   get(key: string): string | undefined {
     return this.#kept.get(key);
   }
 
   put(key: string, text: string): void {
     this.#kept.set(key, text);
+  }
+
+  #free(runId: string): void {
+    if (!this.#open.has(runId)) return;
+    throw new RxhiveError(
+      'RUN_LEASED',
+      `Run "${brief(runId)}" goes on elsewhere; wait for its end, or use another id.`,
+    );
   }
 
   /** All logs as written so far: what a crash at this moment would leave. */

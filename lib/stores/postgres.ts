@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { RxhiveError, shown } from '../kernel/errors.js';
-import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
-import { chained, type End, type Row, sumOf, verified, verifiedText } from './chain.js';
+import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
+import { chained, type End, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
 import { heldBy, isDead, leaseMs, newOwner, takenOver } from './lease.js';
 import { Connection, type PostgresPool } from './postgres-connection.js';
 
@@ -53,6 +53,34 @@ export class PostgresStore implements CheckpointStore {
     return (await this.#load(runId)).entries;
   }
 
+  async runs(): Promise<readonly StoredRun[]> {
+    await this.#prepared();
+    const rows = await this.#db.query(
+      `select run_id, last, extract(epoch from updated) * 1000 as updated from ${this.#at}.runs where last > 0`,
+      [],
+    );
+    return rows.map(({ run_id: id, last, updated }) => ({
+      runId: String(id),
+      records: Number(last),
+      updatedAt: Number(updated),
+    }));
+  }
+
+  async remove(runId: string): Promise<void> {
+    await this.#prepared();
+    const token = await this.#lease(runId);
+    try {
+      await this.#db.query(
+        `with gone as (delete from ${this.#at}.runs where run_id = $1 and token = $2 returning 1)
+         delete from ${this.#at}.log where run_id = $1 and exists (select 1 from gone)`,
+        [runId, token],
+      );
+    } catch (error) {
+      await this.#release(runId, token).catch(() => undefined);
+      throw error;
+    }
+  }
+
   async get(key: string): Promise<string | undefined> {
     await this.#prepared();
     const [row] = await this.#db.query(`select body, sum from ${this.#at}.kept where key = $1`, [
@@ -96,7 +124,7 @@ export class PostgresStore implements CheckpointStore {
     await this.#db.query(`select pg_advisory_xact_lock(1920493686);
       create schema if not exists ${at};
       create table if not exists ${at}.runs (run_id text primary key, last bigint not null, token bigint not null,
-        owner text not null, expires timestamptz not null);
+        owner text not null, expires timestamptz not null, updated timestamptz not null);
       create table if not exists ${at}.log (run_id text not null, seq bigint not null, body text not null,
         sum text not null, primary key (run_id, seq));
       create table if not exists ${at}.kept (key text primary key, body text not null, sum text not null)`);
@@ -108,7 +136,7 @@ export class PostgresStore implements CheckpointStore {
     const renewed = `owner = $2, expires = clock_timestamp() + $3 * interval '1 ms'`;
     // One whose answer was lost finds itself as the owner.
     const [mine] = await this.#db.query(
-      `insert into ${this.#at}.runs as r values ($1, 0, 1, $2, clock_timestamp() + $3 * interval '1 ms')
+      `insert into ${this.#at}.runs as r values ($1, 0, 1, $2, clock_timestamp() + $3 * interval '1 ms', clock_timestamp())
        on conflict (run_id) do update set token = r.token + 1, ${renewed}
        where r.expires <= clock_timestamp() or r.owner = $2 returning token`,
       values,
@@ -154,7 +182,10 @@ export class PostgresStore implements CheckpointStore {
     return {
       entries: opened.entries,
       append: async (more) => {
-        end = await this.#append(runId, token, end, chained(runId, end, more));
+        end = await this.#write(runId, token, end, chained(runId, end, more), false);
+      },
+      replace: async (all) => {
+        end = await this.#write(runId, token, end, chained(runId, startOf(runId), all), true);
       },
       close: async () => {
         clearInterval(heartbeat);
@@ -163,17 +194,21 @@ export class PostgresStore implements CheckpointStore {
     };
   }
 
-  /** Adds records behind `end` and returns the new end. */
-  async #append(runId: string, token: number, end: End, rows: readonly Row[]): Promise<End> {
+  /** Adds records behind `end`, or puts them in place of all (`anew`), and returns the new end. */
+  async #write(runId: string, token: number, end: End, rows: readonly Row[], anew: boolean): Promise<End> {
     const last = rows.at(-1);
     if (last === undefined) return end;
     const [now] = await this.#db.query(
       `with held as (
-         update ${this.#at}.runs set last = $4, expires = clock_timestamp() + $5 * interval '1 ms'
+         update ${this.#at}.runs set last = $4, updated = clock_timestamp(),
+           expires = clock_timestamp() + $5 * interval '1 ms'
          where run_id = $1 and token = $2 and last = $3 returning 1
+       ), gone as (
+         delete from ${this.#at}.log where run_id = $1 and seq > $4 and exists (select 1 from held)
        ), added as (
          insert into ${this.#at}.log select $1, r.seq, r.body, r.sum
          from held, unnest($6::bigint[], $7::text[], $8::text[]) as r (seq, body, sum)
+         ${anew ? 'on conflict (run_id, seq) do update set body = excluded.body, sum = excluded.sum' : ''}
        ), flushed as (
          select case current_setting('synchronous_commit') when 'off' then set_config('synchronous_commit', 'on', true) end
        )

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
-import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
-import { chained, sumOf, verified, verifiedText } from './chain.js';
+import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
+import { chained, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
 import { heldBy, isDead, leaseMs, newOwner, takenOver } from './lease.js';
 
 interface Statement {
@@ -70,7 +70,7 @@ export class SqliteStore implements CheckpointStore {
       this.#db.exec(`begin immediate;
         pragma application_id = ${applicationId};
         create table if not exists runs (run_id text primary key, last integer not null, token integer not null,
-          owner text not null, expires integer not null) without rowid;
+          owner text not null, expires integer not null, updated integer not null) without rowid;
         create table if not exists log (run_id text not null, seq integer not null, body text not null,
           sum text not null, primary key (run_id, seq)) without rowid;
         create table if not exists kept (key text primary key, body text not null, sum text not null) without rowid;
@@ -92,6 +92,37 @@ export class SqliteStore implements CheckpointStore {
 
   read(runId: string): readonly LogEntry[] {
     return this.#guard(runId, () => this.#entries(runId).entries);
+  }
+
+  runs(): readonly StoredRun[] {
+    return this.#guard('', () => {
+      const rows = this.#db
+        .prepare(
+          'select cast(run_id as blob) as id, cast(last as integer) as last, cast(updated as integer) as updated from runs where last > 0',
+        )
+        .all() as { id: Uint8Array; last: number; updated: number }[];
+      return rows.map(({ id, last, updated }) => ({
+        runId: text(id),
+        records: Number(last),
+        updatedAt: Number(updated),
+      }));
+    });
+  }
+
+  remove(runId: string): void {
+    this.#guard(runId, () => {
+      // The lease keeps others away; a crash here leaves the run as it was.
+      const token = this.#lease(runId);
+      try {
+        this.#transaction(() => {
+          this.#db.prepare('delete from log where run_id = ?').run(runId);
+          this.#db.prepare('delete from runs where run_id = ? and token = ?').run(runId, token);
+        });
+      } catch (error) {
+        this.#release(runId, token);
+        throw error;
+      }
+    });
   }
 
   get(key: string): string | undefined {
@@ -134,9 +165,9 @@ export class SqliteStore implements CheckpointStore {
       const token = Number(row?.token ?? 0) + 1;
       this.#db
         .prepare(
-          'insert into runs values (?, 0, ?, ?, ?) on conflict (run_id) do update set token = excluded.token, owner = excluded.owner, expires = excluded.expires',
+          'insert into runs values (?, 0, ?, ?, ?, ?) on conflict (run_id) do update set token = excluded.token, owner = excluded.owner, expires = excluded.expires',
         )
-        .run(runId, token, this.#owner, now + leaseMs);
+        .run(runId, token, this.#owner, now + leaseMs, now);
       return token;
     });
   }
@@ -146,30 +177,36 @@ export class SqliteStore implements CheckpointStore {
     let { end } = opened;
     const insert = this.#db.prepare('insert into log values (?, ?, ?, ?)');
     const renew = this.#db.prepare(
-      'update runs set last = max(last, ?), expires = ? where run_id = ? and token = ?',
+      'update runs set last = coalesce(?, last), updated = coalesce(?, updated), expires = ? where run_id = ? and token = ?',
     );
-    const touch = (upTo: number): void => {
-      if (Number(renew.run(upTo, Date.now() + leaseMs, runId, token).changes) !== 1) throw takenOver(runId);
+    const touch = (last: number | null): void => {
+      const now = Date.now();
+      const changed = renew.run(last, last === null ? null : now, now + leaseMs, runId, token);
+      if (Number(changed.changes) !== 1) throw takenOver(runId);
     };
     const heartbeat = setInterval(() => {
       try {
-        touch(0);
+        touch(null);
       } catch (error) {
         // Taken over: the next append says so. A file that is busy is tried again.
         if (error instanceof RxhiveError) clearInterval(heartbeat);
       }
     }, leaseMs / 3);
     heartbeat.unref();
+    const clear = this.#db.prepare('delete from log where run_id = ?');
+    const write = (rows: readonly Row[], first?: () => void): void => {
+      this.#transaction(() => {
+        touch(rows.at(-1)?.seq ?? null);
+        first?.();
+        for (const row of rows) insert.run(runId, row.seq, row.body, row.sum);
+      });
+      end = rows.at(-1) ?? end;
+    };
     return {
       entries: opened.entries,
-      append: (entries: readonly LogEntry[]) => {
-        const rows = chained(runId, end, entries);
-        this.#transaction(() => {
-          touch(rows.at(-1)?.seq ?? 0);
-          for (const row of rows) insert.run(runId, row.seq, row.body, row.sum);
-        });
-        end = rows.at(-1) ?? end;
-      },
+      append: (entries: readonly LogEntry[]) => write(chained(runId, end, entries)),
+      replace: (entries: readonly LogEntry[]) =>
+        write(chained(runId, startOf(runId), entries), () => clear.run(runId)),
       close: () => {
         clearInterval(heartbeat);
         this.#release(runId, token);

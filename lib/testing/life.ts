@@ -257,10 +257,15 @@ export class Life {
         return {
           entries: log.entries,
           append: (entries) => (latency > 0 ? later(entries) : append(log, entries)),
+          replace: (entries) => {
+            if (!this.crashed) log.replace(entries);
+          },
           close: () => log.close(),
         };
       },
       read: (runId) => store.read(runId),
+      runs: () => store.runs(),
+      remove: (runId) => store.remove(runId),
       get: (key) => store.get(key),
       put: (key, text) => store.put(key, text),
     };

@@ -79,6 +79,8 @@ test('the suite finds a store that does not conform', async () => {
         const kept: CheckpointStore = {
           open: (runId) => store.open(runId),
           read: (runId) => store.read(runId),
+          runs: () => store.runs(),
+          remove: (runId) => store.remove(runId),
           get: (key) => store.get(key),
           put: (key, text) => store.put(key, text),
         };

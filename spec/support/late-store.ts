@@ -4,6 +4,7 @@ import {
   type MemoryStore,
   memory,
   type RunLog,
+  type StoredRun,
 } from '../../lib/index.js';
 
 /** One call of a {@link LateStore} that has not been answered. */
@@ -33,6 +34,8 @@ export class LateStore implements CheckpointStore {
         entries: log.entries,
         append: (entries: readonly LogEntry[]) =>
           this.#call(`append ${entries.map(({ seq }) => seq).join(' ')}`, () => log.append(entries)),
+        replace: (entries: readonly LogEntry[]) =>
+          this.#call(`replace ${entries.length}`, () => log.replace(entries)),
         close: () => this.#call('close', () => log.close()),
       };
     });
@@ -40,6 +43,14 @@ export class LateStore implements CheckpointStore {
 
   read(runId: string): Promise<readonly LogEntry[]> {
     return this.#call('read', () => this.inner.read(runId));
+  }
+
+  runs(): Promise<readonly StoredRun[]> {
+    return this.#call('runs', () => this.inner.runs());
+  }
+
+  remove(runId: string): Promise<void> {
+    return this.#call('remove', () => this.inner.remove(runId));
   }
 
   get(key: string): string | undefined | Promise<string | undefined> {

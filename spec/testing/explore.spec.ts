@@ -83,16 +83,14 @@ const plants: Record<string, { readonly plants: readonly Plant[]; readonly finds
     plants: [
       [
         'commit/transaction.ts',
-        'if (body !== undefined && journal?.append(body) === false) {',
-        'if (body !== undefined) queueMicrotask(() => journal?.append(body));\n    if (done === undefined) {',
+        'if (body !== undefined && this.#put(body) === false && journal !== undefined) {',
+        'if (body !== undefined) queueMicrotask(() => this.#put(body));\n    if (done === undefined && journal) {',
       ],
     ],
     finds: /^a result is written before it is seen$/,
   },
   'a commit that does not wait for a slow store': {
-    plants: [
-      ['commit/transaction.ts', 'journal?.append(body) === false', 'journal?.append(body) === undefined'],
-    ],
+    plants: [['commit/transaction.ts', 'this.#put(body) === false', 'this.#put(body) === undefined']],
     finds: /^a result is written before it is seen$/,
   },
   'a group that takes one too many': {

@@ -27,7 +27,7 @@ export function StateDiff({ view, select }: { view: RunView; select: (id: string
         <table class="diff"><thead><tr><th>path</th><th>before</th><th>after</th></tr></thead><tbody>
           ${commit.changes.map((change) => html`<tr class=${change.op}><th scope="row">${pathOf(change)}</th><td><pre>${value(before, change)}</pre></td><td><pre>${value(after, change)}</pre></td></tr>`)}
         </tbody></table>
-        <p class="hint">To go on from here: <code>flow.fork('${short(view.runId, 40)}', SEQ, { store, runId: 'another' })</code>, where SEQ is the record of "${short(commit.taskId, 40)}".</p>`
+        <p class="hint">To go on from here: <code>flow.fork('${short(view.runId, 40)}', { at: SEQ, store, runId: 'another' })</code>, where SEQ is the record of "${short(commit.taskId, 40)}".</p>`
     }
     <h3>State</h3>
     <pre class="whole">${shownValue(after)}</pre>

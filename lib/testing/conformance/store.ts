@@ -76,6 +76,66 @@ export function storeConformance(subject: StoreSubject): readonly ConformanceChe
       await log.close();
     },
 
+    'replaced records are there at once in place of all, and appends follow them': async (store) => {
+      const other = await reopen(store);
+      const log = await store.open('a');
+      await log.append(entries(1, 'one', 'two', 'three', 'four'));
+      await refused(() => log.replace(entries(2, 'two')), 'STORE_FAILED', 'a replacement that begins with 2');
+      same(bodiesOf(await other.read('a')), ['one', 'two', 'three', 'four'], 'nothing changed');
+      await log.replace(entries(1, 'short', 'three'));
+      same(await other.read('a'), entries(1, 'short', 'three'), 'shorter');
+      await log.append(entries(3, 'next'));
+      await log.replace(entries(1, 'a', 'b', 'c', 'd', 'e'));
+      await log.append(entries(6, 'last'));
+      same(await other.read('a'), entries(1, 'a', 'b', 'c', 'd', 'e', 'last'), 'longer');
+      await log.close();
+      const again = await other.open('a');
+      same(bodiesOf(again.entries), ['a', 'b', 'c', 'd', 'e', 'last'], 'entries');
+      await again.close();
+    },
+
+    'runs are listed and removed, but not while somebody has them': async (store) => {
+      const begun = Date.now();
+      for (const runId of ['a', 'b']) {
+        const log = await store.open(runId);
+        await log.append(entries(1, 'one', 'two'));
+        if (runId === 'a') await log.replace(entries(1, 'one'));
+        await log.close();
+      }
+      await (await store.open('empty')).close();
+      const other = await reopen(store);
+      const runs = [...(await other.runs())].sort((x, y) => (x.runId < y.runId ? -1 : 1));
+      same(
+        runs.map(({ runId, records }) => [runId, records]),
+        [
+          ['a', 1],
+          ['b', 2],
+        ],
+        'runs',
+      );
+      // A server may have a clock of its own.
+      same(
+        runs.filter(({ updatedAt }) => Math.abs(updatedAt - begun) > 60_000).length,
+        0,
+        'runs of another time',
+      );
+      const log = await store.open('a');
+      await refused(() => other.remove('a'), 'RUN_LEASED', 'removing one that is open');
+      await log.close();
+      await other.remove('a');
+      await other.remove('none');
+      same(await store.read('a'), [], 'read of a removed one');
+      same(
+        (await store.runs()).map(({ runId }) => runId),
+        ['b'],
+        'runs after it',
+      );
+      const anew = await store.open('a');
+      await anew.append(entries(1, 'anew'));
+      await anew.close();
+      same(bodiesOf(await other.read('a')), ['anew'], 'the same id again');
+    },
+
     'one at a time may write a run; others may read it, and write other runs': async (store) => {
       const other = await reopen(store);
       const log = await store.open('a');

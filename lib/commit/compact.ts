@@ -1,0 +1,151 @@
+import { RxhiveError, shown } from '../kernel/errors.js';
+import { after, isLate, type Late } from '../kernel/late.js';
+import type { CommitRecord, LogRecord, StateRecord } from '../model/record.js';
+import type { CheckpointStore } from '../model/store.js';
+import { encode } from './codec.js';
+import { readEntry } from './entry.js';
+import { summedUsage } from './ledger.js';
+import { Past, runOf } from './resume.js';
+
+/** Characters of `inverse` that a compacted commit keeps; longer ones cannot be taken back. */
+const longestInverse = 256;
+
+/** Which numbers the records of a log have: those they were written with, also after it was compacted. */
+export class Numbers {
+  /** Number of the first record that can be gone back to. */
+  readonly first: number;
+  readonly last: number;
+  readonly #records: readonly LogRecord[];
+  readonly #shift: number;
+
+  constructor(records: readonly LogRecord[]) {
+    this.#records = records;
+    const at = records.findIndex((record) => record.kind === 'state' && record.upTo !== undefined);
+    const upTo = (records[at] as StateRecord | undefined)?.upTo;
+    this.first = upTo ?? 1;
+    this.#shift = upTo === undefined ? 0 : upTo - (at + 1);
+    this.last = records.length + this.#shift;
+  }
+
+  /** How many records of the log there are up to number `seq`. @throws RxhiveError INVALID_OPTION */
+  count(name: string, seq: number): number {
+    if (Number.isInteger(seq) && seq >= this.first && seq <= this.last) return seq - this.#shift;
+    const why = seq > 0 && seq < this.first ? ' The log was compacted: older ones are gone.' : '';
+    const message = `${name} is ${shown(seq)}; give a whole number from ${this.first} to ${this.last}.${why}`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+
+  /** Number of the record at a place, from 0. */
+  at(index: number): number {
+    const record = this.#records[index];
+    return record?.kind === 'commit' && record.seq !== undefined ? record.seq : index + 1 + this.#shift;
+  }
+}
+
+/**
+ * Makes everything before the `keep` newest records short: one record per finished task, without what it changed but
+ * for what is needed to take it back where that is short, and the state. Undefined where nothing would be gained.
+ */
+export function compacted(
+  records: readonly LogRecord[],
+  keep: number,
+  initial: unknown,
+): LogRecord[] | undefined {
+  const cut = records.length - keep;
+  const [first] = records;
+  const old = records.slice(0, cut);
+  const base = records.findIndex((record) => record.kind === 'state' && record.upTo !== undefined);
+  if (first?.kind !== 'run' || cut < Math.max(2, base + 2)) return undefined;
+  const rest = records.slice(cut);
+  const numbers = new Numbers(records);
+  const places = new Map(old.map((record, i) => [record, i]));
+  const clock = new ProcessTimes(records);
+  const past = new Past(old);
+  // A record that is taken back by one that stays must be whole.
+  const needed = new Set(
+    rest.flatMap((one) => (one.kind === 'dropped' ? one.tasks : one.kind === 'commit' ? [one.task] : [])),
+  );
+  const commits = [...past.commits.values()].map((record): CommitRecord => {
+    const { patches: _, inverse: __, wrote, ...plain } = record;
+    const paths = past.pathsOf(record);
+    const inverse = past.inverseOf(record);
+    const fits = needed.has(record.task) || encode(inverse).length <= longestInverse;
+    return {
+      ...plain,
+      seq: numbers.at(places.get(record) ?? 0),
+      at: clock.of(record, record.at),
+      ...(paths.length > 0 && (wrote === undefined && fits ? { inverse } : { wrote: paths })),
+    };
+  });
+  const failures = [...past.failures.values()].map((record) => ({
+    ...record,
+    at: clock.of(record, record.at),
+  }));
+  const held = new Set<LogRecord>([...past.commits.values(), ...past.failures.values()]);
+  const used = summedUsage(old.filter((record) => !held.has(record)));
+  const others = old.filter(
+    ({ kind }) => !['run', 'resumed', 'commit', 'failed', 'usage', 'dropped', 'state'].includes(kind),
+  );
+  const resumed = old.findLast((record) => record.kind === 'resumed');
+  const state = { kind: 'state', state: past.state(initial), upTo: numbers.at(cut - 1) } as const;
+  return [first, ...commits, ...failures, ...used, ...others, ...(resumed ? [resumed] : []), state, ...rest];
+}
+
+/** Newest records that compaction leaves as they are. @throws RxhiveError INVALID_OPTION */
+export function checkKeep(keep: number = 100): number {
+  if (Number.isInteger(keep) && keep >= 0) return keep;
+  throw new RxhiveError('INVALID_OPTION', `compact.keep is ${shown(keep)}; give a whole number from 0.`);
+}
+
+/**
+ * Compacts the log of a run that nobody has.
+ * @throws CheckpointCorruptError; RxhiveError INVALID_OPTION, RUN_LEASED, NOT_SERIALIZABLE, STORE_FAILED
+ */
+export function compactLog(
+  store: CheckpointStore,
+  runId: string,
+  { name, state, keep }: { readonly name: string; readonly state: unknown; readonly keep: number },
+): Late<{ readonly before: number; readonly after: number }> {
+  return after(store.open(runId), (log) => {
+    const close = <T>(next: () => T): Late<T> => after(log.close(), next);
+    const fail = (error: unknown): Late<never> =>
+      close(() => {
+        throw error;
+      });
+    try {
+      const records = log.entries.map((entry, i) => readEntry(runId, entry, i + 1));
+      runOf(records, runId, name);
+      const entries = compacted(records, keep, state)?.map((one, i) => ({ seq: i + 1, body: encode(one) }));
+      const outcome = { before: records.length, after: entries?.length ?? records.length };
+      const answer = entries && log.replace(entries);
+      return isLate(answer) ? answer.then(() => close(() => outcome), fail) : close(() => outcome);
+    } catch (error) {
+      return fail(error);
+    }
+  });
+}
+
+/** When what a log tells happened, in ms since the run began, without the time between its processes. */
+export class ProcessTimes {
+  /** From the beginning to the last end of a task. */
+  readonly total: number;
+  readonly #begun = new Map<LogRecord, number>();
+
+  constructor(records: readonly LogRecord[]) {
+    let begun = 0;
+    let total = 0;
+    for (const record of records) {
+      if (record.kind === 'resumed') begun = record.before;
+      else if (record.kind === 'commit' || record.kind === 'failed') {
+        total = Math.max(total, begun + record.at[1]);
+        if (begun > 0) this.#begun.set(record, begun);
+      }
+    }
+    this.total = total;
+  }
+
+  of(record: LogRecord, [from, to]: readonly [number, number]): readonly [number, number] {
+    const begun = this.#begun.get(record) ?? 0;
+    return [from + begun, to + begun];
+  }
+}
