@@ -3,6 +3,7 @@ import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, statSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CheckpointStore, collection, memory, workflow } from '../../dist/index.js';
+import { postgres } from '../../dist/stores/postgres.js';
 import { sqlite } from '../../dist/stores/sqlite.js';
 import { langGraph, startDbos } from './peers.js';
 import { startPostgres } from './postgres.js';
@@ -107,6 +108,12 @@ const server = await startPostgres();
 const dbosKb: string[] = [];
 if (typeof server === 'string') console.log(`skipped: DBOS on PostgreSQL: ${server}`);
 else {
+  for (const durability of ['group', 'sync'] as const) {
+    const store = postgres(server.url, { schema: durability });
+    const one = (shape: string, n: number): Promise<number> => us(shape, n, { store, durability });
+    await row(`rxhive, PostgreSQL, ${durability}`, one, 'rxhive');
+    await store.close();
+  }
   const dbos = await startDbos(server);
   await dbos.us('fan', 100);
   await row('DBOS, PostgreSQL', async (shape, n) => {
@@ -169,12 +176,15 @@ async function appends(n: number): Promise<number> {
   let count = 0;
   const store: CheckpointStore = {
     read: (id) => inner.read(id),
+    runs: () => inner.runs(),
+    remove: (id) => inner.remove(id),
     get: (key) => inner.get(key),
     put: (key, text) => inner.put(key, text),
     open: (id) => {
       const log = inner.open(id);
       return {
         entries: log.entries,
+        replace: (entries) => log.replace(entries),
         close: () => log.close(),
         append: (entries) => {
           count += 1;
