@@ -165,18 +165,22 @@ export class Journal {
     const last = first.seq + entries.length - 1;
     answer.then(
       () =>
-        this.#wrote(() => {
-          this.#ports.written(last);
-          this.#flushed(({ upTo }) => upTo <= last);
-        }),
-      (cause: unknown) => this.#wrote(() => this.#ports.failed(this.#lost(first.seq, cause))),
+        this.#wrote(
+          () => {
+            this.#ports.written(last);
+            this.#flushed(({ upTo }) => upTo <= last);
+          },
+          this.#due && this.#closing === undefined,
+        ),
+      (cause: unknown) => this.#wrote(() => this.#ports.failed(this.#lost(first.seq, cause)), false),
     );
     return false;
   }
 
-  /** The store has answered: what has gathered meanwhile is next. */
-  #wrote(tell: () => void): void {
+  /** The store has answered: what has gathered meanwhile is next; compaction before that, or it might never be. */
+  #wrote(tell: () => void, compacts: boolean): void {
     this.#busy = false;
+    if (compacts) this.#compact();
     tell();
     this.#goOn();
   }

@@ -5,7 +5,8 @@ import { sqlite } from '../../lib/stores/sqlite.js';
 
 // A run that its parent kills or stops. Arguments: store (a file, or a schema and an address), a file that notes what
 // happens, durability, ms each body takes. Prints `begun`, and the result or the code of the error as JSON.
-const [place = '', notes = '', durability = 'sync', pace = '2'] = process.argv.slice(2);
+const [place = '', notes = '', how = 'sync', pace = '2'] = process.argv.slice(2);
+const [durability, compact] = how.split('+');
 const [schema = '', address] = place.split(' ');
 const store = address === undefined ? sqlite(schema) : postgres(address, { schema });
 const flow = workflow({
@@ -31,7 +32,12 @@ for (let layer = 0; layer < 6; layer++) {
     });
   });
 }
-const run = flow.run({ store, runId: 'crash', durability: durability as 'sync' | 'group' });
+const run = flow.run({
+  store,
+  runId: 'crash',
+  durability: durability as 'sync' | 'group',
+  ...(compact && { compact: { keep: 1 } }),
+});
 run.events$.subscribe({
   next: (event) => {
     if (event.type === 'attempt' && event.attempt === 1 && event.reason === 'started') begin();
