@@ -94,9 +94,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.runId =
       options.runId ?? `${settings.name}-${Math.floor(this.#clock.random() * 2 ** 32).toString(36)}`;
     const run = { runId: this.runId, clock: this.#clock, settings };
-    const log = logOf(options, run, (outcome) =>
-      this.#hub.tell({ type: 'run', reason: 'compacted', ...outcome }),
-    );
+    const log = logOf(options, run, (end) => this.#hub.tell({ type: 'run', reason: 'compacted', ...end }));
     this.#transactions = new Transactions(this.#state, log, {
       addSpawned: (parent, spawned, held) => this.#add(spawned, parent, held ? parent : undefined),
       now: () => this.#scheduler.now(),
