@@ -57,6 +57,7 @@ export type {
   WindowState,
 } from './model/limiter.js';
 export type { MemoryOptions } from './model/memory.js';
+export type { AttemptCall, Middleware, RunCall, TaskCall, TaskEnd } from './model/middleware.js';
 export { PartialWorkflowError } from './model/partial-error.js';
 export {
   type Backoff,

@@ -9,7 +9,7 @@ import { run } from './run.js';
 import { simulate } from './simulate.js';
 import { WrongCall } from './wrong-call.js';
 
-const usage = `rxhive run MODULE [--log FILE] [--dashboard] [--json]
+const usage = `rxhive run MODULE [--log FILE] [--dashboard] [--quiet] [--json]
                                               run a module's default export: a workflow or an orchestrator
 rxhive check MODULE [--json]                  faults knowable before a token is spent
 rxhive graph MODULE [--format mermaid|dot]    print its graph

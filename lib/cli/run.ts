@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Observable } from 'rxjs';
 import { serveDashboard } from '../dashboard/server.js';
+import { terminal } from '../dashboard/terminal.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import { eventLines } from '../observe/event-log.js';
@@ -10,7 +11,7 @@ import { type Command, parse } from './command.js';
 import { load } from './load.js';
 import { WrongCall } from './wrong-call.js';
 
-/** `rxhive run MODULE [--log FILE] [--dashboard [--port N]] [--json]`; 0 when all succeeded, else 1. */
+/** `rxhive run MODULE [--log FILE] [--dashboard [--port N]] [--quiet] [--json]`; 0 when all succeeded, else 1. */
 export const run: Command = async (words) => {
   const { values, positionals } = parse({
     args: [...words],
@@ -19,11 +20,12 @@ export const run: Command = async (words) => {
       json: { type: 'boolean' },
       log: { type: 'string' },
       dashboard: { type: 'boolean' },
+      quiet: { type: 'boolean' },
       port: { type: 'string', default: '0' },
     },
   });
   const port = values.dashboard === true ? Number(values.port) : undefined;
-  const result = await execute(positionals[0], values.log, port);
+  const result = await execute(positionals[0], { log: values.log, port, quiet: values.quiet === true });
   if (values.json === true) {
     const { status, report } = result;
     console.log(JSON.stringify({ status, tasks: [...result.tasks.values()], wallMs: report.wallMs }));
@@ -33,14 +35,18 @@ export const run: Command = async (words) => {
 
 async function execute(
   module: string | undefined,
-  log: string | undefined,
-  port: number | undefined,
+  {
+    log,
+    port,
+    quiet,
+  }: { readonly log: string | undefined; readonly port: number | undefined; readonly quiet: boolean },
 ): Promise<WorkflowResult> {
   const found = await load(module);
   const source = found instanceof Workflow ? found.run() : found;
   // On stderr: stdout belongs to the report.
   if (port !== undefined) console.error(`dashboard: ${(await serveDashboard(source, { port })).url}`);
   if (log !== undefined) keep(source.events$, log);
+  if (!quiet) source.events$.pipe(terminal()).subscribe();
   return source instanceof Run ? source.result() : source.executeWorkflow();
 }
 

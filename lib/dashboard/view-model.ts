@@ -1,5 +1,5 @@
 import type { PlannedTask, WorkflowEvent } from '../model/event.js';
-import type { RunStatus, TaskStatus } from '../model/status.js';
+import { isEnd, type RunStatus, type TaskStatus } from '../model/status.js';
 import { type Change, changesOf } from './changes.js';
 
 /** What a task waited for, or that it ran. Names as in the report's `waits`. */
@@ -96,7 +96,11 @@ export class RunView {
   missing = 0;
   #last = 0;
 
-  constructor() {
+  readonly #keepEvents: boolean;
+
+  /** `events: 0` keeps no list of events, for pictures that do not show them. */
+  constructor(options: { readonly events?: 0 } = {}) {
+    this.#keepEvents = options.events !== 0;
     this.groups.set(undefined, newGroup(undefined, undefined));
   }
 
@@ -117,6 +121,13 @@ export class RunView {
     return counts;
   }
 
+  /** Ms until the end at the pace so far; undefined while there is none. A guess: `run.eta()` knows the graph. */
+  left(): number | undefined {
+    let done = 0;
+    for (const { spans, status } of this.tasks.values()) if (spans.length > 0 && isEnd(status)) done += 1;
+    return done === 0 ? undefined : (this.now / done) * (this.tasks.size - done);
+  }
+
   apply(event: WorkflowEvent): void {
     if (typeof event?.type !== 'string' || !Number.isFinite(event.at) || !Number.isFinite(event.seq)) return;
     // After a reconnect the newest events come twice.
@@ -125,7 +136,7 @@ export class RunView {
     this.#last = event.seq;
     this.now = Math.max(this.now, event.at);
     this.version += 1;
-    this.events.push(event);
+    if (this.#keepEvents) this.events.push(event);
     try {
       this.#fold(event);
     } catch {

@@ -15,8 +15,9 @@ import { timeoutsOf } from '../model/policy.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
 import type { Signal } from '../model/signal.js';
 import type { CompletionHandler } from '../model/workflow.js';
-import { AttemptContext, type ExecutePorts } from './context.js';
+import { AttemptContext } from './context.js';
 import { InputStream, inputsOf } from './inputs.js';
+import type { ExecutePorts } from './ports.js';
 import { decideRetry } from './retry.js';
 
 /** The execute stage: one attempt of a task as an Observable of what it has to say. */
@@ -72,7 +73,7 @@ class Attempt extends AttemptContext {
   }
 
   #run(inputs: unknown): void {
-    this.#follow(this.node.definition.run(inputs as never, this as never));
+    this.#follow(this.ports.around.attempt(this.node, this, inputs));
   }
 
   /** Takes the result of the same work done before or going on elsewhere; works where there is none. */
@@ -103,7 +104,7 @@ class Attempt extends AttemptContext {
     } else if (kind === 'wait') {
       // Without a slot meanwhile: the one that works may need it for a task it joins.
       let then = (): void => this.#again(inputs);
-      const goOn = ports.pause(node, () => this.ended || then(), entry.elsewhere);
+      const goOn = ports.waits.pause(node, () => this.ended || then(), entry.elsewhere);
       this.#source = entry.result$.subscribe({
         next: (value) => {
           then = () => this.#known(value);

@@ -1,13 +1,9 @@
 import { firstValueFrom, Observable, of } from 'rxjs';
-import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import type { Cache } from '../model/cache.js';
 import { Contest } from '../model/contest.js';
 import type { Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
-import type { ItemWatch } from '../model/each.js';
 import { bodied } from '../model/executor.js';
 import { type AttemptHandle, Edge, type Spawned, type TaskNode } from '../model/node.js';
-import type { Watch } from '../model/ports.js';
 import { type Asker, Question } from '../model/question.js';
 import {
   Choice,
@@ -17,51 +13,11 @@ import {
   type TaskDefinition,
   type TaskOptions,
 } from '../model/task.js';
-import type { CompletionHandler, WorkflowSettings } from '../model/workflow.js';
 import { type JoinTarget, joined } from './inputs.js';
-import type { Locks } from './locks.js';
-import type { RetryBudget } from './retry.js';
+import type { ExecutePorts } from './ports.js';
 import { report } from './usage.js';
 
 const atOnce = firstValueFrom(of(undefined));
-
-/** What the execute stage is given to work with. */
-export interface ExecutePorts {
-  readonly clock: Clock;
-  readonly settings: WorkflowSettings;
-  readonly runId: string;
-  /** Set once more when the log says what it is. */
-  input: unknown;
-  readonly budget: RetryBudget;
-  readonly watch: Watch;
-  /** The result of an earlier process, where only handlers are to be called again. */
-  replayed(node: TaskNode): { readonly value: unknown } | undefined;
-  handlersOf(node: TaskNode): readonly CompletionHandler[];
-  readonly locks: Locks;
-  readonly cache: Cache;
-  /** The newest state, or `base`, with `recipes` applied. */
-  preview(recipes: readonly Recipe<never>[] | undefined, base?: unknown): unknown;
-  /** Gates of the task hear of the headers of an answer. */
-  told(node: TaskNode, headers: unknown): void;
-  /** Begins to note what a serializable attempt reads. */
-  reads(): Reads;
-  /** Gives the slot back until the returned function is called; `done` when there is one again. */
-  pause(node: TaskNode, done: () => void, elsewhere?: boolean): () => void;
-  /** The same for a question; the returned function takes `done`. */
-  suspend(node: TaskNode, questionId: string): (done: () => void) => void;
-  /** Puts a question to a person; the returned function forgets who asked. @throws RxhiveError */
-  ask(asker: Asker, question: Question): () => void;
-  /** Handle for a task that `parent` adds; the one it has when it was added before. */
-  handleFor(parent: TaskNode, id: string): Task;
-  /** Adds buffered tasks to the run at once. */
-  flush(parent: TaskNode, spawned: readonly Spawned[]): void;
-  find(task: Task): TaskNode | undefined;
-  /** Adds an item of `parent`; `known` gets its node before anything else happens to it. */
-  item(parent: TaskNode, one: Spawned, watch: ItemWatch, known: (node: TaskNode) => void): void;
-  /** Cancels an item. */
-  drop(node: TaskNode): void;
-  join(node: TaskNode, targets: readonly (TaskNode | Contest)[], done: (error?: RxhiveError) => void): void;
-}
 
 /** The part of an attempt its body sees as `ctx`. Everything costly is made on first touch. */
 export abstract class AttemptContext implements TaskContext<unknown, unknown>, AttemptHandle {
@@ -74,6 +30,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   returned: { readonly value: unknown } | undefined;
   reads: Reads | undefined;
   #ended = false;
+  #carrier: Record<string, string> | undefined;
   #abort: AbortController | undefined;
   #reason: RxhiveError | undefined;
   #rejects: Set<(reason: unknown) => void> | undefined;
@@ -112,6 +69,11 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     return `${this.ports.runId}/${this.node.id}`;
   }
 
+  get carrier(): Record<string, string> {
+    this.#carrier ??= {};
+    return this.#carrier;
+  }
+
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
@@ -137,12 +99,12 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       throw new RxhiveError('INVALID_OPTION', `ctx.read got ${shown(select)}; give a function or nothing.`);
     }
     if (this.node.definition.isolation !== 'serializable') {
-      const state = this.ports.preview(this.recipes);
+      const state = this.ports.state.preview(this.recipes);
       return select === undefined ? (state as T) : select(state as never);
     }
     this.#alive('read');
-    this.reads ??= this.ports.reads();
-    return this.reads.read(this.ports.preview(this.recipes, this.reads.snapshot), select);
+    this.reads ??= this.ports.state.reads();
+    return this.reads.read(this.ports.state.preview(this.recipes, this.reads.snapshot), select);
   }
 
   shared(name: string): Shared {
@@ -190,7 +152,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     const targets = this.#targets(shape === 'one' ? [tasks] : tasks, shape);
     return this.#promise((resolve, reject) => {
       const nodes = targets.map((target) => target.node);
-      this.ports.join(this.node, nodes, (error) => {
+      this.ports.waits.join(this.node, nodes, (error) => {
         if (error !== undefined) return reject(error);
         try {
           resolve(joined(targets, shape));
@@ -225,7 +187,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
         waits: (questionId) => {
           this.#questions += 1;
           if (this.#questions === 1) this.still(true);
-          waited = this.ports.suspend(this.node, questionId);
+          waited = this.ports.waits.ask(this.node, questionId);
         },
         answered: (value) => tell(() => resolve(value)),
         failed: (error) => tell(() => reject(error)),
@@ -311,7 +273,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       let goOn: (() => void) | undefined;
       const ticket = locks.enter(name, this.node, () => goOn?.());
       if (ticket.held) run();
-      else goOn = this.ports.pause(this.node, run);
+      else goOn = this.ports.waits.pause(this.node, run);
       return () => {
         this.#uses -= 1;
         ticket.leave();

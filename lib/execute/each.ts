@@ -98,7 +98,7 @@ class Feed implements ItemWatch {
   begin(): () => void {
     const { from } = this.#options;
     this.#connect(typeof from === 'function' ? from(this.#inputs as never) : from);
-    this.#goOn = this.#ctx.ports.pause(this.#ctx.node, () => {
+    this.#goOn = this.#ctx.ports.waits.pause(this.#ctx.node, () => {
       this.#subscriber.next(this.#progress(undefined));
       this.#subscriber.complete();
     });

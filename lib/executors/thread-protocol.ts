@@ -21,6 +21,8 @@ export interface ThreadFacts {
   readonly attempt: number;
   /** The same for every attempt of this task in this run: send it to services that deduplicate. */
   readonly idempotencyKey: string;
+  /** What the attempt carries along, such as headers of a trace. */
+  readonly carrier: Readonly<Record<string, string>>;
 }
 
 /** What a thread says. `done`, `ended` (a stream) or `failed` is its last word. */

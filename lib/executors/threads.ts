@@ -112,8 +112,8 @@ class ThreadExecutor implements Threads<unknown, unknown> {
       throw wrong(
         `task "${brief(ctx.taskId)}" has a latest(...) dependency, which cannot be sent to a thread.`,
       );
-    const { taskId, runId, attempt, idempotencyKey } = ctx;
-    const facts: ThreadFacts = { taskId, runId, attempt, idempotencyKey };
+    const { taskId, runId, attempt, idempotencyKey, carrier } = ctx;
+    const facts: ThreadFacts = { taskId, runId, attempt, idempotencyKey, carrier };
     const job = { file: this.#file, name: this.#export, inputs, facts };
     return new Observable((subscriber) => this.place.start(job, ctx, subscriber));
   }

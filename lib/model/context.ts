@@ -106,6 +106,8 @@ export interface TaskContext<S = unknown, I = unknown> {
    * `Headers` object or a record. Of a failed attempt they are read from the error. What makes no sense is ignored.
    */
   limits(headers: unknown): void;
+  /** Texts that travel with the attempt into threads and requests, such as headers of a trace: send them along. */
+  readonly carrier: Record<string, string>;
   /** Emits a `log` event. */
   log(message: string, data?: unknown): void;
 }

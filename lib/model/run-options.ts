@@ -1,5 +1,6 @@
 import type { SchedulerLike } from 'rxjs';
 import type { Recipe } from './context.js';
+import type { Middleware } from './middleware.js';
 import type { CheckpointStore, Durability } from './store.js';
 import type { Task } from './task.js';
 import type { GroupOptions } from './workflow.js';
@@ -8,6 +9,8 @@ import type { GroupOptions } from './workflow.js';
 export interface RunOptions<I = unknown> {
   /** Input of the workflow, checked by its schema before anything starts. */
   readonly input?: I;
+  /** Code around the run, its tasks and attempts, outside of the workflow's own. Default: none. */
+  readonly middleware?: readonly Middleware[];
   /** Cancels the run when aborted. */
   readonly signal?: AbortSignal;
   /** Source of time. Default: rxjs `asyncScheduler`, virtual inside `TestScheduler.run`. */

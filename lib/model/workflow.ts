@@ -3,6 +3,7 @@ import type { BreakerOptions } from './breaker.js';
 import type { BudgetOptions } from './budget.js';
 import type { Limiter, LimiterSettings } from './limiter.js';
 import type { MemoryOptions } from './memory.js';
+import type { Middleware } from './middleware.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { StandardSchema } from './schema.js';
 import type { Task, TaskDefinition } from './task.js';
@@ -62,6 +63,8 @@ export interface WorkflowOptions<
   readonly groups?: { readonly [name in G]: GroupOptions };
   /** Capacities of resources by name (gpu: 2, memoryMb: 4096). Finite, above 0. */
   readonly resources?: { readonly [name in X]: number };
+  /** Code around runs, tasks and attempts: the first is the outermost. Default: none. */
+  readonly middleware?: readonly Middleware[];
   /** Retry of tasks that say nothing. Default: none. */
   readonly retry?: number | RetryOptions;
   /** Timeouts of tasks that say nothing. Default: none. */

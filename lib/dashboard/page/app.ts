@@ -1,8 +1,8 @@
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { TaskStatus } from '../../model/status.js';
+import { count, duration, short, statusSigns } from '../text.js';
 import { EventList } from './event-list.js';
-import { count, duration, short, statusSigns } from './format.js';
 import { Gauges } from './gauges.js';
 import { Graph } from './graph.js';
 import { html } from './html.js';

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { WorkflowEvent } from '../../model/event.js';
+import { count, duration, messageOf, short, shownValue } from '../text.js';
 import type { RunView } from '../view-model.js';
-import { count, duration, messageOf, short, shownValue } from './format.js';
 import { html } from './html.js';
 
 const rowHeight = 22;

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
+import { count, duration, short, shownValue } from '../text.js';
 import type { GroupView, RunView } from '../view-model.js';
-import { count, duration, short, shownValue } from './format.js';
 import { html } from './html.js';
 
 /** Each group, and the run as a whole: in use, limit, who waits, what the provider said. */

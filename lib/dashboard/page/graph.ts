@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { criticalPath, type GraphNode, graphPicture, statusOf } from '../graph-view.js';
+import { short, statusSigns, visible } from '../text.js';
 import type { RunView } from '../view-model.js';
-import { short, statusSigns, visible } from './format.js';
 import { html } from './html.js';
 import type { LayoutOrder, Placed } from './layout-worker.js';
 

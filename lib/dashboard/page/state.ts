@@ -1,7 +1,7 @@
 import { useMemo, useState } from 'preact/hooks';
 import { type Change, StateReplay, valueAt } from '../changes.js';
+import { duration, short, shownValue, visible } from '../text.js';
 import type { RunView } from '../view-model.js';
-import { duration, short, shownValue, visible } from './format.js';
 import { html } from './html.js';
 
 /** The shared state after any commit, what that commit changed, and who made it. */

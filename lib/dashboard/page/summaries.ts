@@ -1,7 +1,7 @@
 import { StateReplay } from '../changes.js';
+import { count, duration, messageOf, short, shownValue, spanNames } from '../text.js';
 import { timeByKind } from '../timeline.js';
 import type { RunView, SpanKind, TaskView } from '../view-model.js';
-import { count, duration, messageOf, short, shownValue, spanNames } from './format.js';
 import { html } from './html.js';
 import { TimelinePicture } from './timeline-canvas.js';
 

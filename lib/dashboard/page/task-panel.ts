@@ -1,5 +1,5 @@
+import { count, duration, messageOf, short, shownValue, spanNames, statusSigns, visible } from '../text.js';
 import type { RunView, TaskView } from '../view-model.js';
-import { count, duration, messageOf, short, shownValue, spanNames, statusSigns, visible } from './format.js';
 import { html } from './html.js';
 
 /** Everything about one task: inputs, attempts, waits, stream, result. */

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { duration, short, spanNames } from '../text.js';
 import { type Bar, slotTimeline, type Timeline, taskTimeline } from '../timeline.js';
 import type { RunView } from '../view-model.js';
-import { duration, short, spanNames } from './format.js';
 import { html } from './html.js';
 
 const rowHeight = 22;

@@ -1,5 +1,5 @@
-import type { TaskStatus } from '../../model/status.js';
-import type { SpanKind } from '../view-model.js';
+import type { TaskStatus } from '../model/status.js';
+import type { SpanKind } from './view-model.js';
 
 /** Ms as people read them. */
 export function duration(ms: number): string {

@@ -1,0 +1,234 @@
+import { clearScreenDown, moveCursor } from 'node:readline';
+import {
+  asyncScheduler,
+  type MonoTypeOperatorFunction,
+  Observable,
+  type SchedulerLike,
+  type Subscription,
+} from 'rxjs';
+import type { WorkflowEvent } from '../model/event.js';
+import { Redactor } from '../observe/redact.js';
+import { duration, messageOf, short, statusSigns } from './text.js';
+import { RunView, type TaskView } from './view-model.js';
+
+/** Where a terminal is written to: `process.stderr`, or anything with `write`. */
+export interface TerminalStream {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
+/** How a run is shown in a terminal. */
+export interface TerminalOptions {
+  /** Default `process.stderr`, so that stdout stays free for results. */
+  readonly stream?: TerminalStream;
+  /** A picture that is redrawn, or a line per event that matters. Default: a picture on a TTY outside of CI. */
+  readonly live?: boolean;
+  /** Default: on a TTY, unless NO_COLOR is set. */
+  readonly colour?: boolean;
+  /** Ms between two pictures. Default 80. */
+  readonly interval?: number;
+  /** Clock of the pictures. Default: rxjs `asyncScheduler`. */
+  readonly scheduler?: SchedulerLike;
+}
+
+const codes = { red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, dim: 2, bold: 1 } as const;
+type Paint = (text: string, ...styles: (keyof typeof codes)[]) => string;
+
+/**
+ * Shows a run in the terminal while its events pass: what runs, with the tail of its stream, counts, limits in use and
+ * time left; plain lines where there is no terminal. What tasks say is stripped of control characters.
+ */
+export function terminal(options: TerminalOptions = {}): MonoTypeOperatorFunction<WorkflowEvent> {
+  return (events$) =>
+    new Observable((subscriber) => {
+      const screen = new Screen(options);
+      const shown = events$.subscribe({
+        next: (event) => {
+          screen.show(event);
+          subscriber.next(event);
+        },
+        error: (error: unknown) => {
+          screen.end();
+          subscriber.error(error);
+        },
+        complete: () => {
+          screen.end();
+          subscriber.complete();
+        },
+      });
+      return () => {
+        shown.unsubscribe();
+        screen.end();
+      };
+    });
+}
+
+class Screen {
+  readonly #view = new RunView({ events: 0 });
+  readonly #stream: TerminalStream;
+  readonly #live: boolean;
+  readonly #paint: Paint;
+  readonly #interval: number;
+  readonly #redactor = new Redactor();
+  #drawn = 0;
+  readonly #scheduler: SchedulerLike;
+  #due: Subscription | undefined;
+  #ended = false;
+
+  constructor(options: TerminalOptions) {
+    const { stream = process.stderr, interval = 80, scheduler = asyncScheduler } = options;
+    const { NO_COLOR, CI, TERM } = process.env;
+    const tty = stream.isTTY === true && TERM !== 'dumb';
+    this.#stream = stream;
+    this.#interval = interval;
+    this.#scheduler = scheduler;
+    this.#live = options.live ?? (tty && (CI === undefined || CI === '' || CI === 'false'));
+    const colour = options.colour ?? (tty && (NO_COLOR === undefined || NO_COLOR === ''));
+    this.#paint = (text, ...styles) =>
+      colour ? `${styles.map((one) => `\u001b[${codes[one]}m`).join('')}${text}\u001b[0m` : text;
+  }
+
+  show(event: WorkflowEvent): void {
+    this.#view.apply(event);
+    if (!this.#live) {
+      const line = this.#line(event);
+      if (line !== undefined) this.#stream.write(`${line}\n`);
+      return;
+    }
+    if (this.#ended) return;
+    this.#due ??= this.#scheduler.schedule(() => {
+      this.#due = undefined;
+      this.#draw(this.#picture());
+    }, this.#interval);
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#due?.unsubscribe();
+    if (this.#live) this.#draw([...this.#problems(), this.#head()]);
+  }
+
+  #draw(lines: readonly string[]): void {
+    if (this.#drawn > 0) {
+      moveCursor(this.#stream as NodeJS.WritableStream, 0, -this.#drawn);
+      clearScreenDown(this.#stream as NodeJS.WritableStream);
+    }
+    this.#stream.write(lines.map((line) => `${line}\n`).join(''));
+    this.#drawn = lines.length;
+  }
+
+  #picture(): string[] {
+    const { rows = 24 } = this.#stream;
+    const most = Math.max(3, rows - 4);
+    const tasks = this.#view
+      .list()
+      .filter(({ status }) => status === 'running' || status === 'backing-off' || status === 'suspended');
+    const lines = tasks.slice(0, most).map((task) => this.#row(task));
+    if (tasks.length > most) lines.push(this.#paint(`  … and ${tasks.length - most} more at work`, 'dim'));
+    return [...lines, this.#limits(), this.#head()].filter((line) => line !== '');
+  }
+
+  #row(task: TaskView): string {
+    const { columns = 80 } = this.#stream;
+    const span = task.spans.at(-1);
+    const time = span === undefined ? '' : duration(this.#view.now - span.from);
+    const attempt = task.attempts > 1 ? ` attempt ${task.attempts}` : '';
+    const name = this.#text(task.id, 28).padEnd(28);
+    const left = `${statusSigns[task.status]} ${name} ${time.padStart(8)}${attempt}`;
+    const tail = this.#tail(task, columns - left.length - 3);
+    const style = task.status === 'running' ? 'blue' : task.status === 'suspended' ? 'magenta' : 'yellow';
+    return `${this.#paint(left, style)}  ${this.#paint(tail, 'dim')}`;
+  }
+
+  /** The end of what it streams, or its newest message. */
+  #tail(task: TaskView, most: number): string {
+    if (most < 8) return '';
+    const texts = task.stream.every((one) => typeof one === 'string');
+    const said =
+      task.streamed > 0
+        ? task.stream
+            .slice(-40)
+            .map((one) => (typeof one === 'string' ? one : JSON.stringify(one)))
+            .join(texts ? '' : ' ')
+        : (task.messages.at(-1)?.message ?? '');
+    const line = this.#text(said, 10_000);
+    return line.length > most ? `…${line.slice(1 - most)}` : line;
+  }
+
+  #limits(): string {
+    const groups = [...this.#view.groups.values()].filter(
+      ({ name, active, ready }) => name !== undefined && active + ready > 0,
+    );
+    return groups
+      .slice(0, 6)
+      .map(({ name, active, limit, ready, gatedUntil }) => {
+        const held =
+          gatedUntil > this.#view.now
+            ? this.#paint(` held ${duration(gatedUntil - this.#view.now)}`, 'yellow')
+            : '';
+        return `${this.#text(name ?? '', 16)} ${active}${limit === undefined ? '' : `/${limit}`}${ready > 0 ? ` +${ready}` : ''}${held}`;
+      })
+      .join('  ');
+  }
+
+  #head(): string {
+    const { workflow, status, now, tasks } = this.#view;
+    const counts = this.#view.counts();
+    const good = (counts.succeeded ?? 0) + (counts.restored ?? 0);
+    const bad = (counts.failed ?? 0) + (counts.cancelled ?? 0);
+    const left = this.#view.left();
+    const parts = [
+      this.#paint(this.#text(workflow, 40), 'bold'),
+      status === 'succeeded'
+        ? this.#paint(status, 'green')
+        : status === 'running'
+          ? status
+          : this.#paint(status, 'red'),
+      `${good}/${tasks.size} done`,
+      ...(bad > 0 ? [this.#paint(`${bad} failed`, 'red')] : []),
+      ...((counts.skipped ?? 0) > 0 ? [`${counts.skipped} skipped`] : []),
+      duration(now),
+      ...(status === 'running' && left !== undefined ? [`about ${duration(left)} left`] : []),
+    ];
+    return parts.join('  ');
+  }
+
+  #problems(): string[] {
+    const failed = this.#view.list().filter(({ status }) => status === 'failed');
+    const lines = failed
+      .slice(0, 20)
+      .map((task) =>
+        this.#paint(`✗ ${this.#text(task.id, 60)}: ${this.#text(messageOf(task.error), 300)}`, 'red'),
+      );
+    return failed.length > 20 ? [...lines, `… and ${failed.length - 20} more failed`] : lines;
+  }
+
+  /** A line for the events that people wait for. */
+  #line(event: WorkflowEvent): string | undefined {
+    const at = duration(event.at).padStart(9);
+    if (
+      event.type === 'plan' ? event.reason === 'initial' : event.type === 'run' && event.reason !== 'started'
+    )
+      return `${at} ${this.#head()}`;
+    if (event.type === 'log')
+      return `${at} ${this.#text(event.taskId, 60)}: ${this.#text(event.message, 500)}`;
+    if (event.type !== 'task') return undefined;
+    const { reason, taskId, error, delay } = event;
+    if (reason === 'waiting' || reason === 'ready') return undefined;
+    const why = error === undefined ? '' : `: ${this.#text(messageOf(error), 500)}`;
+    const next = delay === undefined ? '' : `, again in ${duration(delay)}`;
+    const line = `${at} ${statusSigns[reason]} ${this.#text(taskId, 60)} ${reason}${why}${next}`;
+    return reason === 'failed'
+      ? this.#paint(line, 'red')
+      : reason === 'succeeded'
+        ? this.#paint(line, 'green')
+        : line;
+  }
+
+  #text(text: string, most: number): string {
+    return short(this.#redactor.text(text), most);
+  }
+}

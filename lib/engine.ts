@@ -1,0 +1,274 @@
+import { ReplaySubject } from 'rxjs';
+import { ResultCache } from './commit/cache.js';
+import { factsOf, logOf } from './commit/log.js';
+import { Questions } from './commit/questions.js';
+import { State } from './commit/state.js';
+import { Transactions } from './commit/transaction.js';
+import { Around } from './execute/around.js';
+import { launch } from './execute/attempt.js';
+import { handlersOf } from './execute/handlers.js';
+import { inputsOf } from './execute/inputs.js';
+import { Locks } from './execute/locks.js';
+import type { ExecutePorts } from './execute/ports.js';
+import { onAbort } from './kernel/abort.js';
+import { Clock } from './kernel/clock.js';
+import { type RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
+import type { AttemptHandle, Spawned, TaskNode } from './model/node.js';
+import type { CommitDone, CommitOutcome } from './model/ports.js';
+import type { OpenQuestion } from './model/question.js';
+import type { WorkflowResult } from './model/result.js';
+import type { ResolvedRunOptions } from './model/run-options.js';
+import { Task } from './model/task.js';
+import type { WorkflowDefinition } from './model/workflow.js';
+import { Audience } from './observe/audience.js';
+import { CommitFeed } from './observe/commit-feed.js';
+import { Learning } from './observe/durations.js';
+import { EventHub } from './observe/events.js';
+import { announceAdded, announceStart } from './observe/planned.js';
+import { resultOf } from './observe/report.js';
+import { TaskStreams } from './observe/task-streams.js';
+import { type Graph, plan } from './plan/graph.js';
+import { Growth, runEnded } from './plan/growth.js';
+import { checkOptions, inputOf } from './plan/input.js';
+import { speedUps } from './plan/speed-up.js';
+import { budgetStates, chargeEarlier } from './schedule/budget.js';
+import type { Ceilings } from './schedule/ceilings.js';
+import { closeGates, placeGates, tell } from './schedule/gates.js';
+import { Scheduler } from './schedule/scheduler.js';
+import { runSuspended } from './schedule/suspension.js';
+
+/**
+ * Joins plan, schedule, execute, commit and observe into one execution, by handing each stage functions of the others.
+ * What users see of it is {@link Run}.
+ */
+export class Engine {
+  readonly runId: string;
+  readonly clock: Clock;
+  readonly learning: Learning;
+  readonly graph: Graph;
+  readonly state: State;
+  readonly hub: EventHub;
+  readonly commits: CommitFeed;
+  readonly scheduler: Scheduler;
+  readonly ceilings: Ceilings;
+  readonly questions: Questions;
+  readonly streams = new TaskStreams();
+  readonly audience = new Audience(
+    () => this.start(),
+    () => this.ended || this.cancel('unsubscribed'),
+  );
+  readonly done = new ReplaySubject<WorkflowResult>(1);
+  /** There is a result. */
+  ended = false;
+  readonly #definition: WorkflowDefinition;
+  readonly #options: ResolvedRunOptions;
+  /** Whom handles of tasks that are added belong to. */
+  readonly #owner: object;
+  readonly #ports: ExecutePorts;
+  readonly #growth: Growth;
+  readonly #transactions: Transactions;
+  #started = false;
+  /** The store has answered: the scheduler has begun. */
+  #opened = false;
+  /** The store could not be opened: nothing was started, so there is nothing to cancel. */
+  #broken = false;
+  #unlisten: (() => void) | undefined;
+
+  /** @throws WorkflowDefinitionError, RxhiveError (INVALID_INPUT, INVALID_OPTION) */
+  constructor(definition: WorkflowDefinition, options: ResolvedRunOptions, owner: object) {
+    const { settings } = definition;
+    this.#definition = definition;
+    this.#owner = owner;
+    this.#options = checkOptions(options);
+    this.clock = new Clock(options);
+    this.learning = new Learning(definition, options);
+    this.graph = plan(definition, owner, this.learning.expected);
+    this.state = new State(settings.state);
+    this.runId =
+      options.runId ?? `${settings.name}-${Math.floor(this.clock.random() * 2 ** 32).toString(36)}`;
+    const run = { runId: this.runId, clock: this.clock, settings };
+    const log = logOf(options, run, (end) => this.hub.tell({ type: 'run', reason: 'compacted', ...end }));
+    this.#transactions = new Transactions(this.state, log, {
+      addSpawned: (parent, spawned, held) => this.add(spawned, parent, held ? parent : undefined),
+      now: () => this.scheduler.now(),
+      watched: () => this.hub.active,
+      lost: (error) => this.scheduler.cancel(error),
+      outside: (node) => node.parent === undefined && node.handle.owner === owner,
+    });
+    this.#growth = new Growth(this.graph);
+    this.hub = new EventHub(this.runId, () => this.scheduler.now());
+    this.commits = new CommitFeed(this.hub);
+    this.questions = new Questions({
+      clock: this.clock,
+      watch: this.hub,
+      keep: (record, done) => this.#transactions.keep(record, done),
+    });
+    const input = inputOf(definition, options);
+    this.scheduler = new Scheduler(this.graph.nodes, settings, this.clock, {
+      watch: this.hub,
+      launch: (node) => launch(node, this.#ports),
+      commit: (node, attempt, done) => this.#commit(node, attempt, done),
+      value: (node, value) => {
+        this.streams.value(node, value);
+        this.hub.tell({ type: 'value', reason: 'emitted', taskId: node.id, value });
+      },
+      recall: (node) => this.#transactions.recall(node, (one) => this.#ports.handlersOf(one).length > 0),
+      used: (node) => this.#transactions.used(node),
+      ended: (node) => {
+        if (node.status === 'failed') this.#transactions.failed(node);
+        this.learning.ended(node);
+        this.questions.ended(node);
+        this.#ports.around.ended(node);
+        this.streams.end(node);
+        this.#growth.ended(node);
+        node.forget();
+      },
+      maySuspend: () => options.suspend === 'exit' && this.questions.atRest,
+      closed: () => {
+        this.#unlisten?.();
+        const asked = this.questions.end(this.scheduler.open > 0);
+        this.#transactions.close((error) => this.#finish(this.scheduler.closing ?? error, asked));
+      },
+    });
+    this.#ports = this.#executePorts(input);
+    this.scheduler.keepOpen = options.keepOpen ?? false;
+    const gates = { clock: this.clock, watch: this.hub, scheduler: this.scheduler, inputsOf };
+    this.ceilings = placeGates(this.graph, settings, gates);
+  }
+
+  /** Begins, once. */
+  start(): void {
+    if (this.#started) return;
+    this.#started = true;
+    const { signal } = this.#options;
+    announceStart(this.hub, {
+      workflow: this.#definition.settings.name,
+      startedAt: this.clock.now(),
+      concurrency: this.scheduler.limit,
+      state: this.state.current,
+      settings: this.#definition.settings,
+      graph: this.graph,
+    });
+    if (signal !== undefined) {
+      if (signal.aborted) this.scheduler.open = this.graph.nodes.size;
+      this.#unlisten = onAbort(signal, (reason) => this.cancel('signal', reason));
+      if (signal.aborted) return;
+    }
+    this.#ports.around.begin();
+    this.learning.begin(() => this.#opened || this.graph.rankAgain());
+    this.#open();
+  }
+
+  /** Opens the store, so that the scheduler can ask what has ended before, and starts it then. */
+  #open(): void {
+    const facts = factsOf(this.#options, this.#definition.settings, this.#ports);
+    this.#transactions.open(
+      this.graph.nodes,
+      facts,
+      (resumed) => {
+        this.questions.load(resumed);
+        if (resumed !== undefined) {
+          const { restored, rerun, missing, orphans, spent, input } = resumed;
+          const told = { restored, rerun, missing, state: this.state.current };
+          this.#ports.input = input;
+          this.hub.tell({ type: 'run', reason: 'resumed', ...told });
+          chargeEarlier(this.graph, spent);
+          this.#growth.bringBack(orphans, this.#owner);
+        }
+        this.#opened = true;
+        this.scheduler.start();
+      },
+      (error) => {
+        this.#unlisten?.();
+        this.#broken = true;
+        this.questions.end(false);
+        this.done.error(error);
+        this.streams.fail(error);
+        this.hub.fail(error);
+      },
+    );
+  }
+
+  #finish(closing: RxhiveError | undefined, questions: readonly OpenQuestion[] | undefined): void {
+    closeGates(this.graph);
+    this.clock.dispose();
+    this.learning.end();
+    const result = resultOf({
+      nodes: this.graph.nodes,
+      runId: this.runId,
+      workflow: this.#definition.settings.name,
+      wallMs: this.scheduler.now(),
+      seed: this.clock.seed,
+      state: this.state.current,
+      closing,
+      forgotten: this.#growth.forgotten,
+      budgets: budgetStates(this.graph),
+      questions,
+      subscriberErrors: this.audience.errors,
+      speedUps: (path) => speedUps(this.graph.nodes, path, this.scheduler.limit),
+    });
+    this.ended = true;
+    this.hub.tell({ type: 'run', reason: 'ended', status: result.status });
+    this.#ports.around.end(result);
+    this.done.next(result);
+    this.done.complete();
+    this.streams.fail(runSuspended());
+    this.hub.complete();
+  }
+
+  /** Aborts what runs, cancels the rest. */
+  cancel(reason: 'cancelled' | 'unsubscribed' | 'signal', cause?: unknown): void {
+    if (this.#broken) return;
+    this.#started ||= true;
+    this.scheduler.cancel(new WorkflowCancelledError(reason, cause));
+  }
+
+  #commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome {
+    const outcome = this.#transactions.commit(node, attempt, (error) => {
+      this.commits.made(node, this.state);
+      done(error);
+    });
+    if (outcome === 'rerun') this.commits.conflict(node, this.state.seq);
+    else if (outcome !== 'later') this.commits.made(node, this.state);
+    return outcome;
+  }
+
+  /** Takes tasks in while the run goes on. @throws RxhiveError RUN_ENDED, LIMIT_EXCEEDED, WORKFLOW_DEFINITION */
+  add(tasks: readonly Spawned[], parent?: TaskNode, holder?: TaskNode): void {
+    if (this.scheduler.ended || this.scheduler.closing !== undefined) throw runEnded(this.runId);
+    this.#admit(this.#growth.add(tasks, parent), parent, holder);
+  }
+
+  #admit(nodes: readonly TaskNode[], parent?: TaskNode, holder?: TaskNode): void {
+    if (this.#started) announceAdded(this.hub, nodes, parent);
+    // Before that the scheduler counts and readies all tasks of the graph itself.
+    if (this.#opened) this.scheduler.admit(nodes, holder);
+  }
+
+  #executePorts(input: unknown): ExecutePorts {
+    const { settings, handlers } = this.#definition;
+    return {
+      clock: this.clock,
+      settings,
+      runId: this.runId,
+      input,
+      budget: { left: settings.retryBudget ?? Number.POSITIVE_INFINITY },
+      watch: this.hub,
+      handlersOf: (node) => handlersOf(node, handlers),
+      state: this.state,
+      replayed: (node) => this.#transactions.replayed(node),
+      locks: new Locks(),
+      around: new Around(this.#options, this.#definition, this.runId, (error) => this.audience.failed(error)),
+      cache: new ResultCache(this.#options.store, this.#definition.owner, () => this.clock.now()),
+      told: tell,
+      waits: this.scheduler.streaming,
+      ask: (asker, question) => this.questions.ask(asker, question),
+      handleFor: (parent, id) => this.graph.childOf(parent, id)?.handle ?? new Task(id, this.#owner),
+      flush: (parent, spawned) => this.add(spawned, parent),
+      item: (parent, one, watch, known) =>
+        this.#admit(this.#growth.addItem(one, parent, watch, known), parent),
+      drop: (node) => this.scheduler.cancelTask(node),
+      find: (task) => this.graph.find(task),
+    };
+  }
+}

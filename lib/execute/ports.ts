@@ -1,0 +1,65 @@
+import type { Clock } from '../kernel/clock.js';
+import type { RxhiveError } from '../kernel/errors.js';
+import type { Cache } from '../model/cache.js';
+import type { Contest } from '../model/contest.js';
+import type { Reads, Recipe } from '../model/context.js';
+import type { ItemWatch } from '../model/each.js';
+import type { Spawned, TaskNode } from '../model/node.js';
+import type { Watch } from '../model/ports.js';
+import type { Asker, Question } from '../model/question.js';
+import type { Task } from '../model/task.js';
+import type { CompletionHandler, WorkflowSettings } from '../model/workflow.js';
+import type { Around } from './around.js';
+import type { Locks } from './locks.js';
+import type { RetryBudget } from './retry.js';
+
+/** What the execute stage is given to work with. */
+export interface ExecutePorts {
+  readonly clock: Clock;
+  readonly settings: WorkflowSettings;
+  readonly runId: string;
+  /** Set once more when the log says what it is. */
+  input: unknown;
+  readonly budget: RetryBudget;
+  readonly watch: Watch;
+  /** The result of an earlier process, where only handlers are to be called again. */
+  replayed(node: TaskNode): { readonly value: unknown } | undefined;
+  handlersOf(node: TaskNode): readonly CompletionHandler[];
+  readonly locks: Locks;
+  /** Middleware, with the body in its midst. */
+  readonly around: Around;
+  readonly cache: Cache;
+  readonly state: StatePorts;
+  /** Gates of the task hear of the headers of an answer. */
+  told(node: TaskNode, headers: unknown): void;
+  readonly waits: WaitPorts;
+  /** Puts a question to a person; the returned function forgets who asked. @throws RxhiveError */
+  ask(asker: Asker, question: Question): () => void;
+  /** Handle for a task that `parent` adds; the one it has when it was added before. */
+  handleFor(parent: TaskNode, id: string): Task;
+  /** Adds buffered tasks to the run at once. */
+  flush(parent: TaskNode, spawned: readonly Spawned[]): void;
+  find(task: Task): TaskNode | undefined;
+  /** Adds an item of `parent`; `known` gets its node before anything else happens to it. */
+  item(parent: TaskNode, one: Spawned, watch: ItemWatch, known: (node: TaskNode) => void): void;
+  /** Cancels an item. */
+  drop(node: TaskNode): void;
+}
+
+/** The state as attempts see it. */
+interface StatePorts {
+  /** The newest state, or `base`, with `recipes` applied. */
+  preview(recipes: readonly Recipe<never>[] | undefined, base?: unknown): unknown;
+  /** Begins to note what a serializable attempt reads. */
+  reads(): Reads;
+}
+
+/** Waits of running tasks, without a slot. */
+interface WaitPorts {
+  /** Gives the slot back until the returned function is called; `done` when there is one again. */
+  pause(node: TaskNode, done: () => void, elsewhere?: boolean): () => void;
+  /** The same for a question; the returned function takes `done`. */
+  ask(node: TaskNode, questionId: string): (done: () => void) => void;
+  /** Calls `done` once all `targets` have ended and there is a slot again. */
+  join(node: TaskNode, targets: readonly (TaskNode | Contest)[], done: (error?: RxhiveError) => void): void;
+}

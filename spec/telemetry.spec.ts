@@ -1,0 +1,298 @@
+import { context, propagation, type SpanContext, trace } from '@opentelemetry/api';
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
+import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-base';
+import { defer, delay, of } from 'rxjs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Middleware, workflow } from '../lib/index.js';
+import { meter } from '../lib/telemetry/open-telemetry.js';
+import { prometheus } from '../lib/telemetry/prometheus.js';
+import { tracing, withCarrier } from '../lib/telemetry/tracing.js';
+import { advance, SimulationScheduler } from '../lib/testing/index.js';
+import { showcase } from './support/showcase.js';
+
+const exporter = new InMemorySpanExporter();
+const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+const tracer = provider.getTracer('spec');
+context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+propagation.setGlobalPropagator(new W3CTraceContextPropagator());
+test.before.each(() => exporter.reset());
+
+const spans = (): ReadableSpan[] => exporter.getFinishedSpans();
+const named = (name: string): ReadableSpan => {
+  const found = spans().filter((span) => span.name === name);
+  assert.is(found.length, 1, `${found.length} spans named ${name}`);
+  return found[0] as ReadableSpan;
+};
+const parentOf = (span: ReadableSpan): string | undefined => span.parentSpanContext?.spanId;
+const idOf = (span: ReadableSpan | SpanContext): string =>
+  'spanId' in span ? span.spanId : span.spanContext().spanId;
+
+/** What an instrumented SDK does: a span under whatever is active. */
+async function callModel(name: string): Promise<void> {
+  const span = tracer.startSpan(name);
+  await Promise.resolve();
+  span.end();
+}
+
+test('50 parallel nested agents: every parent is who called, every link a dependency', async () => {
+  const flow = workflow({ name: 'outer', concurrency: 50, middleware: [tracing({ tracer })] });
+  const plan = flow.task('plan', { run: () => callModel('call plan') });
+  for (let i = 0; i < 50; i++) {
+    flow.task(`agent_${i}`, {
+      type: 'agent',
+      dependencies: { plan },
+      retry: { count: 1, backoff: { initial: 1, jitter: 'none' } },
+      run: (_, ctx) => {
+        const shape = i % 4;
+        const fail = i % 5 === 0 && ctx.attempt === 1;
+        const tag = `${i} attempt ${ctx.attempt}`;
+        if (shape === 0)
+          return (async function* () {
+            for (let part = 0; part < 3; part++) {
+              await ctx.sleep(1 + ((i * 7 + part) % 4));
+              await callModel(`generator ${tag} part ${part}`);
+              if (fail && part === 1) throw new Error('again');
+              yield part;
+            }
+          })();
+        if (shape === 1)
+          return defer(() => {
+            const span = tracer.startSpan(`observable ${tag}`);
+            span.end();
+            if (fail) throw new Error('again');
+            return of(1).pipe(delay(2));
+          });
+        if (shape === 2)
+          return (async () => {
+            await ctx.sleep(i % 3);
+            await callModel(`promise ${tag}`);
+            if (fail) throw new Error('again');
+            const inner = workflow({ name: `inner ${tag}`, middleware: [tracing({ tracer })] });
+            inner.task('leaf', { run: () => callModel(`leaf ${tag}`) });
+            return (await inner.run().result()).status;
+          })();
+        return (async () => {
+          if (fail) throw new Error('again');
+          const child = ctx.spawn(`child_${i}`, { run: () => callModel(`child call ${i}`) });
+          await ctx.join(child);
+        })();
+      },
+    });
+  }
+  const result = await flow.run({ runId: 'r' }).result();
+  assert.is(result.status, 'succeeded', String(result.report));
+  const run = named('invoke_workflow outer');
+  assert.is(parentOf(run), undefined);
+  const attempts = spans().filter((span) => span.name === 'invoke_agent agent');
+  const attemptOf = (i: number, attempt: number): ReadableSpan => {
+    const found = attempts.find(
+      (span) =>
+        span.attributes['rxhive.task.id'] === `agent_${i}` && span.attributes['rxhive.attempt'] === attempt,
+    );
+    assert.ok(found !== undefined, `attempt ${attempt} of agent_${i}`);
+    return found;
+  };
+  assert.is(attempts.length, 60);
+  const planAttempt = named('invoke_agent plan');
+  for (let i = 0; i < 50; i++) {
+    const task = named(`task agent_${i}`);
+    assert.is(parentOf(task), idOf(run));
+    assert.equal(
+      task.links.map((link) => link.context.spanId),
+      [idOf(planAttempt)],
+    );
+    const last = i % 5 === 0 ? 2 : 1;
+    for (let attempt = 1; attempt <= last; attempt++) {
+      const own = attemptOf(i, attempt);
+      assert.is(parentOf(own), idOf(task));
+      assert.is(own.status.code, attempt < last ? 2 : 0, `status of attempt ${attempt} of ${i}`);
+      const tag = `${i} attempt ${attempt}`;
+      const inside = spans().filter((span) =>
+        new RegExp(`^(generator|observable|promise) ${tag}( |$)`).test(span.name),
+      );
+      for (const span of inside) assert.is(parentOf(span), idOf(own), span.name);
+      if (i % 4 === 0) assert.is(inside.length, attempt < last ? 2 : 3, tag);
+      if (i % 4 === 1 || i % 4 === 2) assert.is(inside.length, 1, tag);
+      if (i % 4 === 2 && attempt === last) {
+        const inner = named(`invoke_workflow inner ${tag}`);
+        assert.is(parentOf(inner), idOf(own));
+        assert.is(
+          parentOf(named(`leaf ${tag}`)),
+          idOf(
+            spans().find(
+              (span) =>
+                span.name === 'invoke_agent leaf' &&
+                span.spanContext().traceId === idOf2(run) &&
+                ancestors(span).includes(idOf(inner)),
+            ) as ReadableSpan,
+          ),
+        );
+      }
+    }
+    if (i % 4 === 3) {
+      const child = named(`task child_${i}`);
+      assert.is(parentOf(child), idOf(attemptOf(i, last)));
+      assert.is(parentOf(named(`child call ${i}`)), idOf(named(`invoke_agent child_${i}`)));
+    }
+  }
+  assert.is(new Set(spans().map((span) => span.spanContext().traceId)).size, 1);
+});
+
+const idOf2 = (span: ReadableSpan): string => span.spanContext().traceId;
+
+function ancestors(span: ReadableSpan): string[] {
+  const found: string[] = [];
+  for (let at: ReadableSpan | undefined = span; at !== undefined; ) {
+    const up: string | undefined = parentOf(at);
+    if (up !== undefined) found.push(up);
+    at = spans().find((one) => idOf(one) === up);
+  }
+  return found;
+}
+
+test('a stopped attempt ends its span; conventions only when asked for; a carrier crosses processes', async () => {
+  const flow = workflow({ name: 'stopped', middleware: [tracing({ tracer, genAi: '1.37' })] });
+  let carrier: Record<string, string> = {};
+  flow.task('slow', {
+    timeout: 5,
+    run: async (_, ctx) => {
+      carrier = ctx.carrier;
+      await new Promise(() => undefined);
+    },
+  });
+  await flow.run().result();
+  const attempt = named('invoke_agent slow');
+  assert.is(attempt.attributes['error.type'], 'TASK_TIMEOUT');
+  assert.is(attempt.attributes['gen_ai.operation.name'], 'invoke_agent');
+  assert.is(named('invoke_workflow stopped').attributes['gen_ai.operation.name'], 'invoke_workflow');
+  withCarrier(carrier, () => tracer.startSpan('elsewhere').end());
+  assert.is(parentOf(named('elsewhere')), idOf(attempt));
+  assert.throws(() => tracing({ genAi: '2' as never }), /genAi is "2"/);
+});
+
+test('middleware: the first is outermost, run before workflow; it may change inputs and results, or skip the body', async () => {
+  const said: string[] = [];
+  const loud = (name: string): Middleware => ({
+    run: () => {
+      said.push(`${name} run`);
+      return ({ status }) => said.push(`${name} run ${status}`);
+    },
+    task: ({ taskId }) => {
+      said.push(`${name} ${taskId}`);
+      return ({ status }) => said.push(`${name} ${taskId} ${status}`);
+    },
+    attempt: ({ taskId, attempt }, next) => {
+      said.push(`${name} ${taskId} ${attempt}`);
+      return next();
+    },
+  });
+  const guard: Middleware = {
+    attempt: ({ taskId, inputs }, next) => {
+      if (taskId === 'refused') throw new Error('not allowed');
+      if (taskId === 'skipped') return 'from the guard';
+      if (taskId === 'b') return (next({ ...(inputs as object), a: 10 }) as number) * 2;
+      return next();
+    },
+  };
+  const flow = workflow({ name: 'middle', concurrency: 1, middleware: [loud('inner'), guard] });
+  const a = flow.task('a', {
+    retry: { count: 1, backoff: () => 0 },
+    run: (_, ctx) => (ctx.attempt === 1 ? Promise.reject(new Error('once')) : 1),
+  });
+  const b = flow.task('b', { dependencies: { a }, run: ({ a }) => a + 1 });
+  const skipped = flow.task('skipped', { run: () => assert.unreachable() });
+  flow.task('refused', { run: () => 1 });
+  const result = await flow.run({ middleware: [loud('outer')] }).result();
+  assert.is(result.results.get(b), 22);
+  assert.is(result.results.get(skipped), 'from the guard');
+  assert.match(String(result.tasks.get('refused')?.error), 'not allowed');
+  assert.equal(
+    said.filter((line) => / a( |$)/.test(line)),
+    [
+      'outer a',
+      'inner a',
+      'outer a 1',
+      'inner a 1',
+      'outer a 2',
+      'inner a 2',
+      'inner a succeeded',
+      'outer a succeeded',
+    ],
+  );
+  assert.equal(said.slice(0, 2), ['outer run', 'inner run']);
+  assert.equal(said.slice(-2), ['inner run partial', 'outer run partial']);
+});
+
+test('what hooks around runs and tasks throw harms nobody', async () => {
+  const bad = (): never => {
+    throw new Error('hook');
+  };
+  const flow = workflow({
+    name: 'bad',
+    middleware: [
+      { run: bad, task: bad },
+      { task: () => bad, run: () => bad },
+    ],
+  });
+  flow.task('a', { run: () => 1 });
+  const result = await flow.run().result();
+  assert.is(result.status, 'succeeded');
+  assert.ok(result.report.subscriberErrors.length >= 3);
+});
+
+test('metrics tell what the report tells, to Prometheus and to OpenTelemetry', async () => {
+  const scheduler = new SimulationScheduler();
+  const run = showcase({ scheduler });
+  const prom = prometheus();
+  const memory = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+  const reader = new PeriodicExportingMetricReader({ exporter: memory, exportIntervalMillis: 1_000_000 });
+  const meters = new MeterProvider({ readers: [reader] });
+  run.events$.pipe(prom.measure, meter(meters.getMeter('spec'))).subscribe();
+  const done = run.result();
+  await advance(scheduler);
+  const result = await done;
+  const text = await prom.text();
+  const value = (line: string): number => {
+    const found = text.split('\n').find((one) => one.startsWith(`rxhive_${line}`));
+    assert.ok(found !== undefined, line);
+    return Number(found.split(' ').at(-1));
+  };
+  assert.is(value('tasks_total{workflow="showcase",type="fetch",status="succeeded"}'), 239);
+  assert.is(value('tasks_total{workflow="showcase",type="fetch",status="failed"}'), 1);
+  assert.is(value('attempts_total{workflow="showcase",type="fetch",outcome="failed"}'), 9);
+  assert.is(value('refusals_total{workflow="showcase",group="web"}'), 6);
+  assert.is(value('limit{workflow="showcase",group="llm"}'), 6);
+  assert.is(value('active{workflow="showcase",group=""}'), 0);
+  const tokens = [...result.tasks.values()].reduce((sum, { usage }) => sum + usage.inputTokens, 0);
+  assert.is(value('tokens_total{workflow="showcase",model="",direction="input"}'), tokens);
+  for (const cause of ['dependencies', 'slot', 'permit', 'backoff'] as const) {
+    const waited = [...result.tasks.values()].reduce((sum, { waits }) => sum + waits[cause], 0) / 1_000;
+    const told = waited === 0 ? 0 : value(`wait_seconds_total{workflow="showcase",cause="${cause}"}`);
+    assert.ok(Math.abs(told - waited) < 0.01, `${cause}: ${told}, ${waited}`);
+  }
+  assert.match(text, 'nodejs_eventloop_lag_seconds');
+  await reader.forceFlush();
+  const found = memory.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((one) => one.metrics));
+  const ended = found.find(({ descriptor }) => descriptor.name === 'rxhive.tasks');
+  assert.is(
+    ended?.dataPoints.reduce((sum, point) => sum + Number(point.value), 0),
+    499,
+  );
+  await meters.shutdown();
+  assert.ok(trace.getTracer('rxhive') !== undefined);
+});
+
+test.run();
