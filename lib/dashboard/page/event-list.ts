@@ -5,6 +5,7 @@ import type { RunView } from '../view-model.js';
 import { html } from './html.js';
 
 const rowHeight = 22;
+const rowsDrawn = 80;
 
 /** What happened, filtered by kind, task and text; follows the newest. */
 export function EventList({ view, select }: { view: RunView; select: (id: string) => void }) {
@@ -24,8 +25,9 @@ export function EventList({ view, select }: { view: RunView; select: (id: string
   useEffect(() => {
     if (follow && list.current !== null) list.current.scrollTop = list.current.scrollHeight;
   }, [found.length, follow]);
-  const first = Math.max(0, Math.floor(top / rowHeight) - 10);
-  const shown = found.slice(first, first + 80);
+  // A filter may leave fewer rows than were scrolled past.
+  const first = Math.max(0, Math.min(Math.floor(top / rowHeight) - 10, found.length - rowsDrawn));
+  const shown = found.slice(first, first + rowsDrawn);
   return html`<section class="events" aria-label="events">
     <div class="tools">
       <label>kind <select value=${type} onChange=${(event: Event) => setType((event.target as HTMLSelectElement).value)}>
