@@ -204,6 +204,7 @@ export class Engine {
       forgotten: this.#growth.forgotten,
       budgets: budgetStates(this.graph),
       questions,
+      elsewhere: this.#transactions.spentElsewhere,
       subscriberErrors: this.audience.errors,
       speedUps: (path) => speedUps(this.graph.nodes, path, this.scheduler.limit),
     });
@@ -250,6 +251,7 @@ export class Engine {
     return {
       clock: this.clock,
       settings,
+      graph: this.graph,
       runId: this.runId,
       input,
       budget: { left: settings.retryBudget ?? Number.POSITIVE_INFINITY },
@@ -263,12 +265,12 @@ export class Engine {
       told: tell,
       waits: this.scheduler.streaming,
       ask: (asker, question) => this.questions.ask(asker, question),
-      handleFor: (parent, id) => this.graph.childOf(parent, id)?.handle ?? new Task(id, this.#owner),
-      flush: (parent, spawned) => this.add(spawned, parent),
+      handleFor: (parent, id) =>
+        this.graph.childOf(parent.principal, id)?.handle ?? new Task(id, this.#owner),
+      flush: (parent, spawned) => this.add(spawned, parent.principal),
       item: (parent, one, watch, known) =>
         this.#admit(this.#growth.addItem(one, parent, watch, known), parent),
       drop: (node) => this.scheduler.cancelTask(node),
-      find: (task) => this.graph.find(task),
     };
   }
 }

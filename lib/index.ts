@@ -1,5 +1,6 @@
 export { Collection, collection } from './commit/collection.js';
 export type { History, PastSnapshot, PastTask, RunDifference } from './commit/history.js';
+export { fallback } from './fallback.js';
 export type { Clock } from './kernel/clock.js';
 export {
   AnswerRefusedError,
@@ -24,7 +25,8 @@ export { type Adaptive, type AdaptiveOptions, adaptive } from './model/adaptive.
 export type { BreakerOptions, BreakerState } from './model/breaker.js';
 export type { BudgetLimit, BudgetOptions, BudgetReport, BudgetState, Caps } from './model/budget.js';
 export type { CacheOptions } from './model/cache.js';
-export type { Recipe, Shared, TaskContext, Usage } from './model/context.js';
+export type { Candidate, FallbackOptions } from './model/candidate.js';
+export type { GroupState, Recipe, Shared, TaskContext, Usage } from './model/context.js';
 export type { EachItem, EachOptions, EachResult, Items } from './model/each.js';
 export type {
   AttemptEvent,
@@ -44,6 +46,7 @@ export type {
   WorkflowEvent,
 } from './model/event.js';
 export type { Executor, Place } from './model/executor.js';
+export type { HedgeOptions } from './model/hedge.js';
 export type {
   GroupLimits,
   Limiter,

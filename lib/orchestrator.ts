@@ -1,5 +1,6 @@
 import { defer, finalize, firstValueFrom, type Observable, Subject } from 'rxjs';
 import { brief, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
+import type { BudgetOptions } from './model/budget.js';
 import type { TaskContext } from './model/context.js';
 import type { WorkflowEvent } from './model/event.js';
 import type { Place } from './model/executor.js';
@@ -11,6 +12,7 @@ import type { RunOptions } from './model/run-options.js';
 import type { StandardSchema } from './model/schema.js';
 import type { CheckpointStore } from './model/store.js';
 import { Task, type TaskDefinition } from './model/task.js';
+import type { Price } from './model/usage.js';
 import type { FailurePolicy, GroupOptions, WorkflowDefinition } from './model/workflow.js';
 import { GuardedStream } from './observe/guarded-stream.js';
 import type { Run } from './run.js';
@@ -93,6 +95,10 @@ export interface OrchestratorOptions<Agents extends Record<string, Agent>> {
   readonly limiter?: Limiter | LimiterSettings;
   /** Default `continue`. */
   readonly failurePolicy?: FailurePolicy;
+  /** Most a run may use. Default: no limit. */
+  readonly budget?: BudgetOptions;
+  /** Prices by model, for `ctx.usage({ model })`. */
+  readonly prices?: { readonly [model: string]: Price };
 }
 
 /** Adds a task from within a handler. */
@@ -241,6 +247,8 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       concurrencyGroups = {},
       failurePolicy,
       limiter,
+      budget,
+      prices,
     } = this.#options;
     const groups = Object.fromEntries(
       Object.entries(concurrencyGroups).map(([group, limits]) => [
@@ -254,6 +262,8 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       groups,
       ...(failurePolicy === undefined ? {} : { failurePolicy }),
       ...(limiter === undefined ? {} : { limiter }),
+      ...(budget === undefined ? {} : { budget }),
+      ...(prices === undefined ? {} : { prices }),
     };
     const flow = new Workflow(settings, this);
     for (const task of this.#tasks) flow.task(task.id, this.#definition(task) as never);

@@ -127,8 +127,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /** Says in one sentence what a task is doing or waiting for. */
   explain(task: Task | string): string {
-    const { active, limit } = this.#engine.scheduler;
-    return explain(this.#engine.graph.nodeOf(task), { now: this.#engine.scheduler.now(), active, limit });
+    return explain(this.#engine.graph.nodeOf(task), this.#engine.scheduler.moment);
   }
 
   /**

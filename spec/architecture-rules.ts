@@ -16,6 +16,7 @@ const floors: Readonly<Record<string, number>> = {
   'run.ts': 4,
   'workflow.ts': 5,
   'run-workflow.ts': 6,
+  'fallback.ts': 6,
   replay: 6,
   'orchestrator.ts': 6,
   'index.ts': 7,

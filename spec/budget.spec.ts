@@ -2,6 +2,7 @@ import { defer, delay, NEVER, of, throwError, timer } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  AgentTask,
   LimitExceededError,
   memory,
   optional,
@@ -13,6 +14,7 @@ import {
   WorkflowDefinitionError,
   type WorkflowEvent,
   type WorkflowOptions,
+  WorkflowOrchestrator,
   workflow,
 } from '../lib/index.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';
@@ -182,6 +184,19 @@ test('a hard cap of the run aborts it, one of a group its tasks', async () => {
   assert.is((partial.tasks.get('a')?.error as WorkflowCancelledError | undefined)?.reason, 'budget');
   assert.equal(partial.tasks.get('b')?.skippedBecause, ['groups.llm.budget.tokens']);
   assert.is(partial.tasks.get('other')?.status, 'succeeded');
+});
+
+test('the facade takes prices and a budget', async () => {
+  const orchestrator = new WorkflowOrchestrator({
+    agents: { ask: (_, ctx) => ctx.usage({ model: 'small', inputTokens: 1_000_000 }) },
+    maxConcurrentTasks: 1,
+    prices,
+    budget: { cost: 2 },
+  });
+  for (const id of ['a', 'b', 'c']) orchestrator.addTask(new AgentTask({ id, agentType: 'ask' }));
+  const result = await orchestrator.executeWorkflow();
+  assert.is(result.status, 'partial');
+  assert.equal(result.tasks.get('c')?.skippedBecause, ['budget.cost']);
 });
 
 test('a cache hit is no call', async () => {

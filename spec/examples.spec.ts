@@ -67,6 +67,15 @@ test('cpu-heavy computes in a thread and with breath', async () => {
   assert.match(out, 'primes below 150000: 13848 in a thread, 13848 with breath', err);
 });
 
+test('fallback hands over when a breaker opens and a budget is spent', async () => {
+  const { code, out } = await run('examples/fallback.ts');
+  assert.is(code, 0);
+  assert.match(out, 'breaker of large: open');
+  assert.match(out, 'budget of medium: exhausted at 0.0144');
+  assert.match(out, 'succeeded: 6 drafts by medium, 2 by small');
+  assert.match(out, 'nearest mirror: 15 ms');
+});
+
 test('resume kills itself and goes on', async () => {
   const { out, err } = await run('examples/resume.ts');
   assert.match(out, 'killed by SIGKILL', err);

@@ -55,9 +55,15 @@ test('race: the first success starts the dependent; losers are stopped and charg
     dependencies: { answer: race([slow, failing, fast]) },
     run: ({ answer }) => answer satisfies string | number,
   });
-  const pending = flow.run({ scheduler }).result();
+  const run = flow.run({ scheduler });
+  const pending = run.result();
+  const said: string[] = [];
+  scheduler.schedule(() => said.push(run.explain('first')), 1);
+  scheduler.schedule(() => said.push(run.explain('slow')), 20);
   await advance(scheduler);
   const result = await pending;
+  assert.match(said[0] as string, 'waits for "slow" (running, one of 3 in a race), "failing"');
+  assert.is(said[1], 'Task "slow" was stopped: another one was first, and nothing else needs it.');
   assert.is(result.results.get(first), 3);
   assert.equal(statuses(result as WorkflowResult), {
     slow: 'cancelled',
@@ -247,6 +253,31 @@ test('a run that goes on knows who has lost: nothing runs again', async () => {
   assert.is(result.status, 'succeeded');
   assert.is(result.results.get('last'), 'fast');
   assert.is(result.tasks.get('slow')?.status, 'cancelled');
+});
+
+test('a parent that joined a race does not run again for those who lost it', async () => {
+  const store = memory();
+  let ran = 0;
+  const make = () => {
+    const flow = workflow({ name: 'joined' });
+    flow.task('parent', {
+      version: '1',
+      run: (_, ctx) => {
+        ran += 1;
+        const children = [1, 30].map((ms) =>
+          ctx.spawn(`c${ms}`, { version: '1', run: () => timer(ms).pipe(map(() => ms)) }),
+        );
+        return ctx.join(race(children));
+      },
+    });
+    return flow;
+  };
+  const first = await make().run({ store, runId: 'r' }).result();
+  assert.is(first.results.get('parent'), 1);
+  const again = await make().run({ store, runId: 'r' }).result();
+  assert.is(again.results.get('parent'), 1);
+  assert.is(again.status, 'succeeded');
+  assert.is(ran, 1);
 });
 
 test('races that make no sense are refused', () => {

@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  fallback,
   human,
   type Limiter,
   type LimiterSettings,
@@ -69,12 +70,27 @@ test('what must not compile does not', async () => {
   });
   // @ts-expect-error modes belong to the race, not to who takes part
   flow.task('i', { dependencies: [race([latest(text)])], run: () => 1 });
-  flow.task('j', { dependencies: { text }, tokens: ({ text }) => text.length, run: () => 1 });
+  flow.task('n', { dependencies: { text }, tokens: ({ text }) => text.length, run: () => 1 });
   // @ts-expect-error tokens get the inputs
-  flow.task('k', { dependencies: { text }, tokens: ({ texts }) => texts, run: () => 1 });
+  flow.task('o', { dependencies: { text }, tokens: ({ texts }) => texts, run: () => 1 });
   // @ts-expect-error no such window
   const settings: LimiterSettings = { requestsPerMinute: 5, requestsPerHour: 5 };
   assert.throws(() => virtual(settings) satisfies Limiter, /requestsPerHour is unknown/);
+  const chosen = flow.task('j', {
+    dependencies: { text },
+    run: fallback([
+      { name: 'a', group: 'llm', run: async ({ text }) => text.length },
+      { name: 'b', run: ({ text }, ctx) => text.length + ctx.read().n },
+    ]),
+  });
+  flow.task('k', { dependencies: { chosen }, run: ({ chosen }) => chosen satisfies number });
+  flow.task('l', {
+    dependencies: { text },
+    // @ts-expect-error a candidate gets the inputs of its task
+    run: fallback([{ name: 'a', run: ({ texts }) => texts }]),
+  });
+  // @ts-expect-error no such quantile
+  flow.task('m', { hedge: { after: 'p42' }, run: () => 1 });
   assert.throws(() => flow.run(), /"gpu"/);
 });
 

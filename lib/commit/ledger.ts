@@ -4,7 +4,7 @@ import { Spending } from '../model/usage.js';
 
 /** What the tasks of a run have used according to its log: a budget counts it, whatever became of the results. */
 export class Ledger {
-  readonly #totals = new Map<string, Spending>();
+  readonly #totals = new Map<string, { readonly group: string | undefined; readonly usage: Spending }>();
   /** By group; undefined: tasks without one. */
   readonly groups = new Map<string | undefined, Spending>();
 
@@ -12,19 +12,28 @@ export class Ledger {
     for (const record of records) {
       if (record.kind !== 'commit' && record.kind !== 'failed' && record.kind !== 'usage') continue;
       const used = read(record.usage);
-      grow(this.#totals, record.task, used);
-      grow(this.groups, record.usage?.group, used);
+      const group = record.usage?.group;
+      const total = this.#totals.get(record.task);
+      if (total === undefined) this.#totals.set(record.task, { group, usage: new Spending().add(used) });
+      else total.usage.add(used);
+      this.groups.set(group, (this.groups.get(group) ?? new Spending()).add(used));
     }
   }
 
   of(task: string): Spending | undefined {
-    return this.#totals.get(task);
+    return this.#totals.get(task)?.usage;
   }
 
-  /** Gives a task what it has used before. */
+  /** What tasks used that the run has not had, so far: nobody was billed for it. */
+  get unbilled(): { readonly group: string | undefined; readonly usage: Spending }[] {
+    return [...this.#totals.values()];
+  }
+
+  /** Gives a task what it has used before, once. */
   bill(node: TaskNode): void {
-    const total = this.#totals.get(node.id);
+    const total = this.of(node.id);
     if (total === undefined) return;
+    this.#totals.delete(node.id);
     node.calls = total.calls;
     if (total.tokens > 0 || total.cost > 0) node.more().spent = new Spending().add(total);
   }
@@ -83,10 +92,4 @@ function read({ models = {}, group: _, ...amounts }: LoggedUsage = {}): Spending
   const parts = Object.entries(models).map(([name, part]) => [name, new Spending().add(part)] as const);
   const none = new Spending().report;
   return new Spending().add({ ...none, calls: 1, ...amounts, models: new Map(parts) });
-}
-
-function grow<K>(totals: Map<K, Spending>, key: K, used: Spending): void {
-  const total = totals.get(key);
-  if (total === undefined) totals.set(key, new Spending().add(used));
-  else total.add(used);
 }

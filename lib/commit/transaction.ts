@@ -336,6 +336,11 @@ export class Transactions {
     this.#append(body);
   }
 
+  /** What tasks have used, in earlier processes, that this one has not had. */
+  get spentElsewhere(): Ledger['unbilled'] {
+    return this.#ledger?.unbilled ?? [];
+  }
+
   /** Notes what an attempt used that no other record will tell of; nothing where it used nothing. */
   used(node: TaskNode): void {
     if (this.#journal === undefined || node.extra?.unlogged === undefined) return;

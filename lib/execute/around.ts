@@ -41,10 +41,12 @@ export class Around {
   attempt(node: TaskNode, ctx: TaskContext, inputs: unknown): unknown {
     const body = (given: unknown): unknown => node.definition.run(given as never, ctx as never);
     if (this.#list.length === 0) return body(inputs);
-    const task = this.#taskOf(node);
-    if (!this.#tasks.has(node))
+    // An attempt beside another one belongs to the same task.
+    const { principal } = node;
+    const task = this.#taskOf(principal);
+    if (!this.#tasks.has(principal))
       this.#tasks.set(
-        node,
+        principal,
         this.#call((one) => one.task?.(task)),
       );
     const call = (at: number, given: unknown): unknown => {

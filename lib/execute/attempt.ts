@@ -65,7 +65,9 @@ class Attempt extends AttemptContext {
     try {
       if (node.streaming) this.#inputs = new InputStream(node);
       const inputs = this.#inputs?.inputs$ ?? inputsOf(node);
-      if (node.definition.cache === undefined || node.streaming) this.#run(inputs);
+      // One beside another must not wait for that one's result.
+      const beside = node.principal !== node;
+      if (node.definition.cache === undefined || node.streaming || beside) this.#run(inputs);
       else this.#runOnce(inputs);
     } catch (error) {
       this.#failed(error);

@@ -1,19 +1,13 @@
 import { firstValueFrom, Observable, of } from 'rxjs';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import { Contest } from '../model/contest.js';
-import type { Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
+import { isLost } from '../model/contest.js';
+import type { GroupState, Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
 import { bodied } from '../model/executor.js';
-import { type AttemptHandle, Edge, type Spawned, type TaskNode } from '../model/node.js';
+import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
 import { type Asker, Question } from '../model/question.js';
-import {
-  Choice,
-  Dependency,
-  type ResultOf,
-  Task,
-  type TaskDefinition,
-  type TaskOptions,
-} from '../model/task.js';
-import { type JoinTarget, joined } from './inputs.js';
+import type { ResultOf, Task, TaskDefinition, TaskOptions } from '../model/task.js';
+import { joined } from './inputs.js';
+import { joinTargets, shapeOf } from './join-targets.js';
 import type { ExecutePorts } from './ports.js';
 import { report } from './usage.js';
 
@@ -26,7 +20,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   readonly attempt: number;
   recipes: Recipe<never>[] | undefined;
   spawned: Spawned[] | undefined;
-  children: string[] | undefined;
+  #children: Task[] | undefined;
   returned: { readonly value: unknown } | undefined;
   reads: Reads | undefined;
   #ended = false;
@@ -107,6 +101,15 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     return this.reads.read(this.ports.state.preview(this.recipes, this.reads.snapshot), select);
   }
 
+  /** Those that lost a race are not missed when the run goes on. */
+  get children(): readonly string[] | undefined {
+    const kept = this.#children?.filter((child) => {
+      const node = this.ports.graph.find(child);
+      return node === undefined || !isLost(node);
+    });
+    return kept?.map(({ id }) => id);
+  }
+
   shared(name: string): Shared {
     return { use: (fn) => this.#use(name, fn) };
   }
@@ -116,8 +119,11 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     options: TaskOptions<D, R, unknown, unknown, string, string, O>,
   ): Task<O> {
     const handle = this.add(id, options as unknown as TaskDefinition);
-    this.children ??= [];
-    this.children.push(id);
+    // Candidates are made again by their parent alone, when it runs again.
+    if ((options as unknown as TaskDefinition).candidate !== true) {
+      this.#children ??= [];
+      this.#children.push(handle);
+    }
     return handle as Task<O>;
   }
 
@@ -131,7 +137,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       );
     }
     const handle = this.ports.handleFor(this.node, id);
-    if (this.ports.find(handle) === undefined) {
+    if (this.ports.graph.find(handle) === undefined) {
       this.spawned ??= [];
       this.spawned.push({ handle, definition: bodied(definition) });
     }
@@ -143,13 +149,8 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     const spawned = this.spawned;
     this.spawned = undefined;
     if (spawned !== undefined) this.ports.flush(this.node, spawned);
-    const shape =
-      tasks instanceof Task || tasks instanceof Dependency || tasks instanceof Choice
-        ? 'one'
-        : Array.isArray(tasks)
-          ? 'tuple'
-          : 'record';
-    const targets = this.#targets(shape === 'one' ? [tasks] : tasks, shape);
+    const shape = shapeOf(tasks);
+    const targets = joinTargets(tasks, this.node, (task) => this.ports.graph.find(task));
     return this.#promise((resolve, reject) => {
       const nodes = targets.map((target) => target.node);
       this.ports.waits.join(this.node, nodes, (error) => {
@@ -224,6 +225,10 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   limits(headers: unknown): void {
     this.ports.told(this.node, headers);
+  }
+
+  group(name: string): GroupState {
+    return this.ports.graph.groupOf(name).state;
   }
 
   log(message: string, data?: unknown): void {
@@ -311,43 +316,5 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     );
     promise.catch(() => undefined);
     return promise;
-  }
-
-  #target(task: unknown): TaskNode {
-    const node = task instanceof Task ? this.ports.find(task) : undefined;
-    if (node !== undefined) return node;
-    throw new RxhiveError('INVALID_OPTION', `ctx.join got ${shown(task)}, which is no task of this run.`);
-  }
-
-  /** A race or quorum to join; whoever takes part has an edge that leads here. */
-  #contest({ mode, need, tasks }: Choice): Contest {
-    if (!(tasks.length > 0 && Number.isInteger(need) && need >= 1 && need <= tasks.length)) {
-      const message = `ctx.join got a ${mode} that needs ${shown(need)} of ${tasks.length} tasks; give a number it can reach.`;
-      throw new RxhiveError('INVALID_OPTION', message);
-    }
-    const contest = new Contest(mode, need);
-    for (const task of tasks)
-      contest.edges.push(new Edge(this.#target(task), this.node, 'join', undefined, contest));
-    return contest;
-  }
-
-  #targets(tasks: unknown, shape: string): JoinTarget[] {
-    if (typeof tasks !== 'object' || tasks === null) {
-      throw new RxhiveError(
-        'INVALID_OPTION',
-        `ctx.join got ${shown(tasks)}; give tasks as a record or an array.`,
-      );
-    }
-    return Object.entries(tasks).map(([key, item]: [string, unknown]) => {
-      const key0 = shape === 'record' ? key : undefined;
-      if (item instanceof Choice)
-        return { node: this.#contest(item), mode: item.mode, key: key0, fallback: undefined };
-      const dependency = item instanceof Dependency ? item : undefined;
-      const node = this.#target(dependency?.task ?? item);
-      const mode = dependency?.mode ?? 'value';
-      if (mode === 'latest')
-        throw new RxhiveError('INVALID_OPTION', 'ctx.join cannot take latest(...); make it a dependency.');
-      return { node, mode, key: key0, fallback: dependency?.fallback };
-    });
   }
 }

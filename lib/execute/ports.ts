@@ -4,6 +4,7 @@ import type { Cache } from '../model/cache.js';
 import type { Contest } from '../model/contest.js';
 import type { Reads, Recipe } from '../model/context.js';
 import type { ItemWatch } from '../model/each.js';
+import type { Group } from '../model/lane.js';
 import type { Spawned, TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
 import type { Asker, Question } from '../model/question.js';
@@ -17,6 +18,12 @@ import type { RetryBudget } from './retry.js';
 export interface ExecutePorts {
   readonly clock: Clock;
   readonly settings: WorkflowSettings;
+  /** The tasks and groups of the run. */
+  readonly graph: {
+    find(task: Task): TaskNode | undefined;
+    /** @throws RxhiveError INVALID_OPTION */
+    groupOf(name: string): Group;
+  };
   readonly runId: string;
   /** Set once more when the log says what it is. */
   input: unknown;
@@ -39,7 +46,6 @@ export interface ExecutePorts {
   handleFor(parent: TaskNode, id: string): Task;
   /** Adds buffered tasks to the run at once. */
   flush(parent: TaskNode, spawned: readonly Spawned[]): void;
-  find(task: Task): TaskNode | undefined;
   /** Adds an item of `parent`; `known` gets its node before anything else happens to it. */
   item(parent: TaskNode, one: Spawned, watch: ItemWatch, known: (node: TaskNode) => void): void;
   /** Cancels an item. */

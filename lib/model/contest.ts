@@ -1,3 +1,4 @@
+import { WorkflowCancelledError } from '../kernel/errors.js';
 import type { Edge, Join, TaskNode } from './node.js';
 
 /** A race or a quorum in a run: tasks of which one dependent, or one join, needs the first few that succeed. */
@@ -33,6 +34,22 @@ export class Contest {
   get value(): unknown {
     return this.mode === 'race' ? this.winners[0]?.value : this.winners.map((node) => node.value);
   }
+}
+
+/**
+ * Is a failure of the task no failure of the run? So where it was a candidate, whose parent tells, and where only contests
+ * depend on it that can still be won, or are.
+ */
+export function isForgiven(node: TaskNode): boolean {
+  if (node.definition.candidate === true) return true;
+  for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+    if ((contestOf(edge)?.state ?? 'failed') === 'failed') return false;
+  return node.firstOut !== undefined;
+}
+
+/** Was it stopped because another one was first? */
+export function isLost({ error }: TaskNode): boolean {
+  return error instanceof WorkflowCancelledError && error.reason === 'lost';
 }
 
 /** The contest an edge is part of. */

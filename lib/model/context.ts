@@ -17,6 +17,18 @@ export interface Shared {
   use<T>(fn: () => T | PromiseLike<T>): Promise<T>;
 }
 
+/** How a group stands at a moment. */
+export interface GroupState {
+  /** Its tasks that run. */
+  readonly active: number;
+  /** So many may. */
+  readonly limit: number;
+  /** Candidates of fallbacks that wait or run in it. */
+  readonly assigned: number;
+  /** Share, 0 to 1, of what it can still give: the least of places, budget and limits; 0 while its breaker is open. */
+  readonly left: number;
+}
+
 /** What a `serializable` attempt has read of the state. */
 export interface Reads {
   /** Newest commit the reads have seen. */
@@ -108,6 +120,8 @@ export interface TaskContext<S = unknown, I = unknown> {
   limits(headers: unknown): void;
   /** Texts that travel with the attempt into threads and requests, such as headers of a trace: send them along. */
   readonly carrier: Record<string, string>;
+  /** How a group of the workflow stands now, to choose among several. @throws RxhiveError INVALID_OPTION */
+  group(name: string): GroupState;
   /** Emits a `log` event. */
   log(message: string, data?: unknown): void;
 }

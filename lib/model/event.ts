@@ -110,6 +110,8 @@ export interface AttemptEvent extends EventBase {
   readonly taskId: string;
   /** From 1. */
   readonly attempt: number;
+  /** It runs beside the attempt of that number: see the option `hedge`. */
+  readonly hedge?: true;
   readonly error?: unknown;
   /** With `failed`: ms a provider asked to wait. */
   readonly retryAfter?: number;

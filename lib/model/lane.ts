@@ -1,4 +1,5 @@
 import { Heap, type HeapItem } from '../kernel/heap.js';
+import type { GroupState } from './context.js';
 import type { Gate } from './gate.js';
 import type { TaskNode } from './node.js';
 
@@ -13,12 +14,22 @@ export class Group implements Blocker {
   readonly name: string;
   limit: number;
   active = 0;
+  /** Candidates of fallbacks that are in it and have not ended. */
+  assigned = 0;
   parked: Lane[] = [];
   readonly gates: Gate[] = [];
 
   constructor(name: string, limit: number) {
     this.name = name;
     this.limit = limit;
+  }
+
+  /** How it stands, for bodies that choose. */
+  get state(): GroupState {
+    const { active, limit, assigned } = this;
+    const places = Number.isFinite(limit) ? Math.max(0, limit - active) / Math.max(1, limit) : 1;
+    const shares = this.gates.map((gate) => gate.left?.() ?? 1);
+    return { active, limit, assigned, left: Math.min(places, ...shares) };
   }
 }
 

@@ -4,6 +4,7 @@ import type { HeapItem } from '../kernel/heap.js';
 import { contestOf } from './contest.js';
 import type { Reads, Recipe } from './context.js';
 import type { ItemWatch } from './each.js';
+import type { Hedge } from './hedge.js';
 import type { Lane } from './lane.js';
 import type { AttemptReport } from './result.js';
 import { isEnd, type TaskStatus } from './status.js';
@@ -81,6 +82,8 @@ export interface NodeExtra {
   attempts: AttemptReport[] | undefined;
   /** What it used, in all processes of the run, but for the calls: those are in the node. */
   spent: Spending | undefined;
+  /** Tokens of it that attempts beside its own used; those have books of their own, too, for their limits. */
+  beside: number;
   /** The part of it that is in no record of the log yet. */
   unlogged: Spending | undefined;
   /** Calls that are in the log. */
@@ -99,6 +102,8 @@ export interface NodeExtra {
   starved: boolean;
   /** Ids of the open questions its attempt waits for. */
   asking: Set<string> | undefined;
+  /** Its attempt may be joined by another, or is such another one. */
+  hedge: Hedge | undefined;
   totalTimer: Timer | undefined;
   /** Ms that were left of the total timeout when its clock was stopped. */
   totalLeft: number | undefined;
@@ -213,10 +218,20 @@ export class TaskNode implements HeapItem {
     return isEnd(this.status);
   }
 
+  /** The task of the graph: for an attempt beside another one not the node itself. */
+  get principal(): TaskNode {
+    return this.extra?.hedge?.node ?? this;
+  }
+
   /** Books what it used, here and at the gates it passes. */
   spend(used: Spending): void {
-    const extra = this.more();
+    const extra = this.principal.more();
     extra.spent = (extra.spent ?? new Spending()).add(used);
+    if (this.principal !== this) {
+      extra.beside += used.tokens;
+      const own = this.more();
+      own.spent = (own.spent ?? new Spending()).add(used);
+    }
     extra.unlogged = (extra.unlogged ?? new Spending()).add(used);
     this.#charge(used);
   }
@@ -224,6 +239,7 @@ export class TaskNode implements HeapItem {
   /** The attempt that goes on calls nobody: its result was there already. */
   uncall(): void {
     this.calls -= 1;
+    if (this.principal !== this) this.principal.calls -= 1;
     const none = new Spending();
     none.calls = -1;
     this.#charge(none);
@@ -246,6 +262,7 @@ export class TaskNode implements HeapItem {
     this.extra ??= {
       attempts: undefined,
       spent: undefined,
+      beside: 0,
       unlogged: undefined,
       loggedCalls: 0,
       suspendedMs: 0,
@@ -257,6 +274,7 @@ export class TaskNode implements HeapItem {
       children: undefined,
       starved: false,
       asking: undefined,
+      hedge: undefined,
       totalTimer: undefined,
       totalLeft: undefined,
       queueTimer: undefined,

@@ -12,6 +12,8 @@ export interface AttemptReport {
   readonly error?: unknown;
   /** Ms a provider asked to wait (Retry-After). */
   readonly retryAfter?: number;
+  /** It ran beside another one, and did not win. */
+  readonly hedge?: true;
 }
 
 /** Where a task's time went while it was not running, in ms. */

@@ -2,6 +2,7 @@ import type { Observable, Subscribable } from 'rxjs';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
 import type { Executor, Place } from './executor.js';
+import type { HedgeOptions } from './hedge.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { StandardSchema } from './schema.js';
 
@@ -200,6 +201,8 @@ export interface TaskSettings<
   readonly priority?: number;
   /** Tries after the first, or a full policy. Default: the workflow's, else 0. */
   readonly retry?: number | RetryOptions;
+  /** Starts another attempt beside one that is slow, where a place is free. Default: none. */
+  readonly hedge?: HedgeOptions;
   /** Ms for one attempt, or limits by kind. Default: the workflow's, else none. */
   readonly timeout?: number | TimeoutOptions;
   /** Amounts of the workflow's `resources` held while running, taken together or not at all. */
@@ -253,6 +256,7 @@ export interface TaskDefinition {
   readonly priority?: number | undefined;
   readonly retry?: number | RetryOptions | undefined;
   readonly timeout?: number | TimeoutOptions | undefined;
+  readonly hedge?: HedgeOptions | undefined;
   readonly resources?: { readonly [name: string]: number | undefined } | undefined;
   readonly estimate?: number | undefined;
   readonly tokens?: number | ((inputs: never) => number) | undefined;

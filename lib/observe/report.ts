@@ -1,6 +1,6 @@
-import { brief, LimitExceededError, type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
+import { brief, LimitExceededError, type RxhiveError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
-import { contestOf } from '../model/contest.js';
+import { contestOf, isForgiven, isLost } from '../model/contest.js';
 import type { Forgotten } from '../model/forgotten.js';
 import type { TaskNode } from '../model/node.js';
 import { PartialWorkflowError } from '../model/partial-error.js';
@@ -17,7 +17,7 @@ import type {
 import { isEnd, type RunStatus } from '../model/status.js';
 import type { Task } from '../model/task.js';
 import { LazyResults } from './results.js';
-import { moneyLines, spendersOf, usageOf } from './spending.js';
+import { type Bill, moneyLines, spendersOf, usageOf } from './spending.js';
 
 /** What a result is built from; nothing is copied until somebody reads it. */
 export interface Facts {
@@ -33,6 +33,8 @@ export interface Facts {
   readonly budgets: readonly BudgetState[];
   /** With a run that ended `suspended`: what has to be answered. */
   readonly questions: readonly OpenQuestion[] | undefined;
+  /** What tasks used that the run does not have any more. */
+  readonly elsewhere: readonly Bill[];
   readonly subscriberErrors: readonly unknown[];
   /** What halving each task of a path would save. */
   speedUps(path: readonly string[]): readonly SpeedUp[];
@@ -123,22 +125,11 @@ function statusOf(counts: Counts, facts: Facts): RunStatus {
   const good = counts.succeeded + counts.restored;
   let excused = 0;
   const total = facts.nodes.size + facts.forgotten.total;
-  if (good < total) for (const node of facts.nodes.values()) if (isExcused(node)) excused += 1;
+  if (good < total)
+    for (const node of facts.nodes.values())
+      if (!usable(node) && (isLost(node) || isForgiven(node))) excused += 1;
   if (good + excused === total && good > 0) return 'succeeded';
   return good === 0 ? 'failed' : 'partial';
-}
-
-/** Only contests depended on it, or a body that chose among candidates: what became of those tells it all. */
-function isExcused(node: TaskNode): boolean {
-  if (usable(node)) return false;
-  if (lost(node) || node.definition.candidate === true) return true;
-  for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
-    if (contestOf(edge) === undefined) return false;
-  return node.firstOut !== undefined;
-}
-
-function lost({ error }: TaskNode): boolean {
-  return error instanceof WorkflowCancelledError && error.reason === 'lost';
 }
 
 function reportOf(node: TaskNode, causes: Map<TaskNode, readonly string[]>): TaskReport {
@@ -147,7 +138,9 @@ function reportOf(node: TaskNode, causes: Map<TaskNode, readonly string[]>): Tas
   const last = attempts.at(-1);
   if (
     node.startedAt >= 0 &&
-    (last === undefined || last.startedAt !== node.startedAt || attempts.length < node.attempt)
+    (last === undefined ||
+      last.startedAt !== node.startedAt ||
+      attempts.filter(({ hedge }) => hedge !== true).length < node.attempt)
   ) {
     const failure = node.error === undefined ? {} : { error: node.error };
     attempts.push({ startedAt: node.startedAt, endedAt: node.endedAt, ...failure });
@@ -180,7 +173,7 @@ function rootCauses(start: TaskNode, known: Map<TaskNode, readonly string[]>): r
     for (const edge of node.inEdges) {
       const { mode, from } = edge;
       const contest = contestOf(edge);
-      if (contest?.state === 'failed' && isEnd(from.status) && !usable(from) && !lost(from))
+      if (contest?.state === 'failed' && isEnd(from.status) && !usable(from) && !isLost(from))
         guilty.push(from);
       if ((mode === 'value' || mode === 'latest') && isEnd(from.status) && !usable(from)) guilty.push(from);
     }
@@ -228,7 +221,7 @@ function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () =>
     workMs,
     counts: { ...counts },
     retries,
-    usage: usageOf(facts.nodes.values(), facts.forgotten),
+    usage: usageOf(facts.nodes.values(), facts.forgotten, facts.elsewhere),
     budgets: budgets.map((state) => ({ ...state, spenders: spendersOf(state, facts.nodes.values()) })),
     criticalPath: path,
     get speedUps(): readonly SpeedUp[] {

@@ -7,18 +7,25 @@ import { Spending } from '../model/usage.js';
 
 const mostSpenders = 5;
 
+/** What somebody used, and the group that paid. */
+export interface Bill {
+  readonly group: string | undefined;
+  readonly usage: Spending;
+}
+
 /** What all tasks used, also by group and by model. */
-export function usageOf(nodes: Iterable<TaskNode>, forgotten: Forgotten): RunReport['usage'] {
+export function usageOf(
+  nodes: Iterable<TaskNode>,
+  forgotten: Forgotten,
+  elsewhere: readonly Bill[],
+): RunReport['usage'] {
   const total = new Spending();
   const groups = new Map<string, Spending>();
-  for (const [group, usage] of forgotten.usage) {
+  const bills = [...elsewhere];
+  for (const [group, usage] of forgotten.usage) bills.push({ group, usage });
+  for (const { definition, usage } of nodes) bills.push({ group: definition.group, usage });
+  for (const { group, usage } of bills) {
     total.add(usage);
-    if (group !== undefined) groups.set(group, new Spending().add(usage));
-  }
-  for (const node of nodes) {
-    const { usage } = node;
-    total.add(usage);
-    const { group } = node.definition;
     if (group !== undefined) groups.set(group, (groups.get(group) ?? new Spending()).add(usage));
   }
   return { ...total.report, groups: plain(groups), models: plain(total.models ?? new Map()) };

@@ -114,6 +114,8 @@ export class Graph {
       }
       throw new WorkflowDefinitionError(this.settings.name, faults);
     }
+    for (const { definition, lane } of added)
+      if (definition.candidate === true && lane.group !== undefined) lane.group.assigned += 1;
     return added;
   }
 

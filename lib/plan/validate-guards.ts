@@ -1,5 +1,6 @@
 import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
 import { budgetLimits } from '../model/budget.js';
+import { Dependency, type TaskDefinition } from '../model/task.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 
 type Fault = (kind: DefinitionFault['kind'], message: string) => void;
@@ -99,6 +100,22 @@ function checkBreaker(fault: Fault, where: string, breaker: unknown): void {
 export function checkWhenOpen(fault: Fault, where: string, whenOpen: unknown): void {
   if (whenOpen !== undefined && whenOpen !== 'wait' && whenOpen !== 'fail')
     fault('bad-option', `${where} is ${shown(whenOpen)}; use "wait" or "fail".`);
+}
+
+/** The option `hedge` of a task. */
+export function checkHedge(fault: Fault, where: string, { hedge, dependencies }: TaskDefinition): void {
+  if (!isBag(fault, `${where}: hedge`, hedge, '{ after, max }')) return;
+  known(fault, `${where}: hedge`, hedge, ['after', 'max']);
+  const { after, max } = hedge;
+  if (after !== 'p95' && !isMs(after))
+    fault('bad-number', `${where}: hedge.after is ${shown(after)}; give ms above 0, or "p95".`);
+  if (max !== undefined) checkCount(fault, `${where}: hedge.max`, max);
+  const list = typeof dependencies === 'object' && dependencies !== null ? Object.values(dependencies) : [];
+  if (list.some((one) => one instanceof Dependency && one.mode === 'latest'))
+    fault(
+      'bad-option',
+      `${where}: hedge cannot be used with latest(...); a stream that grows has no second attempt.`,
+    );
 }
 
 function checkCount(fault: Fault, where: string, count: unknown): void {

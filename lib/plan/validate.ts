@@ -1,11 +1,12 @@
 import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
 import { Adaptive, type AdaptiveOptions } from '../model/adaptive.js';
+import { candidatesOf } from '../model/candidate.js';
 import { isLimiter, limiterFaults, mostTokens } from '../model/limiter.js';
 import type { RetryOptions } from '../model/policy.js';
 import { isSchema } from '../model/schema.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { WorkflowSettings } from '../model/workflow.js';
-import { checkWhenOpen, validateGuards } from './validate-guards.js';
+import { checkHedge, checkWhenOpen, validateGuards } from './validate-guards.js';
 
 /** Longest id in characters; longer ones are data, not names. */
 export const longestId = 1_000;
@@ -197,6 +198,7 @@ export function validateTask(
   checkTokens(fault, where, task, settings);
   checkRetry(fault, where, task.retry);
   checkTimeout(fault, where, task.timeout);
+  checkHedge(fault, where, task);
   checkWhenOpen(fault, `${where}: whenOpen`, task.whenOpen);
   if (task.cache !== undefined && (typeof task.cache !== 'object' || task.cache === null))
     fault('bad-option', `${where}: cache is ${shown(task.cache)}; give { key, ttl }, both optional.`);
@@ -225,6 +227,13 @@ export function validateTask(
       'unknown-group',
       `${where} is in group ${shown(task.group)}, which the workflow does not have; add it to groups.`,
     );
+  }
+  for (const { name, group } of candidatesOf(task.run) ?? []) {
+    if (group !== undefined && !Object.hasOwn(settings.groups ?? {}, group))
+      fault(
+        'unknown-group',
+        `${where}: candidate "${brief(name)}" is in group ${shown(group)}, which the workflow does not have; add it to groups.`,
+      );
   }
   for (const [name, amount] of Object.entries(task.resources ?? {})) {
     const capacity = Object.hasOwn(settings.resources ?? {}, name) ? settings.resources?.[name] : undefined;
@@ -261,12 +270,14 @@ function isPlain(id: unknown, task: TaskDefinition): boolean {
     task.tokens === undefined &&
     task.timeout === undefined &&
     task.whenOpen === undefined &&
+    task.hedge === undefined &&
     task.group === undefined &&
     task.resources === undefined &&
     task.cache === undefined &&
     task.result === undefined &&
     task.compensate === undefined &&
     task.isolation === undefined &&
-    task.onConflict === undefined
+    task.onConflict === undefined &&
+    candidatesOf(task.run) === undefined
   );
 }

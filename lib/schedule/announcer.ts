@@ -11,7 +11,8 @@ export class Announcer {
 
   /** The task has entered its status. */
   task(node: TaskNode, error?: unknown, delay?: number): void {
-    if (!this.#watch.active) return;
+    // An attempt beside another one is no task of its own.
+    if (!this.#watch.active || node.principal !== node) return;
     this.#watch.emit({
       type: 'task',
       reason: node.status,
@@ -33,14 +34,9 @@ export class Announcer {
     if (!this.#watch.active || node.attempt === 0) return;
     const failure = error === undefined ? {} : { error };
     const asked = retryAfter === undefined ? {} : { retryAfter };
-    this.#watch.emit({
-      type: 'attempt',
-      reason,
-      taskId: node.id,
-      attempt: node.attempt,
-      ...failure,
-      ...asked,
-    });
+    const beside = node.principal === node ? {} : { hedge: true as const };
+    const { id: taskId, attempt } = node;
+    this.#watch.emit({ type: 'attempt', reason, taskId, attempt, ...beside, ...failure, ...asked });
   }
 
   /** A limit changed; without a name that of the whole run. */

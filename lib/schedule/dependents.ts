@@ -77,7 +77,8 @@ export class Dependents {
   /** Tells one dependent that its dependency has ended. */
   deliver(edge: Edge): void {
     const { to, from } = edge;
-    const contest = contestOf(edge);
+    // Most edges: no need to ask what else they may be.
+    const contest = edge.mode === 'value' ? undefined : contestOf(edge);
     if (edge.mode === 'join') {
       if (to.ended || !isWaiting(edge)) return;
       if (contest === undefined || contest.note(from)) this.#joined(to, contest);

@@ -1,5 +1,6 @@
 import { brief, RxhiveError } from '../kernel/errors.js';
-import type { TaskNode } from '../model/node.js';
+import { contestOf, isLost } from '../model/contest.js';
+import type { Edge, TaskNode } from '../model/node.js';
 
 /** What the sentence needs to know about the run. */
 export interface Moment {
@@ -13,16 +14,18 @@ export function explain(node: TaskNode, moment: Moment): string {
   const name = `Task "${brief(node.id)}"`;
   const seconds = ((moment.now - node.since) / 1000).toFixed(1);
   if (node.status === 'waiting') {
-    const open = node.inEdges
-      .filter((edge) => !edge.satisfied)
-      .map((edge) => `"${brief(edge.from.id)}" (${edge.from.status})`);
+    const open = node.inEdges.filter((edge) => !edge.satisfied).map(awaited);
     if (open.length === 0 && node.parent !== undefined)
       return `${name} waits for "${brief(node.parent.id)}", which adds it, to be in the log.`;
     return `${name} waits for ${some(open)}.`;
   }
   if (node.status === 'ready')
     return `${name} has been ready for ${seconds} s and waits for ${blockers(node, moment)}.`;
-  if (node.status === 'running') return `${name} has been running for ${seconds} s, attempt ${node.attempt}.`;
+  if (node.status === 'running') {
+    const beside = node.extra?.hedge?.rivals.length ?? 0;
+    const more = beside === 0 ? '' : `, and ${beside} more beside it`;
+    return `${name} has been running for ${seconds} s, attempt ${node.attempt}${more}.`;
+  }
   if (node.status === 'backing-off')
     return `${name} has failed ${node.attempt} of its attempts, ${seconds} s ago, and waits before the next one.`;
   if (node.status === 'suspended')
@@ -33,6 +36,7 @@ export function explain(node: TaskNode, moment: Moment): string {
     const cause = node.inEdges.find((edge) => edge.from.ended && edge.from.status !== 'succeeded');
     return `${name} was skipped because "${brief(cause?.from.id ?? '?')}" was ${cause?.from.status ?? 'lost'}.`;
   }
+  if (isLost(node)) return `${name} was stopped: another one was first, and nothing else needs it.`;
   return `${name} has ${node.status}.`
     .replace('has cancelled', 'was cancelled')
     .replace('has restored', 'was restored');
@@ -55,6 +59,14 @@ function pause(node: TaskNode): string {
   if (starved === true && silent.length > 0)
     return `the stream of ${some(silent.map(({ from }) => `"${brief(from.id)}"`))}, which is suspended too`;
   return 'something that another task has: a shared thing, or the same work';
+}
+
+/** A dependency that is not there yet; one of a race or quorum says so. */
+function awaited(edge: Edge): string {
+  const { from } = edge;
+  const contest = contestOf(edge);
+  const part = contest === undefined ? '' : `, one of ${contest.edges.length} in a ${contest.mode}`;
+  return `"${brief(from.id)}" (${from.status}${part})`;
 }
 
 function blockers(node: TaskNode, moment: Moment): string {

@@ -194,6 +194,6 @@ export class LimiterGate implements Gate {
   }
 }
 
-function usedBy(node: TaskNode): number {
-  return node.extra?.spent?.tokens ?? 0;
+function usedBy({ extra }: TaskNode): number {
+  return (extra?.spent?.tokens ?? 0) - (extra?.beside ?? 0);
 }

@@ -73,13 +73,27 @@ export class ReadyQueue {
     if (node === undefined) return undefined;
     const { lane } = node;
     lane.ready.pop();
-    if (lane.group !== undefined) lane.group.active += 1;
-    for (const need of lane.needs) need.resource.free -= need.amount;
-    for (const gates of lane.gates) for (const gate of gates) gate.enter(node);
+    this.#take(node);
     this.#afterRemoval(lane);
     if (this.#reserved === lane) this.#unreserve();
     node.holdsSlot = true;
     return node;
+  }
+
+  /** Books for an attempt beside the queue, if nothing is in its way and nobody waits for the same. */
+  book(node: TaskNode): boolean {
+    const { lane } = node;
+    if (lane.ready.size > 0 || this.#blockerOf(lane, node) !== undefined) return false;
+    this.#take(node);
+    node.holdsSlot = true;
+    return true;
+  }
+
+  #take(node: TaskNode): void {
+    const { group, needs, gates } = node.lane;
+    if (group !== undefined) group.active += 1;
+    for (const need of needs) need.resource.free -= need.amount;
+    for (const list of gates) for (const gate of list) gate.enter(node);
   }
 
   /** Gives back what `take` booked, or the place in the queue; true: a slot is free. The attempt lives on. */
@@ -121,13 +135,12 @@ export class ReadyQueue {
     return true;
   }
 
-  #blockerOf(lane: Lane): Blocker | undefined {
+  #blockerOf(lane: Lane, first = lane.ready.peek()): Blocker | undefined {
     const group = lane.group;
     if (group !== undefined && group.active >= group.limit) return group;
     for (const { resource, amount } of lane.needs) {
       const kept = this.#reserved !== undefined && this.#reserved !== lane && this.#keeps(resource);
       if (resource.free >= amount && !kept) continue;
-      const first = lane.ready.peek();
       // One reservation at a time: two could wait for each other for ever.
       if (
         this.#reserved === undefined &&
@@ -139,7 +152,7 @@ export class ReadyQueue {
       return resource;
     }
     for (const gates of lane.gates)
-      for (const gate of gates) if (!gate.admits(lane.ready.peek() as TaskNode)) return gate;
+      for (const gate of gates) if (!gate.admits(first as TaskNode)) return gate;
     return undefined;
   }
 

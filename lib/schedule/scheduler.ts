@@ -5,17 +5,18 @@ import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import { mostOf } from '../model/adaptive.js';
 import type { AttemptEnd, Gate } from '../model/gate.js';
 import type { Group } from '../model/lane.js';
-import type { AttemptHandle, TaskNode } from '../model/node.js';
+import type { TaskNode } from '../model/node.js';
 import type { SchedulerPorts } from '../model/ports.js';
 import type { Signal } from '../model/signal.js';
 import type { TaskStatus } from '../model/status.js';
 import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
-import { account, accountAttempt } from './account.js';
+import { account } from './account.js';
 import { Announcer } from './announcer.js';
-import { Commits } from './commits.js';
 import { Deadlines } from './deadlines.js';
 import { Dependents } from './dependents.js';
+import type { Moment } from './explain.js';
 import { Intake } from './intake.js';
+import { Outcomes } from './outcomes.js';
 import { ReadyQueue } from './ready-queue.js';
 import { Streaming } from './streaming.js';
 import { leaveAll, onlyPeopleCanHelp } from './suspension.js';
@@ -50,7 +51,7 @@ export class Scheduler {
   readonly #slots = new Subject<void>();
   readonly #announcer: Announcer;
   readonly #intake: Intake;
-  readonly #commits: Commits;
+  readonly #outcomes: Outcomes;
   readonly #deadlines: Deadlines;
   /** Ends what gates will not let in. */
   readonly turnstile: Turnstile;
@@ -67,6 +68,10 @@ export class Scheduler {
       this.#dependents.skipAll();
     },
     still: (node, still) => this.#deadlines.still(node, still),
+    value: (node, value) => {
+      this.#ports.value(node, value);
+      this.#dependents.show(node);
+    },
     atTurnEnd: (work) => this.#drain.atTurnEnd(work),
     command: (run) => this.#command(run),
   });
@@ -118,28 +123,27 @@ export class Scheduler {
         if (applies()) this.#abandon(node, 'failed', error);
       });
     });
-    this.#commits = new Commits((node, attempt, done) => ports.commit(node, attempt, done), {
-      succeed: (node, status) => {
-        this.#announcer.attempt(node, 'succeeded');
-        this.#end(node, status, undefined);
-      },
-      fail: (node, error) => this.#fail(node, error),
-      // Not a retry, so it does not count as an attempt.
-      rerun: (node) => {
-        node.attempt -= 1;
-        ports.used(node);
-        this.streaming.retract(node);
-        this.#ready(node);
-      },
-      shield: (node) => this.#deadlines.disarm(node),
+    const { streaming } = this;
+    const parts = { announcer: this.#announcer, deadlines: this.#deadlines, streaming };
+    this.#outcomes = new Outcomes(clock, ports, settings, parts, {
+      now: () => this.now(),
+      enter: (node, status, error, delay) => this.#enter(node, status, error, delay),
+      ready: (node) => this.#ready(node),
+      end: (node, status, error) => this.#end(node, status, error),
+      free: (node, end) => this.#free(node, end),
+      stop: (node, reason) => this.#stop(node, reason),
+      book: (rival) => this.#book(rival),
+      launch: (rival) =>
+        this.#running?.add(ports.launch(rival).subscribe((signal) => this.#drain.push(signal))),
+      cancelAll: (reason) => this.cancel(reason),
       command: (work) => this.#command(work),
     });
     this.turnstile = new Turnstile(nodes, {
       command: (work) => this.#command(work),
       turnAway: (node, { status, error }) => {
         this.#free(node);
-        this.#end(node, status, error);
-        if (status === 'failed') this.#failFast(error);
+        if (status === 'failed') this.#outcomes.end(node, error);
+        else this.#end(node, status, error);
       },
       cancel: (node, error) => this.#abandon(node, 'cancelled', error),
     });
@@ -150,6 +154,10 @@ export class Scheduler {
   /** Ms since the run started. */
   now(): number {
     return this.#clock.now() - this.#origin;
+  }
+
+  get moment(): Moment {
+    return { now: this.now(), active: this.active, limit: this.limit };
   }
 
   /** Lets `gate` wake who waits for it. */
@@ -229,10 +237,7 @@ export class Scheduler {
     const { node } = item;
     // A late word of an attempt that was stopped.
     if (node.running !== item.source) return;
-    if (item.kind === 'succeeded') this.#succeed(node, item.source, item.value);
-    else if (item.kind === 'failed') this.#fail(node, item.error, item.gate);
-    else if (item.kind === 'retry') this.#backOff(node, item.error, item.delay, item.gate);
-    else this.#value(node, item.value);
+    this.#outcomes.hear(item);
   }
 
   #pump(): void {
@@ -272,7 +277,17 @@ export class Scheduler {
     this.#deadlines.armTotal(node);
     this.#announcer.attempt(node, 'started');
     if (node.streaming) this.#command(() => this.streaming.starve(node));
+    if (node.definition.hedge !== undefined) this.#outcomes.hedging.arm(node);
     return this.#ports.launch(node);
+  }
+
+  /** Books a slot beside the queue; only what nobody else could start with. */
+  #book(rival: TaskNode): boolean {
+    if (this.closing !== undefined || this.active >= this.limit || this.#queue.peek() !== undefined)
+      return false;
+    if (!this.#queue.book(rival)) return false;
+    this.active += 1;
+    return true;
   }
 
   #ready(node: TaskNode): void {
@@ -285,52 +300,16 @@ export class Scheduler {
     this.turnstile.check(node);
   }
 
-  #value(node: TaskNode, value: unknown): void {
-    node.more().live = { value };
-    this.#ports.value(node, value);
-    this.#dependents.show(node);
-  }
-
-  #succeed(node: TaskNode, attempt: AttemptHandle, value: unknown): void {
-    this.#free(node, { kind: 'succeeded' });
-    this.#commits.begin(node, attempt, value);
-  }
-
-  #fail(node: TaskNode, error: unknown, gate?: number): void {
-    this.#free(node, { kind: 'failed', error, retryAfter: gate });
-    this.#announcer.attempt(node, 'failed', error, gate);
-    this.#end(node, 'failed', error);
-    this.#failFast(error);
-  }
-
-  #failFast(error: unknown): void {
-    if (this.#settings.failurePolicy === 'fail-fast')
-      this.cancel(new WorkflowCancelledError('fail-fast', error));
-  }
-
-  #backOff(node: TaskNode, error: unknown, delay: number, gate: number | undefined): void {
-    this.#free(node, { kind: 'failed', error, retryAfter: gate });
-    this.#announcer.attempt(node, 'failed', error, gate);
-    accountAttempt(node, this.now(), error, gate);
-    this.#ports.used(node);
-    this.streaming.retract(node);
-    this.#enter(node, 'backing-off', error, delay);
-    this.#deadlines.backOff(node, delay, () => {
-      this.#command(() => {
-        if (node.status === 'backing-off') this.#ready(node);
-      });
-    });
-  }
-
   /** Ends a task from outside: clocks and cancelTask. */
   #abandon(node: TaskNode, status: 'failed' | 'cancelled', error: RxhiveError): void {
     this.#stop(node, error);
-    if (status === 'failed') this.#fail(node, error);
+    if (status === 'failed') this.#outcomes.fail(node, error);
     else this.#end(node, status, error);
   }
 
   #stop(node: TaskNode, reason: RxhiveError): void {
     const attempt = node.running;
+    this.#outcomes.hedging.drop(node, reason);
     this.#free(node, { kind: 'stopped', error: reason });
     if (attempt === undefined) return;
     attempt.stop(reason);
@@ -368,6 +347,7 @@ export class Scheduler {
     this.#enter(node, status, error);
     node.endedAt = node.since;
     this.open -= 1;
+    if (node.definition.candidate === true && node.lane.group !== undefined) node.lane.group.assigned -= 1;
     this.#deadlines.disarm(node);
     this.streaming.forget(node);
     this.#ports.ended(node);

@@ -16,6 +16,8 @@ export interface Moves {
   deliver(edge: Edge): void;
   /** Stops the clock of all attempts together, or lets it go on. */
   still(node: TaskNode, still: boolean): void;
+  /** Shows a value to those who watch and to dependents. */
+  value(node: TaskNode, value: unknown): void;
   atTurnEnd(work: TurnEnd): void;
   /** Runs `work` in the drain loop. */
   command(work: () => void): void;
@@ -28,6 +30,12 @@ export class Streaming {
 
   constructor(moves: Moves) {
     this.#moves = moves;
+  }
+
+  /** A stream has a new value. */
+  value(node: TaskNode, value: unknown): void {
+    node.more().live = { value };
+    this.#moves.value(node, value);
   }
 
   /** A stream begins again: who saw its values begins again too, without counting an attempt. */

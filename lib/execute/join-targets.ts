@@ -1,0 +1,58 @@
+import { RxhiveError, shown } from '../kernel/errors.js';
+import { Contest } from '../model/contest.js';
+import { Edge, type TaskNode } from '../model/node.js';
+import { Choice, Dependency, Task } from '../model/task.js';
+import type { JoinTarget } from './inputs.js';
+
+/** In which shape tasks were given to `ctx.join`, and results go back. */
+export function shapeOf(tasks: unknown): 'one' | 'tuple' | 'record' {
+  if (tasks instanceof Task || tasks instanceof Dependency || tasks instanceof Choice) return 'one';
+  return Array.isArray(tasks) ? 'tuple' : 'record';
+}
+
+/** What `ctx.join` of `node` is to wait for. @throws RxhiveError INVALID_OPTION */
+export function joinTargets(
+  tasks: unknown,
+  node: TaskNode,
+  find: (task: Task) => TaskNode | undefined,
+): JoinTarget[] {
+  const shape = shapeOf(tasks);
+  const given = shape === 'one' ? [tasks] : tasks;
+  if (typeof given !== 'object' || given === null)
+    throw new RxhiveError(
+      'INVALID_OPTION',
+      `ctx.join got ${shown(tasks)}; give tasks as a record or an array.`,
+    );
+  const nodeOf = (task: unknown): TaskNode => {
+    const found = task instanceof Task ? find(task) : undefined;
+    if (found !== undefined) return found;
+    throw new RxhiveError('INVALID_OPTION', `ctx.join got ${shown(task)}, which is no task of this run.`);
+  };
+  return Object.entries(given).map(([name, item]: [string, unknown]) => {
+    const key = shape === 'record' ? name : undefined;
+    if (item instanceof Choice)
+      return { node: contestFor(node, item, nodeOf), mode: item.mode, key, fallback: undefined };
+    const dependency = item instanceof Dependency ? item : undefined;
+    const target = nodeOf(dependency?.task ?? item);
+    const mode = dependency?.mode ?? 'value';
+    if (mode === 'latest')
+      throw new RxhiveError('INVALID_OPTION', 'ctx.join cannot take latest(...); make it a dependency.');
+    return { node: target, mode, key, fallback: dependency?.fallback };
+  });
+}
+
+/** A race or quorum to join; whoever takes part has an edge that leads to `node`. */
+function contestFor(
+  node: TaskNode,
+  { mode, need, tasks }: Choice,
+  nodeOf: (task: unknown) => TaskNode,
+): Contest {
+  if (!(tasks.length > 0 && Number.isInteger(need) && need >= 1 && need <= tasks.length)) {
+    const message = `ctx.join got a ${mode} that needs ${shown(need)} of ${tasks.length} tasks; give a number it can reach.`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+  const contest = new Contest(mode, need);
+  // All of them first: a wrong one must leave no edge behind.
+  for (const from of tasks.map(nodeOf)) contest.edges.push(new Edge(from, node, 'join', undefined, contest));
+  return contest;
+}

@@ -1,0 +1,144 @@
+import { brief, RxhiveError, shown } from './kernel/errors.js';
+import { type Candidate, type FallbackOptions, withCandidates } from './model/candidate.js';
+import type { TaskContext } from './model/context.js';
+import { type ResultOf, settled, type TaskOptions } from './model/task.js';
+
+/**
+ * A task body that tries one candidate after the other until one succeeds. Each runs as a task `TASK/NAME` in its own
+ * group, so its limits, budget and breaker apply, and reports show it; the task itself holds no slot meanwhile. The next
+ * one's turn comes when a candidate has failed, its budget is spent, or its breaker is open. Candidates that failed do
+ * not make a run `partial` when another one succeeded, and what they wrote is dropped.
+ *
+ * ```ts
+ * flow.task('draft', { run: fallback([{ name: 'gpt', group: 'openai', run: ask }, { name: 'claude', group: 'anthropic', run: ask }]) });
+ * ```
+ *
+ * When all have failed the task fails with `TOO_FEW_SUCCEEDED`, whose cause has their errors; its `retry` begins again
+ * with the first. @throws RxhiveError INVALID_OPTION
+ */
+export function fallback<I, S, W, const C extends readonly Candidate<I, unknown, S, W>[]>(
+  candidates: C,
+  options: FallbackOptions = {},
+): (inputs: I, ctx: TaskContext<S, W>) => Promise<ResultOf<ReturnType<C[number]['run']>>> {
+  check(candidates, options);
+  const { order = 'given', when = isWorthAnother } = options;
+  const body = (inputs: I, ctx: TaskContext<S, W>): Promise<unknown> => {
+    const errors: { readonly name: string; readonly error: unknown }[] = [];
+    const queue = order === 'given' ? [...candidates] : spread(candidates, ctx);
+    const next = (candidate: Candidate<I, unknown, S, W>): Promise<unknown> => {
+      const child = ctx.spawn(idOf(candidate.name, ctx), taskOf(candidate, inputs));
+      return ctx.join({ child: settled(child) }).then(({ child: outcome }) => {
+        if (outcome.status === 'succeeded') return outcome.value;
+        const { error } = outcome;
+        errors.push({ name: candidate.name, error });
+        if (!when(error, candidate.name)) throw error;
+        const another = queue.shift();
+        if (another === undefined) throw allFailed(ctx.taskId, errors);
+        return next(another);
+      });
+    };
+    return next(queue.shift() as Candidate<I, unknown, S, W>);
+  };
+  const text = candidates.map(({ name, group, run }) => `${name} ${group ?? ''} ${String(run)}`).join('\n');
+  // Its source text stands for its version where there is no other.
+  Object.defineProperty(body, 'toString', { value: () => `fallback ${order}\n${text}` });
+  return withCandidates(body, candidates as readonly Candidate[]) as never;
+}
+
+/** Another attempt of the task tries its candidates anew. */
+function idOf(
+  name: string,
+  { taskId, attempt }: { readonly taskId: string; readonly attempt: number },
+): string {
+  return attempt === 1 ? `${taskId}/${name}` : `${taskId}/${name}#${attempt}`;
+}
+
+function taskOf<I, S, W>(
+  { name, run, ...options }: Candidate<I, unknown, S, W>,
+  inputs: I,
+): TaskOptions<Record<string, never>, unknown, S, W> {
+  const definition = {
+    ...options,
+    type: name,
+    candidate: true,
+    whenOpen: 'fail',
+    run: (_: unknown, ctx: TaskContext<S, W>) => run(inputs, ctx),
+    // Asked for by stores alone: inputs can be large.
+    get version() {
+      return `${String(run)}\n${textOf(inputs)}`;
+    },
+  };
+  return definition as TaskOptions<Record<string, never>, unknown, S, W>;
+}
+
+/** Where most is left first; what others are trying already counts as used. */
+function spread<I, S, W>(
+  candidates: readonly Candidate<I, unknown, S, W>[],
+  ctx: TaskContext<S, W>,
+): Candidate<I, unknown, S, W>[] {
+  return candidates
+    .map((candidate) => {
+      const state = candidate.group === undefined ? undefined : ctx.group(candidate.group);
+      return { candidate, score: state === undefined ? 1 : state.left / (state.assigned + 1) };
+    })
+    .sort((a, b) => b.score - a.score)
+    .map(({ candidate }) => candidate);
+}
+
+function isWorthAnother(error: unknown): boolean {
+  const isBug =
+    error instanceof TypeError ||
+    error instanceof ReferenceError ||
+    error instanceof RangeError ||
+    error instanceof SyntaxError;
+  return !isBug || error.cause !== undefined;
+}
+
+function allFailed(
+  taskId: string,
+  errors: readonly { readonly name: string; readonly error: unknown }[],
+): RxhiveError {
+  const list = errors.map(
+    ({ name, error }) => `${name}: ${error instanceof Error ? error.message : shown(error)}`,
+  );
+  const message = `All ${errors.length} candidates of task "${brief(taskId)}" failed. ${list.map(brief).join(' ')}`;
+  const failure = new RxhiveError('TOO_FEW_SUCCEEDED', message, {
+    cause: new AggregateError(errors.map(({ error }) => error)),
+    details: { candidates: errors.map(({ name }) => name) },
+  });
+  // Whoever gives the task a `retry` wants another round.
+  return Object.assign(failure, { isRetryable: true });
+}
+
+function check(candidates: unknown, options: unknown): void {
+  const refuse = (what: string): never => {
+    throw new RxhiveError('INVALID_OPTION', `fallback ${what}`);
+  };
+  if (!Array.isArray(candidates) || candidates.length === 0)
+    refuse('without candidates; give an array of them.');
+  const names = new Set<string>();
+  for (const candidate of candidates as readonly Partial<Candidate>[]) {
+    const { name, run } = candidate ?? {};
+    if (typeof name !== 'string' || name === '')
+      refuse(`has a candidate named ${shown(name)}; give it a name.`);
+    else if (names.has(name)) refuse(`has two candidates named ${shown(name)}; rename one.`);
+    else if (typeof run !== 'function')
+      refuse(`candidate ${shown(name)} has run ${shown(run)}; give a function.`);
+    names.add(name as string);
+  }
+  const { order, when, ...others } = options as Record<string, unknown>;
+  if (order !== undefined && order !== 'given' && order !== 'spread')
+    refuse(`has order ${shown(order)}; use "given" or "spread".`);
+  if (when !== undefined && typeof when !== 'function') refuse(`has when ${shown(when)}; give a function.`);
+  const unknown = Object.keys(others)[0];
+  if (unknown !== undefined) refuse(`has an unknown option ${shown(unknown)}; use order and when.`);
+}
+
+/** Inputs as text, to notice that they changed; those that cannot be written count as unchanged. */
+function textOf(inputs: unknown): string {
+  try {
+    return JSON.stringify(inputs) ?? '';
+  } catch {
+    return '';
+  }
+}

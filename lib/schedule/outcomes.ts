@@ -1,0 +1,137 @@
+import type { Clock } from '../kernel/clock.js';
+import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
+import { isForgiven } from '../model/contest.js';
+import type { AttemptEnd } from '../model/gate.js';
+import type { TaskNode } from '../model/node.js';
+import type { SchedulerPorts } from '../model/ports.js';
+import type { Signal } from '../model/signal.js';
+import type { TaskStatus } from '../model/status.js';
+import type { WorkflowSettings } from '../model/workflow.js';
+import { accountAttempt } from './account.js';
+import type { Announcer } from './announcer.js';
+import { Commits } from './commits.js';
+import type { Deadlines } from './deadlines.js';
+import { Hedging } from './hedging.js';
+import type { Streaming } from './streaming.js';
+
+/** What {@link Outcomes} may ask of the scheduler, the only writer of status. */
+export interface OutcomeMoves {
+  now(): number;
+  enter(node: TaskNode, status: TaskStatus, error?: unknown, delay?: number): void;
+  ready(node: TaskNode): void;
+  end(node: TaskNode, status: TaskStatus, error: unknown): void;
+  /** Gives back what an attempt that is over held. */
+  free(node: TaskNode, end: AttemptEnd): void;
+  /** Ends an attempt from outside. */
+  stop(node: TaskNode, reason: RxhiveError): void;
+  /** Takes a slot and all else for an attempt beside another one, if nobody waits for any of it. */
+  book(rival: TaskNode): boolean;
+  /** Runs an attempt that has been booked. */
+  launch(rival: TaskNode): void;
+  cancelAll(reason: RxhiveError): void;
+  /** Runs `work` in the drain loop. */
+  command(work: () => void): void;
+}
+
+/** The parts of the scheduler it works with. */
+export interface OutcomeParts {
+  readonly announcer: Announcer;
+  readonly deadlines: Deadlines;
+  readonly streaming: Streaming;
+}
+
+/** What comes of attempts: a commit, another attempt, or the end of the task. */
+export class Outcomes {
+  readonly hedging: Hedging;
+  readonly #commits: Commits;
+  readonly #ports: SchedulerPorts;
+  readonly #settings: WorkflowSettings;
+  readonly #parts: OutcomeParts;
+  readonly #moves: OutcomeMoves;
+
+  constructor(
+    clock: Clock,
+    ports: SchedulerPorts,
+    settings: WorkflowSettings,
+    parts: OutcomeParts,
+    moves: OutcomeMoves,
+  ) {
+    const { announcer, deadlines, streaming } = parts;
+    this.#ports = ports;
+    this.#settings = settings;
+    this.#parts = parts;
+    this.#moves = moves;
+    this.#commits = new Commits((node, attempt, done) => ports.commit(node, attempt, done), {
+      succeed: (node, status) => {
+        announcer.attempt(node, 'succeeded');
+        moves.end(node, status, undefined);
+      },
+      fail: (node, error) => this.fail(node, error),
+      // Not a retry, so it does not count as an attempt.
+      rerun: (node) => {
+        node.attempt -= 1;
+        ports.used(node);
+        streaming.retract(node);
+        moves.ready(node);
+      },
+      shield: (node) => deadlines.disarm(node),
+      command: (work) => moves.command(work),
+    });
+    this.hedging = new Hedging(clock, {
+      now: () => moves.now(),
+      book: (rival) => moves.book(rival),
+      launch: (rival) => {
+        announcer.attempt(rival, 'started');
+        moves.launch(rival);
+      },
+      free: (node, end) => moves.free(node, end),
+      stop: (node, reason) => moves.stop(node, reason),
+      announce: (node, reason, error, gate) => announcer.attempt(node, reason, error, gate),
+      retract: (node) => streaming.retract(node),
+      commit: (node, attempt, value) => this.#commits.begin(node, attempt, value),
+      command: (work) => moves.command(work),
+    });
+  }
+
+  /** An attempt that goes on has something to say. */
+  hear(signal: Signal): void {
+    const item = signal.node.definition.hedge === undefined ? signal : this.hedging.hear(signal);
+    if (item === undefined) return;
+    const { node } = item;
+    if (item.kind === 'succeeded') {
+      this.#moves.free(node, { kind: 'succeeded' });
+      this.#commits.begin(node, item.source, item.value);
+    } else if (item.kind === 'failed') this.fail(node, item.error, item.gate);
+    else if (item.kind === 'retry') this.#backOff(node, item.error, item.delay, item.gate);
+    else this.#parts.streaming.value(node, item.value);
+  }
+
+  /** `gate`: ms a provider asked to wait. */
+  fail(node: TaskNode, error: unknown, gate?: number): void {
+    this.#moves.free(node, { kind: 'failed', error, retryAfter: gate });
+    this.#parts.announcer.attempt(node, 'failed', error, gate);
+    this.end(node, error);
+  }
+
+  /** The task has failed for good. */
+  end(node: TaskNode, error: unknown): void {
+    this.#moves.end(node, 'failed', error);
+    if (this.#settings.failurePolicy === 'fail-fast' && !isForgiven(node))
+      this.#moves.cancelAll(new WorkflowCancelledError('fail-fast', error));
+  }
+
+  #backOff(node: TaskNode, error: unknown, delay: number, gate: number | undefined): void {
+    const { announcer, deadlines, streaming } = this.#parts;
+    this.#moves.free(node, { kind: 'failed', error, retryAfter: gate });
+    announcer.attempt(node, 'failed', error, gate);
+    accountAttempt(node, this.#moves.now(), error, gate);
+    this.#ports.used(node);
+    streaming.retract(node);
+    this.#moves.enter(node, 'backing-off', error, delay);
+    deadlines.backOff(node, delay, () => {
+      this.#moves.command(() => {
+        if (node.status === 'backing-off') this.#moves.ready(node);
+      });
+    });
+  }
+}

@@ -1,0 +1,303 @@
+import { type SchedulerLike, timer } from 'rxjs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  type Candidate,
+  fallback,
+  memory,
+  type RxhiveError,
+  race,
+  type TaskContext,
+  WorkflowDefinitionError,
+  type WorkflowEvent,
+  type WorkflowResult,
+  workflow,
+} from '../lib/index.js';
+import { advance, SimulationScheduler } from '../lib/testing/index.js';
+
+const down = (): never => {
+  throw Object.assign(new Error('down'), { status: 503 });
+};
+
+const answers =
+  <T>(scheduler: SchedulerLike, ms: number, value: T, tokens = 0) =>
+  async (_: unknown, ctx: TaskContext): Promise<T> => {
+    ctx.usage({ inputTokens: tokens });
+    await ctx.sleep(ms);
+    void scheduler;
+    return value;
+  };
+
+const statuses = (result: WorkflowResult): Record<string, string> =>
+  Object.fromEntries([...result.tasks].map(([id, { status }]) => [id, status]));
+
+test('the next candidate has its turn when one fails; the run succeeds, and each is seen in its group', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({
+    name: 'fallback',
+    state: { by: [] as string[] },
+    concurrency: 1,
+    failurePolicy: 'fail-fast',
+    groups: { openai: { concurrency: 1 }, anthropic: { concurrency: 1 } },
+  });
+  const plan = flow.task('plan', { run: () => 'plan' });
+  const draft = flow.task('draft', {
+    dependencies: { plan },
+    run: fallback([
+      {
+        name: 'gpt',
+        group: 'openai',
+        retry: { count: 1, backoff: { initial: 100, jitter: 'none' } },
+        run: (_, ctx) => {
+          ctx.usage({ inputTokens: 5 });
+          ctx.update((s) => {
+            s.by.push('gpt');
+          });
+          return down();
+        },
+      },
+      {
+        name: 'claude',
+        group: 'anthropic',
+        run: async ({ plan }, ctx) => {
+          ctx.update((s) => {
+            s.by.push('claude');
+          });
+          await ctx.sleep(10);
+          return `${plan} by claude`;
+        },
+      },
+    ]),
+  });
+  const pending = flow.run({ scheduler }).result();
+  await advance(scheduler);
+  const result = await pending;
+  assert.is(result.results.get(draft), 'plan by claude');
+  assert.is(result.status, 'succeeded');
+  assert.equal(statuses(result as WorkflowResult), {
+    plan: 'succeeded',
+    draft: 'succeeded',
+    'draft/gpt': 'failed',
+    'draft/claude': 'succeeded',
+  });
+  assert.equal(result.state.by, ['claude']);
+  assert.is(result.tasks.get('draft/gpt')?.attempts.length, 2);
+  assert.is(result.report.usage.groups.openai?.inputTokens, 10);
+  assert.is(result.report.usage.groups.anthropic?.calls, 1);
+  assert.is(result.tasks.get('draft')?.waits.suspended, 110);
+});
+
+test('an open breaker and a spent budget hand over at once', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({
+    name: 'handover',
+    groups: {
+      first: { breaker: { failures: 1, openFor: 1_000 } },
+      second: { budget: { tokens: 30 } },
+      third: {},
+    },
+  });
+  const candidates: Candidate<unknown, unknown>[] = [
+    { name: 'a', group: 'first', run: down },
+    { name: 'b', group: 'second', run: answers(scheduler, 10, 'b', 20) },
+    { name: 'c', group: 'third', run: answers(scheduler, 10, 'c') },
+  ];
+  let before: { id: string }[] = [];
+  for (let i = 0; i < 4; i++)
+    before = [flow.task(`t${i}`, { dependencies: before as [], run: fallback(candidates) })];
+  const pending = flow.run({ scheduler }).result();
+  await advance(scheduler);
+  const result = (await pending) as WorkflowResult;
+  assert.equal(
+    [0, 1, 2, 3].map((i) => result.results.get(`t${i}`)),
+    ['b', 'b', 'c', 'c'],
+  );
+  const codeOf = (id: string) => (result.tasks.get(id)?.error as RxhiveError | undefined)?.code;
+  assert.is(codeOf('t1/a'), 'CIRCUIT_OPEN');
+  assert.equal(result.tasks.get('t2/b')?.skippedBecause, ['groups.second.budget.tokens']);
+  assert.is(result.status, 'succeeded');
+  assert.is(result.report.wallMs, 40);
+});
+
+test('a bug ends it, all failed is an error with all errors, and a retry begins anew', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'errors' });
+  const ran: string[] = [];
+  flow.task('bug', {
+    run: fallback([
+      {
+        name: 'a',
+        run: () => {
+          throw new TypeError('undefined is not a function');
+        },
+      },
+      { name: 'b', run: () => ran.push('b') },
+    ]),
+  });
+  flow.task('own', {
+    run: fallback(
+      [
+        { name: 'a', run: down },
+        { name: 'b', run: () => ran.push('b') },
+      ],
+      { when: (error) => (error as { status?: number }).status !== 503 },
+    ),
+  });
+  flow.task('all', {
+    retry: { count: 1, backoff: { initial: 5, jitter: 'none' } },
+    run: fallback([
+      { name: 'a', run: down },
+      { name: 'b', run: (_, ctx) => (ctx.taskId.endsWith('#2') ? 'second round' : down()) },
+    ]),
+  });
+  flow.task('none', {
+    run: fallback([
+      { name: 'a', run: down },
+      { name: 'b', run: down },
+    ]),
+  });
+  const pending = flow.run({ scheduler }).result();
+  await advance(scheduler);
+  const result = (await pending) as WorkflowResult;
+  assert.instance(result.tasks.get('bug')?.error, TypeError);
+  assert.is((result.tasks.get('own')?.error as Error | undefined)?.message, 'down');
+  assert.equal(ran, []);
+  assert.is(result.results.get('all'), 'second round');
+  const none = result.tasks.get('none')?.error as RxhiveError;
+  assert.is(none.code, 'TOO_FEW_SUCCEEDED');
+  assert.is((none.cause as AggregateError).errors.length, 2);
+  assert.match(none.message, 'All 2 candidates of task "none" failed. a: down b: down');
+  assert.is(result.status, 'partial');
+});
+
+test('spread goes where most is left: places, budget, breaker', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({
+    name: 'spread',
+    concurrency: 64,
+    groups: {
+      big: { concurrency: 12, budget: { calls: 1_000 } },
+      small: { concurrency: 6, budget: { calls: 1_000 } },
+      poor: { budget: { calls: 3 } },
+      broken: { breaker: { failures: 1 } },
+    },
+  });
+  const run = answers(scheduler, 100, 0);
+  const used = fallback(
+    [
+      { name: 'broken', group: 'broken', run: down },
+      { name: 'poor', group: 'poor', run },
+      { name: 'small', group: 'small', run },
+      { name: 'big', group: 'big', run },
+    ],
+    { order: 'spread' },
+  );
+  for (let i = 0; i < 60; i++) flow.task(`t${i}`, { run: used });
+  const running = flow.run({ scheduler });
+  const events: WorkflowEvent[] = [];
+  running.events$.subscribe((event) => events.push(event));
+  const pending = running.result();
+  await advance(scheduler);
+  const { report, status } = await pending;
+  const calls = (name: string): number => report.usage.groups[name]?.calls ?? 0;
+  assert.is(status, 'succeeded');
+  assert.is(calls('poor'), 3);
+  assert.ok(calls('broken') >= 1 && calls('broken') <= 20, String(calls('broken')));
+  assert.ok(calls('big') >= 15 && calls('small') >= 10, `${calls('big')} ${calls('small')}`);
+});
+
+test('candidates come back from a log, and inputs that changed make them run again', async () => {
+  const store = memory();
+  const ran: string[] = [];
+  let fails = true;
+  const make = (version: string) => {
+    const flow = workflow({ name: 'resumed' });
+    const source = flow.task('source', { version, run: () => version });
+    const draft = flow.task('draft', {
+      dependencies: { source },
+      run: fallback([
+        {
+          name: 'a',
+          run: () => {
+            ran.push('a');
+            return down();
+          },
+        },
+        {
+          name: 'b',
+          run: ({ source }) => {
+            ran.push('b');
+            return source;
+          },
+        },
+      ]),
+    });
+    flow.task('last', {
+      dependencies: { draft },
+      run: ({ draft }) => {
+        if (fails) throw new Error('not yet');
+        return draft;
+      },
+    });
+    return flow;
+  };
+  await make('1').run({ store, runId: 'r' }).result();
+  fails = false;
+  const same = await make('1').run({ store, runId: 'r', retry: 'failed' }).result();
+  assert.equal(ran, ['a', 'b']);
+  assert.is(same.results.get('last'), '1');
+  assert.is(same.status, 'succeeded');
+  // What the candidates cost is not forgotten, though the run has them no more.
+  assert.is(same.report.usage.calls, 6);
+  const changed = await make('2').run({ store, runId: 'r', retry: 'failed' }).result();
+  assert.is(changed.results.get('last'), '2');
+});
+
+test('a fallback that loses a race takes its candidates along', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'raced' });
+  const slow = flow.task('slow', {
+    run: fallback([{ name: 'a', run: answers(scheduler, 100, 'a') }]),
+  });
+  const fast = flow.task('fast', { run: () => timer(10, scheduler) });
+  flow.task('first', { dependencies: [race([slow, fast])], run: () => 0 });
+  const pending = flow.run({ scheduler }).result();
+  await advance(scheduler);
+  const result = (await pending) as WorkflowResult;
+  assert.is(result.tasks.get('slow/a')?.status, 'cancelled');
+  assert.is(result.report.wallMs, 10);
+  assert.is(result.status, 'succeeded');
+});
+
+test('what makes no sense is refused', async () => {
+  const run = () => 1;
+  const wrong: [() => unknown, RegExp][] = [
+    [() => fallback([]), /without candidates/],
+    [() => fallback([{ name: '', run }]), /named ""; give it a name/],
+    [
+      () =>
+        fallback([
+          { name: 'a', run },
+          { name: 'a', run },
+        ]),
+      /two candidates named "a"/,
+    ],
+    [() => fallback([{ name: 'a', run: 3 as never }]), /candidate "a" has run 3/],
+    [() => fallback([{ name: 'a', run }], { order: 'best' as never }), /order "best"/],
+    [() => fallback([{ name: 'a', run }], { retries: 3 } as never), /unknown option "retries"/],
+  ];
+  for (const [make, message] of wrong) assert.throws(make, message);
+  const flow = workflow({ name: 'group', groups: { a: {} } });
+  flow.task('t', { run: fallback([{ name: 'x', group: 'b', run }]) });
+  assert.throws(
+    () => flow.run(),
+    (error: unknown) =>
+      error instanceof WorkflowDefinitionError && /candidate "x" is in group "b"/.test(error.message),
+  );
+  const asks = workflow({ name: 'asks' });
+  asks.task('t', { run: (_, ctx) => ctx.group('none') });
+  const result = await asks.run().result();
+  assert.is((result.tasks.get('t')?.error as RxhiveError | undefined)?.code, 'INVALID_OPTION');
+});
+
+test.run();
