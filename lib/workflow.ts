@@ -6,7 +6,6 @@ import { after, promised } from './kernel/late.js';
 import type { EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
 import type { OpenQuestion } from './model/question.js';
-import type { RunRecord } from './model/record.js';
 import type { WorkflowResult } from './model/result.js';
 import type { ForkOptions, ResolvedRunOptions, RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
@@ -157,8 +156,14 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     const at = storeAt(store);
     return this.history(at, runId).then((past) => {
       past.checkAnswer(questionId, value);
-      const { input } = past.records[0] as RunRecord;
-      const run = new Run<S, G>(this.definition(), { input, ...more, store: at, runId, suspend: 'exit' });
+      const goesOn = {
+        ...more,
+        store: at,
+        runId,
+        suspend: 'exit',
+        inputOfLog: more.input === undefined,
+      } as const;
+      const run = new Run<S, G>(this.definition(), goesOn);
       const given = run.answer(questionId, value);
       // Why it was refused is told when the run has ended and given its lease back.
       given.catch(() => undefined);

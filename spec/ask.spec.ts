@@ -818,4 +818,26 @@ test('questions that make no sense are refused', async () => {
   assert.equal(codes, ['INVALID_OPTION', 'NOT_SERIALIZABLE', 'NOT_SERIALIZABLE', 'INVALID_OPTION']);
 });
 
+test('flow.answer leaves the input as the log has it: a schema that makes something of it has seen it', async () => {
+  const store = memory();
+  const plusOne: StandardSchema<{ n: number }> = {
+    '~standard': {
+      version: 1,
+      vendor: 'spec',
+      validate: (value) => ({ value: { n: (value as { n: number }).n + 1 } }),
+    },
+  };
+  const flow = workflow({ name: 'input', input: plusOne });
+  const task = flow.task('t', {
+    run: async (_, ctx) => {
+      await ctx.ask(human(typed<string>(), 'Go on?'));
+      return ctx.input.n;
+    },
+  });
+  await flow.run({ store, runId: 'r', input: { n: 1 }, suspend: 'exit' }).result();
+  const [question] = await flow.questions(store, 'r');
+  const { results } = await flow.answer(store, 'r', question?.id ?? '', 'yes');
+  assert.is(results.get(task), 2);
+});
+
 test.run();

@@ -60,16 +60,17 @@ export function logOf(
   );
 }
 
-/** What the log of a run has to be about. A fork without an input takes that of its log. */
+/** What the log of a run has to be about. A fork without an input, and a run that goes on with an answer, take that of the log. */
 export function factsOf(
-  { retry, rerun = [], fork }: ResolvedRunOptions,
+  { retry, rerun = [], fork, inputOfLog }: ResolvedRunOptions,
   { name, state }: WorkflowSettings,
   { runId, input }: { readonly runId: string; readonly input: unknown },
 ): RunFacts {
   return {
     runId,
     workflow: name,
-    input: fork !== undefined && fork.input === undefined ? undefined : { value: input },
+    input:
+      inputOfLog === true || (fork !== undefined && fork.input === undefined) ? undefined : { value: input },
     state,
     retryFailed: retry === 'failed',
     rerun: rerun.map((task) => (typeof task === 'string' ? task : task.id)),

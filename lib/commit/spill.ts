@@ -20,12 +20,15 @@ export class Spill {
     this.#above = above;
   }
 
-  /** Keeps a large result; its key, or undefined for one that stays where it is. @throws RxhiveError NOT_SERIALIZABLE */
-  keep(runId: string, taskId: string, value: unknown): string | undefined {
+  /**
+   * Keeps a large result; its key, or undefined for one that stays where it is. `seq`, the number of its record, makes the
+   * key its own: forks still read what a task had given before it ran again. @throws RxhiveError NOT_SERIALIZABLE
+   */
+  keep(runId: string, taskId: string, seq: number, value: unknown): string | undefined {
     if (!this.#prompt || this.#above === Number.POSITIVE_INFINITY || isSmall(value)) return undefined;
     const text = encode(value, longest);
     if (text.length <= this.#above) return undefined;
-    const key = `result ${runId}/${taskId}`;
+    const key = `result ${runId}/${taskId}/${seq}`;
     const answer = this.#texts.put(key, text);
     if (!isLate(answer)) return key;
     this.#prompt = false;

@@ -269,7 +269,7 @@ export class Transactions {
       recipes === undefined
         ? undefined
         : this.#state.prepare(recipes, this.#journal !== undefined || this.#ports.watched());
-    const key = node.watched ? undefined : this.#log?.spill.keep(this.#log.runId, node.id, node.value);
+    const key = this.#spill(node);
     const body =
       this.#journal === undefined
         ? undefined
@@ -285,6 +285,12 @@ export class Transactions {
     }
     if (change !== undefined) this.#state.accept(node.id, change);
     return 'done';
+  }
+
+  /** Keeps a large result elsewhere than in memory and log; its key, where it does. */
+  #spill(node: TaskNode): string | undefined {
+    if (node.watched || this.#log === undefined) return undefined;
+    return this.#log.spill.keep(this.#log.runId, node.id, (this.#journal?.seq ?? 0) + 1, node.value);
   }
 
   /** The result can be read again once the task has forgotten it. */

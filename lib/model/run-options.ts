@@ -76,6 +76,8 @@ export interface ResolvedRunOptions<I = unknown> extends Omit<RunOptions<I>, 'st
   readonly store?: CheckpointStore;
   /** Where it begins, if not at the beginning. */
   readonly fork?: ForkSource;
+  /** The input is the one in the log, which its schema has seen. */
+  readonly inputOfLog?: boolean;
 }
 
 /** What a fork takes over, and what it is given instead. */

@@ -39,7 +39,11 @@ export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'store'>>(op
 }
 
 /** The input that a run begins with; a fork without one takes that of its log. @throws as {@link checkInput} */
-export function inputOf(definition: WorkflowDefinition, { input, fork }: ResolvedRunOptions): unknown {
+export function inputOf(
+  definition: WorkflowDefinition,
+  { input, fork, inputOfLog }: ResolvedRunOptions,
+): unknown {
+  if (inputOfLog === true) return undefined;
   return fork === undefined || fork.input !== undefined ? checkInput(definition, input) : undefined;
 }
 
