@@ -1,4 +1,4 @@
-import { Observable } from 'rxjs';
+import { defer, finalize, Observable } from 'rxjs';
 import { RxhiveError } from '../kernel/errors.js';
 import type { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 import type { TaskContext } from '../model/context.js';
@@ -25,7 +25,7 @@ export interface MarbleMeaning<V> {
   readonly errors?: unknown;
 }
 
-/** Makes a body that does what `marbles` say, one text for each attempt; the last one is used again. */
+/** Makes a body that does what `marbles` say, one text for each attempt, hedges included, in order of start; the last is used again. */
 export function marbleAgent<V>(
   scheduler: SimulationScheduler,
   marbles: string | readonly string[],
@@ -36,8 +36,13 @@ export function marbleAgent<V>(
   const attempts = texts.map((text) => parseMarbles(text, unit));
   const lifetimes: Moment[][] = [];
   const calls: { taskId: string; attempt: number; inputs: unknown }[] = [];
+  /** By task: attempts under way, and those made beside another one, which have its number. */
+  const beside = new Map<string, { live: number; hedges: number }>();
   const body = (inputs: unknown, ctx: TaskContext): Observable<V> => {
-    const index = Math.max(0, ctx.attempt - 1);
+    const own = beside.get(ctx.taskId) ?? { live: 0, hedges: 0 };
+    beside.set(ctx.taskId, own);
+    if (own.live > 0) own.hedges += 1;
+    const index = Math.max(0, ctx.attempt - 1) + own.hedges;
     calls.push({ taskId: ctx.taskId, attempt: ctx.attempt, inputs });
     const moments = attempts[Math.min(index, attempts.length - 1)] as Moment[];
     const error = Array.isArray(errors) ? errors[Math.min(index, errors.length - 1)] : errors;
@@ -47,7 +52,14 @@ export function marbleAgent<V>(
         ? (value as (inputs: never, ctx: TaskContext) => V)(inputs as never, ctx)
         : (value as V);
     };
-    return streamOf(scheduler, moments, read, error, lifetimes);
+    return defer(() => {
+      own.live += 1;
+      return streamOf(scheduler, moments, read, error, lifetimes).pipe(
+        finalize(() => {
+          own.live -= 1;
+        }),
+      );
+    });
   };
   return Object.assign(body, { lifetimes, calls });
 }
