@@ -63,9 +63,14 @@ export class Clock {
     return this.#scheduler === asyncScheduler && !this.real ? this : this.#scheduler;
   }
 
-  /** Calls `work` once, `delay` ms from now. */
+  /** Calls `work` once, `delay` ms from now, at a whole ms: sums and borders of fractions would not be exact. */
   after(delay: number, work: () => void): Timer {
-    const timer: Timer = { due: this.now() + Math.max(0, delay), order: this.#order++, work, heapIndex: -1 };
+    const timer: Timer = {
+      due: Math.ceil(this.now() + Math.max(0, delay)),
+      order: this.#order++,
+      work,
+      heapIndex: -1,
+    };
     this.#timers.push(timer);
     if (timer.due < this.#actionDue) this.#arm(timer.due);
     return timer;

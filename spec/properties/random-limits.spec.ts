@@ -117,6 +117,11 @@ function check(roundSeed: number): void {
   holds(limits.maxConcurrent === undefined ? undefined : Math.max(5, limits.maxConcurrent), most, 'at once');
 }
 
+test('limits hold where starts were once paced in fractions of a ms', () => {
+  for (const known of [537141959, 538200686]) check(known);
+  for (let i = 0; i < 100; i++) check(536790783 + i);
+});
+
 test(`limits hold and nothing is left, in ${rounds} random sets of runs (seed ${seed})`, () => {
   for (let i = 0; i < rounds; i++) check(seed + i);
 });
