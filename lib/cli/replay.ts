@@ -15,9 +15,9 @@ export const replay: Command = async (words) => {
   if (file === undefined) throw new WrongCall('give a log that rxhive run --log has written');
   const changes = changesOf(values.set ?? []);
   const text = read(file);
-  const { recorded, replayed, saved, refused, summary } = await play(text, changes);
+  const { recorded, replayed, unchanged, saved, refused, summary } = await play(text, changes);
   if (values.json === true)
-    console.log(JSON.stringify({ recorded, replayed, saved, refused, changes, summary }));
+    console.log(JSON.stringify({ recorded, replayed, unchanged, saved, refused, changes, summary }));
   else console.log(summary);
   return 0;
 };

@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import type { Observable } from 'rxjs';
-import { serveDashboard } from '../dashboard/server.js';
+import { type Observable, Subject } from 'rxjs';
+import { type DashboardSource, serveDashboard } from '../dashboard/server.js';
 import { terminal } from '../dashboard/terminal.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
@@ -43,11 +43,29 @@ async function execute(
 ): Promise<WorkflowResult> {
   const found = await load(module);
   const source = found instanceof Workflow ? found.run() : found;
-  // On stderr: stdout belongs to the report.
-  if (port !== undefined) console.error(`dashboard: ${(await serveDashboard(source, { port })).url}`);
-  if (log !== undefined) keep(source.events$, log);
-  if (!quiet) source.events$.pipe(terminal()).subscribe();
+  // Everybody is there before the first event: whoever subscribes to a run starts it.
+  const events$ = new Subject<WorkflowEvent>();
+  if (log !== undefined) keep(events$, log);
+  if (!quiet) events$.pipe(terminal()).subscribe();
+  if (port !== undefined) {
+    const { url } = await serveDashboard(source instanceof Run ? acted(source, events$) : { events$ }, {
+      port,
+    });
+    console.error(`dashboard: ${url}`); // stdout belongs to the report
+  }
+  source.events$.subscribe(events$);
   return source instanceof Run ? source.result() : source.executeWorkflow();
+}
+
+/** A run to act on, whose events come from elsewhere. */
+function acted(run: Run, events$: Observable<WorkflowEvent>): DashboardSource {
+  return {
+    events$,
+    cancel: () => run.cancel(),
+    cancelTask: (id) => run.cancelTask(id),
+    setConcurrency: (limit) => run.setConcurrency(limit),
+    setGroupConcurrency: (name, limit) => run.setGroupConcurrency(name, limit),
+  };
 }
 
 /** Each line is written at once: what a process that dies has said is there. */

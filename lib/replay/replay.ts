@@ -11,7 +11,9 @@ import { type Recording, recordingOf } from './recording.js';
 export interface Replay {
   readonly recorded: { readonly wallMs: number; readonly status: RunStatus | undefined };
   readonly replayed: { readonly wallMs: number; readonly status: RunStatus };
-  /** Share of the recorded time that is saved; below 0: it takes longer. */
+  /** The replay without changes: what a busy process lost between tasks is in the recording, but in neither replay. */
+  readonly unchanged: { readonly wallMs: number };
+  /** Share of the unchanged time that is saved; below 0: it takes longer. */
   readonly saved: number;
   /** Refusals (429) in the recording; they come again as they were, also where another limit would change them. */
   readonly refused: number;
@@ -31,6 +33,17 @@ export interface Replay {
 export async function replay(log: string | readonly WorkflowEvent[], changes: Changes = {}): Promise<Replay> {
   const recording = recordingOf(log);
   checkChanges(recording, changes);
+  const { result, events } = await play(recording, changes);
+  const same = Object.values(changes).every((one) => one === undefined || Object.keys(one).length === 0);
+  const unchanged = same && changes.concurrency === undefined ? result : (await play(recording, {})).result;
+  return compared(recording, unchanged.report.wallMs, changes, result, events);
+}
+
+/** One run of the recording in virtual time. */
+async function play(
+  recording: Recording,
+  changes: Changes,
+): Promise<{ readonly result: WorkflowResult; readonly events: readonly WorkflowEvent[] }> {
   const scheduler = new SimulationScheduler();
   const { flow, later } = new Rebuilt(recording, changes, scheduler);
   const run = flow.run({ scheduler, seed: 1, runId: recording.runId, keepOpen: later.length > 0 });
@@ -55,7 +68,7 @@ export async function replay(log: string | readonly WorkflowEvent[], changes: Ch
   // What the log does not tell the end of has none here either.
   if (result === undefined) run.cancel();
   await ended;
-  return compared(recording, changes, result as unknown as WorkflowResult, events);
+  return { result: result as unknown as WorkflowResult, events };
 }
 
 /** Does from outside what was done from outside. */
@@ -94,18 +107,19 @@ function checkChanges({ plan, tasks }: Recording, { limits = {}, priorities = {}
 
 function compared(
   recording: Recording,
+  before: number,
   changes: Changes,
   result: WorkflowResult,
   events: readonly WorkflowEvent[],
 ): Replay {
   const { wallMs } = recording;
   const now = result.report.wallMs;
-  const saved = wallMs === 0 ? 0 : (wallMs - now) / wallMs;
+  const saved = before === 0 ? 0 : (before - now) / before;
   const percent = Math.abs(saved * 100).toFixed(saved !== 0 && Math.abs(saved) < 0.1 ? 1 : 0);
   const effect =
-    now === wallMs
+    now === before
       ? `the same ${now} ms`
-      : `${percent} % ${now < wallMs ? 'sooner' : 'later'}: ${now} ms instead of ${wallMs} ms`;
+      : `${percent} % ${now < before ? 'sooner' : 'later'}: ${now} ms instead of ${before} ms`;
   const { refused } = recording;
   const more =
     refused === 0
@@ -114,6 +128,7 @@ function compared(
   return {
     recorded: { wallMs, status: recording.status },
     replayed: { wallMs: now, status: result.status },
+    unchanged: { wallMs: before },
     saved,
     refused,
     events,
