@@ -1,3 +1,15 @@
+export { AgentError, type AgentErrorKind } from './adapters/agent-error.js';
+export {
+  type AdaptedAgent,
+  AgentPool,
+  type AgentSource,
+  adaptAgent,
+  agentPool,
+  type PromptMapping,
+  promptOf,
+  type Teller,
+} from './adapters/contract.js';
+export { fromAsyncIterable } from './adapters/iterable.js';
 export { Collection, collection } from './commit/collection.js';
 export type { History, PastSnapshot, PastTask, RunDifference } from './commit/history.js';
 export { fallback } from './fallback.js';

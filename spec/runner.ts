@@ -15,7 +15,7 @@ function filesUnder(folder: string): string[] {
   if (!existsSync(folder)) return [];
   const all = readdirSync(folder, { recursive: true, encoding: 'utf8' });
   return all
-    .filter((name) => /\.(spec|marble)\.ts$/.test(name))
+    .filter((name) => /\.(spec|marble)\.ts$/.test(name) && !name.includes('node_modules'))
     .sort()
     .map((name) => join(folder, name));
 }

@@ -26,7 +26,8 @@ export type ErrorCode =
   | 'QUESTION_CLOSED'
   | 'ALREADY_ANSWERED'
   | 'ANSWER_REFUSED'
-  | 'RUN_SUSPENDED';
+  | 'RUN_SUSPENDED'
+  | 'AGENT_FAILED';
 
 /** Base of every error rxhive makes. `details` holds typed facts, free of task inputs and secrets. */
 export class RxhiveError extends Error {

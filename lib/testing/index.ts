@@ -28,6 +28,13 @@ export {
   type MarbleTools,
   marbles,
 } from './marbles.js';
+export {
+  type AnswerRule,
+  OpenAIServer,
+  type OpenAIServerOptions,
+  type SeenRequest,
+} from './openai-server.js';
+export type { Answer, ModelMessage, ModelRequest, OfferedTool, Reply } from './openai-wire.js';
 export { MarbleError } from './outcome.js';
 export {
   type ProviderAnswer,

@@ -1,2 +1,3 @@
+export { type AgentSubject, agentConformance, testModel, testTool } from './agent.js';
 export type { ConformanceCheck } from './check.js';
 export { type StoreSubject, storeConformance } from './store.js';

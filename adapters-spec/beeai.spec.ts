@@ -1,0 +1,239 @@
+import { OpenAIChatModel } from 'beeai-framework/adapters/openai/backend/chat';
+import { ReActAgent } from 'beeai-framework/agents/react/agent';
+import { RequirementAgent } from 'beeai-framework/agents/requirement/agent';
+import { ToolCallingAgent } from 'beeai-framework/agents/toolCalling/agent';
+import { UserMessage } from 'beeai-framework/backend/message';
+import { UnconstrainedMemory } from 'beeai-framework/memory/unconstrainedMemory';
+import { DynamicTool, StringToolOutput } from 'beeai-framework/tools/base';
+import { Workflow } from 'beeai-framework/workflows/workflow';
+import { agentPool, type TaskContext, workflow } from 'rxhive';
+import { beeMiddleware, fromBeeAgent, fromBeeTool, fromBeeWorkflow } from 'rxhive/beeai';
+import { OpenAIServer } from 'rxhive/testing';
+import { testModel, testTool } from 'rxhive/testing/conformance';
+import type { Observable } from 'rxjs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { z } from 'zod';
+import { conform } from './conform.js';
+
+const modelAt = (url: string): OpenAIChatModel =>
+  new OpenAIChatModel(testModel, {}, { baseURL: url, apiKey: 'key' });
+const capital = () =>
+  new DynamicTool({
+    name: testTool.name,
+    description: testTool.description,
+    inputSchema: z.object({ country: z.string() }),
+    handler: async () => new StringToolOutput(testTool.answer),
+  });
+
+const kinds = {
+  RequirementAgent: (url: string, tools: boolean) =>
+    new RequirementAgent({
+      llm: modelAt(url),
+      tools: tools ? [capital()] : [],
+      memory: new UnconstrainedMemory(),
+      role: 'a keeper of bees',
+    }),
+  ToolCallingAgent: (url: string, tools: boolean) =>
+    new ToolCallingAgent({
+      llm: modelAt(url),
+      tools: tools ? [capital()] : [],
+      memory: new UnconstrainedMemory(),
+    }),
+};
+
+for (const [name, make] of Object.entries(kinds))
+  conform(name, {
+    make: (url, { tools, stream }) => fromBeeAgent(make(url, tools), stream ? { stream } : {}),
+    skip:
+      name === 'ToolCallingAgent'
+        ? { 'streams the text so far, each of several its own': 'it has no stream of its answer' }
+        : {},
+  });
+
+const noted = async (text: string): Promise<UnconstrainedMemory> => {
+  const memory = new UnconstrainedMemory();
+  await memory.add(new UserMessage(text));
+  return memory;
+};
+const asked = async <T>(run: Parameters<typeof oneTask<T>>[0]): Promise<T> => {
+  const { results, orThrow } = await oneTask(run);
+  if (!results.has('a')) orThrow();
+  return results.get('a') as T;
+};
+function oneTask<T>(run: (ctx: TaskContext) => Observable<T> | Promise<T>) {
+  const flow = workflow({ name: 'one', prices: { [testModel]: { input: 1, output: 1 } } });
+  flow.task('a', { run: (_, ctx) => run(ctx) as Observable<T> });
+  return flow.run().result();
+}
+
+test('an instance is a template: copies remember what it does, and it does not remember what they do', async () => {
+  const server = await OpenAIServer.listen({ latency: 1 });
+  const memory = await noted('the first rule');
+  const agent = new RequirementAgent({ llm: modelAt(server.url), tools: [], memory });
+  const run = fromBeeAgent(agent);
+  for (const question of ['one', 'two']) assert.match(await asked((ctx) => run(question, ctx)), question);
+  assert.is(memory.messages.length, 1);
+  for (const { messages } of server.requests)
+    assert.equal(messages.filter(({ role }) => role === 'user').length, 2);
+  await server.close();
+});
+
+test('role and instructions of agents that run at once are their own', async () => {
+  const server = await OpenAIServer.listen({ latency: 20 });
+  const llm = modelAt(server.url);
+  const flow = workflow({ name: 'roles' });
+  for (let i = 0; i < 6; i++) {
+    const make = () =>
+      new RequirementAgent({
+        llm,
+        tools: [],
+        memory: new UnconstrainedMemory(),
+        role: `role ${i}`,
+        instructions: `rule ${i}`,
+      });
+    const run = fromBeeAgent(i % 2 === 0 ? make : make());
+    flow.task(`t${i}`, { run: (_, ctx) => run(`question ${i}`, ctx) });
+  }
+  assert.is((await flow.run().result()).status, 'succeeded');
+  for (const { messages } of server.requests) {
+    const text = messages.map((one) => one.text).join('\n');
+    const number = /question (\d)/.exec(text)?.[1];
+    assert.equal(
+      [...text.matchAll(/(role|rule|question) \d/g)].map(([found]) => found),
+      [`role ${number}`, `rule ${number}`, `question ${number}`],
+    );
+  }
+  await server.close();
+});
+
+test('a ReActAgent streams its final answer, and its memory stays its own', async () => {
+  const server = await OpenAIServer.listen({
+    answer: ({ prompt }) => `Thought: I know it.\nFinal Answer: bees said ${prompt.split('\n')[0]}`,
+  });
+  const memory = await noted('the first rule');
+  const run = fromBeeAgent(new ReActAgent({ llm: modelAt(server.url), tools: [], memory }));
+  const values: string[] = [];
+  const flow = workflow({ name: 'react' });
+  const task = flow.task('a', { run: (_, ctx) => run('hum', ctx) });
+  const going = flow.run();
+  going.values$(task).subscribe((value) => values.push(value));
+  const result = await going.result();
+  assert.is(result.status, 'succeeded', String(result.tasks.get('a')?.error));
+  assert.match(result.results.get(task) ?? '', 'bees said');
+  assert.ok(values.length > 2, values.join('|'));
+  assert.is(memory.messages.length, 1);
+  await server.close();
+});
+
+test('a function that gives the same agent twice is found out', async () => {
+  const server = await OpenAIServer.listen({ latency: 30 });
+  const agent = new RequirementAgent({
+    llm: modelAt(server.url),
+    tools: [],
+    memory: new UnconstrainedMemory(),
+  });
+  const run = fromBeeAgent(() => agent);
+  const flow = workflow({ name: 'same' });
+  for (let i = 0; i < 2; i++) flow.task(`t${i}`, { run: (_, ctx) => run('hum', ctx) });
+  const { tasks } = await flow.run().result();
+  const failed = [...tasks.values()].filter(({ status }) => status === 'failed');
+  assert.is(failed.length, 1);
+  assert.match(String(failed[0]?.error), /same agent twice/);
+  await server.close();
+});
+
+test('a pool makes as many as are needed, and uses them again', async () => {
+  const server = await OpenAIServer.listen({ latency: 10 });
+  let made = 0;
+  const pool = agentPool(() => {
+    made += 1;
+    return new RequirementAgent({ llm: modelAt(server.url), tools: [], memory: new UnconstrainedMemory() });
+  }, 2);
+  const run = fromBeeAgent(pool);
+  const flow = workflow({ name: 'pool' });
+  for (let i = 0; i < 6; i++) flow.task(`t${i}`, { run: (_, ctx) => run(`q${i}`, ctx) });
+  assert.is((await flow.run().result()).status, 'succeeded');
+  assert.is(made, 2);
+  assert.is(server.stats.mostInFlight, 2);
+  await server.close();
+});
+
+test('an agent that cannot be copied says so', async () => {
+  const run = fromBeeAgent({ run: () => assert.unreachable() } as never);
+  const { tasks } = await oneTask((ctx) => run('hum', ctx));
+  assert.match(String(tasks.get('a')?.error), /no clone\(\)\. Give a function/);
+});
+
+test('a workflow of BeeAI is a task, and so is a tool', async () => {
+  const steps = new Workflow({ schema: z.object({ sum: z.number() }) })
+    .addStep('double', async (state) => {
+      state.sum *= 2;
+    })
+    .addStep('add', async (state) => {
+      state.sum += 1;
+    });
+  const logs: string[] = [];
+  const flow = workflow({ name: 'both' });
+  const double = fromBeeWorkflow<unknown, { sum: number }>(steps);
+  const tool = fromBeeTool(capital());
+  const sum = flow.task('sum', { run: (_, ctx) => double({ sum: 4 }, ctx) });
+  const city = flow.task('city', { run: (_, ctx) => tool({ country: 'France' }, ctx) });
+  const run = flow.run();
+  run.events$.subscribe((event) => event.type === 'log' && logs.push(event.message));
+  const { results } = await run.result();
+  assert.equal(results.get(sum), { sum: 9 });
+  assert.is(results.get(city), 'Paris');
+  assert.ok(
+    logs.includes('workflow.start') && logs.includes('tool.dynamic.capital.start (capital)'),
+    logs.join(),
+  );
+});
+
+test('the middleware reports what an agent does that is called in a body', async () => {
+  const server = await OpenAIServer.listen({ latency: 1 });
+  const agent = new RequirementAgent({
+    llm: modelAt(server.url),
+    tools: [],
+    memory: new UnconstrainedMemory(),
+  });
+  const { report } = await oneTask(async (ctx) => {
+    const { result } = await agent.run({ prompt: 'hum' }).middleware(beeMiddleware(ctx));
+    return result.text;
+  });
+  assert.ok(report.usage.inputTokens > 0 && report.usage.unpricedTokens === 0);
+  await server.close();
+});
+
+test('fifty agents are at least ten times faster than in a workflow of BeeAI', async () => {
+  const server = await OpenAIServer.listen({ latency: 100 });
+  const llm = modelAt(server.url);
+  const make = () => new RequirementAgent({ llm, tools: [], memory: new UnconstrainedMemory() });
+  // One at a time, for five of them: the rest would only take its time.
+  const steps = new Workflow({ schema: z.object({ texts: z.array(z.string()) }) });
+  for (let i = 0; i < 5; i++)
+    steps.addStep(`s${i}`, async (state) => {
+      state.texts.push((await make().run({ prompt: `agent ${i} of BeeAI` })).result.text);
+    });
+  let began = performance.now();
+  await steps.run({ texts: [] });
+  const one = (performance.now() - began) / 5;
+  const run = fromBeeAgent(make());
+  const flow = workflow({ name: 'fifty', concurrency: 50 });
+  for (let i = 0; i < 50; i++) flow.task(`t${i}`, { run: (_, ctx) => run(`agent <${i}> of fifty`, ctx) });
+  began = performance.now();
+  const result = await flow.run().result();
+  const wall = performance.now() - began;
+  assert.is(result.status, 'succeeded');
+  for (const { messages } of server.requests.slice(5)) {
+    const numbers = new Set(
+      messages.flatMap(({ text }) => [...text.matchAll(/agent <(\d+)>/g)].map(([, n]) => n)),
+    );
+    assert.is(numbers.size, 1);
+  }
+  assert.is(server.requests.length, 55);
+  assert.ok((50 * one) / wall > 10, `${Math.round(50 * one)} ms against ${Math.round(wall)} ms`);
+  await server.close();
+});
+
+test.run();

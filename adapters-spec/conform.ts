@@ -1,0 +1,19 @@
+import { type AgentSubject, agentConformance } from 'rxhive/testing/conformance';
+import { test } from 'uvu';
+
+/** Makes a test of each check of the contract. They wait most of the time, so all of them are begun at once. */
+export function conform(name: string, subject: AgentSubject): void {
+  for (const [check, reason] of Object.entries(subject.skip ?? {}))
+    console.log(`skipped: ${name}: ${check}: ${reason}`);
+  let begun: Map<string, Promise<unknown>> | undefined;
+  const checks = agentConformance(subject);
+  for (const { name: what } of checks)
+    test(`${name}: ${what}`, async () => {
+      begun ??= new Map(
+        checks.map((one) => [one.name, one.run().catch((error: unknown) => error ?? new Error())]),
+      );
+      const failed = await begun.get(what);
+      // The framework's errors are too large for the reporter.
+      if (failed !== undefined) throw new Error(String((failed as Error).message), { cause: undefined });
+    });
+}

@@ -1,0 +1,197 @@
+import { Observable } from 'rxjs';
+import { brief, RxhiveError } from '../kernel/errors.js';
+import type { TaskContext } from '../model/context.js';
+import { agentError } from './agent-error.js';
+
+/**
+ * An agent of some framework as rxhive runs it: an agent of a `WorkflowOrchestrator`, or the `run` of a task.
+ * Nothing happens before it is subscribed; unsubscribing stops the native agent. Each value of a stream is the text so
+ * far, the last one the result. It fails with an `AgentError`.
+ */
+export type AdaptedAgent<I = unknown, R = string> = (input: I, ctx: TaskContext) => Observable<R>;
+
+/** What the adapters for agents that take a prompt have in common. */
+export interface PromptMapping<I> {
+  /** The prompt for an input. Default: {@link promptOf}. */
+  readonly prompt?: (input: I) => string;
+  /** Name of the model, for `prices`. Default: what the framework says. */
+  readonly model?: string;
+}
+
+/** A native agent for each attempt: one made for it, one from a pool, or a copy where the framework can make one. */
+export type AgentSource<A> = A | (() => A | PromiseLike<A>) | AgentPool<A>;
+
+/** Native agents that are used again, one attempt at a time each; made by {@link agentPool}. */
+export class AgentPool<A> {
+  readonly size: number;
+  readonly #make: () => A | PromiseLike<A>;
+  readonly #idle: A[] = [];
+  readonly #queue: ((agent: A | undefined) => void)[] = [];
+  #made = 0;
+
+  constructor(make: () => A | PromiseLike<A>, size: number) {
+    this.#make = make;
+    this.size = size;
+  }
+
+  /** Resolves with one that nobody uses; rejects when `signal` is aborted before. */
+  async take(signal: AbortSignal): Promise<A> {
+    signal.throwIfAborted();
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    if (this.#made >= this.size) {
+      const given = await this.#turn(signal);
+      if (given !== undefined) return given;
+    }
+    this.#made += 1;
+    try {
+      return await this.#make();
+    } catch (error) {
+      this.drop();
+      throw error;
+    }
+  }
+
+  /** Gives one back that can be used again. */
+  give(agent: A): void {
+    const next = this.#queue.shift();
+    if (next === undefined) this.#idle.push(agent);
+    else next(agent);
+  }
+
+  /** One is not to be used any more; another one may be made. */
+  drop(): void {
+    this.#made -= 1;
+    this.#queue.shift()?.(undefined);
+  }
+
+  #turn(signal: AbortSignal): Promise<A | undefined> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#queue.splice(this.#queue.indexOf(go), 1);
+        reject(signal.reason);
+      };
+      const go = (agent: A | undefined): void => {
+        signal.removeEventListener('abort', leave);
+        resolve(agent);
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      this.#queue.push(go);
+    });
+  }
+}
+
+/**
+ * At most `size` native agents, made when they are needed and used again: for agents that are dear to make. They keep
+ * what they remember; who waits for one holds its slot, so let `size` be the concurrency of the group. One whose attempt
+ * failed or was stopped is not used again.
+ * @throws RxhiveError INVALID_OPTION when `size` is no whole number from 1
+ */
+export function agentPool<A>(make: () => A | PromiseLike<A>, size: number): AgentPool<A> {
+  if (!(Number.isInteger(size) && size >= 1))
+    throw new RxhiveError(
+      'INVALID_OPTION',
+      `agentPool: size is ${String(size)}; give a whole number from 1.`,
+    );
+  return new AgentPool(make, size);
+}
+
+/** What a native run tells while it goes on. */
+export interface Teller<R> {
+  /** A value of the stream. */
+  value(value: R): void;
+}
+
+/**
+ * Makes an {@link AdaptedAgent} from a function that runs a native agent once. `signal` is aborted when the attempt ends
+ * early; what comes later is ignored. What the function resolves with is the last value.
+ */
+export function adaptAgent<I, R>(
+  run: (input: I, ctx: TaskContext, signal: AbortSignal, tell: Teller<R>) => PromiseLike<R>,
+): AdaptedAgent<I, R> {
+  return (input, ctx) =>
+    new Observable<R>((subscriber) => {
+      const abort = new AbortController();
+      const stop = (): void => abort.abort(ctx.signal.reason);
+      ctx.signal.addEventListener('abort', stop, { once: true });
+      const tell = { value: (value: R): void => subscriber.next(value) };
+      const fail = (error: unknown): void => subscriber.error(agentError(ctx.taskId, error));
+      const end = (value: R): void => {
+        subscriber.next(value);
+        subscriber.complete();
+      };
+      try {
+        run(input, ctx, abort.signal, tell).then(end, fail);
+      } catch (error) {
+        fail(error);
+      }
+      return () => {
+        ctx.signal.removeEventListener('abort', stop);
+        if (!abort.signal.aborted) abort.abort(ctx.signal.reason ?? new Error('The attempt has ended.'));
+      };
+    });
+}
+
+/** Native agents that run now: two attempts in one would mix their memories. */
+const atWork = new WeakSet<object>();
+
+/** Runs `work` with a native agent of `source`; `copy` makes one of an instance that was given. */
+export async function withAgent<A extends object, R>(
+  source: AgentSource<A>,
+  copy: (agent: A) => A | PromiseLike<A>,
+  signal: AbortSignal,
+  work: (agent: A) => PromiseLike<R>,
+): Promise<R> {
+  if (source instanceof AgentPool) {
+    const agent = await source.take(signal);
+    try {
+      const result = await work(agent);
+      source.give(agent);
+      return result;
+    } catch (error) {
+      source.drop();
+      throw error;
+    }
+  }
+  const agent = await (typeof source === 'function' ? (source as () => A | PromiseLike<A>)() : copy(source));
+  signal.throwIfAborted();
+  if (atWork.has(agent)) {
+    const message =
+      'An adapter was given a function that returns the same agent twice; let it make a new one each time.';
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+  atWork.add(agent);
+  try {
+    return await work(agent);
+  } finally {
+    atWork.delete(agent);
+  }
+}
+
+/**
+ * The prompt in an input: a text itself, its `prompt`, that of its `data` (of an `AgentTask`); else the data and inputs as
+ * JSON.
+ */
+export function promptOf(input: unknown): string {
+  if (typeof input === 'string') return input;
+  if (typeof input !== 'object' || input === null) return JSON.stringify(input) ?? '';
+  const { prompt, agentType, data, inputs } = input as Record<string, unknown>;
+  if (typeof prompt === 'string') return prompt;
+  if (typeof agentType !== 'string') return JSON.stringify(input);
+  const asked = typeof data === 'string' ? data : promptOf(data ?? '');
+  const known = Object.keys((inputs ?? {}) as object).length === 0 ? '' : JSON.stringify(inputs, null, 1);
+  return [asked, known].filter((part) => part !== '').join('\n\n');
+}
+
+/** Loads an optional peer. @throws RxhiveError INVALID_OPTION that says what to install */
+export async function peer<M>(specifier: string, door: string, install: string): Promise<M> {
+  try {
+    return (await import(specifier)) as M;
+  } catch (cause) {
+    const { code } = cause as { code?: unknown };
+    const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
+    const why = missing ? `is not installed: run npm install ${install}` : 'cannot be loaded; see the cause';
+    const name = brief(specifier);
+    throw new RxhiveError('INVALID_OPTION', `rxhive/${door} needs ${name}, which ${why}.`, { cause });
+  }
+}
