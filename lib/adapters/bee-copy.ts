@@ -1,4 +1,5 @@
 import { RxhiveError } from '../kernel/errors.js';
+import type { BeeValidators } from './bee-validators.js';
 
 /** The part of BeeAI's emitter that a copy needs. */
 interface Emitter {
@@ -48,13 +49,15 @@ export async function copyBeeAgent<A extends object>(agent: A): Promise<A> {
   return copy as A;
 }
 
+/** The prompts of a RequirementAgent; a ToolCallingAgent has the first two. */
+const prompts = ['system', 'task', 'toolError', 'toolNoResult'];
 const done = new WeakSet<object>();
 
 /**
  * Sets an agent that is ours apart from what it shares with others: BeeAI streams final answers through the emitter of the
  * model, and writes role and instructions of an agent into the one default prompt of all. Mixed up in parallel runs, both.
  */
-export function apart<A extends object>(agent: A): A {
+export function apart<A extends object>(agent: A, validators: BeeValidators | undefined): A {
   const parts = agent as AgentParts & { templates?: Record<string, unknown> };
   const { input } = parts;
   if (done.has(agent) || !isObject(input)) return agent;
@@ -65,14 +68,17 @@ export function apart<A extends object>(agent: A): A {
     input.llm = llm;
   }
   if (Array.isArray(input.requirements)) input.requirements = input.requirements.map(shallowIfObject);
-  if (input.role !== undefined || input.instructions !== undefined || input.notes !== undefined) {
-    const templates = (input.templates ?? {}) as Record<string, unknown>;
-    const { system } = templates;
-    const forked = (standard: unknown): unknown => {
-      const chosen = typeof system === 'function' ? (system(standard) ?? standard) : (system ?? standard);
-      return (chosen as Template).fork?.() ?? chosen;
-    };
-    input.templates = { ...templates, system: forked };
+  if ('templates' in agent) {
+    const given = (input.templates ?? {}) as Record<string, unknown>;
+    const own = prompts.map((name) => [
+      name,
+      (standard: unknown): unknown => {
+        const choice = given[name];
+        const chosen = typeof choice === 'function' ? (choice(standard) ?? standard) : (choice ?? standard);
+        return validators?.template(chosen) ?? (chosen as Template).fork?.() ?? chosen;
+      },
+    ]);
+    input.templates = { ...given, ...Object.fromEntries(own) };
   }
   return agent;
 }

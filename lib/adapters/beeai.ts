@@ -1,5 +1,6 @@
 import type { TaskContext } from '../model/context.js';
 import { apart, copyBeeAgent } from './bee-copy.js';
+import { BeeValidators } from './bee-validators.js';
 import {
   type AdaptedAgent,
   type AgentSource,
@@ -74,12 +75,16 @@ export function fromBeeAgent<I = unknown, R = string>(
   const inputOf = mapping.input ?? ((input: I): unknown => ({ prompt: prompt(input) }));
   return adaptAgent<I, R>((input, ctx, signal, tell) =>
     withAgent(agent, copyBeeAgent, signal, async (native) => {
-      apart(native);
+      const validators = await BeeValidators.load();
+      apart(native, validators);
       const told = (text: string): void => {
         if (result === undefined) tell.value(text as R);
       };
       const run = native.run(inputOf(input) as never, { ...mapping.options, signal });
-      const output = await run.observe((emitter) => watch(emitter as BeeEmitter, ctx, mapping, told));
+      const output = await run.observe((emitter) => {
+        watch(emitter as BeeEmitter, ctx, mapping, told);
+        if (validators !== undefined) quicken(emitter as BeeEmitter, validators);
+      });
       return result === undefined ? (textOf(output) as R) : result(output);
     }),
   );
@@ -228,6 +233,21 @@ function watch(
       ctx.log(what, input);
     },
     { matchNested: true },
+  );
+}
+
+/** The tool for final answers is made anew for each run. */
+function quicken(emitter: BeeEmitter, validators: BeeValidators): void {
+  const done = new WeakSet<object>();
+  emitter.match(
+    ({ path }) => path === 'agent.requirement.start',
+    ({ request }: { readonly request?: { readonly finalAnswer?: object } }) => {
+      const tool = request?.finalAnswer;
+      if (tool === undefined || done.has(tool)) return;
+      done.add(tool);
+      validators.tool(tool as Parameters<BeeValidators['tool']>[0]);
+    },
+    { isBlocking: true },
   );
 }
 
