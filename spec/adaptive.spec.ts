@@ -29,8 +29,8 @@ const scenarios: Record<string, Scenario> = {
   '10 a second, Retry-After': { ...usual, perSecond: 10, retryAfter: true, capacity: 10 },
   '10 a second': { ...usual, perSecond: 10, capacity: 10 },
   'slower above 24, refuses nothing': { ...usual, knee: 24, capacity: 30 },
-  // Not looked at while the constants were chosen, but for the first two.
-  'held out: calls of 8 s, 40 at once': {
+  // The constants were chosen with the first five; these were watched meanwhile, so they are no test of foresight.
+  'calls of 8 s, 40 at once': {
     latency: 8_000,
     sigma: 0.5,
     parallel: () => 40,
@@ -38,28 +38,28 @@ const scenarios: Record<string, Scenario> = {
     to: 400_000,
     capacity: 5,
   },
-  'held out: calls of 50 ms': { latency: 50, sigma: 0.3, parallel: () => 24, to: 60_000, capacity: 480 },
-  'held out: 40 at once, then 5': {
+  'calls of 50 ms': { latency: 50, sigma: 0.3, parallel: () => 24, to: 60_000, capacity: 480 },
+  '40 at once, then 5': {
     ...usual,
     parallel: (t) => (t < 1e5 ? 40 : 5),
     from: 115_000,
     capacity: 6.25,
   },
-  'held out: 8 at once, then 32': {
+  '8 at once, then 32': {
     ...usual,
     parallel: (t) => (t < 1e5 ? 8 : 32),
     from: 150_000,
     capacity: 40,
   },
-  'held out: 24 at once, Retry-After of a second': {
+  '24 at once, Retry-After of a second': {
     ...usual,
     parallel: () => 24,
     retryAfter: true,
     capacity: 30,
   },
-  'held out: very uneven calls': { latency: 1_000, sigma: 1, parallel: () => 24, capacity: 24 },
-  'held out: 3 at once': { latency: 1_500, sigma: 0.3, parallel: () => 3, capacity: 2 },
-  'held out: 200 at once': {
+  'very uneven calls': { latency: 1_000, sigma: 1, parallel: () => 24, capacity: 24 },
+  '3 at once': { latency: 1_500, sigma: 0.3, parallel: () => 3, capacity: 2 },
+  '200 at once': {
     latency: 1_500,
     sigma: 0.4,
     parallel: () => 200,
@@ -68,20 +68,37 @@ const scenarios: Record<string, Scenario> = {
     to: 180_000,
     capacity: 133,
   },
-  'held out: 5 % fail for other reasons, refusals are 503': {
+  '5 % fail for other reasons, refusals are 503': {
     ...usual,
     parallel: () => 24,
     status: 503,
     faults: 0.05,
     capacity: 28.5,
   },
-  'held out: 50 a second, calls of 200 ms': { latency: 200, sigma: 0.3, perSecond: 50, capacity: 50 },
-  'held out: capacity that moves up and down': {
+  '50 a second, calls of 200 ms': { latency: 200, sigma: 0.3, perSecond: 50, capacity: 50 },
+  'capacity that moves up and down': {
     ...usual,
     parallel: (t) => Math.round(24 + 8 * Math.sin(t / 60_000)),
     to: 400_000,
     capacity: 30,
   },
+  // Written, and run for the first time, after the constants had been chosen.
+  'later: calls of 3 s, 15 at once': {
+    latency: 3_000,
+    sigma: 0.6,
+    parallel: () => 15,
+    from: 60_000,
+    to: 400_000,
+    capacity: 5,
+  },
+  'later: 60 at once, then 20, then 45': {
+    ...usual,
+    parallel: (t) => (t < 1e5 ? 60 : t < 2e5 ? 20 : 45),
+    from: 280_000,
+    to: 400_000,
+    capacity: 56.25,
+  },
+  'later: 4 a second': { ...usual, perSecond: 4, from: 60_000, capacity: 4 },
 };
 
 for (const [name, { capacity, max = 64, from = 30_000, to = 300_000, ...options }] of Object.entries(
