@@ -34,6 +34,7 @@ import { speedUps } from './plan/speed-up.js';
 import { budgetStates, chargeEarlier } from './schedule/budget.js';
 import type { Ceilings } from './schedule/ceilings.js';
 import { closeGates, placeGates, tell } from './schedule/gates.js';
+import { LoadFeed } from './schedule/load-feed.js';
 import { Scheduler } from './schedule/scheduler.js';
 import { runSuspended } from './schedule/suspension.js';
 
@@ -51,6 +52,7 @@ export class Engine {
   readonly commits: CommitFeed;
   readonly scheduler: Scheduler;
   readonly ceilings: Ceilings;
+  readonly load: LoadFeed;
   readonly questions: Questions;
   readonly streams = new TaskStreams();
   readonly audience = new Audience(
@@ -79,7 +81,7 @@ export class Engine {
     const { settings } = definition;
     this.#definition = definition;
     this.#owner = owner;
-    this.#options = checkOptions(options);
+    this.#options = checkOptions(options, settings);
     this.clock = new Clock(options);
     this.learning = new Learning(definition, options);
     this.graph = plan(definition, owner, this.learning.expected);
@@ -126,6 +128,7 @@ export class Engine {
       maySuspend: () => options.suspend === 'exit' && this.questions.atRest,
       closed: () => {
         this.#unlisten?.();
+        this.load.end();
         const asked = this.questions.end(this.scheduler.open > 0);
         this.#transactions.close((error) => this.#finish(this.scheduler.closing ?? error, asked));
       },
@@ -134,6 +137,14 @@ export class Engine {
     this.scheduler.keepOpen = options.keepOpen ?? false;
     const gates = { clock: this.clock, watch: this.hub, scheduler: this.scheduler, inputsOf };
     this.ceilings = placeGates(this.graph, settings, gates);
+    this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
+      watch: this.hub,
+      scheduler: this.scheduler,
+      ceilings: this.ceilings,
+      places: this.graph,
+      short: (isShort) => log?.spill.short(isShort),
+      failed: (error) => this.audience.failed(error),
+    });
   }
 
   /** Begins, once. */
@@ -176,6 +187,7 @@ export class Engine {
           this.#growth.bringBack(orphans, this.#owner);
         }
         this.#opened = true;
+        this.load.begin();
         this.scheduler.start();
       },
       (error) => {

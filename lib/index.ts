@@ -47,6 +47,7 @@ export type {
   CacheEvent,
   GroupEvent,
   LogEvent,
+  MemoryEvent,
   PlanEvent,
   PlannedTask,
   QuestionEvent,
@@ -71,6 +72,7 @@ export type {
   WindowName,
   WindowState,
 } from './model/limiter.js';
+export type { LoadSample } from './model/load.js';
 export type { MemoryOptions } from './model/memory.js';
 export type { AttemptCall, Middleware, RunCall, TaskCall, TaskEnd } from './model/middleware.js';
 export { PartialWorkflowError } from './model/partial-error.js';

@@ -127,7 +127,8 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /** Says in one sentence what a task is doing or waiting for. */
   explain(task: Task | string): string {
-    return explain(this.#engine.graph.nodeOf(task), this.#engine.scheduler.moment);
+    const { graph, load, scheduler } = this.#engine;
+    return explain(graph.nodeOf(task), { ...scheduler.moment, because: load.because() });
   }
 
   /**

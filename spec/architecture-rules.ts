@@ -24,7 +24,7 @@ const floors: Readonly<Record<string, number>> = {
   dashboard: 7,
 };
 /** Edge folders implement ports: they see kernel, model and themselves; the workflow, which may choose one, sees them. */
-const edge = new Set(['limiters', 'stores', 'executors', 'adapters', 'messaging', 'telemetry']);
+const edge = new Set(['limiters', 'stores', 'executors', 'adapters', 'messaging', 'telemetry', 'load']);
 const edgeFloor = 4;
 const core = new Set([
   'kernel',

@@ -1,3 +1,4 @@
+import { of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -28,6 +29,12 @@ test('what must not compile does not', async () => {
     // @ts-expect-error a string has no toFixed
     run: ([t]) => t.toFixed(),
   });
+  const load$ = of({ eventLoop: 0.5 });
+  workflow({ name: 'loaded', load$, memory: { soft: 0.7, hard: 0.9 } }).run({ load$ });
+  // @ts-expect-error a sample has shares, not words
+  flow.run({ load$: of({ eventLoop: 'busy' }) });
+  // @ts-expect-error no such watermark
+  workflow({ name: 'loaded', load$, memory: { warm: 0.7 } });
   // @ts-expect-error no such group
   flow.task('c', { group: 'gpu', run: () => 1 });
   flow.task('d', {

@@ -1,5 +1,6 @@
 import { brief, RxhiveError } from '../kernel/errors.js';
 import { isLate } from '../kernel/late.js';
+import { shortSpillAbove } from '../model/memory.js';
 import type { LogRecord } from '../model/record.js';
 import type { CheckpointStore } from '../model/store.js';
 import { decode, encode } from './codec.js';
@@ -10,14 +11,22 @@ const longest = 256 * 1024 * 1024;
 /** Large results as texts of the store: neither in memory nor in the log. */
 export class Spill {
   readonly #texts: Pick<CheckpointStore, 'get' | 'put'>;
-  readonly #above: number;
+  readonly #usual: number;
+  #above: number;
   /** The store answers at once: what a task needs can be read when it starts. */
   #prompt = true;
 
   /** `above`: characters; Infinity: nothing is spilled, but what was can be read. */
   constructor(texts: Pick<CheckpointStore, 'get' | 'put'>, above: number) {
     this.#texts = texts;
-    this.#above = above;
+    this.#usual = this.#above = above;
+  }
+
+  /** Memory is short, or no longer: what is kept from now on may be small. */
+  short(isShort: boolean): void {
+    // Who said Infinity wants none of it.
+    const lower = isShort && this.#usual < Number.POSITIVE_INFINITY;
+    this.#above = lower ? Math.min(this.#usual, shortSpillAbove) : this.#usual;
   }
 
   /**

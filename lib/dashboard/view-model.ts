@@ -181,6 +181,9 @@ export class RunView {
       case 'group':
         this.#group(event);
         break;
+      case 'memory':
+        this.#groupOf(undefined).facts.set('memory', `${event.reason}: ${Math.round(event.share * 100)} %`);
+        break;
       case 'breaker':
         this.#groupOf(event.group).facts.set('breaker', event.reason);
         break;

@@ -128,6 +128,17 @@ export interface GroupEvent extends EventBase {
   readonly delay?: number;
 }
 
+/**
+ * Memory passed a watermark: from `soft` on no task begins beside another, from `hard` on none goes on beside another and
+ * results go to the store; `released`: as before.
+ */
+export interface MemoryEvent extends EventBase {
+  readonly type: 'memory';
+  readonly reason: 'soft' | 'hard' | 'released';
+  /** Share of the memory limit that is taken, 0 to 1. */
+  readonly share: number;
+}
+
 /** The state changed, or (`conflict`) a serializable task runs again because what it had read changed. */
 export interface StateEvent extends EventBase {
   readonly type: 'state';
@@ -214,6 +225,7 @@ export type WorkflowEvent =
   | ValueEvent
   | AttemptEvent
   | GroupEvent
+  | MemoryEvent
   | StateEvent
   | CacheEvent
   | UsageEvent

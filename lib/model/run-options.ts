@@ -1,5 +1,6 @@
-import type { SchedulerLike } from 'rxjs';
+import type { Observable, SchedulerLike } from 'rxjs';
 import type { Recipe } from './context.js';
+import type { LoadSample } from './load.js';
 import type { Middleware } from './middleware.js';
 import type { CheckpointStore, Durability } from './store.js';
 import type { Task } from './task.js';
@@ -13,6 +14,13 @@ export interface RunOptions<I = unknown> {
   readonly middleware?: readonly Middleware[];
   /** Cancels the run when aborted. */
   readonly signal?: AbortSignal;
+  /**
+   * How busy the machine is: `systemLoad()` of `rxhive/load`, or anything else, such as a marble. Subscribed while the run
+   * goes on. Busy samples make it run fewer tasks at once, at least one, calm ones more again; the smallest of all limits
+   * counts. When it ends or fails, that limit is lifted; an error is in `result.report.subscriberErrors`. Default: that of
+   * the workflow.
+   */
+  readonly load$?: Observable<LoadSample>;
   /** Source of time. Default: rxjs `asyncScheduler`, virtual inside `TestScheduler.run`. */
   readonly scheduler?: SchedulerLike;
   /** Seed of jitter and ids: the same seed, the same choices. Default: random. */

@@ -1,7 +1,9 @@
+import type { Observable } from 'rxjs';
 import type { Adaptive } from './adaptive.js';
 import type { BreakerOptions } from './breaker.js';
 import type { BudgetOptions } from './budget.js';
 import type { Limiter, LimiterSettings } from './limiter.js';
+import type { LoadSample } from './load.js';
 import type { MemoryOptions } from './memory.js';
 import type { Middleware } from './middleware.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
@@ -69,8 +71,13 @@ export interface WorkflowOptions<
   readonly retry?: number | RetryOptions;
   /** Timeouts of tasks that say nothing. Default: none. */
   readonly timeout?: number | TimeoutOptions;
-  /** Keeps large results out of memory. Default: those above 1 MiB, where there is a store. */
+  /**
+   * Keeps large results out of memory (default: those above 1 MiB, where there is a store), and holds tasks back while
+   * memory is short (default: no).
+   */
   readonly memory?: MemoryOptions;
+  /** How busy the machine is, for runs that are given no other; see the run option. Default: nobody asks. */
+  readonly load$?: Observable<LoadSample>;
   /** Default `continue`: what does not depend on the failed task goes on. */
   readonly failurePolicy?: FailurePolicy;
   /** Ms of waiting that weigh as much as one step of priority, so that nothing starves. Default 60,000; false: off. */

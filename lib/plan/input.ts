@@ -1,7 +1,8 @@
+import { isObservable } from 'rxjs';
 import { RxhiveError, shown } from '../kernel/errors.js';
 import type { ResolvedRunOptions, RunOptions } from '../model/run-options.js';
 import { fit, placesOf } from '../model/schema.js';
-import type { WorkflowDefinition } from '../model/workflow.js';
+import type { WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 
 /**
  * The input of a run as its schema returns it.
@@ -26,9 +27,23 @@ export function checkInput(definition: WorkflowDefinition, input: unknown): unkn
   );
 }
 
-/** Options of a run, when they make sense. @throws RxhiveError INVALID_OPTION */
-export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'store'>>(options: O): O {
-  const { suspend, store } = options;
+/** Options of a run of a workflow, when they make sense. @throws RxhiveError INVALID_OPTION */
+export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'store' | 'load$'>>(
+  options: O,
+  { load$: otherwise, memory }: WorkflowSettings,
+): O {
+  const { suspend, store, load$ = otherwise } = options;
+  const watermark = memory?.soft !== undefined ? 'soft' : memory?.hard !== undefined ? 'hard' : undefined;
+  if (watermark !== undefined && load$ === undefined)
+    throw new RxhiveError(
+      'INVALID_OPTION',
+      `memory.${watermark} needs load$, which tells how much memory is taken; give load$: systemLoad() of rxhive/load.`,
+    );
+  if (options.load$ !== undefined && !isObservable(options.load$))
+    throw new RxhiveError(
+      'INVALID_OPTION',
+      `load$ is ${shown(options.load$)}; give an Observable, such as systemLoad().`,
+    );
   if (suspend === undefined || suspend === 'wait' || (suspend === 'exit' && store !== undefined))
     return options;
   const message =

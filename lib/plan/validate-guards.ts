@@ -1,3 +1,4 @@
+import { isObservable } from 'rxjs';
 import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
 import { budgetLimits } from '../model/budget.js';
 import { Dependency, type TaskDefinition } from '../model/task.js';
@@ -6,8 +7,11 @@ import type { WorkflowSettings } from '../model/workflow.js';
 type Fault = (kind: DefinitionFault['kind'], message: string) => void;
 type Bag = Readonly<Record<string, unknown>>;
 
-/** Everything wrong with prices, budgets and breakers. */
+/** Everything wrong with prices, budgets, breakers and watermarks. */
 export function validateGuards(settings: WorkflowSettings, fault: Fault): void {
+  if (settings.load$ !== undefined && !isObservable(settings.load$))
+    fault('bad-option', `load$ is ${shown(settings.load$)}; give an Observable, such as systemLoad().`);
+  checkMemory(fault, settings.memory);
   checkPrices(fault, settings.prices);
   checkBudget(fault, 'budget', settings.budget);
   for (const [name, group] of Object.entries(settings.groups ?? {})) {
@@ -23,6 +27,17 @@ export function problemOf(need: unknown, tasks: unknown): string | undefined {
   if (typeof need === 'number' && Number.isInteger(need) && need >= 1 && need <= tasks.length)
     return undefined;
   return `that needs ${shown(need)} of ${tasks.length}; give a whole number from 1 to ${tasks.length}.`;
+}
+
+function checkMemory(fault: Fault, memory: unknown): void {
+  if (!isBag(fault, 'memory', memory, '{ soft, hard, spillAbove }')) return;
+  known(fault, 'memory', memory, ['soft', 'hard', 'spillAbove']);
+  const { soft, hard } = memory;
+  for (const [name, share] of Object.entries({ soft, hard }))
+    if (share !== undefined && !(typeof share === 'number' && share > 0 && share <= 1))
+      fault('bad-number', `memory.${name} is ${shown(share)}; give a share of the limit above 0, at most 1.`);
+  if (Number(soft) > Number(hard))
+    fault('bad-number', `memory.soft ${shown(soft)} is above memory.hard ${shown(hard)}; exchange them.`);
 }
 
 function checkPrices(fault: Fault, prices: unknown): void {

@@ -126,8 +126,6 @@ export function validateSettings(settings: WorkflowSettings): DefinitionFault[] 
     fault('bad-option', `name is ${shown(settings.name)}; give the workflow a name that is not empty.`);
   }
   checkConcurrency(fault, 'concurrency', settings.concurrency);
-  if (settings.memory !== undefined && (typeof settings.memory !== 'object' || settings.memory === null))
-    fault('bad-option', `memory is ${shown(settings.memory)}; give { spillAbove }.`);
   checkNumber(fault, 'memory.spillAbove', settings.memory?.spillAbove, 0, true, true);
   checkNumber(fault, 'maxTasks', settings.maxTasks, 1, true, true);
   checkNumber(fault, 'retryBudget', settings.retryBudget, 0, true, true);

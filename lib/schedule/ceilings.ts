@@ -35,6 +35,13 @@ export class Ceilings {
     return this.#of(group).get(bound) ?? Number.POSITIVE_INFINITY;
   }
 
+  /** The smallest of the others. */
+  others(group: Group | undefined, bound: Bound): number {
+    return Math.min(
+      ...[...this.#of(group)].map(([one, limit]) => (one === bound ? Number.POSITIVE_INFINITY : limit)),
+    );
+  }
+
   #of(group: Group | undefined): Map<Bound, number> {
     let bounds = this.#bounds.get(group);
     if (bounds === undefined) {

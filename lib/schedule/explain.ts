@@ -7,6 +7,8 @@ export interface Moment {
   readonly now: number;
   readonly active: number;
   readonly limit: number;
+  /** Why it is that many. */
+  readonly because?: string | undefined;
 }
 
 /** Says in one sentence what a task is doing or waiting for. */
@@ -84,7 +86,9 @@ function blockers(node: TaskNode, moment: Moment): string {
     return `"${brief(kept.resource.name)}", which is kept for a task that needs more and has waited longer`;
   const gate = node.lane.gates.flat().find((one) => !one.admits(node));
   if (gate !== undefined) return gate.because(node);
-  if (moment.active >= moment.limit) return `a slot (${moment.active} of ${moment.limit} in use)`;
+  const { active, limit, because } = moment;
+  if (active >= limit)
+    return `a slot (${active} of ${limit} in use)${because === undefined ? '' : `, ${because}`}`;
   return 'its turn';
 }
 

@@ -1,7 +1,8 @@
 import type { Observable } from 'rxjs';
-import { RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, shown } from '../kernel/errors.js';
 import { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 import type { WorkflowEvent } from '../model/event.js';
+import type { LoadSample } from '../model/load.js';
 import type { WorkflowResult } from '../model/result.js';
 import type { RunStatus } from '../model/status.js';
 import type { Task } from '../model/task.js';
@@ -49,6 +50,11 @@ export interface MarbleTools {
   ): MarbleAgent<V>;
   /** An Observable in virtual time, cold. */
   cold<V = string>(marbles: string, values?: Readonly<Record<string, V>>, error?: unknown): Observable<V>;
+  /**
+   * A machine for the option `load$`: `h` is high load, `l` low load, other letters are the samples given:
+   * `flow(crawl, { load$: load('-h--m', { m: { memory: 0.9 } }) })`.
+   */
+  load(marbles: string, samples?: Readonly<Record<string, LoadSample>>): Observable<LoadSample>;
   /** A run of a workflow or orchestrator that starts when the body has returned. */
   flow(subject: Definable, options?: TrialOptions): Run;
   /** Any run made with these options: `await run((options) => flow.compensate(id, { store, ...options }))`. */
@@ -91,6 +97,12 @@ export function marbles(
   const [options, body] = given.length === 1 ? [{}, given[0]] : given;
   return () => new MarbleTest(options).run(body);
 }
+
+/** A busy machine and a calm one. */
+const loads = {
+  h: { eventLoop: 0.99, delayMs: 200, cpu: 0.99 },
+  l: { eventLoop: 0.1, delayMs: 1, cpu: 0.1 },
+};
 
 type Check = () => Error | undefined;
 
@@ -169,6 +181,17 @@ class MarbleTest {
       agent: (text, values, errors) => marbleAgent(scheduler, text, { unit, values, errors }),
       cold: (text, values, error) =>
         streamOf(scheduler, parseMarbles(text, unit), (one) => meaning(one, values) as never, error),
+      load: (text, samples) => {
+        const known: Readonly<Record<string, LoadSample>> = { ...loads, ...samples };
+        const moments = parseMarbles(text, unit);
+        for (const { letter = '' } of moments)
+          if (letter !== '' && !Object.hasOwn(known, letter))
+            throw new RxhiveError(
+              'INVALID_OPTION',
+              `load: ${shown(letter)} is no sample; give it one, or use h or l.`,
+            );
+        return streamOf(scheduler, moments, (one) => known[one.letter ?? ''] as LoadSample, undefined);
+      },
       flow: (subject, options) => {
         const trial = Trial.of(subject, scheduler, options);
         this.#trials.push(trial);

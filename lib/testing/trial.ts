@@ -1,3 +1,4 @@
+import { NEVER } from 'rxjs';
 import type { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
@@ -16,6 +17,9 @@ export interface TrialOptions extends Omit<ResolvedRunOptions, 'scheduler' | 'in
   /** Bodies by task id or type, in place of the real ones. */
   readonly agents?: Agents;
 }
+
+/** The load of the real machine is none of the test's. */
+const defaults = { seed: 1, runId: 'virtual', load$: NEVER };
 
 /** One run in virtual time, and everything that was seen of it. */
 export class Trial {
@@ -45,7 +49,7 @@ export class Trial {
     wrap?: WrapBody,
   ): Trial {
     const definition = instrument(subject.definition(), agents, wrap);
-    const run = new Run(definition, { seed: 1, runId: 'virtual', ...options, scheduler });
+    const run = new Run(definition, { ...defaults, ...options, scheduler });
     return new Trial(run, scheduler);
   }
 
