@@ -9,22 +9,16 @@ import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
 import type { ForkOptions, ResolvedRunOptions, RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
-import {
-  Choice,
-  Dependency,
-  type ResultOf,
-  Task,
-  type TaskDefinition,
-  type TaskOptions,
-} from './model/task.js';
+import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
 import type {
   CompletionHandler,
   WorkflowDefinition,
   WorkflowOptions,
   WorkflowSettings,
 } from './model/workflow.js';
+import { definedTasks } from './observe/defined.js';
 import { durationsOf, type LearntDuration } from './observe/durations.js';
-import { type PictureTask, toDot, toMermaid } from './observe/export.js';
+import { toDot, toMermaid } from './observe/export.js';
 import { checkInput } from './plan/input.js';
 import { Run } from './run.js';
 import { storeAt } from './stores/at-path.js';
@@ -254,21 +248,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
 
   /** The graph as Mermaid or DOT text. */
   graph(format: 'mermaid' | 'dot' = 'mermaid'): string {
-    const tasks = this.#ids.map((id, i): PictureTask => {
-      const { dependencies, group } = this.#tasks[i] as TaskDefinition;
-      const list = Object.values(dependencies ?? {}) as (Task | Dependency | Choice)[];
-      return {
-        id,
-        group,
-        dependencies: list.flatMap((one) =>
-          one instanceof Choice
-            ? one.tasks.map((task) => ({ id: task.id, mode: one.mode }))
-            : one instanceof Dependency
-              ? [{ id: one.task.id, mode: one.mode }]
-              : [{ id: one.id, mode: 'value' }],
-        ),
-      };
-    });
+    const tasks = definedTasks(this.definition());
     return format === 'dot' ? toDot(tasks) : toMermaid(tasks);
   }
 

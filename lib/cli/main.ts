@@ -3,6 +3,7 @@ import { check } from './check.js';
 import type { Command } from './command.js';
 import { dashboard } from './dashboard.js';
 import { graph } from './graph.js';
+import { inspect } from './inspect.js';
 import { replay } from './replay.js';
 import { report } from './report.js';
 import { run } from './run.js';
@@ -12,9 +13,12 @@ import { WrongCall } from './wrong-call.js';
 const usage = `rxhive run MODULE [--log FILE] [--dashboard] [--quiet] [--json]
                                               run a module's default export: a workflow or an orchestrator
 rxhive check MODULE [--json]                  faults knowable before a token is spent
-rxhive graph MODULE [--format mermaid|dot]    print its graph
+rxhive graph MODULE|LOG [--format mermaid|dot|svg]
+                                              print its graph
 rxhive dashboard [LOG] [--port N]             show a log in a browser while it grows; on this machine only
-rxhive report LOG --html FILE [--compare LOG] write a log and its pictures as one HTML file
+rxhive report LOG [--html FILE [--compare LOG]] [--trace FILE] [--markdown FILE]
+                                              a log as one HTML file, as a trace for Perfetto, as a summary
+rxhive inspect LOG [--task ID] [--json]       tasks of a recorded run, or all about one
 rxhive replay LOG [--set GROUP.concurrency=12] [--set concurrency=4] [--set TASK.priority=5] [--json]
                                               what that would have changed in a recorded run
 rxhive simulate WORKLOAD.json --slots N [--policy critical-path|fifo] [--estimates FILE] [--json]
@@ -24,6 +28,7 @@ const commands: Readonly<Record<string, Command>> = {
   check,
   dashboard,
   graph,
+  inspect,
   replay,
   report,
   run,

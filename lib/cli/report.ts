@@ -1,37 +1,38 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { traceOf } from '../dashboard/chrome-trace.js';
+import { markdownOf } from '../dashboard/markdown.js';
 import { htmlReport } from '../dashboard/report-file.js';
-import { readEventLog } from '../observe/event-log.js';
 import { type Command, parse } from './command.js';
+import { readLog, viewOf, write } from './read-log.js';
 import { WrongCall } from './wrong-call.js';
 
-/** `rxhive report LOG --html FILE [--compare LOG]`: the page with a run in it, as one file. */
+/**
+ * `rxhive report LOG [--html FILE [--compare LOG]] [--trace FILE] [--markdown FILE]`: the page with a run in it as one
+ * file, a trace for Perfetto, a summary to read.
+ */
 export const report: Command = async (words) => {
   const { values, positionals } = parse({
     args: [...words],
     allowPositionals: true,
-    options: { html: { type: 'string' }, compare: { type: 'string' } },
+    options: {
+      html: { type: 'string' },
+      compare: { type: 'string' },
+      trace: { type: 'string' },
+      markdown: { type: 'string' },
+    },
   });
-  const [log] = positionals;
-  const { html, compare } = values;
-  if (log === undefined)
+  const [file] = positionals;
+  const { html, compare, trace, markdown } = values;
+  if (file === undefined)
     throw new WrongCall('give the log to read, for example: rxhive report run.jsonl --html run.html');
-  if (html === undefined) throw new WrongCall('give the file to write, for example: --html run.html');
-  const page = htmlReport(readLog(log), compare === undefined ? '' : readLog(compare));
-  try {
-    writeFileSync(html, page);
-  } catch (error) {
-    throw new WrongCall(`cannot write ${html}: ${(error as Error).message}`);
-  }
-  console.log(html);
+  if (html === undefined && trace === undefined && markdown === undefined)
+    throw new WrongCall(
+      'give the file to write, for example: --html run.html, --trace run.json, --markdown run.md',
+    );
+  if (compare !== undefined && html === undefined) throw new WrongCall('--compare needs --html FILE');
+  const log = readLog(file);
+  if (html !== undefined) write(html, htmlReport(log, compare === undefined ? '' : readLog(compare)));
+  if (trace !== undefined) write(trace, traceOf(viewOf(log)));
+  if (markdown !== undefined) write(markdown, markdownOf(viewOf(log)));
+  for (const written of [html, trace, markdown]) if (written !== undefined) console.log(written);
   return 0;
 };
-
-function readLog(file: string): string {
-  try {
-    const text = readFileSync(file, 'utf8');
-    readEventLog(text);
-    return text;
-  } catch (error) {
-    throw new WrongCall(`cannot read ${file}: ${(error as Error).message}`);
-  }
-}

@@ -46,6 +46,8 @@ export interface GroupView {
   readonly name: string | undefined;
   /** Tasks at work; undefined limit: none. */
   active: number;
+  /** Most that were at work at once. */
+  most: number;
   limit: number | undefined;
   /** Waiting for a place or a permit. */
   ready: number;
@@ -57,6 +59,17 @@ export interface GroupView {
   readonly facts: Map<string, unknown>;
   /** Points for the chart: ms, active, limit. */
   readonly history: { readonly at: number; readonly active: number; readonly limit: number | undefined }[];
+}
+
+/** A question to a person that nobody has answered. */
+export interface QuestionView {
+  readonly taskId: string;
+  readonly prompt: string;
+  readonly context?: unknown;
+  /** Ms as the clock of the run counts. */
+  readonly deadline?: number;
+  /** Why the last answer was refused. */
+  refused?: string;
 }
 
 /** A commit to the state. */
@@ -91,7 +104,7 @@ export class RunView {
   initialState: unknown;
   readonly events: WorkflowEvent[] = [];
   /** Open questions to people, by id. */
-  readonly questions = new Map<string, { readonly taskId: string; readonly prompt: string }>();
+  readonly questions = new Map<string, QuestionView>();
   /** Events that were lost on the way, as the numbers tell. */
   missing = 0;
   #last = 0;
@@ -201,6 +214,9 @@ export class RunView {
             changes: changesOf(event),
           });
         break;
+      case 'question':
+        this.#question(event);
+        break;
       case 'log':
         this.#task(event.taskId, event.at).messages.push(event);
         break;
@@ -262,12 +278,15 @@ export class RunView {
       const running = kind === 'running' ? { attempt: task.attempts + (before === 'ready' ? 1 : 0) } : {};
       task.spans.push({ kind, from: event.at, ...running });
     }
+    if (isEnd(event.reason))
+      for (const [id, question] of this.questions) if (question.taskId === task.id) this.questions.delete(id);
     if ('error' in event) task.error = event.error;
     if ('value' in event) task.value = event.value;
     const move = (by: number, key: 'active' | 'ready'): void => {
       for (const name of task.group === undefined ? [undefined] : [undefined, task.group]) {
         const group = this.#groupOf(name);
         group[key] += by;
+        group.most = Math.max(group.most, group.active);
         if (key === 'active') point(group, event.at);
       }
     };
@@ -294,6 +313,16 @@ export class RunView {
         this.#groupOf(name).refused += 1;
   }
 
+  #question(event: Extract<WorkflowEvent, { type: 'question' }>): void {
+    const { reason, taskId, questionId, prompt = '', context, deadline, because = '' } = event;
+    const known = this.questions.get(questionId);
+    if (reason === 'asked') {
+      const more = { ...(context !== undefined && { context }), ...(deadline !== undefined && { deadline }) };
+      this.questions.set(questionId, { taskId, prompt, ...more });
+    } else if (reason !== 'refused') this.questions.delete(questionId);
+    else if (known !== undefined) known.refused = because;
+  }
+
   #group(event: Extract<WorkflowEvent, { type: 'group' }>): void {
     const group = this.#groupOf(event.group);
     if (event.reason === 'limit') group.limit = event.concurrency ?? undefined;
@@ -312,7 +341,17 @@ export class RunView {
 }
 
 function newGroup(name: string | undefined, limit: number | undefined): GroupView {
-  return { name, active: 0, limit, ready: 0, gatedUntil: 0, refused: 0, facts: new Map(), history: [] };
+  return {
+    name,
+    active: 0,
+    most: 0,
+    limit,
+    ready: 0,
+    gatedUntil: 0,
+    refused: 0,
+    facts: new Map(),
+    history: [],
+  };
 }
 
 function spanOf(status: TaskStatus): SpanKind | undefined {

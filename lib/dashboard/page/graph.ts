@@ -1,16 +1,17 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { criticalPath, type GraphNode, graphPicture, statusOf } from '../graph-view.js';
+import { curve, type LayoutOrder } from '../layout.js';
 import { short, statusSigns, visible } from '../text.js';
 import type { RunView } from '../view-model.js';
 import { html } from './html.js';
-import type { LayoutOrder, Placed } from './layout-worker.js';
+import type { Placed } from './layout-worker.js';
 
 declare const layoutWorkerCode: string;
 
 const height = 34;
 const widthOf = (node: GraphNode): number => 44 + Math.min(30, short(node.label, 30).length) * 7.2;
 
-function useLayout(order: Omit<LayoutOrder, 'id'>, version: string): Placed | undefined {
+function useLayout(order: LayoutOrder, version: string): Placed | undefined {
   const [placed, setPlaced] = useState<Placed>();
   const worker = useRef<Worker | undefined>(undefined);
   const asked = useRef(0);
@@ -136,15 +137,4 @@ function shares(node: GraphNode, width: number): unknown {
     x += part;
     return bar;
   });
-}
-
-function curve(points: readonly { readonly x: number; readonly y: number }[]): string {
-  const [first, ...rest] = points;
-  if (first === undefined) return '';
-  const last = rest.at(-1) ?? first;
-  const middle = rest.slice(0, -1).map((point, i) => {
-    const next = rest[i + 1] ?? last;
-    return `Q${point.x} ${point.y} ${(point.x + next.x) / 2} ${(point.y + next.y) / 2}`;
-  });
-  return `M${first.x} ${first.y}${middle.join('')}L${last.x} ${last.y}`;
 }

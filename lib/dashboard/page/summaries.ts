@@ -1,37 +1,11 @@
 import { StateReplay } from '../changes.js';
+import { failuresOf } from '../failures.js';
+import { type Spent, spentBy } from '../spent.js';
 import { count, duration, messageOf, short, shownValue, spanNames } from '../text.js';
 import { timeByKind } from '../timeline.js';
 import type { RunView, SpanKind, TaskView } from '../view-model.js';
 import { html } from './html.js';
 import { TimelinePicture } from './timeline-canvas.js';
-
-interface Spent {
-  tasks: number;
-  attempts: number;
-  inputTokens: number;
-  outputTokens: number;
-  cost: number;
-  ms: number;
-}
-
-function spentBy(view: RunView, key: (task: TaskView) => string): [string, Spent][] {
-  const rows = new Map<string, Spent>();
-  for (const task of view.tasks.values()) {
-    const name = key(task);
-    const row = rows.get(name) ?? { tasks: 0, attempts: 0, inputTokens: 0, outputTokens: 0, cost: 0, ms: 0 };
-    rows.set(name, row);
-    row.tasks += 1;
-    row.attempts += task.attempts;
-    row.inputTokens += task.usage.inputTokens;
-    row.outputTokens += task.usage.outputTokens;
-    row.cost += task.usage.cost;
-    for (const { kind, from, to = view.now } of task.spans) if (kind === 'running') row.ms += to - from;
-  }
-  return [...rows].sort(
-    ([, a], [, b]) =>
-      b.cost - a.cost || b.inputTokens + b.outputTokens - a.inputTokens - a.outputTokens || b.ms - a.ms,
-  );
-}
 
 /** Where time, tokens and money went. */
 export function Cost({ view }: { view: RunView }) {
@@ -40,18 +14,9 @@ export function Cost({ view }: { view: RunView }) {
   return html`<section class="cost" aria-label="cost">
     <h3>Where the time of all tasks went</h3>
     <ul class="times">${(Object.keys(time) as SpanKind[]).filter((kind) => time[kind] > 0).map((kind) => html`<li><i class="swatch ${kind === 'running' ? 'succeeded' : `wait-${kind}`}"></i> ${spanNames[kind]}: ${duration(time[kind])} <progress max=${sum} value=${time[kind]}></progress></li>`)}</ul>
-    ${table(
-      'By agent',
-      spentBy(view, ({ type, id }) => (type === id ? id.replaceAll(/\d+/g, '#') : type)),
-    )}
-    ${table(
-      'By model',
-      spentBy(view, ({ model }) => model ?? 'not said'),
-    )}
-    ${table(
-      'By group',
-      spentBy(view, ({ group }) => group ?? 'no group'),
-    )}
+    ${table('By agent', spentBy(view, 'agent'))}
+    ${table('By model', spentBy(view, 'model'))}
+    ${table('By group', spentBy(view, 'group'))}
   </section>`;
 }
 
@@ -71,18 +36,8 @@ export function Failures({
   select: (id: string) => void;
   act: ((action: string) => void) | undefined;
 }) {
-  const failed = view.list().filter(({ status }) => status === 'failed' || status === 'cancelled');
-  if (failed.length === 0) return html`<p class="empty">Nothing has failed.</p>`;
-  const roots = rootsOfSkipped(view);
-  const behind = (id: string): TaskView[] =>
-    view.list().filter((task) => task.status === 'skipped' && roots.get(task.id)?.has(id) === true);
-  const order = failed
-    .map((task) => ({ task, stopped: behind(task.id) }))
-    .sort(
-      (a, b) =>
-        Number(b.task.status === 'failed') - Number(a.task.status === 'failed') ||
-        b.stopped.length - a.stopped.length,
-    );
+  const order = failuresOf(view);
+  if (order.length === 0) return html`<p class="empty">Nothing has failed.</p>`;
   return html`<section class="failures" aria-label="failures">
     ${act !== undefined && view.status !== 'running' && html`<div class="tools"><button onClick=${() => act('retryFailed')}>run what failed again</button></div>`}
     ${order.slice(0, 200).map(
@@ -93,29 +48,6 @@ export function Failures({
     </article>`,
     )}
   </section>`;
-}
-
-/** For each skipped task the failed ones it goes back to. */
-function rootsOfSkipped(view: RunView): Map<string, ReadonlySet<string>> {
-  const roots = new Map<string, Set<string>>();
-  // Dependencies come before dependents in nearly every log; a few rounds settle the rest.
-  for (let round = 0, grew = true; grew && round < 50; round++) {
-    grew = false;
-    for (const task of view.tasks.values()) {
-      if (task.status !== 'skipped') continue;
-      const own = roots.get(task.id) ?? new Set<string>();
-      const before = own.size;
-      for (const { id, mode } of task.dependencies) {
-        if (mode !== 'value' && mode !== 'latest') continue;
-        const status = view.tasks.get(id)?.status;
-        if (status === 'failed' || status === 'cancelled') own.add(id);
-        else if (status === 'skipped') for (const root of roots.get(id) ?? []) own.add(root);
-      }
-      roots.set(task.id, own);
-      grew ||= own.size > before;
-    }
-  }
-  return roots;
 }
 
 /** Two runs side by side: time, results, state, cost. */
