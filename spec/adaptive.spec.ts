@@ -82,6 +82,15 @@ const scenarios: Record<string, Scenario> = {
     to: 400_000,
     capacity: 30,
   },
+  'Retry-After of five round trips, soon after the start': {
+    latency: 200,
+    sigma: 0.15,
+    parallel: () => 12,
+    retryAfter: true,
+    from: 5_000,
+    to: 22_000,
+    capacity: 60,
+  },
   // Written, and run for the first time, after the constants had been chosen.
   'later: calls of 3 s, 15 at once': {
     latency: 3_000,

@@ -96,7 +96,7 @@ export class AdaptiveGate implements Gate {
     const ms = this.#msOf(attempt);
     if (end.kind === 'failed' && this.#isOverload(end.error)) {
       this.#discount(attempt);
-      this.#limit.refused(attempt, now);
+      this.#limit.refused(attempt, now, end.retryAfter);
       this.#answers = 0;
       this.#wait(this.#limit.gap > 0 ? this.#limit.gap : this.#limit.pause);
     } else if (end.error instanceof TaskTimeoutError) this.#limit.timedOut(ms);

@@ -108,20 +108,24 @@ export class AdaptiveLimit {
     this.#observe(ms);
   }
 
-  /** A call was refused at `now`. */
-  refused(call: Call, now: number): void {
+  /** A call was refused at `now`; `held`: ms for which the provider wants no other. */
+  refused(call: Call, now: number, held = 0): void {
     this.#refused += refusedWeight * (1 - this.#refused);
     const tooFast = call.level <= this.#highest.level && !this.#isOld(this.#highest, now);
     if (tooFast) this.#spread(now);
-    else this.#bump(Math.max(this.#min, call.level - 1));
+    else this.#bump(Math.max(this.#min, call.level - 1), held);
     if (this.#slowStart || this.#refused >= (tooFast ? toleratedPaced : tolerated)) this.#decrease(now);
     this.#slowStart = false;
   }
 
-  /** Remembers where refusals began, and is twice as patient where they have begun before. */
-  #bump(ceiling: number): void {
+  /**
+   * Remembers where refusals began, and is twice as patient where they have begun before, and the more from the start the
+   * more round trips one costs.
+   */
+  #bump(ceiling: number, held: number): void {
     const same = Math.abs(ceiling - this.#ceiling) <= 1;
-    this.#patience = same ? Math.min(mostPatience, this.#patience * 2) : leastPatience;
+    const least = held > this.#mean ? (leastPatience * held) / this.#mean : leastPatience;
+    this.#patience = Math.min(mostPatience, same ? Math.max(least, this.#patience * 2) : least);
     this.#ceiling = ceiling;
   }
 
