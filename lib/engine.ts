@@ -31,11 +31,13 @@ import { type Graph, plan } from './plan/graph.js';
 import { Growth, runEnded } from './plan/growth.js';
 import { checkOptions, inputOf } from './plan/input.js';
 import { speedUps } from './plan/speed-up.js';
+import { Breakpoints } from './schedule/breakpoints.js';
 import { budgetStates, chargeEarlier } from './schedule/budget.js';
 import type { Ceilings } from './schedule/ceilings.js';
 import { closeGates, placeGates, tell } from './schedule/gates.js';
 import { LoadFeed } from './schedule/load-feed.js';
 import { Scheduler } from './schedule/scheduler.js';
+import { Stuck } from './schedule/stuck.js';
 import { runSuspended } from './schedule/suspension.js';
 
 /**
@@ -54,6 +56,8 @@ export class Engine {
   readonly ceilings: Ceilings;
   readonly load: LoadFeed;
   readonly questions: Questions;
+  readonly breakpoints: Breakpoints;
+  readonly stuck: Stuck;
   readonly streams = new TaskStreams();
   readonly audience = new Audience(
     () => this.start(),
@@ -126,6 +130,7 @@ export class Engine {
         node.forget();
       },
       maySuspend: () => options.suspend === 'exit' && this.questions.atRest,
+      resting: () => this.stuck.look(),
       closed: () => {
         this.#unlisten?.();
         this.load.end();
@@ -137,6 +142,23 @@ export class Engine {
     this.scheduler.keepOpen = options.keepOpen ?? false;
     const gates = { clock: this.clock, watch: this.hub, scheduler: this.scheduler, inputsOf };
     this.ceilings = placeGates(this.graph, settings, gates);
+    this.breakpoints = new Breakpoints({
+      watch: this.hub,
+      place: (gate) => {
+        this.graph.gates.push(gate);
+        this.scheduler.connect(gate);
+      },
+      failed: (error) => this.audience.failed(error),
+    });
+    if (options.pauseBefore !== undefined && options.pauseBefore.length > 0)
+      this.breakpoints.add(options.pauseBefore);
+    this.stuck = new Stuck({
+      watch: this.hub,
+      nodes: this.graph.nodes,
+      scheduler: this.scheduler,
+      ceilings: this.ceilings,
+      questions: () => this.questions.open,
+    });
     this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
       watch: this.hub,
       scheduler: this.scheduler,

@@ -35,6 +35,7 @@ export { bottleneck } from './limiters/bottleneck.js';
 export { virtual } from './limiters/virtual.js';
 export { type Adaptive, type AdaptiveOptions, adaptive } from './model/adaptive.js';
 export type { BreakerOptions, BreakerState } from './model/breaker.js';
+export type { Breakpoint, StartingTask } from './model/breakpoint.js';
 export type { BudgetLimit, BudgetOptions, BudgetReport, BudgetState, Caps } from './model/budget.js';
 export type { CacheOptions } from './model/cache.js';
 export type { Candidate, FallbackOptions } from './model/candidate.js';

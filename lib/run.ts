@@ -1,5 +1,6 @@
 import { firstValueFrom, type Observable, type Subscriber } from 'rxjs';
 import { Engine } from './engine.js';
+import type { Breakpoint } from './model/breakpoint.js';
 import type { WorkflowEvent } from './model/event.js';
 import { bodied } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
@@ -12,7 +13,7 @@ import type { Connect } from './observe/audience.js';
 import { conflated } from './observe/conflated.js';
 import { GuardedStream } from './observe/guarded-stream.js';
 import { snapshotOf } from './observe/snapshot.js';
-import { checkLimit } from './plan/input.js';
+import { checkBreakpoints, checkLimit } from './plan/input.js';
 import { explain } from './schedule/explain.js';
 import { limitsOf } from './schedule/gates.js';
 
@@ -129,6 +130,44 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   explain(task: Task | string): string {
     const { graph, load, scheduler } = this.#engine;
     return explain(graph.nodeOf(task), { ...scheduler.moment, because: load.because() });
+  }
+
+  /**
+   * Pauses the run before these tasks start, each of their attempts: nothing new starts then, what runs goes on, and so do
+   * clocks (deadlines, waits for permits). Returns how to take the breakpoints away.
+   * @throws RxhiveError INVALID_OPTION
+   */
+  pauseBefore(...points: readonly Breakpoint[]): () => void {
+    return this.#engine.breakpoints.add(checkBreakpoints(points));
+  }
+
+  /** Lets nothing new start until {@link Run.continue}; what runs goes on. */
+  pause(): void {
+    this.#engine.breakpoints.halt();
+  }
+
+  /** Lets one attempt start, the best of those that may, and pauses before the next. Before one is ready: the next that is. */
+  step(): void {
+    this.#engine.breakpoints.step();
+  }
+
+  /** Goes on after a pause, until the next breakpoint. */
+  continue(): void {
+    this.#engine.breakpoints.goOn();
+  }
+
+  /** Does nothing start until you continue? */
+  get paused(): boolean {
+    return this.#engine.breakpoints.paused;
+  }
+
+  /**
+   * One sentence for each thing all that is left waits for, when nothing goes on by itself any more: a limit of 0, a
+   * pause, an unanswered question without a deadline. Empty while something runs, a timer is set, or a store, a provider
+   * or another run may say something. Also told by the event `run stuck`.
+   */
+  stuck(): readonly string[] {
+    return this.#engine.stuck.causes();
   }
 
   /**

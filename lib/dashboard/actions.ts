@@ -1,20 +1,32 @@
 import { RxhiveError, shown } from '../kernel/errors.js';
 
+import type { GroupLimits } from '../model/limiter.js';
+
 /** What a page may do to a run. */
 export interface ActionTarget {
   cancel(): void;
   cancelTask(id: string): void;
   setConcurrency(limit: number): void;
   setGroupConcurrency(name: never, limit: number): void;
+  /** Without these, a page pauses by a limit of 0 and cannot step or answer. */
+  pause?(): void;
+  step?(): void;
+  continue?(): void;
+  /** How much of the limits is used, for the gauges. */
+  limits?(): readonly GroupLimits[];
+  answer?(questionId: string, value: unknown): Promise<void>;
 }
 
 /** Limits before a pause, by run. */
 const paused = new WeakMap<object, number>();
 const usual = 16;
 
-/** Does what a page asks for. The wish comes from outside: nothing in it is trusted. @throws RxhiveError INVALID_OPTION */
-export function act(target: Partial<ActionTarget>, wish: unknown): void {
-  const { action, taskId, group, limit, concurrency } = (
+/**
+ * Does what a page asks for. The wish comes from outside: nothing in it is trusted. What it promises is to be waited for.
+ * @throws RxhiveError INVALID_OPTION
+ */
+export function act(target: Partial<ActionTarget>, wish: unknown): Promise<void> | undefined {
+  const { action, taskId, group, limit, concurrency, questionId, value } = (
     typeof wish === 'object' && wish !== null ? wish : {}
   ) as Record<string, unknown>;
   const { cancel } = target;
@@ -29,19 +41,33 @@ export function act(target: Partial<ActionTarget>, wish: unknown): void {
       run.cancelTask(textOf(taskId, 'taskId'));
       break;
     case 'pause':
+      if (run.pause !== undefined) return run.pause() as undefined;
       paused.set(run, typeof concurrency === 'number' ? concurrency : usual);
       run.setConcurrency(0);
       break;
     case 'resume':
+      if (run.continue !== undefined) return run.continue() as undefined;
       run.setConcurrency(paused.get(run) ?? usual);
       break;
     case 'setLimit':
       if (group === undefined || group === null) run.setConcurrency(limit as number);
       else run.setGroupConcurrency(textOf(group, 'group') as never, limit as number);
       break;
+    case 'step':
+      if (run.step === undefined) throw cannot('single step');
+      run.step();
+      break;
+    case 'answer':
+      if (run.answer === undefined) throw cannot('answers');
+      return run.answer(textOf(questionId, 'questionId'), value);
     default:
       throw new RxhiveError('INVALID_OPTION', `There is no action ${shown(action)}.`);
   }
+  return undefined;
+}
+
+function cannot(what: string): RxhiveError {
+  return new RxhiveError('INVALID_OPTION', `What is served here knows no ${what}; serve a run.`);
 }
 
 function textOf(value: unknown, name: string): string {

@@ -65,8 +65,7 @@ function svgOf(view: RunView, by: Dagre): string {
   const strong = new Set(
     nodes.filter(({ tasks }) => tasks.some(({ id }) => path.has(id))).map(({ key }) => key),
   );
-  const size = (n: number): number => (Number.isFinite(n) ? Math.ceil(n) : 24);
-  const [w, h] = [size(placed.width), size(placed.height)];
+  const [w, h] = [Math.ceil(placed.width), Math.ceil(placed.height)];
   const arrows = edges.map(({ from, to, mode }, i) => {
     const kinds = `edge${mode === 'value' ? '' : ' soft'}${strong.has(from) && strong.has(to) ? ' strong' : ''}`;
     return `<path class="${kinds}" d="${curve(placed.edges[i] ?? [])}" marker-end="url(#tip)"><title>${xml(mode)}</title></path>`;

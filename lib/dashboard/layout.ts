@@ -50,7 +50,9 @@ export function layout(library: Dagre, { nodes, edges, down }: LayoutOrder): Lay
       | undefined;
     return edge?.points ?? [];
   });
-  return { width, height, nodes: Object.fromEntries(placed), edges: points };
+  // Of nothing the library says -Infinity.
+  const size = (px: number): number => (Number.isFinite(px) ? px : 0);
+  return { width: size(width), height: size(height), nodes: Object.fromEntries(placed), edges: points };
 }
 
 /** The points of an arrow as a path of SVG. */

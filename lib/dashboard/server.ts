@@ -41,6 +41,8 @@ export interface DashboardSource extends Partial<ActionTarget> {
 }
 
 const longestBody = 65_536;
+/** Ms between two looks at limits; what changes without an event, such as permits, is not in the log. */
+const looksEvery = 500;
 
 /**
  * Serves the page for a run, live, on loopback. Serving subscribes to the events, which starts a run that has not
@@ -96,10 +98,16 @@ class Serving {
   readonly #facts: Facts;
   #target: Partial<ActionTarget>;
   #stop: () => void = () => undefined;
+  /** Pages that watch, and the limits they were told last. */
+  readonly #pages = new Set<ServerResponse>();
+  #limits = '';
+  readonly #looks: NodeJS.Timeout;
 
   constructor(facts: Facts) {
     this.#facts = facts;
     this.#target = facts.source;
+    this.#looks = setInterval(() => this.#look(), looksEvery);
+    this.#looks.unref();
   }
 
   take(source: DashboardSource): void {
@@ -113,6 +121,7 @@ class Serving {
   }
 
   async close(server: Server): Promise<void> {
+    clearInterval(this.#looks);
     this.#stop();
     const closed = new Promise<void>((done) => server.close(() => done()));
     server.closeAllConnections();
@@ -140,6 +149,15 @@ class Serving {
     } else if (request.method === 'GET' && path === '/events') this.#stream(request, response);
     else if (request.method === 'POST' && path === '/actions') this.#action(request, response);
     else refuse(response, 404, 'There is nothing here.');
+  }
+
+  #look(): void {
+    if (this.#pages.size === 0 || this.#facts.buffer.ended) return;
+    const limits = JSON.stringify(this.#target.limits?.() ?? []);
+    if (limits === this.#limits) return;
+    this.#limits = limits;
+    for (const page of this.#pages)
+      if (!page.writableNeedDrain) page.write(`event: limits\ndata: ${limits}\n\n`);
   }
 
   /** Server-sent events. Who reads slowly is not written to faster; what it misses meanwhile is counted. */
@@ -173,7 +191,12 @@ class Serving {
         wake();
       },
     });
-    response.on('close', leave);
+    this.#pages.add(response);
+    this.#limits = '';
+    response.on('close', () => {
+      this.#pages.delete(response);
+      leave();
+    });
     wake();
   }
 
@@ -197,15 +220,15 @@ class Serving {
       request.destroy();
     });
     request.on('end', () => {
-      if (body.length <= longestBody) this.#do(body, response);
+      if (body.length <= longestBody) void this.#do(body, response);
     });
   }
 
-  #do(body: string, response: ServerResponse): void {
+  async #do(body: string, response: ServerResponse): Promise<void> {
     try {
       const wish: unknown = JSON.parse(body);
       if ((wish as { action?: unknown } | null)?.action === 'retryFailed') this.#retry();
-      else act(this.#target, wish);
+      else await act(this.#target, wish);
       response.writeHead(204).end();
     } catch (error) {
       refuse(response, 400, (error as Error).message);

@@ -212,7 +212,10 @@ class Screen {
     if (
       event.type === 'plan' ? event.reason === 'initial' : event.type === 'run' && event.reason !== 'started'
     )
-      return `${at} ${this.#head()}`;
+      return [
+        `${at} ${this.#head()}`,
+        ...this.#view.stuck.map((one) => `${at} stuck: ${this.#text(one, 500)}`),
+      ].join('\n');
     if (event.type === 'log')
       return `${at} ${this.#text(event.taskId, 60)}: ${this.#text(event.message, 500)}`;
     if (event.type !== 'task') return undefined;

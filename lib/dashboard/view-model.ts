@@ -1,20 +1,9 @@
 import type { PlannedTask, WorkflowEvent } from '../model/event.js';
 import { isEnd, type RunStatus, type TaskStatus } from '../model/status.js';
 import { type Change, changesOf } from './changes.js';
+import { closeSpan, type Span, type SpanKind, spanOf } from './spans.js';
 
-/** What a task waited for, or that it ran. Names as in the report's `waits`. */
-export type SpanKind = 'dependencies' | 'slot' | 'permit' | 'backoff' | 'suspended' | 'running';
-
-/** A stretch of a task's life, ms of the run; `to` is missing while it lasts. */
-export interface Span {
-  readonly kind: SpanKind;
-  readonly from: number;
-  to?: number;
-  /** With `running`: number of the attempt. */
-  attempt?: number;
-  /** With `running`: how the attempt ended. */
-  end?: string;
-}
+export type { Span, SpanKind };
 
 /** A task as the pictures show it. */
 export interface TaskView {
@@ -105,6 +94,10 @@ export class RunView {
   readonly events: WorkflowEvent[] = [];
   /** Open questions to people, by id. */
   readonly questions = new Map<string, QuestionView>();
+  /** Nothing new starts until somebody says so; `before`: it stands at the breakpoint of that task. */
+  paused: { readonly before?: string } | undefined;
+  /** What all that is left waits for, while nothing goes on by itself. */
+  stuck: readonly string[] = [];
   /** Events that were lost on the way, as the numbers tell. */
   missing = 0;
   #last = 0;
@@ -225,9 +218,12 @@ export class RunView {
 
   #run(event: Extract<WorkflowEvent, { type: 'run' }>): void {
     this.runId = event.runId;
+    if (event.reason === 'paused') this.paused = event.taskId === undefined ? {} : { before: event.taskId };
+    else if (event.reason !== 'stuck' && event.reason !== 'stepped') this.paused = undefined;
+    this.stuck = event.reason === 'stuck' && Array.isArray(event.waitsFor) ? event.waitsFor.map(String) : [];
     if (event.reason === 'ended') {
       this.status = event.status ?? 'cancelled';
-      for (const task of this.tasks.values()) closeSpan(task, event.at);
+      for (const task of this.tasks.values()) closeSpan(task.spans, event.at);
       return;
     }
     this.status = 'running';
@@ -271,12 +267,13 @@ export class RunView {
     const before = task.status;
     task.status = event.reason;
     const permitMs = Number(event.permitMs ?? task.permitMs);
-    closeSpan(task, event.at, permitMs - task.permitMs);
+    closeSpan(task.spans, event.at, permitMs - task.permitMs);
     task.permitMs = permitMs;
     const kind = spanOf(event.reason);
     if (kind !== undefined) {
       const running = kind === 'running' ? { attempt: task.attempts + (before === 'ready' ? 1 : 0) } : {};
       task.spans.push({ kind, from: event.at, ...running });
+      if (kind === 'running') this.stuck = [];
     }
     if (isEnd(event.reason))
       for (const [id, question] of this.questions) if (question.taskId === task.id) this.questions.delete(id);
@@ -352,32 +349,6 @@ function newGroup(name: string | undefined, limit: number | undefined): GroupVie
     facts: new Map(),
     history: [],
   };
-}
-
-function spanOf(status: TaskStatus): SpanKind | undefined {
-  const kinds: { readonly [status in TaskStatus]?: SpanKind } = {
-    waiting: 'dependencies',
-    ready: 'slot',
-    running: 'running',
-    'backing-off': 'backoff',
-    suspended: 'suspended',
-  };
-  return kinds[status];
-}
-
-/** Ends the span that lasts; `permitMs` of a wait for a slot were for a permit. */
-function closeSpan(task: TaskView, at: number, permitMs = 0): void {
-  const span = task.spans.at(-1);
-  if (span === undefined || span.to !== undefined) return;
-  span.to = at;
-  if (span.kind !== 'slot' || !(permitMs > 0)) {
-    if (span.from === at && span.kind !== 'running') task.spans.pop();
-    return;
-  }
-  const split = Math.max(span.from, at - permitMs);
-  task.spans.pop();
-  if (split > span.from) task.spans.push({ ...span, to: split });
-  task.spans.push({ kind: 'permit', from: split, to: at });
 }
 
 /** A point per ms at most, and every second one forgotten when there are too many. */

@@ -26,6 +26,11 @@ export class Drain<T> {
     this.#idle = idle;
   }
 
+  /** More is to be done in this turn. */
+  get pending(): boolean {
+    return this.#head < this.#queue.length || this.#turnEnds.size > 0;
+  }
+
   /** Queues an item, and handles it at once unless the loop is already running further down the stack. */
   push(item: T): void {
     this.#queue.push(item);
@@ -49,7 +54,7 @@ export class Drain<T> {
           this.#empty();
         }
         this.#idle();
-      } while (this.#head < this.#queue.length || this.#turnEnds.size > 0);
+      } while (this.pending);
     } finally {
       this.#draining = false;
     }

@@ -13,10 +13,21 @@ interface EventBase {
   readonly runId: string;
 }
 
-/** The run began, goes on from a log, or ended; its log was made shorter. */
+/**
+ * The run began, goes on from a log, or ended; its log was made shorter; it was paused, at a breakpoint or by hand, and
+ * went on; or it waits for things that do not come by themselves.
+ */
 export interface RunEvent extends EventBase {
   readonly type: 'run';
-  readonly reason: 'started' | 'resumed' | 'compacted' | 'ended';
+  readonly reason:
+    | 'started'
+    | 'resumed'
+    | 'compacted'
+    | 'paused'
+    | 'stepped'
+    | 'continued'
+    | 'stuck'
+    | 'ended';
   /** With `started`: version of the events, for readers of stored ones. */
   readonly version?: 1;
   /** With `started`: name of the workflow. */
@@ -36,6 +47,10 @@ export interface RunEvent extends EventBase {
   /** With `compacted`: records of the log before and after. */
   readonly before?: number;
   readonly after?: number;
+  /** With `paused` at a breakpoint: the task that would have started. */
+  readonly taskId?: string;
+  /** With `stuck`: a sentence for each thing that is waited for. */
+  readonly waitsFor?: readonly string[];
   /** With `compacted`: why the log could not be made shorter; it grows from now on. */
   readonly error?: unknown;
 }

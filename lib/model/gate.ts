@@ -26,6 +26,8 @@ export interface Refusal {
 export interface Gate extends Blocker {
   /** What the wait is booked as. */
   readonly waitsFor: 'permit' | 'slot';
+  /** While it does not admit, only people open it. Default: it opens by itself. */
+  readonly stays?: boolean;
   /** The scheduler begins: `opened` lets those who wait try again, now or from any later call. */
   connect(opened: () => void): void;
   /**

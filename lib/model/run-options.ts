@@ -1,4 +1,5 @@
 import type { Observable, SchedulerLike } from 'rxjs';
+import type { Breakpoint } from './breakpoint.js';
 import type { Recipe } from './context.js';
 import type { LoadSample } from './load.js';
 import type { Middleware } from './middleware.js';
@@ -12,6 +13,8 @@ export interface RunOptions<I = unknown> {
   readonly input?: I;
   /** Code around the run, its tasks and attempts, outside of the workflow's own. Default: none. */
   readonly middleware?: readonly Middleware[];
+  /** Pauses the run before these tasks, as `run.pauseBefore` does. Default: none. */
+  readonly pauseBefore?: readonly Breakpoint[];
   /** Cancels the run when aborted. */
   readonly signal?: AbortSignal;
   /**

@@ -1,7 +1,9 @@
 import { isObservable } from 'rxjs';
 import { RxhiveError, shown } from '../kernel/errors.js';
+import type { Breakpoint } from '../model/breakpoint.js';
 import type { ResolvedRunOptions, RunOptions } from '../model/run-options.js';
 import { fit, placesOf } from '../model/schema.js';
+import { Task } from '../model/task.js';
 import type { WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 
 /**
@@ -28,11 +30,12 @@ export function checkInput(definition: WorkflowDefinition, input: unknown): unkn
 }
 
 /** Options of a run of a workflow, when they make sense. @throws RxhiveError INVALID_OPTION */
-export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'store' | 'load$'>>(
+export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'store' | 'load$' | 'pauseBefore'>>(
   options: O,
   { load$: otherwise, memory }: WorkflowSettings,
 ): O {
-  const { suspend, store, load$ = otherwise } = options;
+  const { suspend, store, load$ = otherwise, pauseBefore = [] } = options;
+  checkBreakpoints(pauseBefore);
   const watermark = memory?.soft !== undefined ? 'soft' : memory?.hard !== undefined ? 'hard' : undefined;
   if (watermark !== undefined && load$ === undefined)
     throw new RxhiveError(
@@ -51,6 +54,18 @@ export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'store' | 'l
       ? 'suspend: "exit" needs a store, or the run could not go on; give one, or suspend: "wait".'
       : `suspend is ${shown(suspend)}; give "wait" or "exit".`;
   throw new RxhiveError('INVALID_OPTION', message);
+}
+
+/** Where a run is to pause. @throws RxhiveError INVALID_OPTION */
+export function checkBreakpoints(points: readonly Breakpoint[]): readonly Breakpoint[] {
+  const bad = Array.isArray(points)
+    ? points.find((one) => typeof one !== 'string' && typeof one !== 'function' && !(one instanceof Task))
+    : points;
+  if (Array.isArray(points) && bad === undefined && !points.includes(undefined)) return points;
+  throw new RxhiveError(
+    'INVALID_OPTION',
+    `pauseBefore got ${shown(bad)}; give tasks, their ids, or functions of the task that would start.`,
+  );
 }
 
 /** The input that a run begins with; a fork without one takes that of its log. @throws as {@link checkInput} */

@@ -34,6 +34,8 @@ type Command = { readonly kind: 'command'; run(): void };
 export class Scheduler {
   /** Slots in use. */
   active = 0;
+  /** Attempts that have begun. */
+  starts = 0;
   /** Tasks that have not ended. */
   open = 0;
   limit: number;
@@ -249,8 +251,10 @@ export class Scheduler {
       this.open > 0
         ? !(this.#ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
         : this.keepOpen && this.closing === undefined
-    )
+    ) {
+      if (this.active === 0 && this.closing === undefined && !this.#drain.pending) this.#ports.resting();
       return;
+    }
     this.ended = true;
     this.#running?.unsubscribe();
     if (this.open > 0)
@@ -271,6 +275,7 @@ export class Scheduler {
       return EMPTY;
     }
     this.#enter(node, 'running');
+    this.starts += 1;
     node.attempt += 1;
     node.calls += 1;
     node.startedAt = node.since;

@@ -8,7 +8,7 @@ import { firstValueFrom, toArray } from 'rxjs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { htmlReport, serveDashboard } from '../../lib/dashboard/index.js';
-import { eventLines, RxhiveError } from '../../lib/index.js';
+import { eventLines, human, RxhiveError, typed, workflow } from '../../lib/index.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
 import { showcase } from '../support/showcase.js';
 import { buildPage, chromiumPath, launch, openPage, pictures } from './browser.js';
@@ -237,6 +237,7 @@ if (chromiumPath === undefined) {
           /fetch_13 failed after 3 attempts\s+Error: page 13 is gone\s+It stopped 1: note_13/,
         );
         await page.locator('#tab-failures').press('ArrowRight');
+        await page.locator('#tab-questions').press('ArrowRight');
         assert.is(await page.locator('#tab-compare').getAttribute('aria-selected'), 'true');
         assert.equal(faults, []);
         await page.close();
@@ -263,10 +264,13 @@ if (chromiumPath === undefined) {
             'groups',
             'cost',
             'failures',
+            'questions',
             'compare',
           ]) {
             await pick(page, tab);
-            await page.waitForSelector(tab === 'graph' ? '.box' : '#picture > section');
+            await page.waitForSelector(
+              tab === 'graph' ? '.box' : tab === 'questions' ? '#picture > *' : '#picture > section',
+            );
             await page.screenshot({ path: `${pictures}/${tab}-${dark ? 'dark' : 'light'}-${width}.png` });
             const wide = await page.evaluate(() => document.documentElement.scrollWidth);
             assert.ok(wide <= width, `${tab} is ${wide} px wide at ${width}`);
@@ -277,6 +281,74 @@ if (chromiumPath === undefined) {
           await page.close();
         }
       }
+    },
+  );
+
+  browser(
+    'people answer from the page, step through a paused run, and see why it is stuck and what limits are left',
+    async ({ browser }) => {
+      const flow = workflow({
+        name: 'asked',
+        groups: { llm: { concurrency: 2, limiter: { requestsPerMinute: 40, tokensPerMinute: 9_000 } } },
+      });
+      const draft = flow.task('draft', { group: 'llm', tokens: 100, run: () => 'Bees live in hives.' });
+      const publish = flow.task('publish', {
+        dependencies: { draft },
+        run: ({ draft }, ctx) =>
+          ctx.ask(
+            human(typed<unknown>(), {
+              prompt: `Publish? ${hostile}`,
+              context: { draft, diff: `+ ${hostile}` },
+            }),
+          ),
+      });
+      flow.task('send', {
+        dependencies: { publish },
+        group: 'llm',
+        tokens: 100,
+        run: ({ publish }) => publish,
+      });
+      const run = flow.run({ pauseBefore: ['draft'] });
+      const dashboard = await serveDashboard(run);
+      for (const look of [
+        { dark: false, width: 1440 },
+        { dark: true, width: 360 },
+      ]) {
+        const { page, faults } = await openPage(browser, dashboard.url, look);
+        const shot = (name: string): Promise<unknown> =>
+          page.screenshot({ path: `${pictures}/${name}-${look.dark ? 'dark' : 'light'}-${look.width}.png` });
+        if (!look.dark) {
+          await page.waitForSelector('.halted:has-text("paused before draft")');
+          await shot('paused');
+          await page.click('button:has-text("step")');
+          await page.click('button:has-text("go on")');
+        }
+        await page.waitForSelector('.halted:has-text("waits for people to answer")');
+        await pick(page, 'questions');
+        await page.waitForSelector('[data-question="publish?1"]');
+        assert.match(await textOf(page, '.question'), /Publish\? <img src=x/);
+        assert.match(await textOf(page, '.question pre'), /Bees live in hives/);
+        assert.is(await page.locator('img').count(), 0);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+        assert.ok(wide <= look.width, String(wide));
+        await shot('asked');
+        await pick(page, 'groups');
+        await page.waitForSelector('[data-group="llm"] .permits:has-text("requestsPerMinute: 1 of 40")');
+        await page.waitForSelector('[data-group="llm"] .permits:has-text("tokensPerMinute: 100 of 9,000")');
+        await shot('limits');
+        if (look.dark) {
+          await pick(page, 'questions');
+          await page.fill('textarea', '{"yes": true}');
+          await page.keyboard.press('Tab');
+          await page.keyboard.press('Enter');
+          await page.waitForSelector('.empty:has-text("Nothing waits for people")');
+        }
+        assert.equal(faults, []);
+        await page.close();
+      }
+      const result = await run.result();
+      assert.equal(result.results.get('send'), { yes: true });
+      await dashboard.close();
     },
   );
 

@@ -2,17 +2,29 @@ import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { TaskStatus } from '../../model/status.js';
 import { count, duration, short, statusSigns } from '../text.js';
+import type { RunView } from '../view-model.js';
 import { EventList } from './event-list.js';
 import { Gauges } from './gauges.js';
 import { Graph } from './graph.js';
 import { html } from './html.js';
+import { Questions } from './questions.js';
 import { Source } from './source.js';
 import { StateDiff } from './state.js';
 import { Compare, Cost, Failures } from './summaries.js';
 import { TaskPanel } from './task-panel.js';
 import { TimelinePicture } from './timeline-canvas.js';
 
-const tabs = ['graph', 'timeline', 'events', 'state', 'groups', 'cost', 'failures', 'compare'] as const;
+const tabs = [
+  'graph',
+  'timeline',
+  'events',
+  'state',
+  'groups',
+  'cost',
+  'failures',
+  'questions',
+  'compare',
+] as const;
 type Tab = (typeof tabs)[number];
 const source = new Source();
 
@@ -51,8 +63,9 @@ function App() {
   >
     ${head(act)}
     ${(refusal !== '' || source.problem !== '') && html`<p class="problem" role="alert">${short(refusal || source.problem, 300)}</p>`}
+    ${halted(view)}
     <nav role="tablist" aria-label="pictures" onKeyDown=${onTabKey}>
-      ${tabs.map((one) => html`<button role="tab" id="tab-${one}" aria-selected=${tab === one} aria-controls="picture" tabindex=${tab === one ? 0 : -1} onClick=${() => setTab(one)}>${one}</button>`)}
+      ${tabs.map((one) => html`<button role="tab" id="tab-${one}" aria-selected=${tab === one} aria-controls="picture" tabindex=${tab === one ? 0 : -1} onClick=${() => setTab(one)}>${one}${one === 'questions' && view.questions.size > 0 ? ` (${view.questions.size})` : ''}</button>`)}
     </nav>
     <div class="body">
       <main id="picture" role="tabpanel" aria-labelledby="tab-${tab}">${picture(tab, selected, select, act)}</main>
@@ -75,14 +88,26 @@ function picture(tab: Tab, selected: string, select: (id: string) => void, act: 
     case 'state':
       return html`<${StateDiff} view=${view} select=${select} />`;
     case 'groups':
-      return html`<${Gauges} view=${view} act=${act} />`;
+      return html`<${Gauges} view=${view} limits=${source.limits} act=${act} />`;
     case 'cost':
       return html`<${Cost} view=${view} />`;
+    case 'questions':
+      return html`<${Questions} view=${view} select=${select} act=${act} />`;
     case 'failures':
       return html`<${Failures} view=${view} select=${select} act=${act} />`;
     default:
       return html`<${Compare} view=${view} other=${source.other} open=${(text: string) => source.compare(text)} />`;
   }
+}
+
+/** Why nothing new starts, or nothing goes on at all. */
+function halted({ paused, stuck, status }: RunView): unknown {
+  if (status !== 'running' || (paused === undefined && stuck.length === 0)) return null;
+  const where = paused?.before === undefined ? '' : ` before ${short(paused.before, 60)}`;
+  return html`<div class="halted" role="status">
+    ${paused !== undefined && html`<b>paused${where}</b>`}
+    ${stuck.length > 0 && html`<ul>${stuck.slice(0, 10).map((one) => html`<li>${short(one, 300)}</li>`)}</ul>`}
+  </div>`;
 }
 
 function head(act: Act): unknown {
@@ -113,6 +138,7 @@ function head(act: Act): unknown {
       view.status === 'running' &&
       html`<span class="tools">
       <button onClick=${() => act('pause', { concurrency: view.all.limit })}>pause</button>
+      <button onClick=${() => act('step')} title="let one attempt start">step</button>
       <button onClick=${() => act('resume')}>go on</button>
       <button class="danger" onClick=${() => act('cancel')}>cancel run</button>
     </span>`

@@ -49,7 +49,7 @@ export function EventList({ view, select }: { view: RunView; select: (id: string
             (event) => html`<li key=${event.seq} class=${event.reason}>
             <time>${duration(event.at)}</time>
             <span class="kind">${short(event.type, 12)} ${short(event.reason, 14)}</span>
-            ${'taskId' in event && html`<button class="link" onClick=${() => select(event.taskId)}>${short(event.taskId, 40)}</button>`}
+            ${'taskId' in event && event.taskId !== undefined && html`<button class="link" onClick=${() => select(event.taskId as string)}>${short(event.taskId, 40)}</button>`}
             <span class="what">${short(detail(event), 200)}</span>
           </li>`,
           )}
@@ -75,7 +75,7 @@ function moved(y: number): (element: HTMLElement | null) => void {
 function matches(event: WorkflowEvent, text: string): boolean {
   const wanted = text.toLowerCase();
   return (
-    ('taskId' in event && event.taskId.toLowerCase().includes(wanted)) ||
+    ('taskId' in event && event.taskId?.toLowerCase().includes(wanted) === true) ||
     detail(event).toLowerCase().includes(wanted) ||
     event.reason.includes(wanted)
   );

@@ -1,5 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
+import type { GroupLimits, LimiterState } from '../../model/limiter.js';
 import { count, duration, short, shownValue } from '../text.js';
 import type { GroupView, RunView } from '../view-model.js';
 import { html } from './html.js';
@@ -7,23 +8,27 @@ import { html } from './html.js';
 /** Each group, and the run as a whole: in use, limit, who waits, what the provider said. */
 export function Gauges({
   view,
+  limits,
   act,
 }: {
   view: RunView;
+  limits: readonly GroupLimits[];
   act: ((action: string, details?: Record<string, unknown>) => void) | undefined;
 }) {
   return html`<section class="gauges" aria-label="groups">
-    ${[...view.groups.values()].map((group) => html`<${Gauge} key=${group.name ?? ''} view=${view} group=${group} act=${act} />`)}
+    ${[...view.groups.values()].map((group) => html`<${Gauge} key=${group.name ?? ''} view=${view} group=${group} limiters=${limits.find((one) => one.group === group.name)?.limiters ?? []} act=${act} />`)}
   </section>`;
 }
 
 function Gauge({
   view,
   group,
+  limiters,
   act,
 }: {
   view: RunView;
   group: GroupView;
+  limiters: readonly LimiterState[];
   act: ((action: string, details?: Record<string, unknown>) => void) | undefined;
 }) {
   const { name, active, limit, ready, refused, gatedUntil, facts } = group;
@@ -38,6 +43,7 @@ function Gauge({
       <dt>held back</dt><dd>${gated ? `another ${duration(gatedUntil - view.now)}` : 'no'}</dd>
       ${[...facts].map(([key, value]) => html`<dt>${short(key, 30)}</dt><dd>${short(shownValue(value, 200), 60)}</dd>`)}
     </dl>
+    ${limiters.flatMap(({ windows }) => windows).map((one) => html`<p class="permits">${short(one.name)}: ${count(one.used)} of ${count(one.max)}${one.resetsIn > 0 ? `, more in ${duration(one.resetsIn)}` : ''} <meter min="0" max=${one.max} value=${one.used} aria-label=${one.name}></meter></p>`)}
     <${Chart} group=${group} version=${view.version} end=${view.now} />
     ${
       act !== undefined &&

@@ -54,13 +54,13 @@ export function Graph({
   const scroll = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const box = scroll.current;
-    if (box === null || placed === undefined || !Number.isFinite(placed.width)) return;
+    if (box === null || placed === undefined || placed.width === 0) return;
     // As large as fits, but never so small that names cannot be read; the middle of the first layer first.
     const fit = Math.min(1, (box.clientWidth - 4) / placed.width, (box.clientHeight - 4) / placed.height);
     setScale(Math.max(0.6, fit));
     if (down) box.scrollLeft = (placed.width * Math.max(0.6, fit) - box.clientWidth) / 2;
     else box.scrollTop = (placed.height * Math.max(0.6, fit) - box.clientHeight) / 2;
-  }, [placed === undefined, view.runId]);
+  }, [placed === undefined || placed.width === 0, view.runId]);
   if (view.tasks.size === 0) return html`<p class="empty">No tasks yet.</p>`;
   if (placed === undefined)
     return html`<p class="empty" aria-live="polite">Placing ${picture.nodes.length} boxes…</p>`;

@@ -1,4 +1,5 @@
 import type { WorkflowEvent } from '../../model/event.js';
+import type { GroupLimits } from '../../model/limiter.js';
 import { RunView } from '../view-model.js';
 
 /** Where the events come from, as the head of the page says it. */
@@ -12,6 +13,8 @@ export class Source {
   origin: Origin = 'none';
   /** Events the server had to drop for this page. */
   dropped = 0;
+  /** How much of the limits is used, as the server sees it; empty for a log. */
+  limits: readonly GroupLimits[] = [];
   /** May the page act on the run? */
   readonly token: string | undefined;
   problem = '';
@@ -76,6 +79,10 @@ export class Source {
     };
     stream.addEventListener('dropped', (message) => {
       this.dropped += Number((message as MessageEvent<string>).data) || 0;
+      this.#changed();
+    });
+    stream.addEventListener('limits', (message) => {
+      this.limits = JSON.parse((message as MessageEvent<string>).data) as GroupLimits[];
       this.#changed();
     });
     stream.addEventListener('end', () => {

@@ -1,0 +1,42 @@
+import type { TaskStatus } from '../model/status.js';
+
+/** What a task waited for, or that it ran. Names as in the report's `waits`. */
+export type SpanKind = 'dependencies' | 'slot' | 'permit' | 'backoff' | 'suspended' | 'running';
+
+/** A stretch of a task's life, ms of the run; `to` is missing while it lasts. */
+export interface Span {
+  readonly kind: SpanKind;
+  readonly from: number;
+  to?: number;
+  /** With `running`: number of the attempt. */
+  attempt?: number;
+  /** With `running`: how the attempt ended. */
+  end?: string;
+}
+
+/** What a task does or waits for in a status; undefined: nothing any more. */
+export function spanOf(status: TaskStatus): SpanKind | undefined {
+  const kinds: { readonly [status in TaskStatus]?: SpanKind } = {
+    waiting: 'dependencies',
+    ready: 'slot',
+    running: 'running',
+    'backing-off': 'backoff',
+    suspended: 'suspended',
+  };
+  return kinds[status];
+}
+
+/** Ends the span that lasts; `permitMs` of a wait for a slot were for a permit. */
+export function closeSpan(spans: Span[], at: number, permitMs = 0): void {
+  const span = spans.at(-1);
+  if (span === undefined || span.to !== undefined) return;
+  span.to = at;
+  if (span.kind !== 'slot' || !(permitMs > 0)) {
+    if (span.from === at && span.kind !== 'running') spans.pop();
+    return;
+  }
+  const split = Math.max(span.from, at - permitMs);
+  spans.pop();
+  if (split > span.from) spans.push({ ...span, to: split });
+  spans.push({ kind: 'permit', from: split, to: at });
+}

@@ -1,0 +1,131 @@
+import { brief } from '../kernel/errors.js';
+import type { TaskNode } from '../model/node.js';
+import type { Watch } from '../model/ports.js';
+import type { OpenQuestion } from '../model/question.js';
+import type { Ceilings } from './ceilings.js';
+import type { Scheduler } from './scheduler.js';
+
+/** What {@link Stuck} looks at. */
+export interface StuckPorts {
+  readonly watch: Watch;
+  readonly nodes: ReadonlyMap<string, TaskNode>;
+  readonly scheduler: Scheduler;
+  readonly ceilings: Ceilings;
+  /** Questions nobody has answered. */
+  questions(): readonly OpenQuestion[];
+}
+
+/** Something that does not end by itself, and how many tasks wait for it. */
+interface Cause {
+  readonly say: (tasks: string) => string;
+  tasks: number;
+}
+
+/**
+ * Finds out whether a run still goes on by itself: nothing runs, no timer, store or provider is going to say anything,
+ * and tasks are left. In doubt it does.
+ */
+export class Stuck {
+  readonly #ports: StuckPorts;
+  /** A task that goes on by itself, as far as known: mostly it still does. */
+  #alive: TaskNode | undefined;
+  #told = '';
+  #asked: readonly OpenQuestion[] = [];
+
+  constructor(ports: StuckPorts) {
+    this.#ports = ports;
+  }
+
+  /** One sentence for each thing that is waited for; none: the run goes on, or is over. */
+  causes(): string[] {
+    const { scheduler, nodes } = this.#ports;
+    const { active, open, ended, closing } = scheduler;
+    if (active > 0 || open === 0 || ended || closing !== undefined) return [];
+    const causes = new Map<unknown, Cause>();
+    this.#asked = this.#ports.questions();
+    if (this.#alive !== undefined && !this.#waits(this.#alive, causes)) return [];
+    causes.clear();
+    let behind = 0;
+    for (const node of nodes.values()) {
+      if (node.ended) continue;
+      const before = causes.size;
+      if (!this.#waits(node, causes)) {
+        this.#alive = node;
+        return [];
+      }
+      if (node.status === 'waiting' && causes.size === before) behind += 1;
+    }
+    const lines = [...causes.values()].map(({ say, tasks }) => say(some(tasks)));
+    return behind === 0 || lines.length === 0
+      ? lines
+      : [...lines, `${some(behind)} for tasks that wait like this.`];
+  }
+
+  /** No slot is in use, and tasks are left: says so, once, if it stays like this. */
+  look(): void {
+    const { watch, scheduler } = this.#ports;
+    if (!watch.active) return;
+    const because = this.causes();
+    const told = because.length === 0 ? '' : `${scheduler.starts} ${because.join(' ')}`;
+    if (told !== '' && told !== this.#told) watch.emit({ type: 'run', reason: 'stuck', waitsFor: because });
+    this.#told = told;
+  }
+
+  /** Does `node` wait for something that does not come by itself? Adds what for, if not for other tasks. */
+  #waits(node: TaskNode, causes: Map<unknown, Cause>): boolean {
+    const { status, extra } = node;
+    if (node.ended || node.committing) return false;
+    if (extra?.totalTimer !== undefined && extra.totalLeft === undefined) return false;
+    if (status === 'waiting') return node.pending > 0;
+    if (status === 'ready') return this.#held(node, causes);
+    if (status !== 'suspended' || node.definition.feeds === true || extra?.join?.elsewhere === true)
+      return false;
+    for (const id of extra?.asking ?? []) {
+      const question = this.#asked.find((one) => one.id === id);
+      if (question === undefined || question.deadline !== undefined) return false;
+      const prompt = question.prompt === '' ? '' : ` (${brief(question.prompt)})`;
+      count(
+        causes,
+        id,
+        () =>
+          `Task "${brief(node.id)}" waits for people to answer "${brief(id)}"${prompt}; give it to run.answer().`,
+      );
+    }
+    return true;
+  }
+
+  /** What does not let a ready task start, if that lasts until somebody changes it. */
+  #held(node: TaskNode, causes: Map<unknown, Cause>): boolean {
+    const { ceilings } = this.#ports;
+    const { group, gates } = node.lane;
+    if (node.extra?.queueTimer !== undefined && node.attempt === 0) return false;
+    const gate = gates.flat().find((one) => one.stays === true && !one.admits(node));
+    if (gate !== undefined) count(causes, gate, (tasks) => `${tasks} for ${gate.because(node)}.`);
+    else if (ceilings.get(undefined, 'user') === 0)
+      count(
+        causes,
+        ceilings,
+        (tasks) =>
+          `${tasks} for a slot, but the concurrency of the run is 0; raise it with run.setConcurrency().`,
+      );
+    else if (group !== undefined && ceilings.get(group, 'user') === 0)
+      count(
+        causes,
+        group,
+        (tasks) =>
+          `${tasks} for a place in group "${brief(group.name)}", but its concurrency is 0; raise it with run.setGroupConcurrency().`,
+      );
+    else return false;
+    return true;
+  }
+}
+
+function count(causes: Map<unknown, Cause>, key: unknown, say: Cause['say']): void {
+  const cause = causes.get(key) ?? { say, tasks: 0 };
+  causes.set(key, cause);
+  cause.tasks += 1;
+}
+
+function some(tasks: number): string {
+  return tasks === 1 ? '1 task waits' : `${tasks} tasks wait`;
+}
