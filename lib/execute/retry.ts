@@ -12,8 +12,8 @@ const plain = exponential();
 const retryableStatus = new Set([408, 409, 425, 429]);
 
 /**
- * Ms after which attempt number `attempt` is followed by another; undefined: it was the last. `asked`: ms a provider
- * asked to wait.
+ * Whole ms after which attempt number `attempt` is followed by another; undefined: it was the last. `asked`: ms a
+ * provider asked to wait.
  */
 export function decideRetry(
   retry: number | RetryOptions | undefined,
@@ -29,12 +29,12 @@ export function decideRetry(
   const wanted = policy.retryIf === undefined ? isRetryable(error) : policy.retryIf(error, attempt);
   if (!wanted) return undefined;
   budget.left -= 1;
-  if (asked !== undefined) return asked;
+  if (asked !== undefined) return Math.ceil(asked);
   const { backoff } = policy;
   const delayOf =
     backoff === undefined ? plain : typeof backoff === 'function' ? backoff : exponential(backoff);
   const delay = delayOf(attempt, random);
-  return Number.isFinite(delay) && delay > 0 ? delay : 0;
+  return Number.isFinite(delay) && delay > 0 ? Math.ceil(delay) : 0;
 }
 
 /** Is an error worth another try, where the task does not say? */

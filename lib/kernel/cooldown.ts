@@ -8,7 +8,7 @@ const steps = 10;
 
 /**
  * What a group knows of a provider that said "not now": until when nobody starts, and that not everybody starts at
- * once then. One refusal speaks for all attempts that were under way with it.
+ * once then, all in whole ms. One refusal speaks for all attempts that were under way with it.
  */
 export class Cooldown {
   #until = Number.NEGATIVE_INFINITY;
@@ -31,7 +31,7 @@ export class Cooldown {
     // It was on its way when another one was refused: that has been heard.
     const old = startedAt <= this.#since;
     if (old && asked === undefined) return undefined;
-    const until = now + (asked ?? delay(this.#strikes + 1));
+    const until = Math.ceil(now + (asked ?? delay(this.#strikes + 1)));
     if (until <= this.#until) return undefined;
     if (old && until - now <= (this.#until - now) * 1.1) {
       // The same, said by the next one a little later.
@@ -55,7 +55,7 @@ export class Cooldown {
   opensAt(now: number): number {
     if (now < this.#until) return this.#until;
     if (now >= this.#until + this.#step * steps || this.#started === 0) return now;
-    return this.#until + this.#step * Math.log2(this.#started + 1);
+    return Math.ceil(this.#until + this.#step * Math.log2(this.#started + 1));
   }
 
   started(now: number): void {

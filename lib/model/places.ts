@@ -24,7 +24,7 @@ export class ClockPlaces implements Places {
 
   freeAt(now: number, again: boolean): number {
     if (this.inUse >= this.#most) return Number.POSITIVE_INFINITY;
-    return again ? now : this.#last + this.#gap;
+    return again ? now : Math.ceil(this.#last + this.#gap);
   }
 
   ask(): void {}

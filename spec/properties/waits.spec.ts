@@ -18,16 +18,24 @@ async function check(roundSeed: number): Promise<void> {
   const flow = workflow({
     name: 'waits',
     concurrency: 1 + upTo(6),
-    retry: { count: 2, backoff: { initial: 300, max: 3_000 } },
+    retry: { count: 2, backoff: random() < 0.5 ? { initial: 300, max: 3_000 } : (n) => 100.3 * n + random() },
+    ...(random() < 0.2 && { budget: { calls: 20 } }),
     resources: { unit: 2 },
     groups: {
-      llm: { limiter: { requestsPerSecond: 1 + upTo(5), tokensPerMinute: 400, maxConcurrent: 1 + upTo(3) } },
+      llm: {
+        limiter: {
+          requestsPerSecond: 1 + upTo(5),
+          tokensPerMinute: 400,
+          maxConcurrent: 1 + upTo(3),
+          ...(random() < 0.3 && { minTime: 33.3 }),
+        },
+      },
       web: { concurrency: 1 + upTo(2), breaker: { failures: 3, openFor: 700 } },
     },
   });
   const tasks: Task<unknown>[] = [];
   for (let i = 0; i < 25; i++) {
-    const [steps, kind, length] = [1 + upTo(3), upTo(9), upTo(800)];
+    const [steps, kind, length] = [1 + upTo(3), upTo(9), upTo(800) + (i % 3) * 0.3];
     const before =
       random() < 0.6 && tasks.length > 0 ? [optional(tasks[upTo(tasks.length - 1)] as Task)] : [];
     const group = (['llm', 'web', undefined] as const)[upTo(2)];
@@ -42,7 +50,11 @@ async function check(roundSeed: number): Promise<void> {
         ...(random() < 0.15 && kind < 7 && { hedge: { after: 100 + upTo(300) } }),
         run: async (_, ctx) => {
           for (let step = 0; step < steps; step++) await ctx.sleep(length);
-          if (kind === 0) throw Object.assign(new Error('429'), { status: 429 });
+          if (kind === 0)
+            throw Object.assign(new Error('429'), {
+              status: 429,
+              ...(random() < 0.5 && { retryAfter: 0.4567 }),
+            });
           if (kind === 1 && ctx.attempt < 3) throw new Error('again');
           if (kind === 7) await ctx.shared('browser').use(() => ctx.sleep(150));
           if (kind === 8) await ctx.join(ctx.spawn(`child of ${i}`, { run: (_, inner) => inner.sleep(250) }));
@@ -55,7 +67,10 @@ async function check(roundSeed: number): Promise<void> {
   const run = flow.run({ scheduler, seed: roundSeed });
   const ends = new Map<string, number>();
   const begins = new Map<string, number>();
+  const fractions: string[] = [];
   run.events$.subscribe((event) => {
+    if ('delay' in event && event.delay !== undefined && !Number.isInteger(event.delay))
+      fractions.push(`${event.type} ${event.delay}`);
     if (event.type === 'plan') for (const { id } of event.tasks) begins.set(id, event.at);
     if (event.type === 'task' && /succeeded|failed|skipped|cancelled/.test(event.reason))
       ends.set(event.taskId, event.at);
@@ -80,6 +95,7 @@ async function check(roundSeed: number): Promise<void> {
     for (const [kind, ms] of Object.entries({ ...waits, runningMs }))
       assert.ok(Number.isInteger(ms) && ms >= 0, `seed ${roundSeed}: ${id} ${kind} ${ms}`);
   }
+  assert.equal(fractions, [], `seed ${roundSeed}: delays`);
   assert.ok(Number.isInteger(report.wallMs), `seed ${roundSeed}: wall ${report.wallMs}`);
 }
 
