@@ -66,6 +66,61 @@ test('aging lets nothing starve', async () => {
   assert.ok(at > 4 && at < 12, `started as number ${at}`);
 });
 
+for (const urgent of [false, true]) {
+  test(`a long wait does not make equals go by age${urgent ? ', nor does one that is urgent' : ''}`, async () => {
+    const order: string[] = [];
+    await virtual(() => {
+      const flow = workflow({ name: 'queue', concurrency: urgent ? 3 : 2, aging: 1_000 });
+      const task = (id: string, ms: number, dependencies: Task<number>[] = [], priority = 0): Task<number> =>
+        flow.task(id, {
+          priority,
+          dependencies,
+          estimate: ms,
+          run: () => {
+            order.push(id);
+            return of(0).pipe(delay(ms));
+          },
+        });
+      if (urgent) task('urgent', 900_000, [], 1);
+      let last = task('gate', 60_000);
+      for (let i = 0; i < 30; i++) task(`leaf${i}`, 5_000);
+      for (let i = 0; i < 10; i++) last = task(`link${i}`, 5_000, [last]);
+      return flow.run() as Run;
+    });
+    // The links are ready a minute and more after the leaves, but all of the path is behind them.
+    const links = order.slice(order.indexOf('link0'), order.indexOf('link8') + 1);
+    assert.ok(links.length <= 18, order.join(' '));
+    assert.ok(order.indexOf('leaf29') > order.indexOf('link8'), order.join(' '));
+  });
+}
+
+test('what waits behind more important tasks is not forgotten because its equals start elsewhere', async () => {
+  const order: string[] = [];
+  await virtual(() => {
+    const flow = workflow({
+      name: 'elsewhere',
+      concurrency: 2,
+      aging: 100,
+      groups: { a: { concurrency: 1 }, b: { concurrency: 1 } },
+    });
+    const body = (id: string) => () => {
+      order.push(id);
+      return of(0).pipe(delay(50));
+    };
+    const chain = (name: string, group: 'a' | 'b', priority: number): void => {
+      let last: Task<number>[] = [];
+      for (let i = 0; i < 40; i++)
+        last = [flow.task(`${name}${i}`, { group, priority, dependencies: last, run: body(`${name}${i}`) })];
+    };
+    chain('equal', 'a', 0);
+    chain('urgent', 'b', 3);
+    flow.task('old', { group: 'b', run: body('old') });
+    return flow.run() as Run;
+  });
+  const before = order.slice(0, order.indexOf('old')).filter((id) => id.startsWith('urgent')).length;
+  assert.ok(before > 4 && before < 12, `after ${before} of 40`);
+});
+
 test('a task that needs much is not overtaken for ever by tasks that need little', async () => {
   const order: string[] = [];
   await virtual(() => {

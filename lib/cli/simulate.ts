@@ -97,8 +97,6 @@ function flowOf(workload: Workload, setting: Setting, instants: Instants): Workf
     name: workload.name,
     concurrency: slots,
     policy,
-    // Nobody can starve where no work is added.
-    aging: false,
     resources: Object.fromEntries(
       names.map((name, k) => [name, capacity[k] as number]).filter(([, all]) => all !== 0),
     ),

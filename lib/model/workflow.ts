@@ -80,7 +80,10 @@ export interface WorkflowOptions<
   readonly load$?: Observable<LoadSample>;
   /** Default `continue`: what does not depend on the failed task goes on. */
   readonly failurePolicy?: FailurePolicy;
-  /** Ms of waiting that weigh as much as one step of priority, so that nothing starves. Default 60,000; false: off. */
+  /**
+   * Ms of waiting behind more important tasks that weigh as much as one step of priority, so that nothing starves behind
+   * them. Default 60,000; false: off.
+   */
   readonly aging?: number | false;
   /** Most tasks one run may have, added ones included. Default: the defined ones and 100,000 more. */
   readonly maxTasks?: number;

@@ -2,6 +2,7 @@ import { Heap } from '../kernel/heap.js';
 import type { AttemptEnd, Gate } from '../model/gate.js';
 import { type Blocker, type Lane, runsBefore } from '../model/lane.js';
 import type { TaskNode } from '../model/node.js';
+import { Aging } from './aging.js';
 
 /**
  * Ready tasks, best first, without ever looking twice at one that may not start: lanes whose group is full
@@ -15,19 +16,21 @@ export class ReadyQueue {
   #reserved: Lane | undefined;
   readonly #now: () => number;
   readonly #patience: number;
+  readonly #aging: Aging;
 
   /**
-   * `aging`: ms of waiting that weigh as much as one step of priority, and after which a task that needs much is no
-   * longer overtaken by tasks that need little; false: never.
+   * `aging`: ms of waiting for others that weigh as much as one step of priority, and after which a task that needs much
+   * is no longer overtaken by tasks that need little; false: never.
    */
   constructor(now: () => number, aging: number | false) {
     this.#now = now;
     this.#patience = aging === false ? Number.POSITIVE_INFINITY : aging;
+    this.#aging = new Aging(now, this.#patience);
   }
 
   /** Takes a task in that became ready at `node.since`. */
   push(node: TaskNode): void {
-    node.urgency = node.priority - Math.floor(node.since / this.#patience);
+    node.urgency = this.#aging.enter(node.priority);
     const lane = node.lane;
     const waited = lane.permitMs(this.#now());
     if (waited > 0 || node.extra !== undefined) node.more().permitMark = waited;
@@ -47,6 +50,7 @@ export class ReadyQueue {
     const { lane } = node;
     const first = lane.ready.peek() === node;
     lane.ready.remove(node);
+    this.#aging.leave(node.priority);
     if (first && lane.blockedBy !== undefined) {
       gateOf(lane.blockedBy)?.unwait?.(node);
       this.#tryAgain(lane);
@@ -73,6 +77,8 @@ export class ReadyQueue {
     if (node === undefined) return undefined;
     const { lane } = node;
     lane.ready.pop();
+    this.#aging.leave(node.priority);
+    this.#aging.started(node.priority);
     this.#take(node);
     this.#afterRemoval(lane);
     if (this.#reserved === lane) this.#unreserve();
