@@ -136,6 +136,7 @@ export {
 } from './model/task.js';
 export type { Price, UsageReport } from './model/usage.js';
 export type { FailurePolicy, GroupOptions, SchedulingPolicy, WorkflowOptions } from './model/workflow.js';
+export { type BufferedOptions, buffered } from './observe/buffered.js';
 export type { LearntDuration } from './observe/durations.js';
 export { type EventLogOptions, eventLines, readEventLog } from './observe/event-log.js';
 export type { RedactOptions } from './observe/redact.js';

@@ -31,10 +31,19 @@ export type MetricName = keyof typeof metrics;
 interface Followed {
   readonly type: string;
   readonly group: string | undefined;
+  /** Of all tasks of the workflow, and of its group. */
+  readonly levels: readonly Level[];
   status: string;
   since: number;
   runningMs: number;
   permitMs: number;
+}
+
+/** How many tasks of a group are at work, and ready. */
+interface Level {
+  readonly labels: Labels;
+  active: number;
+  ready: number;
 }
 
 const mostTypes = 200;
@@ -45,7 +54,7 @@ export class Measure {
   readonly #workflow = new Map<string, string>();
   readonly #tasks = new Map<string, Followed>();
   readonly #types = new Set<string>();
-  readonly #levels = new Map<string, number>();
+  readonly #levels = new Map<string, Map<string, Level>>();
 
   constructor(meters: Meters) {
     this.#meters = meters;
@@ -68,6 +77,7 @@ export class Measure {
           const task = {
             type: this.#kind(type),
             group,
+            levels: this.#levelsOf(workflow, group),
             status: 'waiting',
             since: event.at,
             runningMs: 0,
@@ -117,11 +127,13 @@ export class Measure {
     task.permitMs = event.permitMs ?? task.permitMs;
     task.status = event.reason;
     task.since = event.at;
-    for (const status of ['running', 'ready'] as const) {
-      const step = Number(event.reason === status) - Number(before === status);
-      if (step !== 0)
-        for (const group of task.group === undefined ? [''] : ['', task.group])
-          this.#level(status === 'running' ? 'active' : 'ready', step, { workflow, group });
+    const active = Number(event.reason === 'running') - Number(before === 'running');
+    const ready = Number(event.reason === 'ready') - Number(before === 'ready');
+    for (const level of task.levels) {
+      level.active += active;
+      level.ready += ready;
+      if (active !== 0) this.#meters.set('active', level.active, level.labels);
+      if (ready !== 0) this.#meters.set('ready', level.ready, level.labels);
     }
     if (!(event.reason in ends)) return;
     const { type } = task;
@@ -139,11 +151,14 @@ export class Measure {
       this.#meters.add('refusals', 1, { workflow, group: task?.group ?? '' });
   }
 
-  #level(name: 'active' | 'ready', step: number, labels: Labels): void {
-    const key = JSON.stringify([name, labels]);
-    const level = (this.#levels.get(key) ?? 0) + step;
-    this.#levels.set(key, level);
-    this.#meters.set(name, level, labels);
+  #levelsOf(workflow: string, group: string | undefined): Level[] {
+    const known = this.#levels.get(workflow) ?? new Map<string, Level>();
+    this.#levels.set(workflow, known);
+    return (group === undefined ? [''] : ['', group]).map((name) => {
+      const level = known.get(name) ?? { labels: { workflow, group: name }, active: 0, ready: 0 };
+      known.set(name, level);
+      return level;
+    });
   }
 
   /** `analyze_17` is an `analyze_#`; beyond so many types the rest is one. */

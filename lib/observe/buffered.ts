@@ -1,0 +1,89 @@
+import { from, Observable, type ObservableInput, type OperatorFunction, type Subscription } from 'rxjs';
+import { RxhiveError, shown } from '../kernel/errors.js';
+
+/** How much may wait for a slow consumer. */
+export interface BufferedOptions {
+  /** Values kept while the consumer is busy; beyond that the oldest are dropped. Whole number from 1. Default 10,000. */
+  readonly capacity?: number;
+}
+
+/**
+ * `concatMap` for consumers that are slower than what they consume, in bounded memory: values wait while one is worked
+ * on; when too many do, the oldest are dropped and the next call is told how many.
+ *
+ * ```ts
+ * run.events$.pipe(buffered((event, dropped) => send({ event, dropped }), { capacity: 1_000 })).subscribe();
+ * ```
+ * @throws RxhiveError INVALID_OPTION
+ */
+export function buffered<T, R>(
+  consume: (value: T, dropped: number) => ObservableInput<R>,
+  { capacity = 10_000 }: BufferedOptions = {},
+): OperatorFunction<T, R> {
+  if (!(Number.isInteger(capacity) && capacity >= 1)) {
+    const message = `buffered(): capacity is ${shown(capacity)}; give a whole number from 1.`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+  return (source) =>
+    new Observable((subscriber) => {
+      // A ring: the oldest is at `first`.
+      const ring: (T | undefined)[] = [];
+      let first = 0;
+      let size = 0;
+      let dropped = 0;
+      let ended = false;
+      let busy = false;
+      let pumping = false;
+      let work: Subscription | undefined;
+      const take = (): void => {
+        const value = ring[first] as T;
+        ring[first] = undefined;
+        first = (first + 1) % capacity;
+        size -= 1;
+        const lost = dropped;
+        dropped = 0;
+        busy = true;
+        try {
+          work = from(consume(value, lost)).subscribe({
+            next: (result) => subscriber.next(result),
+            error: (error: unknown) => subscriber.error(error),
+            complete: () => {
+              busy = false;
+              pump();
+            },
+          });
+        } catch (error) {
+          subscriber.error(error);
+        }
+      };
+      // A loop, not recursion: a consumer may be done at once.
+      const pump = (): void => {
+        if (pumping) return;
+        pumping = true;
+        while (!busy && size > 0 && !subscriber.closed) take();
+        pumping = false;
+        if (ended && !busy && size === 0) subscriber.complete();
+      };
+      const reading = source.subscribe({
+        next: (value) => {
+          if (size === capacity) {
+            first = (first + 1) % capacity;
+            size -= 1;
+            dropped += 1;
+          }
+          ring[(first + size) % capacity] = value;
+          size += 1;
+          pump();
+        },
+        error: (error: unknown) => subscriber.error(error),
+        complete: () => {
+          ended = true;
+          pump();
+        },
+      });
+      return () => {
+        reading.unsubscribe();
+        work?.unsubscribe();
+      };
+    });
+}
