@@ -13,6 +13,7 @@ for (const { name, make, time } of [
   for (const check of limiterConformance({ make, time, seed })) {
     const title = `${name}: ${check.name} (seed ${seed})`;
     if (check.skip !== undefined) {
+      console.log(`skipped: ${title}: ${check.skip}`);
       test.skip(`${title}: ${check.skip}`);
       continue;
     }

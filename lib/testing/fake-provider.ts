@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ProviderBooks, type ProviderOptions, type ProviderStats } from './provider-books.js';
+import { requestText } from './request-text.js';
 
 /** Longest body it reads, in bytes. */
 const mostBytes = 1_000_000;
@@ -63,13 +64,7 @@ export class FakeProvider {
 }
 
 function answer(request: IncomingMessage, response: ServerResponse, books: ProviderBooks): void {
-  let text = '';
-  request.setEncoding('utf8');
-  request.on('data', (chunk: string) => {
-    text += chunk;
-    if (text.length > mostBytes) request.destroy();
-  });
-  request.on('end', () => {
+  requestText(request, mostBytes, (text) => {
     const call = parse(text);
     if (request.method !== 'POST' || request.url !== '/v1/chat/completions' || call === undefined) {
       send(

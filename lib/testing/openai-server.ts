@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type Answer, type ModelRequest, type Reply, readRequest, writeReply } from './openai-wire.js';
 import { ProviderBooks, type ProviderOptions, type ProviderStats } from './provider-books.js';
+import { requestText } from './request-text.js';
 
 /** Longest body it reads, in bytes. */
 const mostBytes = 4_000_000;
@@ -122,13 +123,7 @@ interface Desk {
 type Seen = { -readonly [K in keyof SeenRequest]: SeenRequest[K] };
 
 function receive(request: IncomingMessage, response: ServerResponse, desk: Desk): void {
-  let text = '';
-  request.setEncoding('utf8');
-  request.on('data', (chunk: string) => {
-    text += chunk;
-    if (text.length > mostBytes) request.destroy();
-  });
-  request.on('end', () => {
+  requestText(request, mostBytes, (text) => {
     const { models = ['local'], apiKey } = desk.options;
     if (apiKey !== undefined && request.headers.authorization !== `Bearer ${apiKey}`)
       return refuse(response, 401, 'invalid_api_key', 'Incorrect API key provided.');
