@@ -8,6 +8,7 @@ import {
   type Collection,
   collection,
   RxhiveError,
+  type Task,
   TransactionConflictError,
   type WorkflowResult,
   workflow,
@@ -250,29 +251,47 @@ test('a slow subscriber of snapshot$ holds up nobody and keeps no old state aliv
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as () => void;
   const flow = workflow({ name: 'slow', concurrency: 20, state: { page: ['first'] } });
-  for (let i = 0; i < 2_000; i++) {
-    flow.task(`t${i}`, {
-      run: async (_, ctx) => {
-        await ctx.breathe();
-        ctx.update((s) => {
-          s.page = new Array(1_000).fill(ctx.taskId);
-        });
-      },
-    });
-  }
   const seen: WeakRef<object>[] = [];
+  let looked = (): void => {};
+  let before: Task<unknown>[] = [];
+  for (let wave = 0; wave < 40; wave++) {
+    const tasks: Task<unknown>[] = [];
+    for (let i = 0; i < 50; i++) {
+      tasks.push(
+        flow.task(`${wave}-${i}`, {
+          dependencies: before,
+          run: async (_, ctx) => {
+            await ctx.breathe();
+            ctx.update((s) => {
+              s.page = new Array(1_000).fill(ctx.taskId);
+            });
+          },
+        }),
+      );
+    }
+    // The next wave waits for a look, so that there are some however fast the tasks are.
+    const look = flow.task(`look ${wave}`, {
+      dependencies: tasks,
+      run: () =>
+        new Promise<void>((done) => {
+          looked = done;
+        }),
+    });
+    before = [look];
+  }
   let most = 0;
   const run = flow.run();
   run.snapshot$.subscribe(({ state }) => {
     const until = performance.now() + 2;
     while (performance.now() < until);
     seen.push(new WeakRef(state));
+    looked();
     if (seen.length % 10 !== 0) return;
     gc();
     most = Math.max(most, seen.filter((one) => one.deref() !== undefined).length);
   });
   await run.result();
-  assert.ok(seen.length > 20 && seen.length < 1_000, `${seen.length} of 2,000 seen`);
+  assert.ok(seen.length >= 40 && seen.length < 1_000, `${seen.length} of 2,000 seen`);
   assert.ok(most > 0 && most <= 3, `${most} alive at once`);
 });
 
