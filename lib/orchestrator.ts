@@ -5,6 +5,7 @@ import type { TaskContext } from './model/context.js';
 import type { WorkflowEvent } from './model/event.js';
 import type { Place } from './model/executor.js';
 import type { Limiter, LimiterSettings } from './model/limiter.js';
+import type { Middleware } from './model/middleware.js';
 import type { RetryOptions, TimeoutOptions } from './model/policy.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
@@ -93,6 +94,8 @@ export interface OrchestratorOptions<Agents extends Record<string, Agent>> {
   readonly concurrencyGroups?: Readonly<Record<string, number | GroupOptions>>;
   /** What one provider allows all tasks together. Default: no limits. */
   readonly limiter?: Limiter | LimiterSettings;
+  /** Code around runs, tasks and attempts: the first is the outermost. Default: none. */
+  readonly middleware?: readonly Middleware[];
   /** Default `continue`. */
   readonly failurePolicy?: FailurePolicy;
   /** Most a run may use. Default: no limit. */
@@ -156,7 +159,10 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
    * @throws WorkflowDefinitionError with all faults
    */
   executeWorkflow(
-    options: Pick<RunOptions, 'signal' | 'store' | 'runId' | 'durability' | 'retry' | 'suspend'> = {},
+    options: Pick<
+      RunOptions,
+      'signal' | 'store' | 'runId' | 'durability' | 'retry' | 'suspend' | 'middleware'
+    > = {},
   ): Promise<WorkflowResult> {
     return this.#alone(() => {
       const run = this.#workflow().run(options);
@@ -184,14 +190,14 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
     runId: string,
     questionId: string,
     value: unknown,
-    options?: Pick<RunOptions, 'signal' | 'durability' | 'retry'>,
+    options?: Pick<RunOptions, 'signal' | 'durability' | 'retry' | 'middleware'>,
   ): Promise<WorkflowResult>;
   answer(
     first: CheckpointStore | string,
     second: unknown,
     questionId?: string,
     value?: unknown,
-    options: Pick<RunOptions, 'signal' | 'durability' | 'retry'> = {},
+    options: Pick<RunOptions, 'signal' | 'durability' | 'retry' | 'middleware'> = {},
   ): Promise<unknown> {
     if (questionId !== undefined) {
       const watch = (run: Run): void => this.#follow(run);
@@ -247,6 +253,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       concurrencyGroups = {},
       failurePolicy,
       limiter,
+      middleware,
       budget,
       prices,
     } = this.#options;
@@ -262,6 +269,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       groups,
       ...(failurePolicy === undefined ? {} : { failurePolicy }),
       ...(limiter === undefined ? {} : { limiter }),
+      ...(middleware === undefined ? {} : { middleware }),
       ...(budget === undefined ? {} : { budget }),
       ...(prices === undefined ? {} : { prices }),
     };

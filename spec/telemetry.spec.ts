@@ -16,7 +16,7 @@ import {
 import { defer, delay, of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Middleware, workflow } from '../lib/index.js';
+import { AgentTask, type Middleware, WorkflowOrchestrator, workflow } from '../lib/index.js';
 import { meter } from '../lib/telemetry/open-telemetry.js';
 import { prometheus } from '../lib/telemetry/prometheus.js';
 import { tracing, withCarrier } from '../lib/telemetry/tracing.js';
@@ -234,6 +234,35 @@ test('middleware: the first is outermost, run before workflow; it may change inp
   );
   assert.equal(said.slice(0, 2), ['outer run', 'inner run']);
   assert.equal(said.slice(-2), ['inner run partial', 'outer run partial']);
+});
+
+test('middleware of an orchestrator stands around its tasks, also around added ones; that of a call outside of it', async () => {
+  const said: string[] = [];
+  const loud = (name: string): Middleware => ({
+    run: () => ({ status }) => said.push(`${name} run ${status}`),
+    task: ({ taskId, type }) => {
+      said.push(`${name} ${taskId} (${type})`);
+      return undefined;
+    },
+    attempt: ({ taskId }, next) => (taskId === 'b' ? `${name} ${next()}` : next()),
+  });
+  const orchestrator = new WorkflowOrchestrator({
+    agents: { work: ({ id }: { id: string }) => id },
+    maxConcurrentTasks: 1,
+    middleware: [loud('inner')],
+  });
+  orchestrator.addTask(new AgentTask({ id: 'a', agentType: 'work' }));
+  orchestrator.onTaskComplete('a', (_, add) => add(new AgentTask({ id: 'b', agentType: 'work' })));
+  const { results } = await orchestrator.executeWorkflow({ middleware: [loud('outer')] });
+  assert.is(results.get('b'), 'outer inner b');
+  assert.equal(said, [
+    'outer a (work)',
+    'inner a (work)',
+    'outer b (work)',
+    'inner b (work)',
+    'inner run succeeded',
+    'outer run succeeded',
+  ]);
 });
 
 test('what hooks around runs and tasks throw harms nobody', async () => {
