@@ -239,7 +239,10 @@ test('middleware: the first is outermost, run before workflow; it may change inp
 test('middleware of an orchestrator stands around its tasks, also around added ones; that of a call outside of it', async () => {
   const said: string[] = [];
   const loud = (name: string): Middleware => ({
-    run: () => ({ status }) => said.push(`${name} run ${status}`),
+    run:
+      () =>
+      ({ status }) =>
+        said.push(`${name} run ${status}`),
     task: ({ taskId, type }) => {
       said.push(`${name} ${taskId} (${type})`);
       return undefined;
