@@ -68,7 +68,7 @@ test('version 1, and no control groups at all', () => {
 
 /** The second and third sample with files that change in between. */
 async function samples(cgroup: string, change: () => void): Promise<LoadSample[]> {
-  const first = firstValueFrom(systemLoad({ interval: 100, cgroup }).pipe(skip(1), take(2), toArray()));
+  const first = firstValueFrom(systemLoad({ interval: 500, cgroup }).pipe(skip(1), take(2), toArray()));
   const timer = setInterval(change, 10);
   const seen = await first;
   clearInterval(timer);
@@ -102,14 +102,12 @@ test('on this machine all values are in range, also while the loop is kept busy 
     const subscription = systemLoad(options).subscribe((sample) => seen.push(sample));
     assert.is(seen.length, 1, 'one at once');
     assert.ok((seen[0]?.memory ?? 0) > 0 && (seen[0]?.memory ?? 2) < 1);
-    const busyUntil = performance.now() + 400;
-    while (performance.now() < busyUntil) {
+    while (seen.length < 4) {
       const turn = performance.now() + 40;
       while (performance.now() < turn);
       await new Promise((done) => setTimeout(done, 0));
     }
     subscription.unsubscribe();
-    assert.ok(seen.length >= 3, `${seen.length} samples`);
     for (const sample of seen)
       for (const [name, value] of Object.entries(sample))
         assert.ok(value >= 0 && (value <= 1 || name === 'delayMs'), `${name} ${value}`);

@@ -20,6 +20,7 @@ import {
 } from '../lib/index.js';
 import { seededRandom } from '../lib/kernel/random.js';
 import { type SqliteStore, sqlite } from '../lib/stores/sqlite.js';
+import { advance, SimulationScheduler } from '../lib/testing/index.js';
 import { LateStore } from './support/late-store.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
@@ -488,6 +489,12 @@ test('runs are listed, removed and pruned by age and number; one that goes on st
 
 test('timelines: when, how often, waiting for what, for how much; over processes without the time between', async () => {
   const store = memory();
+  const scheduler = new SimulationScheduler();
+  const end = async (options: object) => {
+    const result = flow.run({ store, runId: 'r', scheduler, ...options }).result();
+    await advance(scheduler);
+    return result;
+  };
   let broken = true;
   const flow = workflow({
     name: 'times',
@@ -509,7 +516,7 @@ test('timelines: when, how often, waiting for what, for how much; over processes
       if (broken) throw new Error('no');
     },
   });
-  await flow.run({ store, runId: 'r' }).result();
+  await end({});
   const failed = await flow.history(store, 'r');
   assert.equal(
     failed
@@ -523,8 +530,9 @@ test('timelines: when, how often, waiting for what, for how much; over processes
   const [one, two] = failed.timeline();
   assert.ok((one?.waits.backoff ?? 0) > 0 && (two?.waits.dependencies ?? 0) >= 30);
   broken = false;
-  await new Promise((done) => setTimeout(done, 100));
-  await flow.run({ store, runId: 'r', retry: 'failed' }).result();
+  scheduler.schedule(() => {}, 60_000);
+  await advance(scheduler);
+  await end({ retry: 'failed' });
   const healed = await flow.history(store, 'r');
   const b = healed.timeline().at(-1);
   assert.is(b?.status, 'succeeded');
