@@ -33,6 +33,25 @@ function fileOf(name: string, log: readonly string[], other: readonly string[] =
 /** Text as it is shown: with line breaks, without what is hidden. */
 // biome-ignore lint/performance/useDomNodeTextContent: what is shown is what is to be checked
 const textOf = (page: Page, selector: string): Promise<string> => page.locator(selector).first().innerText();
+/** Fails unless a text matches within 30 s: pages show what they are told a moment later. */
+async function shows(page: Page, selector: string, pattern: RegExp | string): Promise<void> {
+  const matches = (text: string): boolean =>
+    typeof pattern === 'string' ? text.includes(pattern) : pattern.test(text);
+  let text = await textOf(page, selector);
+  for (let i = 0; i < 300 && !matches(text); i++) {
+    await page.waitForTimeout(100);
+    text = await textOf(page, selector);
+  }
+  assert.match(text, pattern);
+}
+
+/** Fails unless there come to be so many. */
+async function counts(page: Page, selector: string, many: number): Promise<void> {
+  const locator = page.locator(selector);
+  for (let i = 0; i < 300 && (await locator.count()) !== many; i++) await page.waitForTimeout(100);
+  assert.is(await locator.count(), many, selector);
+}
+
 const pick = (page: Page, tab: string): Promise<void> => page.click(`#tab-${tab}`);
 
 const server = suite('server');
@@ -166,39 +185,41 @@ if (chromiumPath === undefined) {
   browser(
     'a live run: every picture shows it, a task is cancelled and a limit changed from the page',
     async ({ browser }) => {
-      const run = showcase({ pace: 6 });
+      // It goes on until "slow" is cancelled, however slow the browser is.
+      const run = showcase({ pace: 6, slow: 3_600_000 });
       const dashboard = await serveDashboard(run);
       const { page, faults } = await openPage(browser, dashboard.url);
       try {
         await page.waitForSelector('.box.running');
-        assert.is(await textOf(page, 'h1'), 'showcase');
-        assert.is(await textOf(page, '.status'), 'running');
+        await shows(page, 'h1', 'showcase');
+        await shows(page, '.status', 'running');
         await page.waitForSelector('.box:has-text("fetch × 240")');
-        await page.click('.box:has-text("slow")');
-        assert.match(await textOf(page, '.panel h2'), 'slow');
-        await page.click('.panel .danger');
-        await page.waitForSelector('.panel dd:has-text("cancelled")');
         await pick(page, 'groups');
         const llm = page.locator('[data-group="llm"]');
         await llm.locator('button[aria-label="one less"]').click();
         await page.waitForSelector('[data-group="llm"] :text("of 5 in use")');
+        await pick(page, 'graph');
+        await page.click('.box:has-text("slow")');
+        await shows(page, '.panel h2', 'slow');
+        await page.click('.panel .danger');
+        await page.waitForSelector('.panel dd:has-text("cancelled")');
         const result = await run.result();
         assert.is(result.tasks.get('slow')?.status, 'cancelled');
         await page.waitForSelector('.status.partial');
-        assert.match(await textOf(page, '.counts'), /✓ 49\d succeeded/);
+        await shows(page, '.counts', /✓ 49\d succeeded/);
 
         await pick(page, 'graph');
         await page.waitForSelector('.box:has-text("extra_13")');
-        assert.is(await page.locator('.box').count(), 21);
+        await counts(page, '.box', 21);
         assert.ok((await page.locator('.box.strong').count()) >= 4, 'the critical path is drawn');
         assert.ok((await page.locator('.edge.soft').count()) >= 2, 'soft dependencies are dashed');
         await page.locator('.box:has-text("plan")').first().focus();
         await page.keyboard.press('Enter');
-        assert.match(await textOf(page, '.panel'), /900 in, 120 out/);
-        assert.match(await textOf(page, '.panel .messages'), /thinking about what to read/);
+        await shows(page, '.panel', /900 in, 120 out/);
+        await shows(page, '.panel .messages', /thinking about what to read/);
         assert.not.match(await textOf(page, '.panel'), /hunter2/);
         await page.click('.box:has-text("write")');
-        assert.match(await textOf(page, '.panel .stream'), 'Bees live in hives.');
+        await shows(page, '.panel .stream', 'Bees live in hives.');
         await page.click('.box:has-text("fetch × 240")');
         await page.waitForSelector('.box:has-text("fetch_13")');
 
@@ -217,23 +238,24 @@ if (chromiumPath === undefined) {
         await page.waitForSelector('.events li.failed:has-text("page 13 is gone")');
         await page.fill('input[type=search]', '');
         await page.selectOption('select', 'log');
-        assert.is(await page.locator('.events li').count(), 1);
+        await counts(page, '.events li', 1);
 
         await pick(page, 'state');
-        assert.match(await textOf(page, 'output'), /^478 of 478$/);
+        await shows(page, 'output', /^478 of 478$/);
         await page.locator('.slider input').fill('1');
-        assert.match(await textOf(page, '.diff'), /done\s+0\s+1/);
-        assert.match(await textOf(page, '.author'), /fetch_/);
+        await shows(page, '.diff', /done\s+0\s+1/);
+        await shows(page, '.author', /fetch_/);
 
         await pick(page, 'groups');
-        assert.match(await textOf(page, '[data-group="web"]'), /429s\s+6/);
-        assert.is(await page.locator('.chart canvas').count(), 3);
+        await shows(page, '[data-group="web"]', /429s\s+6/);
+        await counts(page, '.chart canvas', 3);
         await pick(page, 'cost');
-        assert.match(await textOf(page, '.cost'), /waits for dependencies/);
-        assert.match(await textOf(page, '.cost'), /reader\s+240\s+239/);
+        await shows(page, '.cost', /waits for dependencies/);
+        await shows(page, '.cost', /reader\s+240\s+239/);
         await pick(page, 'failures');
-        assert.match(
-          await textOf(page, '.failure'),
+        await shows(
+          page,
+          '.failure',
           /fetch_13 failed after 3 attempts\s+Error: page 13 is gone\s+It stopped 1: note_13/,
         );
         await page.locator('#tab-failures').press('ArrowRight');
@@ -275,8 +297,8 @@ if (chromiumPath === undefined) {
             const wide = await page.evaluate(() => document.documentElement.scrollWidth);
             assert.ok(wide <= width, `${tab} is ${wide} px wide at ${width}`);
           }
-          assert.match(await textOf(page, '.compare'), /% sooner/);
-          assert.is(await page.locator('.compare canvas').count(), 2);
+          await shows(page, '.compare', /% sooner/);
+          await counts(page, '.compare canvas', 2);
           assert.equal(faults, []);
           await page.close();
         }
@@ -326,9 +348,9 @@ if (chromiumPath === undefined) {
         await page.waitForSelector('.halted:has-text("waits for people to answer")');
         await pick(page, 'questions');
         await page.waitForSelector('[data-question="publish?1"]');
-        assert.match(await textOf(page, '.question'), /Publish\? <img src=x/);
-        assert.match(await textOf(page, '.question pre'), /Bees live in hives/);
-        assert.is(await page.locator('img').count(), 0);
+        await shows(page, '.question', /Publish\? <img src=x/);
+        await shows(page, '.question pre', /Bees live in hives/);
+        await counts(page, 'img', 0);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth);
         assert.ok(wide <= look.width, String(wide));
         await shot('asked');
@@ -359,14 +381,14 @@ if (chromiumPath === undefined) {
     );
     const { page, faults } = await openPage(browser, address);
     await page.waitForSelector('.box');
-    assert.match(await textOf(page, 'h1'), '<img src=x onerror=');
+    await shows(page, 'h1', '<img src=x onerror=');
     assert.not.match(await textOf(page, 'h1'), '\u202e');
     for (const tab of ['timeline', 'events', 'state', 'groups', 'cost', 'compare', 'failures', 'graph'])
       await pick(page, tab);
     await page.locator('.box:has-text("<img")').first().click();
-    assert.match(await textOf(page, '.panel'), '<img src=x');
+    await shows(page, '.panel', '<img src=x');
     assert.is(await page.evaluate(() => (globalThis as { pwned?: unknown }).pwned), undefined);
-    assert.is(await page.locator('img').count(), 0);
+    await counts(page, 'img', 0);
     assert.equal(faults, []);
     await page.screenshot({ path: `${pictures}/hostile.png` });
     await page.close();

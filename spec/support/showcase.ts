@@ -3,9 +3,15 @@ import { latest, optional, type Run, workflow } from '../../lib/index.js';
 
 /** A run of 500 tasks with failures, retries, a stream, state, groups and tasks that are added while it runs. */
 export function showcase(
-  options: { readonly pace?: number; readonly hostile?: string; readonly scheduler?: SchedulerLike } = {},
+  options: {
+    readonly pace?: number;
+    readonly hostile?: string;
+    /** Ms that the task `slow` takes. */
+    readonly slow?: number;
+    readonly scheduler?: SchedulerLike;
+  } = {},
 ): Run {
-  const { pace = 1, hostile, scheduler } = options;
+  const { pace = 1, hostile, slow = 600 * pace, scheduler } = options;
   const flow = workflow({
     name: hostile ?? 'showcase',
     concurrency: 24,
@@ -75,7 +81,7 @@ export function showcase(
           ctx.sleep(10 * pace).then(() => topics[i % 2]),
       });
   });
-  flow.task('slow', { run: (_, ctx) => ctx.sleep(600 * pace) });
+  flow.task('slow', { run: (_, ctx) => ctx.sleep(slow) });
   flow.task('broken', {
     run: () => {
       throw new TypeError('no such model');
