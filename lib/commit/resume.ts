@@ -250,7 +250,8 @@ export function stateOf(
   } catch (error) {
     let count = 1;
     for (; count < records.length; count++) if (!applies(records.slice(0, count), initial)) break;
-    throw new CheckpointCorruptError(runId, count, `its changes do not apply: ${(error as Error).message}`);
+    const why = `its changes do not apply, unless the workflow's initial state is another one now: ${(error as Error).message}`;
+    throw new CheckpointCorruptError(runId, count, why);
   }
 }
 
