@@ -4,7 +4,8 @@ import { RequirementAgent } from 'beeai-framework/agents/requirement/agent';
 import { ToolCallingAgent } from 'beeai-framework/agents/toolCalling/agent';
 import { UserMessage } from 'beeai-framework/backend/message';
 import { UnconstrainedMemory } from 'beeai-framework/memory/unconstrainedMemory';
-import { DynamicTool, StringToolOutput } from 'beeai-framework/tools/base';
+import { type AnyTool, DynamicTool, StringToolOutput } from 'beeai-framework/tools/base';
+import { HandoffTool } from 'beeai-framework/tools/handoff';
 import { Workflow } from 'beeai-framework/workflows/workflow';
 import { agentPool, type TaskContext, workflow } from 'rxhive';
 import { beeMiddleware, fromBeeAgent, fromBeeTool, fromBeeWorkflow } from 'rxhive/beeai';
@@ -188,6 +189,42 @@ test('a workflow of BeeAI is a task, and so is a tool', async () => {
     logs.includes('workflow.start') && logs.includes('tool.dynamic.capital.start (capital)'),
     logs.join(),
   );
+});
+
+test('usage is counted however deep: agents in a workflow of BeeAI, and those that others hand over to', async () => {
+  const usage = { inputTokens: 100, outputTokens: 10 };
+  const server = await OpenAIServer.listen({
+    answer: ({ messages, tools }) => {
+      const last = messages.at(-1);
+      const wants = tools.some(({ name }) => name === 'keeper') && last?.role !== 'tool';
+      const call = wants ? ['keeper', { task: 'hum' }] : ['final_answer', { response: 'hm' }];
+      return { toolCalls: [{ name: call[0] as string, arguments: call[1] }], usage };
+    },
+  });
+  const make = (tools: AnyTool[] = [], name = 'Agent') =>
+    new RequirementAgent({ llm: modelAt(server.url), tools, name, memory: new UnconstrainedMemory() });
+  const steps = new Workflow({ schema: z.object({ text: z.string() }) });
+  for (const name of ['one', 'two'])
+    steps.addStep(name, async (state) => {
+      state.text = (await make().run({ prompt: state.text })).result.text;
+    });
+  const boss = fromBeeAgent(make([new HandoffTool(make([], 'Keeper'))]));
+  const whole = fromBeeWorkflow(steps);
+  const tokens = async (run: (ctx: TaskContext) => Observable<unknown>): Promise<number[]> => {
+    const { report } = await oneTask(run);
+    assert.is(report.status, 'succeeded', String(report));
+    return [report.usage.inputTokens, report.usage.outputTokens, report.usage.unpricedTokens];
+  };
+  assert.equal(await tokens((ctx) => whole({ text: 'hum' }, ctx)), [200, 20, 0]);
+  assert.is(server.requests.length, 2);
+  assert.equal(await tokens((ctx) => boss('hum', ctx)), [300, 30, 0]);
+  assert.is(server.requests.length, 5);
+  // Refusals come to rxhive at once from there too.
+  server.next({ status: 500 });
+  const { report } = await oneTask((ctx) => whole({ text: 'hum' }, ctx));
+  assert.is(report.status, 'failed');
+  assert.is(server.requests.length, 6);
+  await server.close();
 });
 
 test('the middleware reports what an agent does that is called in a body', async () => {

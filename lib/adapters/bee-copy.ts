@@ -84,7 +84,7 @@ export function apart<A extends object>(agent: A, validators: BeeValidators | un
 }
 
 /** An emitter that nobody else writes to; who listens to the original hears it too. */
-function ownEmitter(emitter: unknown, creator: object): unknown {
+export function ownEmitter(emitter: unknown, creator: object): unknown {
   if (!isEmitter(emitter)) return emitter;
   const { namespace, context } = emitter;
   const Class = emitter.constructor as new (options: object) => Emitter;

@@ -10,6 +10,18 @@ import {
   withAgent,
 } from './contract.js';
 
+export {
+  asBeeAgent,
+  type BeeAgentOptions,
+  type BeeCall,
+  type FlowAgent,
+  type FlowAgentEvents,
+  type FlowAgentInput,
+  type FlowAgentOutput,
+  type FlowEvent,
+} from './as-bee-agent.js';
+export { asBeeTool, type BeeToolOptions } from './as-bee-tool.js';
+
 /** The part of a BeeAI event that is looked at. */
 export interface BeeEvent {
   readonly name: string;
@@ -178,34 +190,12 @@ interface ReActUpdate {
 }
 
 const steps = new Set(['start', 'success', 'error', 'retry']);
+const own = { isBlocking: true };
 
-function watch(
-  emitter: BeeEmitter,
-  ctx: TaskContext,
-  mapping: Pick<BeeAgentMapping, 'model' | 'stream' | 'ownRetries'>,
-  told: (text: string) => void,
-): void {
-  const nested = { matchNested: true, isBlocking: true };
-  const chat = (name: string) => (event: BeeEvent) =>
-    event.name === name && event.path.startsWith('backend.') && event.path.endsWith(`.chat.${name}`);
-  emitter.match(
-    chat('start'),
-    ({ input }: ChatStart) => {
-      if (mapping.ownRetries !== true) input.maxRetries = 0;
-      if (mapping.stream !== undefined) input.stream = mapping.stream;
-    },
-    nested,
-  );
-  emitter.match(
-    chat('success'),
-    ({ value }: ChatSuccess, { creator }) => {
-      const { promptTokens = 0, completionTokens = 0 } = value?.usage ?? {};
-      const model = mapping.model ?? (creator as { modelId?: string }).modelId;
-      const usage = { inputTokens: whole(promptTokens), outputTokens: whole(completionTokens) };
-      ctx.usage(model === undefined ? usage : { ...usage, model });
-    },
-    nested,
-  );
+type Watched = Pick<BeeAgentMapping, 'model' | 'stream' | 'ownRetries'>;
+
+function watch(emitter: BeeEmitter, ctx: TaskContext, mapping: Watched, told: (text: string) => void): void {
+  follow(emitter, ctx, mapping);
   // The text so far: of a RequirementAgent as it comes, of a ReActAgent from its parser.
   let text = '';
   emitter.match(
@@ -224,6 +214,36 @@ function watch(
       told(text);
     },
   );
+}
+
+/** Watches a run and those within it, however deep: BeeAI tells a run of those directly within only. */
+function follow(emitter: BeeEmitter, ctx: TaskContext, mapping: Watched): void {
+  emitter.match(
+    ({ path, creator }) =>
+      path.endsWith('.run.start') && (creator as Partial<BeeRunContext>).emitter !== emitter,
+    (_: unknown, { creator }) => follow((creator as BeeRunContext).emitter, ctx, mapping),
+    { matchNested: true, isBlocking: true },
+  );
+  const chat = (name: string) => (event: BeeEvent) =>
+    event.name === name && event.path.startsWith('backend.') && event.path.endsWith(`.chat.${name}`);
+  emitter.match(
+    chat('start'),
+    ({ input }: ChatStart) => {
+      if (mapping.ownRetries !== true) input.maxRetries = 0;
+      if (mapping.stream !== undefined) input.stream = mapping.stream;
+    },
+    own,
+  );
+  emitter.match(
+    chat('success'),
+    ({ value }: ChatSuccess, { creator }) => {
+      const { promptTokens = 0, completionTokens = 0 } = value?.usage ?? {};
+      const model = mapping.model ?? (creator as { modelId?: string }).modelId;
+      const usage = { inputTokens: whole(promptTokens), outputTokens: whole(completionTokens) };
+      ctx.usage(model === undefined ? usage : { ...usage, model });
+    },
+    own,
+  );
   emitter.match(
     ({ name, path }) => steps.has(name) && !path.includes('.run.') && !path.startsWith('run.'),
     (data: unknown, { path, creator }) => {
@@ -232,7 +252,6 @@ function watch(
       const what = path.startsWith('tool.') && typeof name === 'string' ? `${path} (${name})` : path;
       ctx.log(what, input);
     },
-    { matchNested: true },
   );
 }
 

@@ -1,0 +1,69 @@
+import type { Observable } from 'rxjs';
+import type { WorkflowEvent } from '../model/event.js';
+import type { WorkflowResult } from '../model/result.js';
+import type { RunOptions } from '../model/run-options.js';
+import { Choice, Dependency, type Task } from '../model/task.js';
+import type { Definable, WorkflowDefinition } from '../model/workflow.js';
+
+/** A run, as far as those need it who offer workflows to a framework. */
+export interface OfferedRun {
+  readonly events$: Observable<WorkflowEvent>;
+  answer(questionId: string, value: unknown): Promise<void>;
+  result(): Promise<WorkflowResult>;
+}
+
+/** A workflow. */
+interface OfferedWorkflow extends Definable {
+  run(...options: never[]): OfferedRun;
+}
+
+/** An orchestrator: it has no input, and runs once at a time. */
+interface OfferedOrchestrator extends Definable {
+  readonly events$: Observable<WorkflowEvent>;
+  answer(questionId: string, value: unknown): Promise<void>;
+  executeWorkflow(options?: never): Promise<WorkflowResult>;
+}
+
+/** What can be offered to a framework: a workflow or an orchestrator. */
+export type Runnable = OfferedWorkflow | OfferedOrchestrator;
+
+/** One for all calls, or a function that makes one of what is asked for. */
+export type Offer<C> = Runnable | ((call: C) => Runnable | PromiseLike<Runnable>);
+
+/** How the runs of an offer go, beside input and signal. */
+export type OfferedRunOptions = Omit<RunOptions, 'input' | 'signal'>;
+
+/** A run of a workflow or an orchestrator; it starts with `result()`, or when its events are subscribed. */
+export function runOf(runnable: Runnable, options: RunOptions): OfferedRun {
+  if ('run' in runnable) return runnable.run(...([options] as never[]));
+  return {
+    events$: runnable.events$,
+    answer: (id, value) => runnable.answer(id, value),
+    result: () => runnable.executeWorkflow(options as never),
+  };
+}
+
+/**
+ * What a run answers who asked for it: the result of the task that no other depends on; of several an object by id. Tasks
+ * that were added at run time do not count.
+ * @throws PartialWorkflowError when one of them has no result
+ */
+export function answerOf(definition: WorkflowDefinition, result: WorkflowResult): unknown {
+  const last = lastTasks(definition);
+  if (!last.every((id) => result.results.has(id))) result.orThrow();
+  const [only] = last;
+  if (last.length === 1 && only !== undefined) return result.results.get(only);
+  return Object.fromEntries(last.map((id) => [id, result.results.get(id)]));
+}
+
+function lastTasks({ ids, tasks }: WorkflowDefinition): readonly string[] {
+  const needed = new Set(
+    tasks.flatMap(({ dependencies }) =>
+      (Object.values(dependencies ?? {}) as (Task | Dependency | Choice)[]).flatMap((one) => {
+        if (one instanceof Choice) return one.tasks.map(({ id }) => id);
+        return one instanceof Dependency ? one.task.id : one.id;
+      }),
+    ),
+  );
+  return ids.filter((id) => !needed.has(id));
+}
