@@ -10,7 +10,7 @@ import { Workflow } from 'beeai-framework/workflows/workflow';
 import { agentPool, type TaskContext, workflow } from 'rxhive';
 import { beeMiddleware, fromBeeAgent, fromBeeTool, fromBeeWorkflow } from 'rxhive/beeai';
 import { OpenAIServer } from 'rxhive/testing';
-import { testModel, testTool } from 'rxhive/testing/conformance';
+import { type AgentSubject, testModel, testTool } from 'rxhive/testing/conformance';
 import type { Observable } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -51,6 +51,29 @@ for (const [name, make] of Object.entries(kinds))
         ? { 'streams the text so far, each of several its own': 'it has no stream of its answer' }
         : {},
   });
+
+/** A ReActAgent reads lines. */
+const lines: AgentSubject['speech'] = {
+  say: ({ text, toolCalls: [call] = [], ...reply }) => {
+    if (call === undefined) return { ...reply, text: `Thought: I know it.\nFinal Answer: ${text}` };
+    const { name, arguments: input } = call;
+    const asks = `Function Name: ${name}\nFunction Input: ${JSON.stringify(input)}`;
+    return { ...reply, text: `Thought: I have to look it up.\n${asks}\nFunction Output:` };
+  },
+  heard: ({ messages }) => /Function Output: (.+)/.exec(messages.at(-1)?.text ?? '')?.[1],
+};
+conform('ReActAgent', {
+  make: (url, { tools, stream }) =>
+    fromBeeAgent(
+      new ReActAgent({
+        llm: modelAt(url),
+        tools: tools ? [capital()] : [],
+        memory: new UnconstrainedMemory(),
+        stream,
+      }),
+    ),
+  speech: lines,
+});
 
 const noted = async (text: string): Promise<UnconstrainedMemory> => {
   const memory = new UnconstrainedMemory();

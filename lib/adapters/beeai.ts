@@ -62,7 +62,7 @@ export interface BeeAgentMapping<I = unknown, R = string> extends PromptMapping<
   readonly stream?: boolean;
   /**
    * Refusals, broken answers and lost connections come to rxhive at once, so that its retry, limiters and breakers see
-   * them; true: BeeAI's model first tries again by itself, holding the slot. Default false.
+   * them; true: BeeAI's model, and a ReActAgent its step, first tries again by itself, holding the slot. Default false.
    */
   readonly ownRetries?: boolean;
 }
@@ -231,6 +231,14 @@ function follow(emitter: BeeEmitter, ctx: TaskContext, mapping: Watched): void {
     ({ input }: ChatStart) => {
       if (mapping.ownRetries !== true) input.maxRetries = 0;
       if (mapping.stream !== undefined) input.stream = mapping.stream;
+    },
+    own,
+  );
+  // A ReActAgent tries a step again by itself; answers that it cannot read are its own business.
+  emitter.match(
+    ({ path }) => path === 'agent.react.error',
+    ({ error }: { readonly error: { readonly name?: string } }) => {
+      if (mapping.ownRetries !== true && error.name !== 'LinePrefixParserError') throw error;
     },
     own,
   );

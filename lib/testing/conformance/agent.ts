@@ -4,7 +4,7 @@ import type { RetryOptions } from '../../model/policy.js';
 import type { WorkflowResult } from '../../model/result.js';
 import { AgentTask, WorkflowOrchestrator } from '../../orchestrator.js';
 import { workflow } from '../../workflow.js';
-import { OpenAIServer, type OpenAIServerOptions } from '../openai-server.js';
+import { type AnswerRule, echo, OpenAIServer, type OpenAIServerOptions } from '../openai-server.js';
 import type { ModelRequest, Reply } from '../openai-wire.js';
 import { type ConformanceCheck, same } from './check.js';
 
@@ -27,11 +27,18 @@ export interface AgentSubject {
     url: string,
     options: { readonly tools: boolean; readonly stream: boolean },
   ): AdaptedAgent | Promise<AdaptedAgent>;
+  /** For frameworks that read answers and calls of tools out of texts. Default: both as the API has them. */
+  readonly speech?: {
+    /** The reply in the words of the framework. */
+    say(reply: Reply): Reply;
+    /** What a tool gave, where the end of the transcript says so. */
+    heard(request: ModelRequest): string | undefined;
+  };
   /** Checks by name that do not apply, with the reason. */
   readonly skip?: Readonly<Record<string, string>>;
 }
 
-type Check = (make: Make) => Promise<void>;
+type Check = (make: Make, heard: (request: ModelRequest) => string | undefined) => Promise<void>;
 type Make = (
   options?: OpenAIServerOptions & { readonly tools?: boolean; readonly stream?: boolean },
 ) => Promise<{ readonly server: OpenAIServer; readonly agent: AdaptedAgent }>;
@@ -137,12 +144,12 @@ const checks: Readonly<Record<string, Check>> = {
     }
   },
 
-  'calls tools, and tells the model what they gave': async (make) => {
+  'calls tools, and tells the model what they gave': async (make, heard) => {
     const { server, agent } = await make({
       tools: true,
       answer: (request) => {
-        const last = request.messages.at(-1);
-        if (last?.role === 'tool') return replyTo(request, `It is ${last.text}.`);
+        const given = heard(request);
+        if (given !== undefined) return replyTo(request, `It is ${given}.`);
         return { toolCalls: [{ name: testTool.name, arguments: { country: 'France' } }] };
       },
     });
@@ -204,12 +211,20 @@ export function agentConformance(subject: AgentSubject): readonly ConformanceChe
 
 async function withServer(subject: AgentSubject, check: Check): Promise<void> {
   const servers: OpenAIServer[] = [];
+  const { say, heard = toolMessage } = subject.speech ?? {};
+  const spoken =
+    (rule: AnswerRule): AnswerRule =>
+    async (request) => {
+      const answer = await rule(request);
+      const reply = typeof answer === 'string' ? { text: answer } : answer;
+      return say === undefined ? reply : say(reply);
+    };
   try {
-    await check(async ({ tools = false, stream = false, ...options } = {}) => {
-      const server = await OpenAIServer.listen({ latency: 1, ...options });
+    await check(async ({ tools = false, stream = false, answer = echo, ...options } = {}) => {
+      const server = await OpenAIServer.listen({ latency: 1, ...options, answer: spoken(answer) });
       servers.push(server);
       return { server, agent: await subject.make(server.url, { tools, stream }) };
-    });
+    }, heard);
   } finally {
     for (const server of servers) await server.close();
   }
@@ -251,6 +266,11 @@ function apart(server: OpenAIServer, questions: number): void {
 /** The question that was asked, without what the framework wraps it in. */
 function said(request: ModelRequest): string {
   return /question number \d of its own/.exec(request.prompt)?.[0] ?? request.prompt;
+}
+
+function toolMessage({ messages }: ModelRequest): string | undefined {
+  const last = messages.at(-1);
+  return last?.role === 'tool' ? last.text : undefined;
 }
 
 /** A final answer: as text, or by the tool that a framework has for it. */
