@@ -14,7 +14,9 @@ export async function load(
       throw new WrongCall(`cannot load ${module}: ${error.message.split('\n')[0]}`);
     },
   );
-  const found = loaded.default;
+  // A CommonJS module made from an ES module has its default export one level down.
+  const outer = loaded.default as { readonly default?: unknown } | undefined;
+  const found = outer?.default ?? outer;
   if (found instanceof Workflow || found instanceof WorkflowOrchestrator) return found;
   throw new WrongCall(`${module} has no default export that is a workflow or an orchestrator`);
 }

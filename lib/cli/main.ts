@@ -2,16 +2,22 @@
 import { check } from './check.js';
 import type { Command } from './command.js';
 import { dashboard } from './dashboard.js';
+import { fork } from './fork.js';
 import { graph } from './graph.js';
 import { inspect } from './inspect.js';
 import { replay } from './replay.js';
 import { report } from './report.js';
+import { resume } from './resume.js';
 import { run } from './run.js';
 import { simulate } from './simulate.js';
 import { WrongCall } from './wrong-call.js';
 
-const usage = `rxhive run MODULE [--log FILE] [--dashboard] [--quiet] [--json]
+const usage = `rxhive run MODULE [--log FILE] [--store STORE [--run ID]] [--dashboard] [--quiet] [--json]
                                               run a module's default export: a workflow or an orchestrator
+rxhive resume STORE [--run ID] [--retry-failed] ...
+                                              go on with a run, by default the newest
+rxhive fork STORE [--run ID] [--at SEQ] [--state JSON] [--input JSON] [--set GROUP.concurrency=12] ...
+                                              a new run from a record of another one
 rxhive check MODULE [--json]                  faults knowable before a token is spent
 rxhive graph MODULE|LOG [--format mermaid|dot|svg]
                                               print its graph
@@ -27,10 +33,12 @@ rxhive simulate WORKLOAD.json --slots N [--policy critical-path|fifo] [--estimat
 const commands: Readonly<Record<string, Command>> = {
   check,
   dashboard,
+  fork,
   graph,
   inspect,
   replay,
   report,
+  resume,
   run,
   simulate,
 };

@@ -1,83 +1,42 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
-import { type Observable, Subject } from 'rxjs';
-import { type DashboardSource, serveDashboard } from '../dashboard/server.js';
-import { terminal } from '../dashboard/terminal.js';
-import type { WorkflowEvent } from '../model/event.js';
-import type { WorkflowResult } from '../model/result.js';
-import { eventLines } from '../observe/event-log.js';
-import { Run } from '../run.js';
 import { Workflow } from '../workflow.js';
 import { type Command, parse } from './command.js';
 import { load } from './load.js';
+import { begun, remember } from './stored.js';
+import { watch, watchOptions } from './watch.js';
 import { WrongCall } from './wrong-call.js';
 
-/** `rxhive run MODULE [--log FILE] [--dashboard [--port N]] [--quiet] [--json]`; 0 when all succeeded, else 1. */
+/**
+ * `rxhive run MODULE [--log FILE] [--store STORE [--run ID]] [--dashboard [--port N]] [--quiet] [--json]`; 0 when all
+ * succeeded, else 1.
+ */
 export const run: Command = async (words) => {
   const { values, positionals } = parse({
     args: [...words],
     allowPositionals: true,
-    options: {
-      json: { type: 'boolean' },
-      log: { type: 'string' },
-      dashboard: { type: 'boolean' },
-      quiet: { type: 'boolean' },
-      port: { type: 'string', default: '0' },
-    },
+    options: { ...watchOptions, store: { type: 'string' }, run: { type: 'string' } },
   });
-  const port = values.dashboard === true ? Number(values.port) : undefined;
-  const result = await execute(positionals[0], { log: values.log, port, quiet: values.quiet === true });
-  if (values.json === true) {
-    const { status, report } = result;
-    console.log(JSON.stringify({ status, tasks: [...result.tasks.values()], wallMs: report.wallMs }));
-  } else console.log(String(result.report));
-  return result.status === 'succeeded' ? 0 : 1;
+  const [module] = positionals;
+  const found = await load(module);
+  if (values.store === undefined) {
+    if (values.run !== undefined) throw new WrongCall('--run names a run of a store; give --store too');
+    return watch(found instanceof Workflow ? found.run() : begun(found, {}), values);
+  }
+  const runId = values.run ?? `${found.definition().settings.name}-${Date.now().toString(36)}`;
+  await remember(values.store, runId, module as string);
+  console.error(`run ${runId} in ${named(values.store)}`);
+  return watch(begun(found, goOn(values.store, runId, values.dashboard)), values);
 };
 
-async function execute(
-  module: string | undefined,
-  {
-    log,
-    port,
-    quiet,
-  }: { readonly log: string | undefined; readonly port: number | undefined; readonly quiet: boolean },
-): Promise<WorkflowResult> {
-  const found = await load(module);
-  const source = found instanceof Workflow ? found.run() : found;
-  // Everybody is there before the first event: whoever subscribes to a run starts it.
-  const events$ = new Subject<WorkflowEvent>();
-  if (log !== undefined) keep(events$, log);
-  if (!quiet) events$.pipe(terminal()).subscribe();
-  if (port !== undefined) {
-    const { url } = await serveDashboard(source instanceof Run ? acted(source, events$) : { events$ }, {
-      port,
-    });
-    console.error(`dashboard: ${url}`); // stdout belongs to the report
-  }
-  source.events$.subscribe(events$);
-  return source instanceof Run ? source.result() : source.executeWorkflow();
+/** How a command runs something with a store: what waits for people alone ends the process, unless they can answer in it. */
+export function goOn(
+  store: string,
+  runId: string,
+  dashboard: boolean | undefined,
+): { store: string; runId: string; suspend: 'wait' | 'exit' } {
+  return { store, runId, suspend: dashboard === true ? 'wait' : 'exit' };
 }
 
-/** A run to act on, whose events come from elsewhere. */
-function acted(run: Run, events$: Observable<WorkflowEvent>): DashboardSource {
-  return {
-    events$,
-    cancel: () => run.cancel(),
-    cancelTask: (id) => run.cancelTask(id),
-    setConcurrency: (limit) => run.setConcurrency(limit),
-    setGroupConcurrency: (name, limit) => run.setGroupConcurrency(name, limit),
-  };
-}
-
-/** Each line is written at once: what a process that dies has said is there. */
-function keep(events$: Observable<WorkflowEvent>, file: string): void {
-  let log: number;
-  try {
-    log = openSync(file, 'w', 0o600);
-  } catch (error) {
-    throw new WrongCall(`cannot write ${file}: ${(error as Error).message}`);
-  }
-  events$.pipe(eventLines()).subscribe({
-    next: (line) => writeSync(log, `${line}\n`),
-    complete: () => closeSync(log),
-  });
+/** An address may hold a password. */
+function named(store: string): string {
+  return store.includes('://') ? new URL(store).protocol.replace(':', '') : store;
 }

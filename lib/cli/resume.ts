@@ -1,0 +1,19 @@
+import { type Command, parse } from './command.js';
+import { goOn } from './run.js';
+import { begun, stored, storedOptions } from './stored.js';
+import { watch, watchOptions } from './watch.js';
+
+/**
+ * `rxhive resume STORE [--run ID] [--module MODULE] [--retry-failed] ...`: goes on with a run, by default the one
+ * written last; what has finished does not run again. 0 when all succeeded, else 1.
+ */
+export const resume: Command = async (words) => {
+  const { values, positionals } = parse({
+    args: [...words],
+    allowPositionals: true,
+    options: { ...watchOptions, ...storedOptions, 'retry-failed': { type: 'boolean' } },
+  });
+  const { store, runId, source } = await stored(positionals[0], values);
+  const retry = values['retry-failed'] === true ? { retry: 'failed' as const } : {};
+  return watch(begun(source, { ...goOn(store, runId, values.dashboard), ...retry }), values);
+};

@@ -1,0 +1,80 @@
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { shown } from '../kernel/errors.js';
+import type { RunOptions } from '../model/run-options.js';
+import type { StoredRun } from '../model/store.js';
+import type { WorkflowOrchestrator } from '../orchestrator.js';
+import { storeAt } from '../stores/at-path.js';
+import { Workflow } from '../workflow.js';
+import { load } from './load.js';
+import type { Watched } from './watch.js';
+import { WrongCall } from './wrong-call.js';
+
+type Loaded = Workflow | WorkflowOrchestrator<Record<string, never>>;
+
+/** Options of every command that goes on with a run that is in a store. */
+export const storedOptions = { run: { type: 'string' }, module: { type: 'string' } } as const;
+
+/** A run that a store has, and what it is a run of. */
+export interface Stored {
+  /** Path of a SQLite file, or address of a PostgreSQL database. */
+  readonly store: string;
+  readonly runId: string;
+  /** All runs of the store. */
+  readonly runs: readonly StoredRun[];
+  readonly module: string;
+  readonly source: Loaded;
+}
+
+const keyOf = (runId: string): string => `module of ${runId}`;
+
+/** Keeps the module of a run in its store, so that later commands need the store alone. */
+export async function remember(store: string, runId: string, module: string): Promise<void> {
+  await storeAt(store).put(keyOf(runId), resolve(module));
+}
+
+/**
+ * The run named, or the one written last, with its module. @throws WrongCall where there is no such store, run or module
+ */
+export async function stored(
+  store: string | undefined,
+  values: { readonly run?: string | undefined; readonly module?: string | undefined },
+): Promise<Stored> {
+  if (store === undefined) throw new WrongCall('give the store that rxhive run MODULE --store has written');
+  checkFile(store);
+  const at = storeAt(store);
+  const runs = [...(await at.runs())].sort((a, b) => b.updatedAt - a.updatedAt);
+  const runId = values.run ?? runs[0]?.runId;
+  if (runId === undefined) throw new WrongCall('there is no run in the store');
+  if (!runs.some((one) => one.runId === runId)) {
+    const some = runs.slice(0, 5).map((one) => shown(one.runId));
+    throw new WrongCall(`there is no run ${shown(runId)} in the store; the newest are ${some.join(', ')}`);
+  }
+  const module = values.module ?? (await at.get(keyOf(runId)));
+  if (module === undefined)
+    throw new WrongCall(`the store does not say what ${shown(runId)} is a run of; give --module`);
+  return { store, runId, runs, module, source: await load(module) };
+}
+
+/** A path that is no store would become a new, empty one. */
+function checkFile(store: string): void {
+  if (store.includes('://')) return;
+  if (!existsSync(store)) throw new WrongCall(`there is no ${store}`);
+  const head = Buffer.alloc(15);
+  const file = openSync(store, 'r');
+  readSync(file, head, 0, 15, 0);
+  closeSync(file);
+  if (head.toString('latin1') !== 'SQLite format 3')
+    throw new WrongCall(
+      `${store} is no store of checkpoints; rxhive run MODULE --store FILE keeps one (--log keeps what happened)`,
+    );
+}
+
+/** A workflow or an orchestrator with how it is to run. */
+export function begun(
+  source: Loaded,
+  options: Pick<RunOptions, 'store' | 'runId' | 'suspend' | 'retry'>,
+): Watched {
+  if (source instanceof Workflow) return source.run(options);
+  return { events$: source.events$, result: () => source.executeWorkflow(options) };
+}

@@ -1,0 +1,79 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { type Observable, Subject } from 'rxjs';
+import { type DashboardSource, serveDashboard } from '../dashboard/server.js';
+import { terminal } from '../dashboard/terminal.js';
+import type { WorkflowEvent } from '../model/event.js';
+import type { WorkflowResult } from '../model/result.js';
+import { eventLines } from '../observe/event-log.js';
+import { Run } from '../run.js';
+import { WrongCall } from './wrong-call.js';
+
+/** Options of every command that runs something. */
+export const watchOptions = {
+  json: { type: 'boolean' },
+  log: { type: 'string' },
+  dashboard: { type: 'boolean' },
+  quiet: { type: 'boolean' },
+  port: { type: 'string', default: '0' },
+} as const;
+
+/** What was given for {@link watchOptions}. */
+export interface Watching {
+  readonly json?: boolean | undefined;
+  readonly log?: string | undefined;
+  readonly dashboard?: boolean | undefined;
+  readonly quiet?: boolean | undefined;
+  readonly port: string;
+}
+
+/** Something that tells what it does and can be started: a run, or an orchestrator with what it is started with. */
+export type Watched =
+  | Run
+  | { readonly events$: Observable<WorkflowEvent>; result(): Promise<WorkflowResult> };
+
+/** Runs it, shows it in the ways that were asked for, prints how it ended. 0 when all succeeded, else 1. */
+export async function watch(source: Watched, values: Watching): Promise<number> {
+  // Everybody is there before the first event: whoever subscribes to a run starts it.
+  const events$ = new Subject<WorkflowEvent>();
+  if (values.log !== undefined) keep(events$, values.log);
+  if (values.quiet !== true) events$.pipe(terminal()).subscribe();
+  if (values.dashboard === true) {
+    const port = Number(values.port);
+    const { url } = await serveDashboard(source instanceof Run ? acted(source, events$) : { events$ }, {
+      port,
+    });
+    console.error(`dashboard: ${url}`); // stdout belongs to the report
+  }
+  source.events$.subscribe(events$);
+  const result = await source.result();
+  if (values.json === true) {
+    const { status, report } = result;
+    console.log(JSON.stringify({ status, tasks: [...result.tasks.values()], wallMs: report.wallMs }));
+  } else console.log(String(result.report));
+  return result.status === 'succeeded' ? 0 : 1;
+}
+
+/** A run to act on, whose events come from elsewhere. */
+function acted(run: Run, events$: Observable<WorkflowEvent>): DashboardSource {
+  return {
+    events$,
+    cancel: () => run.cancel(),
+    cancelTask: (id) => run.cancelTask(id),
+    setConcurrency: (limit) => run.setConcurrency(limit),
+    setGroupConcurrency: (name, limit) => run.setGroupConcurrency(name, limit),
+  };
+}
+
+/** Each line is written at once: what a process that dies has said is there. */
+function keep(events$: Observable<WorkflowEvent>, file: string): void {
+  let log: number;
+  try {
+    log = openSync(file, 'w', 0o600);
+  } catch (error) {
+    throw new WrongCall(`cannot write ${file}: ${(error as Error).message}`);
+  }
+  events$.pipe(eventLines()).subscribe({
+    next: (line) => writeSync(log, `${line}\n`),
+    complete: () => closeSync(log),
+  });
+}
