@@ -29,12 +29,13 @@ test('every program in the pages compiles and runs', () => {
     const programs: string[] = [];
     for (const page of pages) {
       for (const [, code] of readFileSync(page, 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)) {
-        if (code === undefined || !/from 'rxhive(\/(testing|dashboard|load))?'/.test(code)) continue;
+        if (code === undefined || !/from 'rxhive(\/(testing|dashboard|load|process))?'/.test(code)) continue;
         const file = join(folder, `page${programs.length}.ts`);
         writeFileSync(
           file,
           code
             .replaceAll("'rxhive'", "'../../lib/index.js'")
+            .replaceAll("'rxhive/process'", "'../../lib/adapters/process.js'")
             .replaceAll(/'rxhive\/(testing|dashboard|load)'/g, "'../../lib/$1/index.js'"),
         );
         programs.push(file);

@@ -122,8 +122,8 @@ function* wrapped(error: unknown, seen: Set<unknown>): Generator<unknown> {
 
 /** What tells the kind of an error, as one text. */
 function factsOf(error: unknown): string {
-  const { name, message, code, type, responseBody } = error as Record<string, unknown>;
-  return [name, message, code, type, responseBody].filter((one) => typeof one === 'string').join(' ');
+  const { name, message, code, type, responseBody, stderr } = error as Record<string, unknown>;
+  return [name, message, code, type, responseBody, stderr].filter((one) => typeof one === 'string').join(' ');
 }
 
 /** What the innermost error says: frameworks wrap it in phrases that say nothing. */
