@@ -183,6 +183,12 @@ export function promptOf(input: unknown): string {
   return [asked, known].filter((part) => part !== '').join('\n\n');
 }
 
+/** The data of an `AgentTask`, or the input itself. */
+export function dataOf(input: unknown): unknown {
+  const { agentType, data } = (input ?? {}) as { agentType?: unknown; data?: unknown };
+  return typeof agentType === 'string' ? data : input;
+}
+
 /** Loads an optional peer. @throws RxhiveError INVALID_OPTION that says what to install */
 export async function peer<M>(specifier: string, door: string, install: string): Promise<M> {
   try {
