@@ -13,4 +13,5 @@ server.registerTool('pids', {}, async () => {
   const content = [{ type: 'text', text: JSON.stringify([process.pid, own.pid]) }];
   return { content };
 });
+server.registerTool('long', {}, async () => ({ content: [{ type: 'text', text: 'x'.repeat(200_000) }] }));
 own.stdout.once('data', () => server.connect(new StdioServerTransport()));

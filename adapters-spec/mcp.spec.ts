@@ -9,6 +9,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { installed } from './mcp-servers.js';
 
+const stubborn = fileURLToPath(new URL('mcp-stubborn.mjs', import.meta.url));
+
 const alive = (pid: number): boolean => {
   try {
     process.kill(pid, 0);
@@ -160,7 +162,14 @@ test('what the server asks becomes a question of the task, and the answer goes b
   assert.equal(refused, ['ANSWER_REFUSED', 'ANSWER_REFUSED', 'ANSWER_REFUSED']);
 });
 
-const stubborn = fileURLToPath(new URL('mcp-stubborn.mjs', import.meta.url));
+test('a message of a server that is too long ends the connection, and says so', async () => {
+  await using server = mcpClient({ command: process.execPath, args: [stubborn], maxMessageBytes: 100_000 });
+  const flow = workflow({ name: 'long' });
+  const long = fromMcpTool(server, 'long');
+  const task = flow.task('long', { run: (_, ctx) => long({}, ctx) });
+  const error = (await flow.run().result()).tasks.get(task)?.error as AgentError;
+  assert.match(error.message, 'A message of the server has more than 100000 bytes');
+});
 
 test('close ends a server that does not want to, and what it has started', async () => {
   const server = mcpClient({ command: process.execPath, args: [stubborn] });

@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { brief } from '../kernel/errors.js';
 import { mcpSdk } from './mcp-sdk.js';
+import { ProcessGroup } from './process-group.js';
 
 /** A server that is a process of its own, spoken to over its stdin and stdout. */
 export interface McpCommand {
@@ -38,11 +39,12 @@ export class McpProcess {
   onmessage: ((message: unknown) => void) | undefined;
   readonly #command: McpCommand;
   readonly #most: number;
-  #child: ChildProcess | undefined;
+  #group: ProcessGroup | undefined;
   #buffer: ReadBuffer | undefined;
   #module: StdioModule | undefined;
   #stderr = '';
   #handing = false;
+  #tooLong = false;
   #ended: Promise<void> = Promise.resolve();
 
   constructor(command: McpCommand, maxMessageBytes: number) {
@@ -51,7 +53,7 @@ export class McpProcess {
   }
 
   get pid(): number | undefined {
-    return this.#child?.pid;
+    return this.#group?.child.pid;
   }
 
   /** What it wrote last to stderr. */
@@ -67,40 +69,35 @@ export class McpProcess {
     ]);
     this.#module = stdio;
     this.#buffer = new stdio.ReadBuffer({ maxBufferSize: this.#most });
-    const child = spawn(command, args, {
-      cwd,
-      env: { ...getDefaultEnvironment(), ...env },
-      stdio: ['pipe', 'pipe', 'pipe'],
-      detached: true,
-    });
-    this.#child = child;
+    const all = { ...getDefaultEnvironment(), ...env };
+    const group = new ProcessGroup(command, args, { env: all, ...(cwd !== undefined && { cwd }) });
+    const { child } = group;
+    this.#group = group;
     this.#ended = new Promise((resolve) => {
       child.once('close', resolve);
       child.once('error', () => resolve());
     });
+    child.once('exit', () => group.kill()); // what it had started and left behind
     child.once('close', (code, signal) => {
-      children.delete(child);
-      // What it had started and left behind.
-      kill(child, 'SIGKILL');
-      this.#say(`The server ended with ${signal ?? `exit code ${code}`}`);
+      if (!this.#tooLong) this.#say(`The server ended with ${signal ?? `exit code ${code}`}`);
       this.onclose?.();
     });
-    child.stdout?.on('data', (chunk: Buffer) => this.#read(chunk));
-    child.stderr?.on('data', (chunk: Buffer) => {
+    child.stdout.on('data', (chunk: Buffer) => this.#read(chunk));
+    child.stderr.on('data', (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString('utf8')).slice(-tailLength);
     });
-    for (const stream of child.stdio) stream?.on('error', (error: Error) => this.onerror?.(error));
+    for (const stream of [child.stdin, child.stdout, child.stderr])
+      stream.on('error', (error: Error) => this.onerror?.(error));
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', (error) => reject(new Error(`Cannot start ${brief(command)}: ${error.message}`)));
     });
-    guard(child);
   }
 
   send(message: unknown): Promise<void> {
     const line = this.#module?.serializeMessage(message) ?? '';
     return new Promise((resolve, reject) => {
-      const stdin = this.#child?.stdin;
+      const stdin = this.#group?.child.stdin;
       if (stdin?.writable !== true) return reject(new Error('Not connected'));
       stdin.write(line, (error) => (error ? reject(error) : resolve()));
     });
@@ -108,33 +105,39 @@ export class McpProcess {
 
   /** Ends it: first its stdin, then SIGTERM, then SIGKILL, each with all that it has started. */
   async close(): Promise<void> {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return this.#ended;
+    const group = this.#group;
+    if (group === undefined) return;
+    const { child } = group;
     this.hold(true);
-    child.stdin?.end();
-    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-      if (await this.#endsWithin(grace)) return;
-      kill(child, signal);
-    }
+    child.stdin.end();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, grace);
+    });
+    await Promise.race([this.#ended, late]);
+    clearTimeout(timer);
+    await group.stop(grace);
     await this.#ended;
   }
 
   /** Whether this process waits for it. */
   hold(on: boolean): void {
-    const child = this.#child;
-    if (child === undefined) return;
+    if (this.#group === undefined) return;
+    const { child } = this.#group;
     const what = on ? 'ref' : 'unref';
     child[what]();
-    for (const stream of child.stdio) (stream as unknown as { ref(): void; unref(): void } | null)?.[what]();
+    for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as unknown as Socket)[what]();
   }
 
   #read(chunk: Buffer): void {
     const buffer = this.#buffer as ReadBuffer;
+    if (this.#tooLong) return;
     try {
       buffer.append(chunk);
     } catch {
+      this.#tooLong = true;
       this.#say(`A message of the server has more than ${this.#most} bytes; raise maxMessageBytes`);
-      if (this.#child !== undefined) kill(this.#child, 'SIGKILL');
+      this.#group?.kill();
       return;
     }
     void this.#hand(buffer);
@@ -164,16 +167,6 @@ export class McpProcess {
     const { stderr } = this;
     this.onerror?.(new McpProcessError(stderr === '' ? what : `${what}; stderr: ${brief(last(stderr))}`));
   }
-
-  async #endsWithin(ms: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<false>((resolve) => {
-      timer = setTimeout(resolve, ms, false);
-    });
-    const ended = await Promise.race([this.#ended.then(() => true), late]);
-    clearTimeout(timer);
-    return ended;
-  }
 }
 
 /** Why the process of a server is gone. */
@@ -181,43 +174,4 @@ export class McpProcessError extends Error {}
 
 function last(text: string): string {
   return text.split('\n').at(-1) ?? '';
-}
-
-/** Kills a child and its process group. */
-function kill(child: ChildProcess, signal: NodeJS.Signals): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, signal);
-  } catch {
-    // Nothing is left of it.
-  }
-}
-
-const children = new Set<ChildProcess>();
-const deadly = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
-/** A group of its own is not reached by Ctrl-C in the terminal, so this process passes its end on. */
-function guard(child: ChildProcess): void {
-  if (children.size === 0) {
-    process.once('exit', killAll);
-    for (const signal of deadly) process.on(signal, pass);
-  }
-  children.add(child);
-  child.once('close', () => {
-    if (children.size > 0) return;
-    process.off('exit', killAll);
-    for (const signal of deadly) process.off(signal, pass);
-  });
-}
-
-function killAll(): void {
-  for (const child of children) kill(child, 'SIGKILL');
-}
-
-/** Kills the children and dies as it would have done, unless somebody else decides what the signal means. */
-function pass(signal: NodeJS.Signals): void {
-  if (process.listenerCount(signal) > 1) return;
-  killAll();
-  for (const one of deadly) process.off(one, pass);
-  process.kill(process.pid, signal);
 }
