@@ -22,8 +22,8 @@ rxhive check MODULE [--json]                  faults knowable before a token is 
 rxhive graph MODULE|LOG [--format mermaid|dot|svg]
                                               print its graph
 rxhive dashboard [LOG] [--port N]             show a log in a browser while it grows; on this machine only
-rxhive report LOG [--html FILE [--compare LOG]] [--trace FILE] [--markdown FILE]
-                                              a log as one HTML file, as a trace for Perfetto, as a summary
+rxhive report LOG [--html FILE [--compare LOG]] [--trace FILE] [--markdown FILE] [--marbles FILE]
+                                              a log as one HTML file, a trace for Perfetto, a summary, a marble test
 rxhive inspect LOG [--task ID] [--json]       tasks of a recorded run, or all about one
 rxhive replay LOG [--set GROUP.concurrency=12] [--set concurrency=4] [--set TASK.priority=5] [--json]
                                               what that would have changed in a recorded run

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as main from '../../lib/index.js';
@@ -181,7 +181,11 @@ test('joins, limits changed while it ran, tasks from outside and cancels are rep
 });
 
 test('the command replays a log', () => {
-  const [module, log] = ['spec/.pages-replay.ts', 'spec/.pages-replay.log'];
+  const [module, log, marbleTest] = [
+    'spec/.pages-replay.ts',
+    'spec/.pages-replay.log',
+    'spec/.pages-marbles.txt',
+  ];
   writeFileSync(
     module,
     "import { timer } from 'rxjs';\nimport { workflow } from '../lib/index.js';\nconst flow = workflow({ name: 'w', groups: { llm: { concurrency: 1 } } });\nfor (const id of ['a', 'b', 'c']) flow.task(id, { group: 'llm', run: () => timer(30) });\nexport default flow;\n",
@@ -196,6 +200,8 @@ test('the command replays a log', () => {
     const told = JSON.parse(rxhive('replay', log, '--set', 'llm.concurrency=3', '--json'));
     assert.ok(told.saved > 0.3 && told.saved < 1, told.summary);
     assert.match(rxhive('replay', log), /^as recorded: .*\d+ ms.*\.\n$/);
+    rxhive('report', log, '--marbles', marbleTest);
+    assert.is(readFileSync(marbleTest, 'utf8'), toMarbles(readFileSync(log, 'utf8')));
     for (const wrong of [['replay'], ['replay', log, '--set', 'llm=3'], ['replay', 'nowhere']])
       try {
         rxhive(...wrong);
@@ -204,7 +210,7 @@ test('the command replays a log', () => {
         assert.is((error as { status: number }).status, 2);
       }
   } finally {
-    for (const file of [module, log]) rmSync(file, { force: true });
+    for (const file of [module, log, marbleTest]) rmSync(file, { force: true });
   }
 });
 
