@@ -1,9 +1,11 @@
 import type { Observable } from 'rxjs';
+import { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 import type { WorkflowEvent } from '../model/event.js';
+import { Rebuilt } from '../replay/rebuild.js';
 import type { RecordedAttempt, RecordedTask, Recording } from '../replay/recording.js';
 import { recordingOf } from '../replay/recording.js';
 import { literal } from './literal.js';
-import { drawTimeline } from './timeline.js';
+import { drawTimeline, type TimelineRow, timelineOf } from './timeline.js';
 
 /** How a recording becomes a test. */
 export interface ToMarblesOptions {
@@ -26,8 +28,9 @@ export function record(run: { readonly events$: Observable<WorkflowEvent> }): Pr
 }
 
 /**
- * A recorded run as the text of a marble test: the graph, a marble for each attempt, and the timeline it has to give
- * again. Inputs and results are not in it, only when what happened and how it ended; ids and codes of errors are.
+ * A recorded run as the text of a marble test: the graph, a marble for each attempt, and the timeline they give in
+ * virtual time. That is the recorded one without waits for permits and the time that the process itself lost between tasks;
+ * a comment says how much. Inputs and results are not in it, only when what happened and how it ended; ids and codes of errors are.
  * Tasks that gave their slot back, were cancelled, or came from outside cannot be told in marbles and are named in a
  * comment; `replay` plays them too.
  * @throws RxhiveError INVALID_INPUT
@@ -42,6 +45,8 @@ class Writer {
   readonly #names = new Map<string, string>();
   readonly #imports = new Set(['workflow']);
   readonly #first: ReadonlySet<string>;
+  readonly #rows: readonly TimelineRow[];
+  readonly #attempts: ReadonlyMap<string, readonly RecordedAttempt[]>;
 
   constructor(recording: Recording, options: ToMarblesOptions) {
     this.#recording = recording;
@@ -50,22 +55,21 @@ class Writer {
       this.#names.set(plan.id, `t${i}`);
     });
     this.#first = new Set(recording.plan.tasks.map(({ id }) => id));
+    this.#attempts = new Map(recording.tasks.map(({ plan, attempts }) => [plan.id, attempts]));
+    this.#rows = played(recording, this.#first);
   }
 
   text(): string {
-    const { workflow, runId, tasks } = this.#recording;
+    const { workflow, runId } = this.#recording;
     const { main, testing } = this.#options.from ?? { main: 'rxhive', testing: 'rxhive/testing' };
     const unit = this.#unit();
     const body = [
       `const recorded = workflow(${literal(this.#settings())});`,
       ...this.#inOrder().flatMap((task) => this.#defined(task)),
       'flow(recorded);',
-      ...tasks.flatMap((task) => this.#ends(task)),
+      ...this.#rows.flatMap((row) => this.#end(row)),
       'expectTimeline().toBe(`',
-      ...drawTimeline(
-        tasks.map(({ plan, changes }) => ({ taskId: plan.id, changes })),
-        unit,
-      )
+      ...drawTimeline(this.#rows, unit)
         .replaceAll('\\', '\\\\')
         .replaceAll('`', '\\`')
         .replaceAll('${', '\\${')
@@ -90,7 +94,7 @@ class Writer {
 
   /** Ms a column stands for: 1, 2 or 5 times a power of ten. */
   #unit(): number {
-    const least = this.#recording.wallMs / (this.#options.columns ?? 100);
+    const least = endOf(this.#rows) / (this.#options.columns ?? 100);
     if (least <= 1) return 1;
     const power = 10 ** Math.floor(Math.log10(least));
     return power * ([1, 2, 5].find((one) => one * power >= least) ?? 10);
@@ -207,11 +211,11 @@ class Writer {
   }
 
   /** When each task ended, to the ms: the picture rounds. */
-  #ends({ plan, changes, attempts }: RecordedTask): string[] {
+  #end({ taskId, changes }: TimelineRow): string[] {
     const end = changes.at(-1);
-    const last = attempts.at(-1);
+    const last = this.#attempts.get(taskId)?.at(-1);
     if (end?.status !== 'succeeded' || last === undefined || last.values.length > 0) return [];
-    return [`expectTask(${literal(plan.id)}).toBe('${end.at}ms (v|)');`];
+    return [`expectTask(${literal(taskId)}).toBe('${end.at}ms (v|)');`];
   }
 
   #warnings(): string[] {
@@ -221,10 +225,53 @@ class Writer {
         task.attempts.some(({ joins }) => joins.length > 0) ||
         (task.parent === undefined && !this.#first.has(task.plan.id)),
     );
-    if (odd.length === 0 && this.#recording.cancelledAt === undefined) return [];
+    const { wallMs } = this.#recording;
+    const now = endOf(this.#rows);
+    const lost =
+      now < wallMs
+        ? [
+            `// Recorded: ${wallMs} ms. Without waits for permits and what the process lost between tasks: ${now} ms.`,
+          ]
+        : [];
+    if (odd.length === 0 && this.#recording.cancelledAt === undefined) return lost;
     const names = odd.slice(0, 10).map(({ plan }) => literal(plan.id));
-    return [`// Not told in marbles, only by replay(): ${names.join(', ') || 'the cancel of the run'}`];
+    return [
+      ...lost,
+      `// Not told in marbles, only by replay(): ${names.join(', ') || 'the cancel of the run'}`,
+    ];
   }
+}
+
+/** What of a recording marbles can tell, played in virtual time. */
+function played(recording: Recording, first: ReadonlySet<string>): TimelineRow[] {
+  const { cancelledAt: _, ...rest } = recording;
+  const told = new Set(first);
+  const tasks: RecordedTask[] = [];
+  for (const task of recording.tasks) {
+    const { id } = task.plan;
+    if (task.parent !== undefined && told.has(task.parent)) told.add(id);
+    if (!told.has(id)) continue;
+    const attempts = task.attempts.map((attempt) => ({ ...attempt, joins: [], values: [] }));
+    tasks.push({
+      plan: task.plan,
+      ...(task.parent !== undefined && { parent: task.parent }),
+      addedAt: 0,
+      attempts,
+      changes: [],
+    });
+  }
+  const scheduler = new SimulationScheduler();
+  const { flow } = new Rebuilt({ ...rest, tasks, limits: [] }, {}, scheduler);
+  const events: WorkflowEvent[] = [];
+  const playing = flow.run({ scheduler, seed: 1 }).events$.subscribe((event) => events.push(event));
+  scheduler.flush();
+  playing.unsubscribe();
+  return timelineOf(first, events);
+}
+
+/** When the last task ended, ms. */
+function endOf(rows: readonly TimelineRow[]): number {
+  return Math.max(0, ...rows.map(({ changes }) => changes.at(-1)?.at ?? 0));
 }
 
 /** A character takes a whole unit of time, so values of a stream are not told, only its end. */

@@ -103,6 +103,20 @@ test('200 random workflows: recorded, replayed and turned to marbles, the same t
   assert.ok(attempts > 1_000 && added > 100, `${attempts} attempts, ${added} additions`);
 });
 
+test('a run of a process that loses time between tasks becomes a test that passes', async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const roll = seededRandom(seed);
+    let lost = 0;
+    const events = (await simulate(random(seed), { seed })).events.map((event) => {
+      lost += roll();
+      return { ...event, at: event.at + lost };
+    });
+    const text = toMarbles(events);
+    assert.match(text, /^\/\/ Recorded: .* lost between tasks: /m, `seed ${seed}`);
+    await runText(text);
+  }
+});
+
 test('a recording has neither inputs nor results, and a test made of it can fail', async () => {
   const flow = workflow({ name: 'private', input: main.typed<{ name: string }>() });
   const a = flow.task('a', {
