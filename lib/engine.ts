@@ -108,6 +108,7 @@ export class Engine {
       clock: this.clock,
       watch: this.hub,
       keep: (record, done) => this.#transactions.keep(record, done),
+      waiting: () => this.scheduler.look(),
     });
     const input = inputOf(definition, options);
     this.scheduler = new Scheduler(this.graph.nodes, settings, this.clock, {

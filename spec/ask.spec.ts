@@ -361,6 +361,27 @@ test('a process that comes back late applies the default at once, an answer that
   assert.is(await given, 'ALREADY_ANSWERED');
 });
 
+test('a run of one task that asks after a while ends to wait, and goes on', async () => {
+  const store = memory();
+  const make = () => {
+    const flow = workflow({ name: 'alone' });
+    const task = flow.task('t', {
+      run: async (_, ctx) => {
+        await null;
+        return ctx.ask(human(word, 'Name?'));
+      },
+    });
+    return { flow, task };
+  };
+  const first = await make().flow.run({ store, runId: 'a', suspend: 'exit' }).result();
+  assert.is(first.status, 'suspended');
+  const { flow, task } = make();
+  const run = flow.run({ store, runId: 'a' });
+  const result = run.result();
+  await run.answer('t?1', 'ann');
+  assert.is((await result).results.get(task), 'ann');
+});
+
 test('the clocks of a task stand still while people are asked', async () => {
   const scheduler = new SimulationScheduler();
   const flow = workflow({ name: 'clocks' });

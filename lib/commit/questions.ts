@@ -17,6 +17,8 @@ export interface QuestionPorts {
   readonly watch: Watch;
   /** Puts a record into the log; `done` is called when it is durable, or with the reason why it is not. */
   keep(record: QuestionRecord | AnswerRecord, done: (error?: RxhiveError) => void): void;
+  /** One is open: all that is left to do may be to wait. */
+  waiting(): void;
 }
 
 /** What the log says. */
@@ -194,6 +196,7 @@ export class Questions {
       asked.timer = clock.after(deadline - clock.now(), () => this.#overdue(asked));
     this.#overdue(asked);
     this.#next(asked);
+    this.#ports.waiting();
   }
 
   /** Looks at the answers that have come, one after the other. */
@@ -229,6 +232,7 @@ export class Questions {
       this.#reply(asked, offer, new AnswerRefusedError(asked.id, found.issues, places));
       this.#overdue(asked);
       this.#next(asked);
+      this.#ports.waiting();
     });
   }
 

@@ -226,6 +226,11 @@ export class Scheduler {
     });
   }
 
+  /** Something outside has changed that the end of the run depends on. */
+  look(): void {
+    this.#command(() => undefined);
+  }
+
   #command(run: () => void): void {
     this.#drain.push({ kind: 'command', run });
   }
