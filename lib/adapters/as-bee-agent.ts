@@ -3,12 +3,11 @@ import type { RequirementAgentRunInput } from 'beeai-framework/agents/requiremen
 import type { AssistantMessage } from 'beeai-framework/backend/message';
 import type { Emitter } from 'beeai-framework/emitter/emitter';
 import type { BaseMemory } from 'beeai-framework/memory/base';
-import { onAbort } from '../kernel/abort.js';
-import type { QuestionEvent, WorkflowEvent } from '../model/event.js';
+import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import { ownEmitter } from './bee-copy.js';
 import { type Bee, loadBee, type NativeContext } from './bee-module.js';
-import { answerOf, type Offer, type OfferedRunOptions, runOf } from './offer.js';
+import { type FlowEvent, type Offer, type OfferedRunOptions, offered } from './offer.js';
 
 /** What an agent made of a workflow is asked. */
 export interface BeeCall {
@@ -41,11 +40,6 @@ export type FlowAgentEvents = {
   [T in WorkflowEvent['type']]: (event: FlowEvent<Extract<WorkflowEvent, { readonly type: T }>>) => unknown;
 };
 
-/** An event of the run; a question that is open has `answer`, which resolves when the answer counts. */
-export type FlowEvent<E extends WorkflowEvent = WorkflowEvent> = E extends QuestionEvent
-  ? E & { readonly answer?: (value: unknown) => Promise<void> }
-  : E;
-
 /** A workflow as an agent of BeeAI. */
 export interface FlowAgent
   extends BaseAgent<FlowAgentInput, FlowAgentOutput, { readonly signal?: AbortSignal }> {
@@ -72,8 +66,6 @@ export interface BeeAgentOptions {
   /** Events of the run that are events of the agent. Default: `run`, `task`, `value`, `log` and `question`. */
   readonly events?: readonly WorkflowEvent['type'][];
 }
-
-const told: readonly WorkflowEvent['type'][] = ['run', 'task', 'value', 'log', 'question'];
 
 /**
  * A workflow or an orchestrator as an agent of BeeAI: a `BaseAgent` with memory, emitter, abort and `clone()`, for
@@ -170,57 +162,6 @@ function callOf({ prompt, context, expectedOutput }: FlowAgentInput, said: BaseM
   const messages = said.map(({ role, text }) => ({ role, text }));
   const last = messages.findLast(({ role }) => role === 'user')?.text ?? '';
   return { prompt: prompt ?? last, context, expectedOutput, messages };
-}
-
-/** What {@link offered} needs to know. */
-export interface Offered<C> {
-  readonly offer: Offer<C>;
-  readonly input?: (call: C) => unknown;
-  readonly run?: OfferedRunOptions | ((call: C) => OfferedRunOptions);
-  readonly output?: (result: WorkflowResult) => unknown;
-  readonly events?: readonly WorkflowEvent['type'][];
-}
-
-/** Runs an offer within a run of BeeAI, whose emitter tells the events and whose signal ends it. */
-export async function offered<C>(
-  { offer, input, run: more, output, events = told }: Offered<C>,
-  call: C,
-  { emitter, signal }: NativeContext,
-): Promise<{ readonly answer: unknown; readonly result: WorkflowResult }> {
-  const runnable = typeof offer === 'function' ? await offer(call) : offer;
-  signal.throwIfAborted();
-  const stop = new AbortController();
-  const unlink = onAbort(signal, (reason) => stop.abort(reason));
-  const run = runOf(runnable, {
-    ...(typeof more === 'function' ? more(call) : more),
-    input: input === undefined ? call : input(call),
-    signal: stop.signal,
-  });
-  // One after the other; a listener that throws ends the run, as those of BeeAI's own agents do.
-  let telling: Promise<unknown> = Promise.resolve();
-  const watching = run.events$.subscribe((event) => {
-    if (!events.includes(event.type)) return;
-    const shown = event.type === 'question' && event.reason === 'asked' ? answerable(event, run) : event;
-    telling = telling.then(() => emitter.emit(event.type, shown));
-    telling.catch((error: unknown) => stop.abort(error));
-  });
-  try {
-    const result = await run.result();
-    await telling;
-    signal.throwIfAborted();
-    if (output !== undefined) return { answer: output(result), result };
-    return { answer: answerOf(runnable.definition(), result), result };
-  } finally {
-    watching.unsubscribe();
-    unlink();
-  }
-}
-
-function answerable(
-  event: QuestionEvent,
-  run: { answer(id: string, value: unknown): Promise<void> },
-): FlowEvent {
-  return { ...event, answer: (value) => run.answer(event.questionId, value) };
 }
 
 async function copied(memory: BaseMemory): Promise<BaseMemory> {

@@ -1,9 +1,8 @@
 import type { Tool, ToolOutput } from 'beeai-framework/tools/base';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
-import { offered } from './as-bee-agent.js';
 import { loadBee, type NativeContext } from './bee-module.js';
-import type { Offer, OfferedRunOptions } from './offer.js';
+import { type Offer, type OfferedRunOptions, offered } from './offer.js';
 
 /** How a workflow is a tool. `C`: what the model calls it with. */
 export interface BeeToolOptions<C> {

@@ -1,11 +1,9 @@
 import type { BaseMemory } from 'beeai-framework/memory/base';
 import { peer } from './contract.js';
+import type { Surroundings } from './offer.js';
 
 /** The part of a BeeAI `RunContext` that code within a run is given. */
-export interface NativeContext {
-  readonly signal: AbortSignal;
-  readonly emitter: { emit(name: string, value: unknown): Promise<void> };
-}
+export type NativeContext = Surroundings;
 
 /** What classes of BeeAI are needed for. */
 interface NativeAgent {

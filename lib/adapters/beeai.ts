@@ -18,9 +18,9 @@ export {
   type FlowAgentEvents,
   type FlowAgentInput,
   type FlowAgentOutput,
-  type FlowEvent,
 } from './as-bee-agent.js';
 export { asBeeTool, type BeeToolOptions } from './as-bee-tool.js';
+export type { FlowEvent } from './offer.js';
 
 /** The part of a BeeAI event that is looked at. */
 export interface BeeEvent {

@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs';
-import type { WorkflowEvent } from '../model/event.js';
+import { onAbort } from '../kernel/abort.js';
+import type { QuestionEvent, WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import type { RunOptions } from '../model/run-options.js';
 import { Choice, Dependency, type Task } from '../model/task.js';
@@ -66,4 +67,68 @@ function lastTasks({ ids, tasks }: WorkflowDefinition): readonly string[] {
     ),
   );
   return ids.filter((id) => !needed.has(id));
+}
+
+/** An event of the run; a question that is open has `answer`, which resolves when the answer counts. */
+export type FlowEvent<E extends WorkflowEvent = WorkflowEvent> = E extends QuestionEvent
+  ? E & { readonly answer?: (value: unknown) => Promise<void> }
+  : E;
+
+/** The run of a framework that an offer is called in. */
+export interface Surroundings {
+  readonly signal: AbortSignal;
+  readonly emitter: { emit(name: string, value: unknown): Promise<void> };
+}
+
+const told: readonly WorkflowEvent['type'][] = ['run', 'task', 'value', 'log', 'question'];
+
+/** What {@link offered} needs to know. */
+export interface Offered<C> {
+  readonly offer: Offer<C>;
+  readonly input?: (call: C) => unknown;
+  readonly run?: OfferedRunOptions | ((call: C) => OfferedRunOptions);
+  readonly output?: (result: WorkflowResult) => unknown;
+  readonly events?: readonly WorkflowEvent['type'][];
+}
+
+/** Runs an offer within a run of a framework, whose emitter tells the events and whose signal ends it. */
+export async function offered<C>(
+  { offer, input, run: more, output, events = told }: Offered<C>,
+  call: C,
+  { emitter, signal }: Surroundings,
+): Promise<{ readonly answer: unknown; readonly result: WorkflowResult }> {
+  const runnable = typeof offer === 'function' ? await offer(call) : offer;
+  signal.throwIfAborted();
+  const stop = new AbortController();
+  const unlink = onAbort(signal, (reason) => stop.abort(reason));
+  const run = runOf(runnable, {
+    ...(typeof more === 'function' ? more(call) : more),
+    input: input === undefined ? call : input(call),
+    signal: stop.signal,
+  });
+  // One after the other; a listener that throws ends the run, as in frameworks.
+  let telling: Promise<unknown> = Promise.resolve();
+  const watching = run.events$.subscribe((event) => {
+    if (!events.includes(event.type)) return;
+    const shown = event.type === 'question' && event.reason === 'asked' ? answerable(event, run) : event;
+    telling = telling.then(() => emitter.emit(event.type, shown));
+    telling.catch((error: unknown) => stop.abort(error));
+  });
+  try {
+    const result = await run.result();
+    await telling;
+    signal.throwIfAborted();
+    if (output !== undefined) return { answer: output(result), result };
+    return { answer: answerOf(runnable.definition(), result), result };
+  } finally {
+    watching.unsubscribe();
+    unlink();
+  }
+}
+
+function answerable(
+  event: QuestionEvent,
+  run: { answer(id: string, value: unknown): Promise<void> },
+): FlowEvent {
+  return { ...event, answer: (value) => run.answer(event.questionId, value) };
 }
