@@ -1,6 +1,7 @@
 import { ReplaySubject } from 'rxjs';
 import { ResultCache } from './commit/cache.js';
 import { factsOf, logOf } from './commit/log.js';
+import { Messages } from './commit/messages.js';
 import { Questions } from './commit/questions.js';
 import { State } from './commit/state.js';
 import { Transactions } from './commit/transaction.js';
@@ -34,6 +35,7 @@ import { speedUps } from './plan/speed-up.js';
 import { Breakpoints } from './schedule/breakpoints.js';
 import { budgetStates, chargeEarlier } from './schedule/budget.js';
 import type { Ceilings } from './schedule/ceilings.js';
+import { Circle } from './schedule/circle.js';
 import { closeGates, placeGates, tell } from './schedule/gates.js';
 import { LoadFeed } from './schedule/load-feed.js';
 import { Scheduler } from './schedule/scheduler.js';
@@ -73,6 +75,8 @@ export class Engine {
   readonly #ports: ExecutePorts;
   readonly #growth: Growth;
   readonly #transactions: Transactions;
+  readonly #messages: Messages;
+  readonly #circle: Circle;
   #started = false;
   /** The store has answered: the scheduler has begun. */
   #opened = false;
@@ -110,6 +114,15 @@ export class Engine {
       keep: (record, done) => this.#transactions.keep(record, done),
       waiting: () => this.scheduler.look(),
     });
+    this.#messages = new Messages({
+      clock: this.clock,
+      watch: this.hub,
+      note: (body, done) => this.#transactions.note(body, done),
+      ended: (id) => {
+        const node = this.graph.nodes.get(id);
+        return node?.ended === true ? node : undefined;
+      },
+    });
     const input = inputOf(definition, options);
     this.scheduler = new Scheduler(this.graph.nodes, settings, this.clock, {
       watch: this.hub,
@@ -125,13 +138,18 @@ export class Engine {
         if (node.status === 'failed') this.#transactions.failed(node);
         this.learning.ended(node);
         this.questions.ended(node);
+        this.#messages.ended(node);
         this.#ports.around.ended(node);
         this.streams.end(node);
         this.#growth.ended(node);
         node.forget();
       },
       maySuspend: () => options.suspend === 'exit' && this.questions.atRest,
-      resting: () => this.stuck.look(),
+      hears: (node) => this.#circle.check(node),
+      resting: () => {
+        this.#circle.look();
+        this.stuck.look();
+      },
       closed: () => {
         this.#unlisten?.();
         this.load.end();
@@ -140,6 +158,11 @@ export class Engine {
       },
     });
     this.#ports = this.#executePorts(input);
+    this.#circle = new Circle({
+      nodes: this.graph.nodes,
+      scheduler: this.scheduler,
+      busy: () => this.#messages.busy,
+    });
     this.scheduler.keepOpen = options.keepOpen ?? false;
     const gates = { clock: this.clock, watch: this.hub, scheduler: this.scheduler, inputsOf };
     this.ceilings = placeGates(this.graph, settings, gates);
@@ -201,6 +224,7 @@ export class Engine {
       facts,
       (resumed) => {
         this.questions.load(resumed);
+        this.#messages.load(resumed?.messages);
         if (resumed !== undefined) {
           const { restored, rerun, missing, orphans, spent, input } = resumed;
           const told = { restored, rerun, missing, state: this.state.current };
@@ -300,6 +324,7 @@ export class Engine {
       told: tell,
       waits: this.scheduler.streaming,
       ask: (asker, question) => this.questions.ask(asker, question),
+      mailbox: (node) => this.#messages.mailbox(node),
       handleFor: (parent, id) =>
         this.graph.childOf(parent.principal, id)?.handle ?? new Task(id, this.#owner),
       flush: (parent, spawned) => this.add(spawned, parent.principal),

@@ -20,6 +20,7 @@ export {
   CheckpointCorruptError,
   type DefinitionFault,
   type ErrorCode,
+  InvalidMessageError,
   InvalidResultError,
   LimitExceededError,
   RxhiveError,
@@ -39,6 +40,18 @@ export type { Breakpoint, StartingTask } from './model/breakpoint.js';
 export type { BudgetLimit, BudgetOptions, BudgetReport, BudgetState, Caps } from './model/budget.js';
 export type { CacheOptions } from './model/cache.js';
 export type { Candidate, FallbackOptions } from './model/candidate.js';
+export {
+  type AskOptions,
+  type Channel,
+  type ChannelOptions,
+  channel,
+  type Inbox,
+  type Message,
+  type ReceiveOneOptions,
+  type ReceiveOptions,
+  type Request,
+  type SendOptions,
+} from './model/channel.js';
 export type { GroupState, Recipe, Shared, TaskContext, Usage } from './model/context.js';
 export type { EachItem, EachOptions, EachResult, Items } from './model/each.js';
 export type {
@@ -49,6 +62,7 @@ export type {
   GroupEvent,
   LogEvent,
   MemoryEvent,
+  MessageEvent,
   PlanEvent,
   PlannedTask,
   QuestionEvent,
@@ -92,7 +106,10 @@ export type {
   FailedRecord,
   LoggedUsage,
   LogRecord,
+  MessageRecord,
   QuestionRecord,
+  ReaderRecord,
+  ReplyRecord,
   ResumedRecord,
   RunRecord,
   StatePatch,

@@ -91,6 +91,23 @@ test('approval exits while people think, and goes on', async () => {
   assert.is(out.split('draft is written').length, 2);
 });
 
+test('debate: two agents argue one after the other, a judge asks both', async () => {
+  const { out, err } = await run('examples/debate.ts');
+  const lines = out.trim().split('\n');
+  assert.equal(
+    lines.slice(0, 7).map((line) => line.split(' says')[0]),
+    ['pro', 'con', 'pro', 'con', 'pro', 'con', 'pro'],
+    err,
+  );
+  assert.equal(lines.slice(7), [
+    'judge asks @pro: The best point of the other side?',
+    'pro replies: Labels do not feed wild bees.',
+    'judge asks @con: The best point of the other side?',
+    'con replies: Roofs are warm, and free of pesticides.',
+    'succeeded: 7 claims; pro gives in to: Labels do not feed wild bees.',
+  ]);
+});
+
 test('the command runs and draws a module, and refuses wrong calls', async () => {
   const ran = await run('lib/cli/main.ts', 'run', 'examples/graph.ts');
   assert.is(ran.code, 0, ran.err);

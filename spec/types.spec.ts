@@ -2,6 +2,8 @@ import { of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  type Channel,
+  channel,
   fallback,
   human,
   type Limiter,
@@ -53,6 +55,33 @@ test('what must not compile does not', async () => {
       // @ts-expect-error the default is no answer
       human(typed<number>(), { deadline: 1, default: 'one' });
       return answer.ok satisfies boolean;
+    },
+  });
+  const votes = channel<{ ok: boolean }>('votes');
+  const parsed = channel('parsed', { schema: typed<number>() });
+  flow.task('talks', {
+    run: async (_, ctx) => {
+      const sent = await ctx.send(votes, { ok: true }, { key: 'mine' });
+      sent.value.ok satisfies boolean;
+      // @ts-expect-error that is no vote
+      void ctx.send(votes, { ok: 'yes' });
+      // @ts-expect-error the channel has the type of its schema
+      void ctx.send(parsed, 'one');
+      for await (const { value, from } of ctx.receive$(votes, { from: [text, 'talks too'] })) {
+        // @ts-expect-error a vote has no such field
+        value.yes;
+        if (value.ok) return from satisfies string;
+      }
+      // @ts-expect-error a channel has a policy of three words
+      channel('wrong', { onFull: 'explode' });
+      const known = await ctx.ask(text, 'well?', { schema: typed<number>(), timeout: 5 });
+      const unknown = await ctx.ask('text', { any: 'thing' });
+      // @ts-expect-error nobody has said what the reply is
+      unknown.toFixed();
+      for await (const request of ctx.requests$<{ q: string }>()) await request.reply(request.value.q);
+      // @ts-expect-error a channel of one type is no channel of another
+      votes satisfies Channel<{ ok: string }>;
+      return known.toFixed();
     },
   });
   flow.task('e', {

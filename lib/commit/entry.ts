@@ -1,6 +1,14 @@
 import { CheckpointCorruptError } from '../kernel/errors.js';
 import { isRecord, reservedNames } from '../kernel/plain.js';
-import type { CommitRecord, FailedRecord, LoggedUsage, LogRecord, StatePatch } from '../model/record.js';
+import type {
+  CommitRecord,
+  FailedRecord,
+  LoggedUsage,
+  LogRecord,
+  MessageRecord,
+  ReplyRecord,
+  StatePatch,
+} from '../model/record.js';
 import type { LogEntry } from '../model/store.js';
 import { decode } from './codec.js';
 import type { Spill } from './spill.js';
@@ -46,6 +54,13 @@ function problemOf(record: LogRecord): string | undefined {
         : 'it names no question, task or time';
     case 'answer':
       return typeof record.id === 'string' ? undefined : 'it names no question';
+    case 'message':
+    case 'reply':
+      return problemOfMessage(record);
+    case 'reader':
+      return typeof record.task === 'string' && typeof record.channel === 'string' && isCount(record.after)
+        ? undefined
+        : 'it names no reader';
     default:
       return 'it is of no known kind';
   }
@@ -65,6 +80,22 @@ function problemOfEnd(record: CommitRecord | FailedRecord): string | undefined {
     if (patches !== undefined && !isList(patches, isPatch)) return 'a change of the state is none';
   if (record.wrote !== undefined && !isList(record.wrote, isPath)) return 'a path is none';
   return undefined;
+}
+
+function problemOfMessage(record: MessageRecord | ReplyRecord): string | undefined {
+  if (record.v !== 1) return `its envelope is of version ${String(record.v)}, not 1`;
+  const { id, from, at } = record;
+  if (typeof id !== 'string' || typeof from !== 'string' || !Number.isFinite(at))
+    return 'it names no message, task or time';
+  if (record.kind === 'reply') return undefined;
+  const keyed = record.key === undefined || typeof record.key === 'string';
+  return typeof record.channel === 'string' && isCount(record.seq) && keyed
+    ? undefined
+    : 'it names no channel';
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0;
 }
 
 function isPatch(value: unknown): boolean {

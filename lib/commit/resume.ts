@@ -15,6 +15,8 @@ import type {
 } from '../model/record.js';
 import { type Fit, fit } from '../model/schema.js';
 import type { TaskDefinition } from '../model/task.js';
+import type { Spending } from '../model/usage.js';
+import type { PastMessage } from './messages.js';
 import { patched } from './state.js';
 
 /** What stands for the code of a task: its `version`, else its source text. */
@@ -34,6 +36,28 @@ export function versionOf(node: TaskNode): string {
 export interface PastQuestion {
   readonly record: QuestionRecord;
   answer: AnswerRecord | undefined;
+}
+
+/** How a run that goes on differs from a new one. */
+export interface Resumed {
+  /** Tasks whose results are used again. */
+  readonly restored: number;
+  /** Tasks that had finished and run again, and why. */
+  readonly rerun: readonly { readonly taskId: string; readonly because: string }[];
+  /** Ids of finished tasks whose definition is gone because their parent does not run again. */
+  readonly orphans: readonly string[];
+  /** What earlier processes have used, by group; undefined: tasks without one. */
+  readonly spent: ReadonlyMap<string | undefined, Spending>;
+  /** What it has asked people. */
+  readonly questions: ReadonlyMap<string, PastQuestion>;
+  /** What was said between tasks, in order. */
+  readonly messages: readonly PastMessage[];
+  /** Tasks that had failed and run again. */
+  readonly retried: ReadonlySet<string>;
+  /** Ids of finished tasks that `run.task` had added: who wants them adds them again. */
+  readonly missing: readonly string[];
+  /** The input of the log. */
+  readonly input: unknown;
 }
 
 /** What a log says about a run that is to go on. */

@@ -13,14 +13,13 @@ import type {
   RunRecord,
   UsageRecord,
 } from '../model/record.js';
-import type { Spending } from '../model/usage.js';
 import { encode } from './codec.js';
 import { compacted, ProcessTimes } from './compact.js';
 import { Journal } from './journal.js';
 import { Ledger, logged, unlogged } from './ledger.js';
 import type { LogPorts, RunFacts } from './log.js';
 import { commitText, failureText } from './log-records.js';
-import { Past, type PastQuestion, stateOf } from './resume.js';
+import { Past, type Resumed, stateOf } from './resume.js';
 import type { State } from './state.js';
 
 /** Runs of one task that may be lost to conflicts before it fails: a guard against running for ever. */
@@ -46,26 +45,6 @@ interface Pending {
   readonly seq: number;
   readonly changed: boolean;
   readonly done: CommitDone;
-}
-
-/** How a run that goes on differs from a new one. */
-export interface Resumed {
-  /** Tasks whose results are used again. */
-  readonly restored: number;
-  /** Tasks that had finished and run again, and why. */
-  readonly rerun: readonly { readonly taskId: string; readonly because: string }[];
-  /** Ids of finished tasks whose definition is gone because their parent does not run again. */
-  readonly orphans: readonly string[];
-  /** What earlier processes have used, by group; undefined: tasks without one. */
-  readonly spent: ReadonlyMap<string | undefined, Spending>;
-  /** What it has asked people. */
-  readonly questions: ReadonlyMap<string, PastQuestion>;
-  /** Tasks that had failed and run again. */
-  readonly retried: ReadonlySet<string>;
-  /** Ids of finished tasks that `run.task` had added: who wants them adds them again. */
-  readonly missing: readonly string[];
-  /** The input of the log. */
-  readonly input: unknown;
 }
 
 /** The commit stage: a task's result, its writes and the tasks it added become one record, or nothing happens. */
@@ -204,6 +183,9 @@ export class Transactions {
       orphans,
       spent: this.#ledger.groups,
       questions: past.questions,
+      messages: records.filter(
+        (one) => one.kind === 'message' || one.kind === 'reply' || one.kind === 'reader',
+      ),
       retried,
       missing: missing.map(({ task }) => task),
       input: (records[0] as RunRecord).input,
@@ -331,6 +313,19 @@ export class Transactions {
       return;
     }
     journal.flush(done);
+  }
+
+  /**
+   * Writes a record as the durability asks; `done` is called when others may rely on it: at once, or when it is durable
+   * where successes wait for that too; or with the reason why it is lost.
+   */
+  note(body: string, done: (error?: RxhiveError) => void): void {
+    try {
+      if (this.#put(body) !== false) done();
+      else this.#journal?.flush(done);
+    } catch (error) {
+      done(error as RxhiveError);
+    }
   }
 
   /** Notes a failure, so that it is known when the run goes on. */

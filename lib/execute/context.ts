@@ -1,11 +1,20 @@
 import { firstValueFrom, Observable, of } from 'rxjs';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import type {
+  AskOptions,
+  Inbox,
+  ReceiveOneOptions,
+  ReceiveOptions,
+  Request,
+  SendOptions,
+} from '../model/channel.js';
 import { isLost } from '../model/contest.js';
 import type { GroupState, Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
 import { bodied } from '../model/executor.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
 import { type Asker, Question } from '../model/question.js';
-import type { ResultOf, Task, TaskDefinition, TaskOptions } from '../model/task.js';
+import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from '../model/task.js';
+import { Correspondence } from './correspondence.js';
 import { joined } from './inputs.js';
 import { joinTargets, shapeOf } from './join-targets.js';
 import type { ExecutePorts } from './ports.js';
@@ -25,6 +34,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   reads: Reads | undefined;
   #ended = false;
   #carrier: Record<string, string> | undefined;
+  #correspondence: Correspondence | undefined;
   #abort: AbortController | undefined;
   #reason: RxhiveError | undefined;
   #rejects: Set<(reason: unknown) => void> | undefined;
@@ -146,9 +156,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   join(tasks: unknown): Promise<never> {
     this.#alive('join');
-    const spawned = this.spawned;
-    this.spawned = undefined;
-    if (spawned !== undefined) this.ports.flush(this.node, spawned);
+    this.#flush();
     const shape = shapeOf(tasks);
     const targets = joinTargets(tasks, this.node, (task) => this.ports.graph.find(task));
     return this.#promise((resolve, reject) => {
@@ -165,11 +173,47 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     }) as Promise<never>;
   }
 
-  ask<T>(question: Question<T>): Promise<T> {
+  #flush(): void {
+    const { spawned } = this;
+    this.spawned = undefined;
+    if (spawned !== undefined) this.ports.flush(this.node, spawned);
+  }
+
+  ask(whom: unknown, value?: unknown, options?: AskOptions<never>): Promise<never> {
     this.#alive('ask');
-    if (!(question instanceof Question)) {
-      throw new RxhiveError('INVALID_OPTION', `ctx.ask got ${shown(question)}; give human(schema, prompt).`);
-    }
+    if (whom instanceof Question) return this.#askPeople(whom) as Promise<never>;
+    if (whom instanceof Task || typeof whom === 'string')
+      return this.#talk('ask').ask(whom, value, options) as Promise<never>;
+    const message = `ctx.ask got ${shown(whom)}; give human(schema, prompt), or a task and a message.`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+
+  send(channel: unknown, value: unknown, options?: SendOptions): Promise<never> {
+    return this.#talk('send').send(channel, value, options) as Promise<never>;
+  }
+
+  receive(channel: unknown, options?: ReceiveOneOptions): Promise<never> {
+    return this.#talk('receive').receive(channel, options) as Promise<never>;
+  }
+
+  receive$(channel: unknown, options?: ReceiveOptions): Inbox<never> {
+    return this.#talk('receive$').receive$(channel, options) as Inbox<never>;
+  }
+
+  requests$(options?: ReceiveOptions): Inbox<Request<never>> {
+    return this.#talk('requests$').requests$(options) as Inbox<Request<never>>;
+  }
+
+  #talk(what: string): Correspondence {
+    this.#alive(what);
+    this.#correspondence ??= new Correspondence(this.node, this.ports, {
+      promise: (begin) => this.#promise(begin as never) as Promise<never>,
+      flush: () => this.#flush(),
+    });
+    return this.#correspondence;
+  }
+
+  #askPeople<T>(question: Question<T>): Promise<T> {
     this.#apart(this.#uses);
     return this.#promise((resolve, reject) => {
       let waited: ((done: () => void) => void) | undefined;
@@ -248,6 +292,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.#ended = true;
     if (!committing) this.reads?.close();
     this.#reason ??= reason;
+    this.#correspondence?.close();
     const rejects = this.#rejects;
     this.#rejects = undefined;
     if (rejects !== undefined) for (const reject of rejects) reject(this.#reason ?? this.#late('wait'));

@@ -5,6 +5,7 @@ import type { Contest } from '../model/contest.js';
 import type { Reads, Recipe } from '../model/context.js';
 import type { ItemWatch } from '../model/each.js';
 import type { Group } from '../model/lane.js';
+import type { Mailbox, MessageWait, Waiting } from '../model/mail.js';
 import type { Spawned, TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
 import type { Asker, Question } from '../model/question.js';
@@ -42,6 +43,8 @@ export interface ExecutePorts {
   readonly waits: WaitPorts;
   /** Puts a question to a person; the returned function forgets who asked. @throws RxhiveError */
   ask(asker: Asker, question: Question): () => void;
+  /** What an attempt of `node` says and hears. */
+  mailbox(node: TaskNode): Mailbox;
   /** Handle for a task that `parent` adds; the one it has when it was added before. */
   handleFor(parent: TaskNode, id: string): Task;
   /** Adds buffered tasks to the run at once. */
@@ -66,6 +69,8 @@ interface WaitPorts {
   pause(node: TaskNode, done: () => void, elsewhere?: boolean): () => void;
   /** The same for a question; the returned function takes `done`. */
   ask(node: TaskNode, questionId: string): (done: () => void) => void;
+  /** The same for what others say. */
+  hear(node: TaskNode, wait: MessageWait): Waiting;
   /** Calls `done` once all `targets` have ended and there is a slot again. */
   join(node: TaskNode, targets: readonly (TaskNode | Contest)[], done: (error?: RxhiveError) => void): void;
 }

@@ -22,6 +22,10 @@ export type ErrorCode =
   | 'RUN_ENDED'
   | 'HANDLER_FAILED'
   | 'JOIN_CYCLE'
+  | 'WAIT_CYCLE'
+  | 'CHANNEL_ENDED'
+  | 'NO_REPLY'
+  | 'INVALID_MESSAGE'
   | 'QUESTION_UNKNOWN'
   | 'QUESTION_CLOSED'
   | 'ALREADY_ANSWERED'
@@ -87,7 +91,7 @@ export class WorkflowDefinitionError extends RxhiveError {
 }
 
 /** Which clock of a task ran out. */
-export type TimeoutKind = 'attempt' | 'total' | 'idle' | 'queue' | 'answer';
+export type TimeoutKind = 'attempt' | 'total' | 'idle' | 'queue' | 'answer' | 'message' | 'reply';
 
 const timeoutMeaning: Record<TimeoutKind, string> = {
   attempt: 'one attempt took longer than',
@@ -95,6 +99,14 @@ const timeoutMeaning: Record<TimeoutKind, string> = {
   idle: 'no value arrived for',
   queue: 'it waited for a slot longer than',
   answer: 'nobody answered its question within',
+  message: 'no message came within',
+  reply: 'the task it asked did not reply within',
+};
+
+const timeoutAdvice: Partial<Record<TimeoutKind, string>> = {
+  answer: 'Raise the deadline of the question or give it a default.',
+  message: 'Raise the timeout of ctx.receive or catch this.',
+  reply: 'Raise the timeout of ctx.ask or catch this.',
 };
 
 /** A task ran out of time. `kind` says which of its clocks. */
@@ -105,10 +117,7 @@ export class TaskTimeoutError extends RxhiveError {
   readonly limit: number;
 
   constructor(taskId: string, kind: TimeoutKind, limit: number) {
-    const advice =
-      kind === 'answer'
-        ? 'Raise the deadline of the question or give it a default.'
-        : `Raise timeout.${kind} or make the task faster.`;
+    const advice = timeoutAdvice[kind] ?? `Raise timeout.${kind} or make the task faster.`;
     super(
       'TASK_TIMEOUT',
       `Task "${brief(taskId)}" timed out: ${timeoutMeaning[kind]} ${limit} ms. ${advice}`,
@@ -186,6 +195,22 @@ export class InvalidResultError extends RxhiveError {
     const message = `The result of task "${brief(taskId)}" does not fit its schema at ${places}. Retry, or change the schema.`;
     super('INVALID_RESULT', message, { details: { taskId, paths: issues.map(({ path }) => path) } });
     this.taskId = taskId;
+    this.issues = issues;
+  }
+}
+
+/** A message, or a reply, does not fit its schema. A message was not sent. */
+export class InvalidMessageError extends RxhiveError {
+  /** Name of the channel; `@TASK` for what that task was asked. */
+  readonly channel: string;
+  /** What does not fit. Not in the message: it may show parts of the value. */
+  readonly issues: readonly { readonly path: string; readonly message: string }[];
+
+  constructor(channel: string, issues: InvalidMessageError['issues'], places: string) {
+    const what = channel.startsWith('@') ? 'A reply of task' : 'A message on channel';
+    const message = `${what} "${brief(channel.replace(/^@/, ''))}" does not fit its schema at ${places}. Say something else, or change the schema.`;
+    super('INVALID_MESSAGE', message, { details: { channel, paths: issues.map(({ path }) => path) } });
+    this.channel = channel;
     this.issues = issues;
   }
 }

@@ -1,3 +1,13 @@
+import type {
+  AskOptions,
+  Channel,
+  Inbox,
+  Message,
+  ReceiveOneOptions,
+  ReceiveOptions,
+  Request,
+  SendOptions,
+} from './channel.js';
 import type { Question } from './question.js';
 import type { Choice, Dependencies, InputsOf, ResultOf, Task, TaskOptions } from './task.js';
 
@@ -100,6 +110,40 @@ export interface TaskContext<S = unknown, I = unknown> {
    *   INVALID_OPTION for a key used twice, or within {@link TaskContext.shared}
    */
   ask<T>(question: Question<T>): Promise<T>;
+  /**
+   * Asks another task of the run, and waits for its reply without a slot; the clocks of `timeout` go on. The other one
+   * gets it from `ctx.requests$()`, also when it starts later. Asked again by a body that runs again (same key, else same
+   * value), it gets the reply it had.
+   * @throws RxhiveError NO_REPLY when the other task has ended without one, WAIT_CYCLE, INVALID_OPTION, NOT_SERIALIZABLE;
+   *   TaskTimeoutError (kind `reply`); InvalidMessageError
+   */
+  ask<R = unknown>(task: Task | string, message: unknown, options?: AskOptions<R>): Promise<R>;
+  /**
+   * Says something to all who read a channel. They get it at once, not when this task succeeds; what was said stays said
+   * when the attempt fails. A body that runs again and says the same (same key, else same value) says it once. Resolves
+   * with the message when it is in the log, and there is room for it: waiting for that it holds no slot.
+   * @throws LimitExceededError (`onFull: 'fail'`); InvalidMessageError; RxhiveError NOT_SERIALIZABLE, INVALID_OPTION,
+   *   WAIT_CYCLE when those who do not read wait for this task
+   */
+  send<T>(channel: Channel<T>, value: NoInfer<T>, options?: SendOptions): Promise<Message<T>>;
+  /**
+   * The next message of others on a channel, which this attempt has not taken yet. Waits for it without a slot.
+   * @throws RxhiveError CHANNEL_ENDED when nobody is left to send one, WAIT_CYCLE, INVALID_OPTION; TaskTimeoutError (kind
+   *   `message`)
+   */
+  receive<T>(channel: Channel<T>, options?: ReceiveOneOptions): Promise<Message<T>>;
+  /**
+   * The messages of others on a channel: those that this attempt has not taken yet, and then each as it comes. Ends when
+   * all it reads `from` have ended, or nobody else is left. An attempt after one that failed gets all of them again.
+   *
+   * While it is read and there is no message the task is suspended, without a slot, whatever else its body does; `wait:
+   * false` is for those who do. Work on a message within `for await`: that holds the slot. What a subscriber does after
+   * `next` has returned, nobody can see.
+   * @throws RxhiveError WAIT_CYCLE, INVALID_OPTION
+   */
+  receive$<T>(channel: Channel<T>, options?: ReceiveOptions): Inbox<Message<T>>;
+  /** What other tasks ask this one with `ctx.ask`; read like a channel. Those that have a reply come again too, and say so. */
+  requests$<Q = unknown>(options?: ReceiveOptions): Inbox<Request<Q>>;
   /** Resolves after `ms` on the run's clock; rejects with the signal's reason when the attempt ends before. */
   sleep(ms: number): Promise<void>;
   /**

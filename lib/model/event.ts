@@ -223,6 +223,24 @@ export interface QuestionEvent extends EventBase {
   readonly because?: string;
 }
 
+/**
+ * A task said something on a channel, got a message, missed one because it was too slow, asked another task, or answered
+ * one. `repeated`: its body ran again and said what it had said already; nobody gets it twice.
+ */
+export interface MessageEvent extends EventBase {
+  readonly type: 'message';
+  readonly reason: 'sent' | 'received' | 'dropped' | 'asked' | 'replied' | 'repeated';
+  /** The task that did so. */
+  readonly taskId: string;
+  readonly messageId: string;
+  /** Name of the channel; `@TASK` for what that task was asked. */
+  readonly channel: string;
+  /** With `received` and `dropped`: who had sent it. */
+  readonly from?: string;
+  /** With `sent`, `asked` and `replied`. */
+  readonly value?: unknown;
+}
+
 /** A task said something through `ctx.log`. */
 export interface LogEvent extends EventBase {
   readonly type: 'log';
@@ -247,6 +265,7 @@ export type WorkflowEvent =
   | BudgetEvent
   | BreakerEvent
   | QuestionEvent
+  | MessageEvent
   | LogEvent;
 
 /** An event before the run stamps it. */

@@ -6,6 +6,7 @@ import type { Reads, Recipe } from './context.js';
 import type { ItemWatch } from './each.js';
 import type { Hedge } from './hedge.js';
 import type { Lane } from './lane.js';
+import type { MessageWait } from './mail.js';
 import type { AttemptReport } from './result.js';
 import { isEnd, type TaskStatus } from './status.js';
 import type { DependencyMode, Task, TaskDefinition } from './task.js';
@@ -74,6 +75,8 @@ export interface Join {
   answers: (() => void)[];
   /** Waits for something outside of this run: it can go on by itself. */
   elsewhere: boolean;
+  /** Waits of it that are for another task, nobody knows which: a shared thing, the same work. */
+  paused: number;
 }
 
 /** Things few tasks have; made when first needed so that a waiting task stays small. */
@@ -102,6 +105,8 @@ export interface NodeExtra {
   starved: boolean;
   /** Ids of the open questions its attempt waits for. */
   asking: Set<string> | undefined;
+  /** Messages, replies and room its attempt waits for. */
+  hearing: Set<MessageWait> | undefined;
   /** Its attempt may be joined by another, or is such another one. */
   hedge: Hedge | undefined;
   totalTimer: Timer | undefined;
@@ -274,6 +279,7 @@ export class TaskNode implements HeapItem {
       children: undefined,
       starved: false,
       asking: undefined,
+      hearing: undefined,
       hedge: undefined,
       totalTimer: undefined,
       totalLeft: undefined,

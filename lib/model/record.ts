@@ -1,3 +1,4 @@
+import type { Message } from './channel.js';
 import type { UsageReport } from './usage.js';
 
 /** First record of a log. */
@@ -116,6 +117,34 @@ export interface AnswerRecord {
   readonly value: unknown;
   readonly by: 'person' | 'deadline';
 }
+
+/** A task said something, or asked another one (then `channel` is `@TASK`). The envelope of a message, as it is. */
+export interface MessageRecord extends Message {
+  readonly kind: 'message';
+}
+
+/** A task answered what it was asked. */
+export interface ReplyRecord {
+  readonly kind: 'reply';
+  /** Version of the envelope. */
+  readonly v: 1;
+  /** The message it answers. */
+  readonly id: string;
+  /** The task that answered. */
+  readonly from: string;
+  /** When, in ms as the run's clock counts. */
+  readonly at: number;
+  readonly value: unknown;
+}
+
+/** A task began to read a channel that does not replay everything: it gets what comes after so many messages, always. */
+export interface ReaderRecord {
+  readonly kind: 'reader';
+  readonly task: string;
+  readonly channel: string;
+  readonly after: number;
+}
+
 /** The state as a whole. What was written before is in it; what follows changes it. */
 export interface StateRecord {
   readonly kind: 'state';
@@ -146,4 +175,7 @@ export type LogRecord =
   | DroppedRecord
   | StateRecord
   | QuestionRecord
-  | AnswerRecord;
+  | AnswerRecord
+  | MessageRecord
+  | ReplyRecord
+  | ReaderRecord;

@@ -1,6 +1,7 @@
 import { brief, RxhiveError } from '../kernel/errors.js';
 import { contestOf, isLost } from '../model/contest.js';
 import type { Edge, TaskNode } from '../model/node.js';
+import { shownWait } from './circle.js';
 
 /** What the sentence needs to know about the run. */
 export interface Moment {
@@ -53,7 +54,8 @@ function some(names: readonly string[]): string {
 function pause(node: TaskNode): string {
   const asked = [...(node.extra?.asking ?? [])].map((id) => `"${brief(id)}"`);
   if (asked.length > 0) return `people to answer ${some(asked)}`;
-  const { join, starved } = node.extra ?? {};
+  const { join, starved, hearing } = node.extra ?? {};
+  if (hearing !== undefined && hearing.size > 0) return some([...hearing].map(shownWait));
   const joined = (join?.targets ?? []).filter((target) => !target.ended);
   if (joined.length > 0)
     return some(joined.map(({ id, status }) => `"${brief(id)}" (${status}), which it joined`));

@@ -57,6 +57,11 @@ export class ReadyQueue {
     } else this.#afterRemoval(lane);
   }
 
+  /** Some task is ready that nothing but a slot keeps waiting, as far as was tried. */
+  get some(): boolean {
+    return this.#lanes.peek() !== undefined;
+  }
+
   /** The best task that may start now. */
   peek(): TaskNode | undefined {
     for (let lane = this.#lanes.peek(); lane !== undefined; lane = this.#lanes.peek()) {

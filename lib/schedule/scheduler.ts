@@ -74,6 +74,7 @@ export class Scheduler {
       this.#ports.value(node, value);
       this.#dependents.show(node);
     },
+    hears: (node) => this.#ports.hears(node),
     atTurnEnd: (work) => this.#drain.atTurnEnd(work),
     command: (run) => this.#command(run),
   });
@@ -156,6 +157,11 @@ export class Scheduler {
   /** Ms since the run started. */
   now(): number {
     return this.#clock.now() - this.#origin;
+  }
+
+  /** Something runs or is about to. */
+  get busy(): boolean {
+    return this.active > 0 || this.#queue.some;
   }
 
   get moment(): Moment {
@@ -333,6 +339,7 @@ export class Scheduler {
     node.running = undefined;
     if (node.extra === undefined) return;
     node.extra.join = undefined;
+    node.extra.hearing = undefined;
     node.extra.starved = false;
     if (node.extra.asking === undefined) return;
     node.extra.asking = undefined;

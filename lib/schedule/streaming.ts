@@ -1,7 +1,8 @@
 import type { TurnEnd } from '../kernel/drain.js';
 import { RxhiveError } from '../kernel/errors.js';
 import { Contest } from '../model/contest.js';
-import { Edge, type Join, type TaskNode } from '../model/node.js';
+import type { MessageWait, Waiting } from '../model/mail.js';
+import { Edge, type Join, type NodeExtra, type TaskNode } from '../model/node.js';
 import type { TaskStatus } from '../model/status.js';
 import { waitsForItself } from './explain.js';
 
@@ -18,6 +19,8 @@ export interface Moves {
   still(node: TaskNode, still: boolean): void;
   /** Shows a value to those who watch and to dependents. */
   value(node: TaskNode, value: unknown): void;
+  /** The task has begun to wait for what others say. */
+  hears(node: TaskNode): void;
   atTurnEnd(work: TurnEnd): void;
   /** Runs `work` in the drain loop. */
   command(work: () => void): void;
@@ -94,12 +97,14 @@ export class Streaming {
     this.#whileRunning(node, () => {
       join = this.#wait(node, 1, done);
       join.elsewhere ||= elsewhere;
+      join.paused += 1;
       this.suspend(node);
     });
     return () =>
       this.#moves.command(() => {
         if (join === undefined || node.extra?.join !== join) return;
         join.pending -= 1;
+        join.paused -= 1;
         if (join.pending === 0) this.wake(node);
       });
   }
@@ -109,27 +114,67 @@ export class Streaming {
    * more, what it calls then is called at once, without a slot; the last is called when there is one again.
    */
   ask(node: TaskNode, questionId: string): (done: () => void) => void {
+    const { wake } = this.#until(
+      node,
+      (extra) => {
+        extra.asking ??= new Set();
+        if (extra.asking.size === 0) this.#moves.still(node, true);
+        extra.asking.add(questionId);
+      },
+      (extra) => {
+        extra.asking?.delete(questionId);
+        if (extra.asking?.size === 0) this.#moves.still(node, false);
+      },
+    );
+    return wake;
+  }
+
+  /** The same until somebody says or does what `wait` is for; the clocks of the task go on. */
+  hear(node: TaskNode, wait: MessageWait): Waiting {
+    return this.#until(
+      node,
+      (extra) => {
+        extra.hearing ??= new Set();
+        extra.hearing.add(wait);
+      },
+      (extra) => extra.hearing?.delete(wait),
+      () => this.#moves.hears(node),
+    );
+  }
+
+  #until(
+    node: TaskNode,
+    begin: (extra: NodeExtra) => void,
+    end: (extra: NodeExtra) => void,
+    begun?: () => void,
+  ): Waiting {
     let join: Join | undefined;
+    const over = (then: (mine: Join) => void): void =>
+      this.#moves.command(() => {
+        const mine = join;
+        join = undefined;
+        if (mine === undefined || node.extra?.join !== mine) return;
+        end(node.extra);
+        mine.pending -= 1;
+        then(mine);
+      });
     this.#whileRunning(node, () => {
       join = this.#wait(node, 1);
       // Answers that wait for a slot would have to wait for this one too.
       for (const done of join.answers.splice(0)) done();
-      const extra = node.more();
-      extra.asking ??= new Set();
-      if (extra.asking.size === 0) this.#moves.still(node, true);
-      extra.asking.add(questionId);
+      begin(node.more());
       this.suspend(node);
+      begun?.();
     });
-    return (done) =>
-      this.#moves.command(() => {
-        if (join === undefined || node.extra?.join !== join) return;
-        node.extra.asking?.delete(questionId);
-        if (node.extra.asking?.size === 0) this.#moves.still(node, false);
-        join.pending -= 1;
-        if (join.pending > 0) return done();
-        join.answers.push(done);
-        this.wake(node);
-      });
+    return {
+      wake: (done) =>
+        over((mine) => {
+          if (mine.pending > 0) return done();
+          mine.answers.push(done);
+          this.wake(node);
+        }),
+      leave: () => over(({ pending }) => pending > 0 || this.wake(node)),
+    };
   }
 
   /** Does `work` unless the attempt that asked for it is over by then. */
@@ -143,7 +188,7 @@ export class Streaming {
   /** Waits of one task end together: it needs one slot for all of them. */
   #wait(node: TaskNode, count: number, done?: (error?: RxhiveError) => void): Join {
     const extra = node.more();
-    extra.join ??= { targets: [], pending: 0, done: [], answers: [], elsewhere: false };
+    extra.join ??= { targets: [], pending: 0, done: [], answers: [], elsewhere: false, paused: 0 };
     if (done !== undefined) extra.join.done.push(done);
     extra.join.pending += count;
     return extra.join;

@@ -3,6 +3,7 @@ import type { TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { Ceilings } from './ceilings.js';
+import { shownWait } from './circle.js';
 import type { Scheduler } from './scheduler.js';
 
 /** What {@link Stuck} looks at. */
@@ -80,6 +81,16 @@ export class Stuck {
     if (status === 'ready') return this.#held(node, causes);
     if (status !== 'suspended' || node.definition.feeds === true || extra?.join?.elsewhere === true)
       return false;
+    for (const wait of extra?.hearing ?? []) {
+      if (wait.timed || (wait.from === undefined && this.#ports.scheduler.keepOpen)) return false;
+      if (wait.unsure)
+        count(
+          causes,
+          wait,
+          () =>
+            `Task "${brief(node.id)}" waits for ${shownWait(wait)}, if it is not at work on one it was given; name whom it reads (from), or work within for await.`,
+        );
+    }
     for (const id of extra?.asking ?? []) {
       const question = this.#asked.find((one) => one.id === id);
       if (question === undefined || question.deadline !== undefined) return false;

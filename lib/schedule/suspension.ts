@@ -21,6 +21,7 @@ export function onlyPeopleCanHelp(
     if (status === 'running' || status === 'ready' || status === 'backing-off' || committing) return false;
     if (status !== 'suspended') continue;
     if (extra?.join?.elsewhere === true) return false;
+    for (const { timed } of extra?.hearing ?? []) if (timed) return false;
     asking ||= extra?.asking !== undefined && extra.asking.size > 0;
   }
   return asking;

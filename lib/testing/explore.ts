@@ -21,6 +21,8 @@ export interface ExploreOptions extends Omit<TrialOptions, 'seed' | 'store' | 'r
   readonly invariants?: readonly Invariant[];
   /** Let processes die and others go on with what is in the log. Default true. */
   readonly crashes?: boolean;
+  /** Processes die at one of so many first records of the log. Default: two more than there are tasks at the beginning. */
+  readonly records?: number;
   /** Share of attempts that are made to fail, 0 to 1. Default 0. */
   readonly failures?: number;
   /** Virtual time a life may take. Default `1000h`. */
@@ -74,7 +76,7 @@ interface Played {
  */
 export async function explore(subject: Subject, options: ExploreOptions = {}): Promise<Exploration> {
   const { schedules = 500, seed: first = 1, crashes = true, failures = 0 } = options;
-  const records = 2 + made(subject).definition().ids.length;
+  const { records = 2 + made(subject).definition().ids.length } = options;
   const odds: TwistOdds = { crashes, failures, records };
   const seen = { crashes: 0, attempts: 0, points: new Set<number>(), statuses: new Map<RunStatus, number>() };
   for (let i = 0; i < schedules; i++) {
@@ -122,7 +124,15 @@ async function play(
   options: ExploreOptions,
   draw: (attempt: string) => Twist = (attempt) => way.attempts?.[attempt] ?? {},
 ): Promise<Played> {
-  const { schedules: _, seed: __, crashes: ___, failures: ____, invariants = [], ...rest } = options;
+  const {
+    schedules: _,
+    seed: __,
+    crashes: ___,
+    failures: ____,
+    records: _____,
+    invariants = [],
+    ...rest
+  } = options;
   const { until = '1000h', onLife, ...trial } = rest;
   const used: Record<string, Twist> = {};
   let attempts = 0;

@@ -1,0 +1,111 @@
+import { Observable, type Subscriber } from 'rxjs';
+import type { RxhiveError } from '../kernel/errors.js';
+import type { Message } from '../model/channel.js';
+import type { Inlet } from '../model/mail.js';
+import { HeardWait, type WaitFor } from './heard-wait.js';
+
+/** What an {@link AttemptInbox} is given to work with. */
+export interface InboxPorts<T> {
+  open(): Inlet;
+  /** Begins to wait, without a slot. */
+  waits: WaitFor;
+  /** The task gives its slot back while there is no message. */
+  readonly gives: boolean;
+  readonly channel: string;
+  shape(message: Message): T;
+  /** A promise that also ends with the attempt. */
+  promise<R>(
+    begin: (resolve: (value: R) => void, reject: (error: unknown) => void) => (() => void) | undefined,
+  ): Promise<R>;
+}
+
+/** Messages for one attempt: pushed to who subscribes, pulled one after the other by `for await`. */
+export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
+  readonly #ports: InboxPorts<T>;
+
+  constructor(ports: InboxPorts<T>) {
+    super((subscriber) => this.#push(subscriber));
+    this.#ports = ports;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<T> {
+    const inlet = this.#ports.open();
+    let last: Promise<IteratorResult<T>> | undefined;
+    return {
+      next: () => {
+        const pull = (): Promise<IteratorResult<T>> => this.#pull(inlet);
+        const mine = last === undefined ? pull() : last.then(pull, pull);
+        last = mine;
+        const free = (): void => {
+          if (last === mine) last = undefined;
+        };
+        mine.then(free, free);
+        return mine;
+      },
+      return: (value?: unknown) => {
+        inlet.close();
+        return this.#ports.promise((resolve) => {
+          resolve({ done: true, value } as IteratorResult<T>);
+          return undefined;
+        });
+      },
+    };
+  }
+
+  /** One message, when there is one. */
+  #pull(inlet: Inlet): Promise<IteratorResult<T>> {
+    const { channel, waits, shape, promise } = this.#ports;
+    return promise<IteratorResult<T>>((resolve, reject) => {
+      const wait = new HeardWait('message', channel, () => inlet.from, waits);
+      const look = (): boolean => {
+        const message = inlet.take();
+        if (message !== undefined) resolve({ done: false, value: shape(message) });
+        else if (inlet.over) {
+          inlet.close();
+          resolve({ done: true, value: undefined });
+        } else return false;
+        return true;
+      };
+      const listen = (): void => {
+        const heard = (): void => {
+          inlet.woken = undefined;
+          // What woke it may have been dropped meanwhile.
+          wait.end(() => look() || listen());
+        };
+        inlet.woken = heard;
+        wait.begin(reject, () => inlet.finish());
+      };
+      if (!look()) listen();
+      return () => {
+        inlet.woken = undefined;
+        wait.leave();
+      };
+    });
+  }
+
+  #push(subscriber: Subscriber<T>): () => void {
+    const { channel, gives, open, shape, waits } = this.#ports;
+    const inlet = open();
+    const wait = gives ? new HeardWait('message', channel, () => inlet.from, waits) : undefined;
+    const failed = (error: RxhiveError): void => subscriber.error(error);
+    const look = (): void => {
+      inlet.woken = undefined;
+      for (let message = inlet.take(); message !== undefined; message = inlet.take()) {
+        if (wait !== undefined) wait.unsure = true;
+        subscriber.next(shape(message));
+        if (subscriber.closed) return;
+      }
+      if (inlet.over) {
+        subscriber.complete();
+        return;
+      }
+      inlet.woken = () => (wait === undefined ? look() : wait.end(look));
+      wait?.begin(failed, () => inlet.finish());
+    };
+    look();
+    return () => {
+      inlet.close();
+      wait?.leave();
+    };
+  }
+}
