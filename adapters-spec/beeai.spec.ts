@@ -7,7 +7,7 @@ import { UnconstrainedMemory } from 'beeai-framework/memory/unconstrainedMemory'
 import { type AnyTool, DynamicTool, StringToolOutput } from 'beeai-framework/tools/base';
 import { HandoffTool } from 'beeai-framework/tools/handoff';
 import { Workflow } from 'beeai-framework/workflows/workflow';
-import { agentPool, type TaskContext, workflow } from 'rxhive';
+import { agentPool, human, memory, type TaskContext, typed, workflow } from 'rxhive';
 import { beeMiddleware, fromBeeAgent, fromBeeTool, fromBeeWorkflow } from 'rxhive/beeai';
 import { OpenAIServer } from 'rxhive/testing';
 import { type AgentSubject, testModel, testTool } from 'rxhive/testing/conformance';
@@ -147,6 +147,48 @@ test('a ReActAgent streams its final answer, and its memory stays its own', asyn
   assert.match(result.results.get(task) ?? '', 'bees said');
   assert.ok(values.length > 2, values.join('|'));
   assert.is(memory.messages.length, 1);
+  await server.close();
+});
+
+test('an agent asks a person through a tool; its task is suspended meanwhile, and an answer is not asked for twice', async () => {
+  const server = await OpenAIServer.listen({
+    answer: ({ messages }) => {
+      const last = messages.at(-1);
+      const name = last?.role === 'tool' ? 'final_answer' : 'permission';
+      const input = last?.role === 'tool' ? { response: `They said ${last.text}` } : { what: 'burn it' };
+      return { toolCalls: [{ name, arguments: input }] };
+    },
+  });
+  const careful = (ctx: TaskContext) => () =>
+    new RequirementAgent({
+      llm: modelAt(server.url),
+      memory: new UnconstrainedMemory(),
+      tools: [
+        new DynamicTool({
+          name: 'permission',
+          description: 'Asks a person whether something may be done',
+          inputSchema: z.object({ what: z.string() }),
+          handler: async (input) => {
+            const { what } = input as { what: string };
+            const question = human(typed<boolean>(), { key: what, prompt: `May I ${what}?` });
+            return new StringToolOutput((await ctx.ask(question)) ? 'yes' : 'no');
+          },
+        }),
+      ],
+    });
+  const flow = workflow({ name: 'ask', concurrency: 1 });
+  const tidy = flow.task('tidy', { run: (_, ctx) => fromBeeAgent(careful(ctx))('Tidy up', ctx) });
+  const other = flow.task('other', { run: () => 'goes on meanwhile' });
+  const store = memory();
+  const first = await flow.run({ store, runId: 'r', suspend: 'exit' }).result();
+  assert.is(first.status, 'suspended');
+  assert.is(first.results.get(other), 'goes on meanwhile');
+  assert.equal(
+    first.questions.map(({ id, prompt }) => [id, prompt]),
+    [['tidy?burn it', 'May I burn it?']],
+  );
+  const { results } = await flow.answer(store, 'r', 'tidy?burn it', false);
+  assert.is(results.get(tidy), 'They said no');
   await server.close();
 });
 

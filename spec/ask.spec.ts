@@ -1,6 +1,8 @@
+import { filter, firstValueFrom, take } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as v from 'valibot';
+import { z } from 'zod';
 import {
   AgentTask,
   AnswerRefusedError,
@@ -770,6 +772,58 @@ test('a question with another text is another question, unless it has a key', as
   await flow.answer(store, 't', 'free?2', false);
   const { results } = await flow.answer(store, 't', 'keyed?ok', true);
   assert.equal([results.get(free), results.get(keyed)], [false, true]);
+});
+
+test('a run exits whatever happens last: a question that a body asks late, or an answer that is refused late', async () => {
+  const store = memory();
+  const late: StandardSchema<number> = {
+    '~standard': {
+      version: 1,
+      vendor: 'late',
+      validate: async (value) =>
+        typeof value === 'number' ? { value } : { issues: [{ message: 'give a number' }] },
+    },
+  };
+  const flow = workflow({ name: 'late', concurrency: 1 });
+  const task = flow.task('t', {
+    run: async (_, ctx) => {
+      await Promise.resolve();
+      return ctx.ask(human(late, 'How many?'));
+    },
+  });
+  flow.task('other', { run: () => 1 });
+  const first = await flow.run({ store, runId: 'r', suspend: 'exit' }).result();
+  assert.is(first.status, 'suspended');
+  assert.is(await refusal(flow.answer(store, 'r', 't?1', 'two')), 'ANSWER_REFUSED');
+  assert.is((await flow.answer(store, 'r', 't?1', 2)).results.get(task), 2);
+
+  const stuck = flow.run().events$.pipe(
+    filter((event) => event.type === 'run' && event.reason === 'stuck'),
+    take(1),
+  );
+  assert.match(String(((await firstValueFrom(stuck)) as { waitsFor?: unknown }).waitsFor), 't?1');
+});
+
+test('questions say what may be answered where the library of the schema tells it, the newest version', async () => {
+  const store = memory();
+  const flowWith = (schema: StandardSchema<unknown>) => {
+    const flow = workflow({ name: 'told' });
+    flow.task('t', { version: '1', run: (_, ctx) => ctx.ask(human(schema, 'How many?')) });
+    return flow;
+  };
+  const options = { store, runId: 'r', suspend: 'exit' } as const;
+  const told: unknown[] = [];
+  for (const schema of [z.number().min(1), z.number().min(2), v.number(), z.date()]) {
+    const run = flowWith(schema).run(options);
+    run.events$.subscribe((event) => event.type === 'question' && told.push(event.schema));
+    const { questions } = await run.result();
+    assert.equal(questions, await flowWith(schema).questions(store, 'r'));
+    assert.equal(questions[0]?.schema, told.at(-1));
+  }
+  const min = (minimum: number) => ({ type: 'number', minimum });
+  assert.equal(told, [min(1), min(2), undefined, undefined]);
+  // valibot does not say it, and dates are not JSON: the same question, written anew only when what it says has changed.
+  assert.is(recordsOf(store, 'r', 'question').length, 3);
 });
 
 test('the facade asks, exits and goes on', async () => {

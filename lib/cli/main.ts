@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { visible } from '../kernel/visible.js';
+import { answer } from './answer.js';
 import { check } from './check.js';
 import type { Command } from './command.js';
 import { dashboard } from './dashboard.js';
@@ -18,6 +20,8 @@ rxhive resume STORE [--run ID] [--retry-failed] ...
                                               go on with a run, by default the newest
 rxhive fork STORE [--run ID] [--at SEQ] [--state JSON] [--input JSON] [--set GROUP.concurrency=12] ...
                                               a new run from a record of another one
+rxhive answer STORE|LOG [QUESTION [VALUE]] [--run ID] [--text] [--json]
+                                              what waits for people, with its context; an answer makes the run go on
 rxhive check MODULE [--json]                  faults knowable before a token is spent
 rxhive graph MODULE|LOG [--format mermaid|dot|svg]
                                               print its graph
@@ -31,6 +35,7 @@ rxhive simulate WORKLOAD.json --slots N [--policy critical-path|fifo] [--estimat
                                               run a graph of durations in virtual time`;
 
 const commands: Readonly<Record<string, Command>> = {
+  answer,
   check,
   dashboard,
   fork,
@@ -61,7 +66,7 @@ main(process.argv.slice(2)).then(
     process.exitCode = code;
   },
   (error: Error) => {
-    console.error(`rxhive: ${error.message}`);
+    console.error(`rxhive: ${visible(error.message)}`);
     process.exitCode = error instanceof WrongCall ? 2 : 1;
   },
 );

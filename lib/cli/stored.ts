@@ -2,7 +2,7 @@ import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { shown } from '../kernel/errors.js';
 import type { RunOptions } from '../model/run-options.js';
-import type { StoredRun } from '../model/store.js';
+import type { CheckpointStore, StoredRun } from '../model/store.js';
 import type { WorkflowOrchestrator } from '../orchestrator.js';
 import { storeAt } from '../stores/at-path.js';
 import { Workflow } from '../workflow.js';
@@ -41,9 +41,7 @@ export async function stored(
   values: { readonly run?: string | undefined; readonly module?: string | undefined },
 ): Promise<Stored> {
   if (store === undefined) throw new WrongCall('give the store that rxhive run MODULE --store has written');
-  checkFile(store);
-  const at = storeAt(store);
-  const runs = [...(await at.runs())].sort((a, b) => b.updatedAt - a.updatedAt);
+  const { at, runs } = await runsOf(store);
   const runId = values.run ?? runs[0]?.runId;
   if (runId === undefined) throw new WrongCall('there is no run in the store');
   if (!runs.some((one) => one.runId === runId)) {
@@ -56,18 +54,34 @@ export async function stored(
   return { store, runId, runs, module, source: await load(module) };
 }
 
+/** What a store has, the run written last first. @throws WrongCall where there is no such store */
+export async function runsOf(store: string): Promise<{ at: CheckpointStore; runs: readonly StoredRun[] }> {
+  checkFile(store);
+  const at = storeAt(store);
+  return { at, runs: [...(await at.runs())].sort((a, b) => b.updatedAt - a.updatedAt) };
+}
+
+/** Is it the address of a database, or the file of one? */
+export function isStore(file: string): boolean {
+  return file.includes('://') || (existsSync(file) && isSqlite(file));
+}
+
 /** A path that is no store would become a new, empty one. */
 function checkFile(store: string): void {
   if (store.includes('://')) return;
   if (!existsSync(store)) throw new WrongCall(`there is no ${store}`);
-  const head = Buffer.alloc(15);
-  const file = openSync(store, 'r');
-  readSync(file, head, 0, 15, 0);
-  closeSync(file);
-  if (head.toString('latin1') !== 'SQLite format 3')
+  if (!isSqlite(store))
     throw new WrongCall(
       `${store} is no store of checkpoints; rxhive run MODULE --store FILE keeps one (--log keeps what happened)`,
     );
+}
+
+function isSqlite(path: string): boolean {
+  const head = Buffer.alloc(15);
+  const file = openSync(path, 'r');
+  readSync(file, head, 0, 15, 0);
+  closeSync(file);
+  return head.toString('latin1') === 'SQLite format 3';
 }
 
 /** A workflow or an orchestrator with how it is to run. */

@@ -2,6 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { type Observable, Subject } from 'rxjs';
 import { type DashboardSource, serveDashboard } from '../dashboard/server.js';
 import { terminal } from '../dashboard/terminal.js';
+import { visible } from '../dashboard/text.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import { eventLines } from '../observe/event-log.js';
@@ -33,6 +34,11 @@ export type Watched =
 
 /** Runs it, shows it in the ways that were asked for, prints how it ended. 0 when all succeeded, else 1. */
 export async function watch(source: Watched, values: Watching): Promise<number> {
+  return (await watched(source, values)).status === 'succeeded' ? 0 : 1;
+}
+
+/** The same, with its result. */
+export async function watched(source: Watched, values: Watching): Promise<WorkflowResult> {
   // Everybody is there before the first event: whoever subscribes to a run starts it.
   const events$ = new Subject<WorkflowEvent>();
   if (values.log !== undefined) keep(events$, values.log);
@@ -48,9 +54,15 @@ export async function watch(source: Watched, values: Watching): Promise<number> 
   const result = await source.result();
   if (values.json === true) {
     const { status, report } = result;
-    console.log(JSON.stringify({ status, tasks: [...result.tasks.values()], wallMs: report.wallMs }));
-  } else console.log(String(result.report));
-  return result.status === 'succeeded' ? 0 : 1;
+    const asked = result.questions.length === 0 ? {} : { questions: result.questions };
+    console.log(
+      JSON.stringify({ status, tasks: [...result.tasks.values()], wallMs: report.wallMs, ...asked }),
+    );
+  } else {
+    console.log(visible(String(result.report)));
+    if (result.questions.length > 0) console.error('rxhive answer STORE lists what is asked, and answers');
+  }
+  return result;
 }
 
 /** A run to act on, whose events come from elsewhere. */

@@ -2,6 +2,7 @@ import type { Timer } from '../kernel/clock.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 import type { Asker, OpenQuestion, Question } from '../model/question.js';
 import type { AnswerRecord, QuestionRecord } from '../model/record.js';
+import { jsonSchemaOf } from '../model/schema.js';
 import { textOf } from './answer.js';
 import { encode } from './codec.js';
 
@@ -141,7 +142,9 @@ export class AskedQuestions {
 }
 
 /** A question as its record says it. @throws RxhiveError NOT_SERIALIZABLE */
-export function recordOf(id: string, task: string, { options }: Question, at: number): QuestionRecord {
+export function recordOf(id: string, task: string, question: Question, at: number): QuestionRecord {
+  const { options } = question;
+  const schema = jsonSchemaOf(question.schema);
   const { key, deadline, prompt = '', context, default: value } = options;
   const record: QuestionRecord = {
     kind: 'question',
@@ -150,6 +153,7 @@ export function recordOf(id: string, task: string, { options }: Question, at: nu
     ...(key !== undefined && { key }),
     prompt,
     ...(context !== undefined && { context }),
+    ...(schema !== undefined && { schema }),
     at,
     ...(deadline !== undefined && { deadline: at + deadline }),
   };
@@ -159,12 +163,13 @@ export function recordOf(id: string, task: string, { options }: Question, at: nu
 }
 
 /** A question as people see it. */
-export function shownAs({ id, task, prompt, context, at, deadline }: QuestionRecord): OpenQuestion {
+export function shownAs({ id, task, prompt, context, schema, at, deadline }: QuestionRecord): OpenQuestion {
   return {
     id,
     taskId: task,
     prompt,
     ...(context !== undefined && { context }),
+    ...(schema !== undefined && { schema }),
     askedAt: at,
     ...(deadline !== undefined && { deadline }),
   };

@@ -5,7 +5,7 @@ import type { TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
 import type { Asker, OpenQuestion, Question } from '../model/question.js';
 import type { AnswerRecord, QuestionRecord } from '../model/record.js';
-import { placesOf } from '../model/schema.js';
+import { jsonSchemaOf, placesOf } from '../model/schema.js';
 import { answerClosed, checkAnswer, differenceFrom, textOf, unknownQuestion } from './answer.js';
 import { type Answer, type Asked, AskedQuestions, type AskedState, type Offer, recordOf } from './asked.js';
 import { decode, encode } from './codec.js';
@@ -148,14 +148,17 @@ export class Questions {
   /** Makes a question that is asked, perhaps again, open. */
   #goOn(asked: Asked, question: Question, content: string): void {
     const { record, state } = asked;
+    const schema = jsonSchemaOf(question.schema);
+    const isSame = asked.content === content && JSON.stringify(schema) === JSON.stringify(record.schema);
     if (state === 'stale') this.#askAnew(asked, question);
     else if (state !== 'known' && state !== 'open') return;
-    else if (asked.content === content) this.#opened(asked);
+    else if (isSame) this.#opened(asked);
     else {
-      // One with a key has another text now: people must see that.
+      // One with a key has another text now, or a new version of the program wants another answer: people must see that.
       const { prompt = '', context } = question.options;
+      const { schema: _, ...rest } = record;
       asked.content = content;
-      this.#write(asked, { ...record, prompt, context });
+      this.#write(asked, { ...rest, prompt, context, ...(schema !== undefined && { schema }) });
     }
   }
 
@@ -186,9 +189,13 @@ export class Questions {
     }
     this.#enter(asked, 'open');
     const { clock, watch } = this.#ports;
-    const { task, prompt, context, deadline } = record;
+    const { task, prompt, context, schema, deadline } = record;
     if (watch.active) {
-      const more = { ...(context !== undefined && { context }), ...(deadline !== undefined && { deadline }) };
+      const more = {
+        ...(context !== undefined && { context }),
+        ...(schema !== undefined && { schema }),
+        ...(deadline !== undefined && { deadline }),
+      };
       watch.emit({ type: 'question', reason: 'asked', taskId: task, questionId: id, prompt, ...more });
     }
     clock.cancel(asked.timer);

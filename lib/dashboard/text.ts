@@ -1,5 +1,8 @@
+import { visible } from '../kernel/visible.js';
 import type { TaskStatus } from '../model/status.js';
 import type { SpanKind } from './view-model.js';
+
+export { visible };
 
 /** Ms as people read them. */
 export function duration(ms: number): string {
@@ -20,15 +23,6 @@ export function count(value: number): string {
 export function short(text: string, most = 80): string {
   const line = visible(text.replaceAll(/\s+/g, ' '));
   return line.length > most ? `${line.slice(0, most - 1)}…` : line;
-}
-
-/** Characters that change how the rest is shown (direction marks, escapes) in the open. */
-export function visible(text: string): string {
-  return text.replaceAll(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }
 
 /** A value as text for people; never longer than `most` characters. */

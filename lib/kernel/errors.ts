@@ -1,3 +1,5 @@
+import { visible } from './visible.js';
+
 /**
  * Every code an {@link RxhiveError} can carry. Codes are stable: decide by them, never by message text.
  */
@@ -263,9 +265,12 @@ export class LimitExceededError extends RxhiveError {
   }
 }
 
-/** Shortens an id for a message: a 10 kB id must not make a 10 kB line. */
+/** An id for a message: one of 10 kB must not make a line of 10 kB, and none is to change what a terminal does. */
 export function brief(text: string): string {
-  return text.length > 80 ? `${text.slice(0, 60)}… (${text.length} characters)` : text;
+  // Callers without types give anything.
+  const all = String(text);
+  const shortened = all.length > 80 ? `${all.slice(0, 60)}… (${all.length} characters)` : all;
+  return visible(shortened.replaceAll(/[\n\r\t]+/g, ' '));
 }
 
 /** Shows a wrong value in a message without printing its content. */

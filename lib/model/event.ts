@@ -217,6 +217,8 @@ export interface QuestionEvent extends EventBase {
   /** With `asked`. */
   readonly prompt?: string;
   readonly context?: unknown;
+  /** What may be answered, as JSON Schema, where that is known. */
+  readonly schema?: Readonly<Record<string, unknown>>;
   /** Ms as the run's clock counts. */
   readonly deadline?: number;
   /** With `refused`: where the answer does not fit. */

@@ -54,6 +54,8 @@ export interface OpenQuestion {
   readonly taskId: string;
   readonly prompt: string;
   readonly context?: unknown;
+  /** What may be answered, as JSON Schema, where the schema's library says so (zod 4.2 and others). */
+  readonly schema?: Readonly<Record<string, unknown>>;
   /** When it was asked first and when its deadline is, in ms as the run's clock counts (by default since 1970). */
   readonly askedAt: number;
   readonly deadline?: number;

@@ -106,6 +106,8 @@ export interface QuestionRecord {
   readonly key?: string;
   readonly prompt: string;
   readonly context?: unknown;
+  /** What may be answered, as JSON Schema, where that is known. */
+  readonly schema?: Readonly<Record<string, unknown>>;
   readonly at: number;
   readonly deadline?: number;
 }

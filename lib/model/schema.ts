@@ -43,6 +43,27 @@ export function isSchema(value: unknown): value is StandardSchema {
   return typeof standard?.validate === 'function';
 }
 
+/** Longest JSON Schema that is told, in characters. */
+const longest = 20_000;
+
+/**
+ * What may be given, as JSON Schema (2020-12), for forms and prompts; undefined where the library of the schema does not say,
+ * or says more than 20,000 characters. Source: Standard JSON Schema, standardschema.dev, version 1 (zod 4.2 and others).
+ */
+export function jsonSchemaOf(schema: StandardSchema): Readonly<Record<string, unknown>> | undefined {
+  const { jsonSchema } = schema['~standard'] as {
+    readonly jsonSchema?: { input(options: { readonly target: string }): Record<string, unknown> };
+  };
+  try {
+    const { $schema: _, ...told } = jsonSchema?.input({ target: 'draft-2020-12' }) ?? {};
+    const text = JSON.stringify(told);
+    // A copy: what a library keeps to itself can change, and is more than plain data.
+    return text === '{}' || text.length > longest ? undefined : JSON.parse(text);
+  } catch {
+    return undefined; // Not every schema can be told.
+  }
+}
+
 /** Asks a schema about a value; a promise where the schema answers later. What the schema throws is thrown. */
 export function fit<T>(schema: StandardSchema<T>, value: unknown): Fit<T> | PromiseLike<Fit<T>> {
   const answer = schema['~standard'].validate(value);
