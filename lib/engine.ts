@@ -130,7 +130,7 @@ export class Engine {
       commit: (node, attempt, done) => this.#commit(node, attempt, done),
       value: (node, value) => {
         this.streams.value(node, value);
-        this.hub.tell({ type: 'value', reason: 'emitted', taskId: node.id, value });
+        if (this.hub.active) this.hub.emit({ type: 'value', reason: 'emitted', taskId: node.id, value });
       },
       recall: (node) => this.#transactions.recall(node, (one) => this.#ports.handlersOf(one).length > 0),
       used: (node) => this.#transactions.used(node),

@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { firstValueFrom, toArray } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -14,6 +15,8 @@ import {
   type WorkflowEvent,
   workflow,
 } from '../lib/index.js';
+
+import { eventWriter } from '../lib/observe/event-log.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -151,6 +154,108 @@ test('a log hides secrets by name and by look, survives anything, and is read ba
     flow.run({ runId: 'r' }).events$.pipe(eventLines({ redact: false }), toArray()),
   );
   assert.match(open.join('\n'), 'hunter2');
+});
+
+test('a line is what JSON would make of the event, whatever is in it', () => {
+  const write = eventWriter({ redact: false });
+  const told = (value: unknown): WorkflowEvent =>
+    ({ seq: 1, at: 2, runId: 'r', type: 'value', reason: 'emitted', taskId: 't', value }) as WorkflowEvent;
+  const same = (value: unknown): void =>
+    assert.equal(JSON.parse(write(told(value))), JSON.parse(JSON.stringify(told(value))));
+  fc.assert(fc.property(fc.jsonValue({ maxDepth: 8 }), same), { seed: 7 });
+  const odd = JSON.parse('{"__proto__":{"a":1},"1":2,"":3,"seq":[],"type":"x"}') as object;
+  for (const value of [odd, [undefined, -0, 1e21, '\ud800'], { a: undefined, b: [{}, []] }, {}]) same(value);
+  // Another run, other words, other order: nothing is taken from the line before.
+  const other = { reason: 'r"', taskId: 'u', type: 't"', runId: 's"', at: 3.5, seq: 9 } as never;
+  assert.equal(JSON.parse(write(other)), other);
+  for (const runId of ['r', 's']) assert.is(JSON.parse(write({ ...told(1), runId })).runId, runId);
+  assert.is(JSON.parse(write(told(new Date(0)))).value, '1970-01-01T00:00:00.000Z');
+  assert.equal(JSON.parse(write(told(new Map([['k', new Set([1n])]])))).value, {
+    map: [['k', { set: ['1'] }]],
+  });
+});
+
+test('each kind of secret is hidden wherever it stands', () => {
+  const part = 'abcdefghijklmnopqrstuvwxyz0123456789';
+  const secrets = [
+    `sk-${part}`,
+    `ghp_${part}`,
+    `github_pat_${part}`,
+    `xoxb-${part}`,
+    `AKIA${part.slice(0, 16).toUpperCase()}`,
+    `AIza${part.slice(0, 35)}`,
+    `eyJ${part}.${part}.${part}`,
+    `bearer ${part}`,
+    `Basic ${part}`,
+    `-----BEGIN RSA PRIVATE KEY-----\n${part}`,
+    `https://me:${part}@example.org`,
+  ];
+  const write = eventWriter();
+  const at = [
+    (text: string): unknown => text,
+    (text: string): unknown => [[{ a: `x ${text} y` }]],
+    (text: string): unknown => ({ [text]: 1 }),
+    (text: string): unknown => new Map([[text, new Error(text, { cause: text })]]),
+    (text: string): unknown => 'x '.repeat(2_500) + text,
+  ];
+  for (const secret of secrets)
+    for (const place of at) {
+      const value = place(secret);
+      const line = write({
+        seq: 1,
+        at: 0,
+        runId: secret,
+        type: 'log',
+        reason: 'message',
+        taskId: secret,
+        message: secret,
+        data: value,
+      });
+      assert.not.match(line, part.slice(0, 10), line);
+      assert.not.match(line, 'ABCDEFGHIJ', line);
+    }
+  for (const name of ['apiKey', 'db_password', 'X-Api-Key', 'sessionToken', 'cookie'])
+    assert.match(
+      write({
+        seq: 1,
+        at: 0,
+        runId: 'r',
+        type: 'value',
+        reason: 'emitted',
+        taskId: 't',
+        value: { [name]: ['open'] },
+      }),
+      '[redacted]',
+    );
+});
+
+test('all who listen share one event', async () => {
+  const flow = workflow({ name: 'shared' });
+  flow.task('a', { run: async () => 1 });
+  const run = flow.run();
+  const first: WorkflowEvent[] = [];
+  const second: WorkflowEvent[] = [];
+  run.events$.subscribe((event) => first.push(event)); // starts it
+  run.events$.subscribe((event) => second.push(event));
+  await run.result();
+  assert.ok(second.length > 2);
+  for (const [i, event] of second.entries()) assert.is(event, first.at(i - second.length));
+});
+
+test('a process that exits within a turn has written what it said before', () => {
+  const module = join(folder, 'exits.mts');
+  writeFileSync(
+    module,
+    `import { workflow } from '${join(process.cwd(), 'lib/index.ts')}';
+     const flow = workflow({ name: 'exits' });
+     flow.task('last', { run: () => process.exit(3) });
+     export default flow;`,
+  );
+  const file = join(folder, 'exits.jsonl');
+  const args = ['--import', 'tsx', 'lib/cli/main.ts', 'run', module, '--log', file, '--quiet'];
+  assert.is(spawnSync(process.execPath, args).status, 3);
+  const last = readEventLog(readFileSync(file, 'utf8')).at(-1);
+  assert.equal([last?.type, last?.reason], ['attempt', 'started']);
 });
 
 test('rxhive run --log keeps a log', () => {

@@ -268,6 +268,47 @@ test('middleware of an orchestrator stands around its tasks, also around added o
   ]);
 });
 
+test('middleware hears when an attempt is ended from outside, once, and not when it ends by itself', async () => {
+  const said: string[] = [];
+  const flow = workflow({
+    name: 'stopped',
+    middleware: [
+      {
+        attempt: ({ taskId, attempt, onStop }, next) => {
+          onStop((reason) => {
+            said.push(`${taskId} ${attempt} ${(reason as { code: string }).code}`);
+            throw new Error('listener');
+          });
+          return next();
+        },
+      },
+    ],
+  });
+  flow.task('late', {
+    timeout: 1,
+    retry: { count: 1, backoff: () => 0 },
+    run: () => new Promise(() => undefined),
+  });
+  flow.task('itself', { run: () => 1 });
+  flow.task('fails', { run: () => Promise.reject(new Error('no')) });
+  const result = await flow.run().result();
+  assert.equal(said, ['late 1 TASK_TIMEOUT', 'late 2 TASK_TIMEOUT']);
+  assert.is(result.report.subscriberErrors.length, 2);
+});
+
+test('tracing without a provider makes nothing for each task', async () => {
+  const quiet = tracing();
+  assert.is(quiet.run?.({ runId: 'r', workflow: 'w' }), undefined);
+  // A trace that comes from above goes on, provider or not.
+  const above = { traceId: '1'.repeat(32), spanId: '2'.repeat(16), traceFlags: 1 };
+  const flow = workflow({ name: 'below', middleware: [quiet] });
+  let found: SpanContext | undefined;
+  flow.task('a', { run: async () => (found = trace.getSpanContext(context.active())) });
+  const result = context.with(trace.setSpanContext(context.active(), above), () => flow.run().result());
+  await result;
+  assert.is(found?.traceId, above.traceId);
+});
+
 test('what hooks around runs and tasks throw harms nobody', async () => {
   const bad = (): never => {
     throw new Error('hook');
@@ -326,5 +367,83 @@ test('metrics tell what the report tells, to Prometheus and to OpenTelemetry', a
   await meters.shutdown();
   assert.ok(trace.getTracer('rxhive') !== undefined);
 });
+
+test('gauges and counters are there when they are asked for, while the run goes on', async () => {
+  const prom = prometheus({ process: false });
+  const memory = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+  const reader = new PeriodicExportingMetricReader({ exporter: memory, exportIntervalMillis: 1_000_000 });
+  const meters = new MeterProvider({ readers: [reader] });
+  const source = meters.getMeter('spec');
+  let asked = 0;
+  const counting = Object.assign(Object.create(source) as typeof source, {
+    addBatchObservableCallback: (...args: Parameters<typeof source.addBatchObservableCallback>) => {
+      asked += 1;
+      source.addBatchObservableCallback(...args);
+    },
+    removeBatchObservableCallback: (...args: Parameters<typeof source.removeBatchObservableCallback>) => {
+      asked -= 1;
+      source.removeBatchObservableCallback(...args);
+    },
+  });
+  const watched: string[][] = [];
+  const look = async (): Promise<void> => {
+    memory.reset();
+    await reader.forceFlush();
+    const found = memory
+      .getMetrics()
+      .flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((one) => one.metrics));
+    const lines = found
+      .filter(({ descriptor }) => /active|tasks/.test(descriptor.name))
+      .flatMap(({ descriptor, dataPoints }) =>
+        dataPoints.map(({ attributes, value }) => `${descriptor.name} ${Object.values(attributes)} ${value}`),
+      );
+    watched.push(lines.sort());
+  };
+  const runs: Promise<unknown>[] = [];
+  let ended = (): void => undefined;
+  for (const name of ['one', 'two']) {
+    const flow = workflow({ name: 'same', groups: { g: {} } });
+    flow.task('first', { type: 'step', run: () => 1 });
+    flow.task('held', {
+      type: 'step',
+      group: 'g',
+      run: () => new Promise<void>((done) => (ended = both(ended, done))),
+    });
+    const run = flow.run({ runId: name });
+    // A meter for each run: counters add up, the newest gauge is told.
+    run.events$.pipe(prom.measure, meter(counting)).subscribe();
+    runs.push(run.result());
+  }
+  await look();
+  const active = prom.registry.getSingleMetric('rxhive_active');
+  assert.equal(
+    (await active?.get())?.values.map(({ labels, value }) => [labels.group, value]),
+    [
+      ['', 2],
+      ['g', 2],
+    ],
+  );
+  assert.match(await prom.text(), 'rxhive_tasks_total{workflow="same",type="step",status="succeeded"} 2\n');
+  ended();
+  await Promise.all(runs);
+  await look();
+  await look();
+  assert.equal(watched, [
+    ['rxhive.active same, 1', 'rxhive.active same,g 1', 'rxhive.tasks same,step,succeeded 2'],
+    ['rxhive.active same, 0', 'rxhive.active same,g 0', 'rxhive.tasks same,step,succeeded 4'],
+    // The last word stays, and nobody is asked any more.
+    ['rxhive.active same, 0', 'rxhive.active same,g 0', 'rxhive.tasks same,step,succeeded 4'],
+  ]);
+  assert.equal(asked, 0);
+  assert.match(await prom.text(), 'rxhive_tasks_total{workflow="same",type="step",status="succeeded"} 4\n');
+  await meters.shutdown();
+});
+
+function both(one: () => void, other: () => void): () => void {
+  return () => {
+    one();
+    other();
+  };
+}
 
 test.run();

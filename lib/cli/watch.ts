@@ -1,5 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
-import { type Observable, Subject } from 'rxjs';
+import { type Observable, Subject, share } from 'rxjs';
 import { type DashboardSource, serveDashboard } from '../dashboard/server.js';
 import { terminal } from '../dashboard/terminal.js';
 import { visible } from '../dashboard/text.js';
@@ -7,7 +6,7 @@ import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import { eventLines } from '../observe/event-log.js';
 import { Run } from '../run.js';
-import { WrongCall } from './wrong-call.js';
+import { keepLines } from './log-file.js';
 
 /** Options of every command that runs something. */
 export const watchOptions = {
@@ -41,11 +40,13 @@ export async function watch(source: Watched, values: Watching): Promise<number> 
 export async function watched(source: Watched, values: Watching): Promise<WorkflowResult> {
   // Everybody is there before the first event: whoever subscribes to a run starts it.
   const events$ = new Subject<WorkflowEvent>();
-  if (values.log !== undefined) keep(events$, values.log);
+  // Made into text once, whoever reads it.
+  const lines$ = events$.pipe(eventLines(), share());
+  if (values.log !== undefined) keepLines(lines$, values.log);
   if (values.quiet !== true) events$.pipe(terminal()).subscribe();
   if (values.dashboard === true) {
     const port = Number(values.port);
-    const { url } = await serveDashboard(source instanceof Run ? acted(source, events$) : { events$ }, {
+    const { url } = await serveDashboard(source instanceof Run ? acted(source, lines$) : { lines$ }, {
       port,
     });
     console.error(`dashboard: ${url}`); // stdout belongs to the report
@@ -66,26 +67,17 @@ export async function watched(source: Watched, values: Watching): Promise<Workfl
 }
 
 /** A run to act on, whose events come from elsewhere. */
-function acted(run: Run, events$: Observable<WorkflowEvent>): DashboardSource {
+function acted(run: Run, lines$: Observable<string>): DashboardSource {
   return {
-    events$,
+    lines$,
     cancel: () => run.cancel(),
     cancelTask: (id) => run.cancelTask(id),
     setConcurrency: (limit) => run.setConcurrency(limit),
     setGroupConcurrency: (name, limit) => run.setGroupConcurrency(name, limit),
+    pause: () => run.pause(),
+    step: () => run.step(),
+    continue: () => run.continue(),
+    limits: () => run.limits(),
+    answer: (questionId, value) => run.answer(questionId, value),
   };
-}
-
-/** Each line is written at once: what a process that dies has said is there. */
-function keep(events$: Observable<WorkflowEvent>, file: string): void {
-  let log: number;
-  try {
-    log = openSync(file, 'w', 0o600);
-  } catch (error) {
-    throw new WrongCall(`cannot write ${file}: ${(error as Error).message}`);
-  }
-  events$.pipe(eventLines()).subscribe({
-    next: (line) => writeSync(log, `${line}\n`),
-    complete: () => closeSync(log),
-  });
 }

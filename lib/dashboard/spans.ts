@@ -16,15 +16,16 @@ export interface Span {
 
 /** What a task does or waits for in a status; undefined: nothing any more. */
 export function spanOf(status: TaskStatus): SpanKind | undefined {
-  const kinds: { readonly [status in TaskStatus]?: SpanKind } = {
-    waiting: 'dependencies',
-    ready: 'slot',
-    running: 'running',
-    'backing-off': 'backoff',
-    suspended: 'suspended',
-  };
   return kinds[status];
 }
+
+const kinds: { readonly [status in TaskStatus]?: SpanKind } = {
+  waiting: 'dependencies',
+  ready: 'slot',
+  running: 'running',
+  'backing-off': 'backoff',
+  suspended: 'suspended',
+};
 
 /** Ends the span that lasts; `permitMs` of a wait for a slot were for a permit. */
 export function closeSpan(spans: Span[], at: number, permitMs = 0): void {

@@ -19,14 +19,14 @@ export interface TaskView {
   /** Ms it has waited for permits so far. */
   permitMs: number;
   /** Errors of attempts, oldest first. */
-  readonly errors: { readonly attempt: number; readonly at: number; readonly error: unknown }[];
+  errors: readonly { readonly attempt: number; readonly at: number; readonly error: unknown }[];
   error?: unknown;
   value?: unknown;
   /** Newest values of its stream, and how many there were. */
-  readonly stream: unknown[];
+  stream: readonly unknown[];
   streamed: number;
-  readonly messages: { readonly at: number; readonly message: string; readonly data?: unknown }[];
-  readonly usage: { inputTokens: number; outputTokens: number; cost: number };
+  messages: readonly { readonly at: number; readonly message: string; readonly data?: unknown }[];
+  usage: { readonly inputTokens: number; readonly outputTokens: number; readonly cost: number };
   model: string | undefined;
 }
 
@@ -47,7 +47,7 @@ export interface GroupView {
   /** Newest facts of limiter, breaker and budget events, by name. */
   readonly facts: Map<string, unknown>;
   /** Points for the chart: ms, active, limit. */
-  readonly history: { readonly at: number; readonly active: number; readonly limit: number | undefined }[];
+  readonly history: { readonly at: number; active: number; limit: number | undefined }[];
 }
 
 /** A question to a person that nobody has answered. */
@@ -71,6 +71,10 @@ export interface CommitView {
 
 const mostStream = 200;
 const mostPoints = 5_000;
+
+/** Most tasks have none of these: they share them. */
+const none: readonly never[] = [];
+const noUsage = { inputTokens: 0, outputTokens: 0, cost: 0 };
 
 /**
  * A run as its events tell it: the one model behind the live page, a log that is read afterwards, and the one-file
@@ -172,15 +176,18 @@ export class RunView {
       case 'value': {
         const task = this.#task(event.taskId, event.at);
         task.streamed += 1;
-        task.stream.push(event.value);
-        if (task.stream.length > mostStream) task.stream.shift();
+        task.stream = more(task.stream, event.value);
+        if (task.stream.length > mostStream) (task.stream as unknown[]).shift();
         break;
       }
       case 'usage': {
         const task = this.#task(event.taskId, event.at);
-        task.usage.inputTokens += event.inputTokens;
-        task.usage.outputTokens += event.outputTokens;
-        task.usage.cost += event.cost ?? 0;
+        const { inputTokens, outputTokens, cost } = task.usage;
+        task.usage = {
+          inputTokens: inputTokens + event.inputTokens,
+          outputTokens: outputTokens + event.outputTokens,
+          cost: cost + (event.cost ?? 0),
+        };
         task.model = event.model ?? task.model;
         break;
       }
@@ -210,9 +217,11 @@ export class RunView {
       case 'question':
         this.#question(event);
         break;
-      case 'log':
-        this.#task(event.taskId, event.at).messages.push(event);
+      case 'log': {
+        const task = this.#task(event.taskId, event.at);
+        task.messages = more(task.messages, event);
         break;
+      }
     }
   }
 
@@ -246,11 +255,11 @@ export class RunView {
       spans: [{ kind: 'dependencies', from: at }],
       attempts: 0,
       permitMs: 0,
-      errors: [],
-      stream: [],
+      errors: none,
+      stream: none,
       streamed: 0,
-      messages: [],
-      usage: { inputTokens: 0, outputTokens: 0, cost: 0 },
+      messages: none,
+      usage: noUsage,
       model: undefined,
     };
     this.tasks.set(id, made);
@@ -270,27 +279,19 @@ export class RunView {
     closeSpan(task.spans, event.at, permitMs - task.permitMs);
     task.permitMs = permitMs;
     const kind = spanOf(event.reason);
-    if (kind !== undefined) {
-      const running = kind === 'running' ? { attempt: task.attempts + (before === 'ready' ? 1 : 0) } : {};
-      task.spans.push({ kind, from: event.at, ...running });
-      if (kind === 'running') this.stuck = [];
-    }
+    if (kind === 'running') {
+      const attempt = task.attempts + (before === 'ready' ? 1 : 0);
+      task.spans.push({ kind, from: event.at, attempt });
+      this.stuck = none;
+    } else if (kind !== undefined) task.spans.push({ kind, from: event.at });
     if (isEnd(event.reason))
       for (const [id, question] of this.questions) if (question.taskId === task.id) this.questions.delete(id);
     if ('error' in event) task.error = event.error;
     if ('value' in event) task.value = event.value;
-    const move = (by: number, key: 'active' | 'ready'): void => {
-      for (const name of task.group === undefined ? [undefined] : [undefined, task.group]) {
-        const group = this.#groupOf(name);
-        group[key] += by;
-        group.most = Math.max(group.most, group.active);
-        if (key === 'active') point(group, event.at);
-      }
-    };
-    if (before === 'ready') move(-1, 'ready');
-    if (event.reason === 'ready') move(1, 'ready');
-    if (before === 'running') move(-1, 'active');
-    if (event.reason === 'running') move(1, 'active');
+    const active = Number(event.reason === 'running') - Number(before === 'running');
+    const ready = Number(event.reason === 'ready') - Number(before === 'ready');
+    count(this.all, event.at, active, ready);
+    if (task.group !== undefined) count(this.#groupOf(task.group), event.at, active, ready);
   }
 
   #attempt(event: Extract<WorkflowEvent, { type: 'attempt' }>): void {
@@ -304,7 +305,7 @@ export class RunView {
     const span = task.spans.findLast((one) => one.kind === 'running');
     if (span !== undefined) span.end = event.reason;
     if (event.error === undefined) return;
-    task.errors.push({ attempt: event.attempt, at: event.at, error: event.error });
+    task.errors = more(task.errors, { attempt: event.attempt, at: event.at, error: event.error });
     if (isRefusal(event.error))
       for (const name of task.group === undefined ? [undefined] : [undefined, task.group])
         this.#groupOf(name).refused += 1;
@@ -351,11 +352,31 @@ function newGroup(name: string | undefined, limit: number | undefined): GroupVie
   };
 }
 
+/** The list with one thing more; one that is shared stays as it is. */
+function more<T>(list: readonly T[], one: T): readonly T[] {
+  if (list === none) return [one];
+  (list as T[]).push(one);
+  return list;
+}
+
+/** So many tasks more are at work, and ready. */
+function count(group: GroupView, at: number, active: number, ready: number): void {
+  group.ready += ready;
+  if (active === 0) return;
+  group.active += active;
+  group.most = Math.max(group.most, group.active);
+  point(group, at);
+}
+
 /** A point per ms at most, and every second one forgotten when there are too many. */
 function point(group: GroupView, at: number): void {
   const { history, active, limit } = group;
   const last = history.at(-1);
-  if (last !== undefined && last.at === at) history.pop();
+  if (last?.at === at) {
+    last.active = active;
+    last.limit = limit;
+    return;
+  }
   history.push({ at, active, limit });
   if (history.length > mostPoints) history.splice(0, mostPoints, ...history.filter((_, i) => i % 2 === 0));
 }

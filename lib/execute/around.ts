@@ -7,12 +7,24 @@ import type { WorkflowDefinition } from '../model/workflow.js';
 
 type End<T> = (end: T) => void;
 
+/** An attempt as middleware stands around it. */
+export interface Stoppable extends TaskContext {
+  /** Calls `stopped` when the attempt is ended from outside. */
+  onStop(stopped: (reason: unknown) => void): void;
+}
+
+/** A task whose middleware has begun. */
+interface Open {
+  readonly call: TaskCall;
+  readonly ends: readonly End<TaskEnd>[];
+}
+
 /** The middleware of a run, outermost first. */
 export class Around {
   readonly #list: readonly Middleware[];
   readonly #run: RunCall;
   readonly #failed: (error: unknown) => void;
-  readonly #tasks = new Map<TaskNode, readonly End<TaskEnd>[]>();
+  readonly #tasks = new Map<TaskNode, Open>();
   #runEnds: readonly End<WorkflowResult>[] = [];
 
   /** `failed` is told what the hooks around runs and tasks throw. */
@@ -38,64 +50,107 @@ export class Around {
   }
 
   /** What the body returns, through all of the middleware. */
-  attempt(node: TaskNode, ctx: TaskContext, inputs: unknown): unknown {
+  attempt(node: TaskNode, ctx: Stoppable, inputs: unknown): unknown {
     const body = (given: unknown): unknown => node.definition.run(given as never, ctx as never);
     if (this.#list.length === 0) return body(inputs);
     // An attempt beside another one belongs to the same task.
-    const { principal } = node;
-    const task = this.#taskOf(principal);
-    if (!this.#tasks.has(principal))
-      this.#tasks.set(
-        principal,
-        this.#call((one) => one.task?.(task)),
-      );
+    const task = this.#tasks.get(node.principal)?.call ?? this.#begin(node.principal);
     const call = (at: number, given: unknown): unknown => {
       const one = this.#list[at];
       if (one === undefined) return body(given);
       if (one.attempt === undefined) return call(at + 1, given);
-      const own: AttemptCall = { ...task, attempt: node.attempt, inputs: given, ctx };
+      const own = new Call(task, node.attempt, given, ctx, this.#failed);
       return one.attempt(own, (other) => call(at + 1, other === undefined ? given : other));
     };
     return call(0, inputs);
   }
 
-  /** A task has ended. */
-  ended(node: TaskNode): void {
-    const ends = this.#tasks.get(node);
-    if (ends === undefined) return;
-    this.#tasks.delete(node);
-    const { status, value, error } = node;
-    this.#close(ends, {
-      status,
-      ...(value !== undefined && { value }),
-      ...(error !== undefined && { error }),
-    });
-  }
-
-  #taskOf({ id, definition, parent, inEdges }: TaskNode): TaskCall {
+  #begin(node: TaskNode): TaskCall {
+    const { id, definition, parent, inEdges } = node;
+    const { runId, workflow } = this.#run;
     const { type = id, group } = definition;
     const dependencies = inEdges.map(({ from }) => from.id);
-    return { ...this.#run, taskId: id, type, group, parentId: parent?.id, dependencies };
+    const call = { runId, workflow, taskId: id, type, group, parentId: parent?.id, dependencies };
+    this.#tasks.set(node, { call, ends: this.#call((one) => one.task?.(call)) });
+    return call;
+  }
+
+  /** A task has ended. */
+  ended(node: TaskNode): void {
+    const ends = this.#tasks.get(node)?.ends;
+    if (ends === undefined) return;
+    this.#tasks.delete(node);
+    if (ends.length === 0) return;
+    const { status, value, error } = node;
+    const end: { -readonly [key in keyof TaskEnd]: TaskEnd[key] } = { status };
+    if (value !== undefined) end.value = value;
+    if (error !== undefined) end.error = error;
+    this.#close(ends, end);
   }
 
   #call<T>(begin: (one: Middleware) => End<T> | undefined): End<T>[] {
-    return this.#list.flatMap((one) => {
+    const ends: End<T>[] = [];
+    for (const one of this.#list) {
       try {
-        return begin(one) ?? [];
-      } catch (error) {
-        this.#failed(error);
-        return [];
-      }
-    });
-  }
-
-  #close<T>(ends: readonly End<T>[], end: T): void {
-    for (const call of ends.toReversed()) {
-      try {
-        call(end);
+        const end = begin(one);
+        if (end !== undefined) ends.push(end);
       } catch (error) {
         this.#failed(error);
       }
     }
+    return ends;
+  }
+
+  #close<T>(ends: readonly End<T>[], end: T): void {
+    for (let i = ends.length - 1; i >= 0; i--) {
+      try {
+        ends[i]?.(end);
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
+  }
+}
+
+/** What an attempt looks like to one of its middleware. */
+class Call implements AttemptCall {
+  readonly runId: string;
+  readonly workflow: string;
+  readonly taskId: string;
+  readonly type: string;
+  readonly group: string | undefined;
+  readonly parentId: string | undefined;
+  readonly dependencies: readonly string[];
+  readonly attempt: number;
+  readonly inputs: unknown;
+  readonly ctx: Stoppable;
+  /** A property, as the others are: who takes the call apart gets it too. */
+  readonly onStop: AttemptCall['onStop'];
+
+  constructor(
+    task: TaskCall,
+    attempt: number,
+    inputs: unknown,
+    ctx: Stoppable,
+    failed: (error: unknown) => void,
+  ) {
+    this.runId = task.runId;
+    this.workflow = task.workflow;
+    this.taskId = task.taskId;
+    this.type = task.type;
+    this.group = task.group;
+    this.parentId = task.parentId;
+    this.dependencies = task.dependencies;
+    this.attempt = attempt;
+    this.inputs = inputs;
+    this.ctx = ctx;
+    this.onStop = (stopped) =>
+      ctx.onStop((reason) => {
+        try {
+          stopped(reason);
+        } catch (error) {
+          failed(error);
+        }
+      });
   }
 }

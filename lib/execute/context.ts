@@ -38,6 +38,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   #abort: AbortController | undefined;
   #reason: RxhiveError | undefined;
   #rejects: Set<(reason: unknown) => void> | undefined;
+  #stops: ((reason: unknown) => void)[] | undefined;
   /** Uses of shared things, and questions, that are not over: who waits for a person must not keep others waiting. */
   #uses = 0;
   #questions = 0;
@@ -84,6 +85,12 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       if (this.#reason !== undefined) this.#abort.abort(this.#reason);
     }
     return this.#abort.signal;
+  }
+
+  onStop(stopped: (reason: unknown) => void): void {
+    if (this.#reason !== undefined) stopped(this.#reason);
+    else if (this.#stops === undefined) this.#stops = [stopped];
+    else this.#stops.push(stopped);
   }
 
   update(recipe: Recipe<unknown>): void {
@@ -302,6 +309,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   protected abort(reason: RxhiveError): void {
     this.#reason = reason;
     this.#abort?.abort(reason);
+    for (const stopped of this.#stops ?? []) stopped(reason);
   }
 
   #use<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {

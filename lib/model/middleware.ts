@@ -27,6 +27,11 @@ export interface AttemptCall extends TaskCall {
   /** What the body gets; for a streaming task an Observable. */
   readonly inputs: unknown;
   readonly ctx: TaskContext;
+  /**
+   * Calls `stopped` with the reason when the attempt is ended from outside (timeout, cancellation, a lost race): what
+   * `ctx.signal` says, without making a signal for it. What `stopped` throws is a subscriber's error.
+   */
+  readonly onStop: (stopped: (reason: unknown) => void) => void;
 }
 
 /** How a task ended. */

@@ -8,6 +8,7 @@ import type { TaskDefinition } from './task.js';
 /** Where stages report what happens. Asking `active` first keeps an unobserved run from making events. */
 export interface Watch {
   readonly active: boolean;
+  /** Tells an event; `body` becomes a part of it and is not to be used again. */
   emit(body: EventBody): void;
 }
 

@@ -22,9 +22,14 @@ export class EventHub implements Watch {
     return this.#subject;
   }
 
+  /** Stamps `body`, which becomes the event that all who listen share. */
   emit(body: EventBody): void {
     this.#seq += 1;
-    this.#subject.next({ seq: this.#seq, at: this.#now(), runId: this.#runId, ...body } as WorkflowEvent);
+    const stamp = body as unknown as { seq: number; at: number; runId: string };
+    stamp.seq = this.#seq;
+    stamp.at = this.#now();
+    stamp.runId = this.#runId;
+    this.#subject.next(body as WorkflowEvent);
   }
 
   /** Emits when somebody listens. */

@@ -50,27 +50,29 @@ function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
   const tasks: PlannedTask[] = [];
   for (const { id, definition, inEdges } of nodes) {
     const { type = id, group, priority = 0, estimate, resources, timeout } = definition;
-    const { total, queue } = typeof timeout === 'object' ? timeout : {};
-    const amounts = Object.entries(resources ?? {}).flatMap(([name, amount]) =>
-      amount === undefined ? [] : [[name, amount] as const],
-    );
-    tasks.push({
-      id,
-      ...(type === id ? {} : { type }),
-      ...(group === undefined ? {} : { group }),
-      ...(priority === 0 ? {} : { priority }),
-      dependencies: dependenciesOf(inEdges),
-      ...(amounts.length === 0 ? {} : { resources: Object.fromEntries(amounts) }),
-      ...(estimate === undefined ? {} : { estimate }),
-      ...(total === undefined && queue === undefined
-        ? {}
-        : {
-            timeout: { ...(total === undefined ? {} : { total }), ...(queue === undefined ? {} : { queue }) },
-          }),
-    });
+    const dependencies = inEdges.length === 0 ? none : dependenciesOf(inEdges);
+    const task: { -readonly [key in keyof PlannedTask]: PlannedTask[key] } = { id, dependencies };
+    if (type !== id) task.type = type;
+    if (group !== undefined) task.group = group;
+    if (priority !== 0) task.priority = priority;
+    if (estimate !== undefined) task.estimate = estimate;
+    if (resources !== undefined) {
+      const amounts = Object.entries(resources).filter(
+        (one): one is [string, number] => one[1] !== undefined,
+      );
+      if (amounts.length > 0) task.resources = Object.fromEntries(amounts);
+    }
+    if (typeof timeout === 'object') {
+      const { total, queue } = timeout;
+      if (total !== undefined || queue !== undefined)
+        task.timeout = { ...(total !== undefined && { total }), ...(queue !== undefined && { queue }) };
+    }
+    tasks.push(task);
   }
   return tasks;
 }
+
+const none: PlannedTask['dependencies'] = [];
 
 function dependenciesOf(edges: readonly Edge[]): PlannedTask['dependencies'] {
   const contests: Contest[] = [];

@@ -6,7 +6,8 @@ export interface RedactOptions {
   readonly patterns?: readonly RegExp[];
 }
 
-const hidden = '[redacted]';
+/** In place of what is hidden. */
+export const hidden = '[redacted]';
 
 /** `tokens` is a count, `token` a secret. */
 const knownKeys =
@@ -26,6 +27,9 @@ const knownPatterns: readonly RegExp[] = [
   /(?<=:\/\/[^/\s:@]{0,200}:)[^/\s@]{1,500}(?=@)/g,
 ];
 
+/** What every text with one of {@link knownPatterns} has in it: most texts have none of it, and are looked at once. */
+const mayHide = /sk-|gh[pousr]_|github_pat_|xox|AKIA|AIza|eyJ|bearer\s|basic\s|PRIVATE KEY|:\/\//i;
+
 /** Hides secrets in texts and decides about names. */
 export class Redactor {
   readonly #keys: readonly (string | RegExp)[];
@@ -34,25 +38,19 @@ export class Redactor {
   constructor({ keys = [], patterns = [] }: RedactOptions = {}) {
     this.#keys = keys;
     // One that is not global would hide the first only.
-    const global = patterns.map((one) => (one.global ? one : new RegExp(one.source, `${one.flags}g`)));
-    this.#patterns = [...knownPatterns, ...global];
+    this.#patterns = patterns.map((one) => (one.global ? one : new RegExp(one.source, `${one.flags}g`)));
   }
 
   /** The text without what looks like a secret. */
   text(text: string): string {
     let clean = text;
+    if (mayHide.test(text)) for (const pattern of knownPatterns) clean = clean.replace(pattern, hidden);
     for (const pattern of this.#patterns) clean = clean.replace(pattern, hidden);
     return clean;
   }
 
-  /** A value that belongs to `key`: as it is, or hidden. Numbers and booleans are no secrets. */
-  value(key: string, value: unknown): unknown {
-    if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean')
-      return value;
-    return this.#isSecret(key) ? hidden : value;
-  }
-
-  #isSecret(key: string): boolean {
+  /** Is what belongs to `key` hidden? Numbers and booleans are no secrets. */
+  hides(key: string): boolean {
     if (knownKeys.test(key) || camelKeys.test(key)) return true;
     return this.#keys.some((one) =>
       typeof one === 'string' ? one.toLowerCase() === key.toLowerCase() : new RegExp(one, 'i').test(key),

@@ -1,5 +1,11 @@
+import type { EventBody } from '../model/event.js';
 import type { TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
+
+/** An event that is being put together. These come for every task: spreading costs more than all else about them. */
+type Open<T extends EventBody['type']> = {
+  -readonly [key in keyof Extract<EventBody, { type: T }>]: Extract<EventBody, { type: T }>[key];
+};
 
 /** Turns what the scheduler does into events, when somebody listens. */
 export class Announcer {
@@ -13,16 +19,17 @@ export class Announcer {
   task(node: TaskNode, error?: unknown, delay?: number): void {
     // An attempt beside another one is no task of its own.
     if (!this.#watch.active || node.principal !== node) return;
-    this.#watch.emit({
-      type: 'task',
-      reason: node.status,
-      taskId: node.id,
-      ...(error === undefined ? {} : { error }),
-      ...(delay === undefined ? {} : { delay }),
-      ...(node.status === 'running' &&
-        (node.extra?.permitMs ?? 0) > 0 && { permitMs: node.extra?.permitMs ?? 0 }),
-      ...(node.value === undefined || !node.ended ? {} : { value: node.value }),
-    });
+    const { id: taskId, status: reason } = node;
+    const event: Open<'task'> = { type: 'task', reason, taskId };
+    if (error !== undefined) event.error = error;
+    if (delay !== undefined) event.delay = delay;
+    const permitMs = node.extra?.permitMs ?? 0;
+    if (reason === 'running' && permitMs > 0) event.permitMs = permitMs;
+    if (node.ended) {
+      const { value } = node;
+      if (value !== undefined) event.value = value;
+    }
+    this.#watch.emit(event);
   }
 
   attempt(
@@ -32,11 +39,12 @@ export class Announcer {
     retryAfter?: number,
   ): void {
     if (!this.#watch.active || node.attempt === 0) return;
-    const failure = error === undefined ? {} : { error };
-    const asked = retryAfter === undefined ? {} : { retryAfter };
-    const beside = node.principal === node ? {} : { hedge: true as const };
     const { id: taskId, attempt } = node;
-    this.#watch.emit({ type: 'attempt', reason, taskId, attempt, ...beside, ...failure, ...asked });
+    const event: Open<'attempt'> = { type: 'attempt', reason, taskId, attempt };
+    if (node.principal !== node) event.hedge = true;
+    if (error !== undefined) event.error = error;
+    if (retryAfter !== undefined) event.retryAfter = retryAfter;
+    this.#watch.emit(event);
   }
 
   /** A limit changed; without a name that of the whole run. */

@@ -3,12 +3,15 @@ import type { WorkflowEvent } from '../model/event.js';
 /** Labels of a measurement: few values each, or a store of metrics would burst. */
 export type Labels = Readonly<Record<string, string>>;
 
-/** Where measurements go. */
+/** Where measurements go when somebody asks for them. */
 export interface Meters {
+  /** `value` more than when it was told last. */
   add(name: MetricName, value: number, labels: Labels): void;
-  observe(name: MetricName, value: number, labels: Labels): void;
   set(name: MetricName, value: number, labels: Labels): void;
 }
+
+/** Gives what takes the values of a histogram with these labels. */
+export type Histograms = (name: MetricName, labels: Labels) => (value: number) => void;
 
 /** Every metric with its kind, its unit and what it tells. */
 export const metrics = {
@@ -28,15 +31,39 @@ export const metrics = {
 /** Name of a metric. */
 export type MetricName = keyof typeof metrics;
 
-interface Followed {
-  readonly type: string;
-  readonly group: string | undefined;
-  /** Of all tasks of the workflow, and of its group. */
-  readonly levels: readonly Level[];
-  status: string;
-  since: number;
-  runningMs: number;
-  permitMs: number;
+/** A counter with its labels: what has been added and not been told yet. */
+interface Cell {
+  readonly name: MetricName;
+  readonly labels: Labels;
+  more: number;
+}
+
+/** A counter by the values of one of its labels. */
+class Counts {
+  readonly #cells = new Map<string, Cell>();
+  readonly #make: (value: string) => Cell;
+
+  constructor(make: (value: string) => Cell) {
+    this.#make = make;
+  }
+
+  add(value: string, more: number): void {
+    let cell = this.#cells.get(value);
+    if (cell === undefined) {
+      cell = this.#make(value);
+      this.#cells.set(value, cell);
+    }
+    cell.more += more;
+  }
+}
+
+/** What is counted of all tasks of one type. */
+interface Kind {
+  /** By status. */
+  readonly ends: Counts;
+  /** By outcome. */
+  readonly attempts: Counts;
+  readonly lasted: (seconds: number) => void;
 }
 
 /** How many tasks of a group are at work, and ready. */
@@ -44,130 +71,240 @@ interface Level {
   readonly labels: Labels;
   active: number;
   ready: number;
+  limit: number | undefined;
+}
+
+/** All runs of one workflow. */
+interface Workflow {
+  readonly name: string;
+  readonly kinds: Map<string, Kind>;
+  /** By name of the group; empty: the whole run. */
+  readonly levels: Map<string, Level>;
+  /** By cause. */
+  readonly waits: Counts;
+}
+
+interface Task {
+  readonly kind: Kind;
+  readonly all: Level;
+  readonly group: Level | undefined;
+  status: string;
+  since: number;
+  runningMs: number;
+  permitMs: number;
+}
+
+interface Run {
+  readonly id: string;
+  readonly workflow: Workflow;
+  readonly tasks: Map<string, Task>;
 }
 
 const mostTypes = 200;
 
-/** Turns the events of runs into measurements. */
+/**
+ * Turns the events of runs into measurements. An event changes a number or two here; whoever keeps metrics is told when it
+ * is asked for them, by {@link Measure.tell}. Histograms alone hear of each value.
+ */
 export class Measure {
-  readonly #meters: Meters;
-  readonly #workflow = new Map<string, string>();
-  readonly #tasks = new Map<string, Followed>();
+  readonly #histograms: Histograms;
+  readonly #workflows = new Map<string, Workflow>();
+  readonly #runs = new Map<string, Run>();
   readonly #types = new Set<string>();
-  readonly #levels = new Map<string, Map<string, Level>>();
+  readonly #cells = new Map<string, Cell>();
+  /** Of the newest event. */
+  #run: Run | undefined;
 
-  constructor(meters: Meters) {
-    this.#meters = meters;
+  constructor(histograms: Histograms) {
+    this.#histograms = histograms;
+  }
+
+  /** Tells what has come since the last time, and all gauges. */
+  tell(meters: Meters): void {
+    for (const cell of this.#cells.values()) {
+      const { name, more, labels } = cell;
+      cell.more = 0;
+      if (more > 0) meters.add(name, more, labels);
+    }
+    for (const { levels } of this.#workflows.values())
+      for (const { labels, active, ready, limit } of levels.values()) {
+        meters.set('active', active, labels);
+        meters.set('ready', ready, labels);
+        if (limit !== undefined) meters.set('limit', limit, labels);
+      }
   }
 
   take(event: WorkflowEvent): void {
-    const { runId } = event;
-    const workflow = this.#workflow.get(runId) ?? '';
+    const run = this.#runOf(event);
     switch (event.type) {
       case 'run':
-        if (event.reason === 'started') this.#workflow.set(runId, event.workflow ?? '');
-        if (event.reason === 'ended') {
-          this.#meters.add('runs', 1, { workflow, status: event.status ?? 'cancelled' });
-          this.#workflow.delete(runId);
-          for (const key of this.#tasks.keys()) if (key.startsWith(`${runId} `)) this.#tasks.delete(key);
-        }
+        if (event.reason === 'ended') this.#ended(run, event.status ?? 'cancelled');
         break;
       case 'plan':
-        for (const { id, type = id, group } of event.tasks) {
-          const task = {
-            type: this.#kind(type),
-            group,
-            levels: this.#levelsOf(workflow, group),
-            status: 'waiting',
-            since: event.at,
-            runningMs: 0,
-            permitMs: 0,
-          };
-          this.#tasks.set(`${runId} ${id}`, task);
-        }
-        for (const { name, concurrency } of event.groups ?? [])
-          if (concurrency !== null) this.#meters.set('limit', concurrency, { workflow, group: name });
-        if (typeof event.concurrency === 'number')
-          this.#meters.set('limit', event.concurrency, { workflow, group: '' });
+        this.#plan(run, event);
         break;
       case 'task':
-        this.#status(event, workflow);
+        this.#status(run, event);
         break;
       case 'attempt':
-        this.#attempt(event, workflow);
+        this.#attempt(run, event);
         break;
       case 'usage': {
-        const { model = '', inputTokens, outputTokens, cost } = event;
-        if (inputTokens > 0) this.#meters.add('tokens', inputTokens, { workflow, model, direction: 'input' });
-        if (outputTokens > 0)
-          this.#meters.add('tokens', outputTokens, { workflow, model, direction: 'output' });
-        if (cost !== undefined && cost > 0) this.#meters.add('cost', cost, { workflow, model });
+        const { model = '', inputTokens, outputTokens, cost = 0 } = event;
+        const labels = { workflow: run.workflow.name, model };
+        this.#add('tokens', { ...labels, direction: 'input' }, inputTokens);
+        this.#add('tokens', { ...labels, direction: 'output' }, outputTokens);
+        this.#add('cost', labels, cost);
         break;
       }
       case 'group':
         if (event.reason === 'limit' && event.concurrency !== undefined && Number.isFinite(event.concurrency))
-          this.#meters.set('limit', event.concurrency, { workflow, group: event.group ?? '' });
+          this.#level(run.workflow, event.group ?? '').limit = event.concurrency;
         break;
     }
   }
 
-  #status(event: Extract<WorkflowEvent, { type: 'task' }>, workflow: string): void {
-    const task = this.#tasks.get(`${event.runId} ${event.taskId}`);
+  #runOf(event: WorkflowEvent): Run {
+    const { runId } = event;
+    if (this.#run?.id === runId) return this.#run;
+    let run = this.#runs.get(runId);
+    if (run === undefined) {
+      const name = event.type === 'run' ? (event.workflow ?? '') : '';
+      run = { id: runId, workflow: this.#workflow(name), tasks: new Map() };
+      this.#runs.set(runId, run);
+    }
+    this.#run = run;
+    return run;
+  }
+
+  #workflow(name: string): Workflow {
+    let workflow = this.#workflows.get(name);
+    if (workflow === undefined) {
+      const waits = new Counts((cause) => this.#cell('wait', { workflow: name, cause }));
+      workflow = { name, kinds: new Map(), levels: new Map(), waits };
+      this.#workflows.set(name, workflow);
+    }
+    return workflow;
+  }
+
+  #ended({ id, workflow, tasks }: Run, status: string): void {
+    this.#add('runs', { workflow: workflow.name, status }, 1);
+    for (const task of tasks.values()) move(task, 'left');
+    this.#runs.delete(id);
+    this.#run = undefined;
+  }
+
+  #plan({ workflow, tasks }: Run, event: Extract<WorkflowEvent, { type: 'plan' }>): void {
+    const all = this.#level(workflow, '');
+    for (const { name, concurrency } of event.groups ?? [])
+      if (concurrency !== null) this.#level(workflow, name).limit = concurrency;
+    if (typeof event.concurrency === 'number') all.limit = event.concurrency;
+    for (const { id, type = id, group } of event.tasks)
+      tasks.set(id, {
+        kind: this.#kind(workflow, type),
+        all,
+        group: group === undefined ? undefined : this.#level(workflow, group),
+        status: 'waiting',
+        since: event.at,
+        runningMs: 0,
+        permitMs: 0,
+      });
+  }
+
+  #status({ workflow, tasks }: Run, event: Extract<WorkflowEvent, { type: 'task' }>): void {
+    const { taskId, reason, at } = event;
+    const task = tasks.get(taskId);
     if (task === undefined) return;
-    const spent = event.at - task.since;
-    const before = task.status;
-    if (before === 'running') task.runningMs += spent;
-    else if (spent > 0) {
-      const permit =
-        before === 'ready' ? Math.min(spent, (event.permitMs ?? task.permitMs) - task.permitMs) : 0;
-      if (permit > 0) this.#meters.add('wait', permit / 1_000, { workflow, cause: 'permit' });
-      if (spent > permit)
-        this.#meters.add('wait', (spent - permit) / 1_000, { workflow, cause: causes[before] ?? before });
-    }
+    const spent = at - task.since;
+    if (spent > 0) this.#book(workflow, task, spent, event.permitMs);
     task.permitMs = event.permitMs ?? task.permitMs;
-    task.status = event.reason;
-    task.since = event.at;
-    const active = Number(event.reason === 'running') - Number(before === 'running');
-    const ready = Number(event.reason === 'ready') - Number(before === 'ready');
-    for (const level of task.levels) {
-      level.active += active;
-      level.ready += ready;
-      if (active !== 0) this.#meters.set('active', level.active, level.labels);
-      if (ready !== 0) this.#meters.set('ready', level.ready, level.labels);
+    task.since = at;
+    move(task, reason);
+    if (!(reason in ends)) return;
+    tasks.delete(taskId);
+    const { kind, runningMs } = task;
+    kind.ends.add(reason, 1);
+    if (runningMs > 0) kind.lasted(runningMs / 1_000);
+  }
+
+  /** `spent` ms in the status that ends. */
+  #book(workflow: Workflow, task: Task, spent: number, permitMs = task.permitMs): void {
+    const { status } = task;
+    if (status === 'running') {
+      task.runningMs += spent;
+      return;
     }
-    if (!(event.reason in ends)) return;
-    const { type } = task;
-    this.#meters.add('tasks', 1, { workflow, type, status: event.reason });
-    if (task.runningMs > 0) this.#meters.observe('task_duration', task.runningMs / 1_000, { workflow, type });
-    this.#tasks.delete(`${event.runId} ${event.taskId}`);
+    const permit = status === 'ready' ? Math.min(spent, permitMs - task.permitMs) : 0;
+    if (permit > 0) workflow.waits.add('permit', permit / 1_000);
+    if (spent > permit) workflow.waits.add(causes[status] ?? status, (spent - permit) / 1_000);
   }
 
-  #attempt(event: Extract<WorkflowEvent, { type: 'attempt' }>, workflow: string): void {
-    if (event.reason === 'started') return;
-    const task = this.#tasks.get(`${event.runId} ${event.taskId}`);
-    this.#meters.add('attempts', 1, { workflow, type: task?.type ?? '', outcome: event.reason });
-    const { status, statusCode } = (event.error ?? {}) as { status?: unknown; statusCode?: unknown };
+  #attempt({ workflow, tasks }: Run, event: Extract<WorkflowEvent, { type: 'attempt' }>): void {
+    const { reason, taskId, error } = event;
+    if (reason === 'started') return;
+    const task = tasks.get(taskId);
+    const kind = task?.kind ?? this.#kind(workflow, '');
+    kind.attempts.add(reason, 1);
+    const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown };
     if (status === 429 || statusCode === 429)
-      this.#meters.add('refusals', 1, { workflow, group: task?.group ?? '' });
+      this.#add('refusals', { workflow: workflow.name, group: task?.group?.labels.group ?? '' }, 1);
   }
 
-  #levelsOf(workflow: string, group: string | undefined): Level[] {
-    const known = this.#levels.get(workflow) ?? new Map<string, Level>();
-    this.#levels.set(workflow, known);
-    return (group === undefined ? [''] : ['', group]).map((name) => {
-      const level = known.get(name) ?? { labels: { workflow, group: name }, active: 0, ready: 0 };
-      known.set(name, level);
-      return level;
-    });
+  #add(name: MetricName, labels: Labels, value: number): void {
+    if (value > 0) this.#cell(name, labels).more += value;
+  }
+
+  #cell(name: MetricName, labels: Labels): Cell {
+    const key = JSON.stringify([name, ...Object.values(labels)]);
+    let cell = this.#cells.get(key);
+    if (cell === undefined) {
+      cell = { name, labels, more: 0 };
+      this.#cells.set(key, cell);
+    }
+    return cell;
+  }
+
+  #level({ name, levels }: Workflow, group: string): Level {
+    let level = levels.get(group);
+    if (level === undefined) {
+      level = { labels: { workflow: name, group }, active: 0, ready: 0, limit: undefined };
+      levels.set(group, level);
+    }
+    return level;
   }
 
   /** `analyze_17` is an `analyze_#`; beyond so many types the rest is one. */
-  #kind(type: string): string {
-    const kind = type.replaceAll(/\d+/g, '#').slice(0, 100);
-    if (!this.#types.has(kind) && this.#types.size >= mostTypes) return 'other';
-    this.#types.add(kind);
+  #kind({ name: workflow, kinds }: Workflow, type: string): Kind {
+    const known = kinds.get(type);
+    if (known !== undefined) return known;
+    const short = type.replaceAll(/\d+/g, '#').slice(0, 100);
+    const name = this.#types.has(short) || this.#types.size < mostTypes ? short : 'other';
+    this.#types.add(name);
+    let kind = kinds.get(name);
+    if (kind === undefined) {
+      const labels = { workflow, type: name };
+      kind = {
+        ends: new Counts((status) => this.#cell('tasks', { ...labels, status })),
+        attempts: new Counts((outcome) => this.#cell('attempts', { ...labels, outcome })),
+        lasted: this.#histograms('task_duration', labels),
+      };
+      kinds.set(name, kind);
+    }
     return kind;
   }
+}
+
+/** The task enters a status. */
+function move(task: Task, status: string): void {
+  const before = task.status;
+  task.status = status;
+  const active = Number(status === 'running') - Number(before === 'running');
+  const ready = Number(status === 'ready') - Number(before === 'ready');
+  task.all.active += active;
+  task.all.ready += ready;
+  if (task.group === undefined) return;
+  task.group.active += active;
+  task.group.ready += ready;
 }
 
 const causes: Readonly<Record<string, string>> = {

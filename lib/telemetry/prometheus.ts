@@ -37,9 +37,16 @@ export function prometheus(
 ): Prometheus {
   const registry = options.registry ?? new client.Registry();
   if (options.process !== false) client.collectDefaultMetrics({ register: registry });
+  const tell = (): void =>
+    measure.tell({
+      add: (name, value, with_) => (all.get(name) as client.Counter).inc(with_, value),
+      set: (name, value, with_) => (all.get(name) as client.Gauge).set(with_, value),
+    });
   const made = Object.entries(metrics).map(([key, [kind, unit, help]]) => {
     const name = `rxhive_${key}${unit === 's' ? '_seconds' : ''}${kind === 'counter' ? '_total' : ''}`;
-    const shape = { name, help, labelNames: labels[key as MetricName], registers: [registry] };
+    const labelNames = labels[key as MetricName];
+    // Whoever asks for a metric asks for all that has come since the last time.
+    const shape = { name, help, labelNames, registers: [registry], collect: tell };
     const metric =
       kind === 'counter'
         ? new client.Counter(shape)
@@ -49,10 +56,9 @@ export function prometheus(
     return [key, metric] as const;
   });
   const all = new Map<string, (typeof made)[number][1]>(made);
-  const measure = new Measure({
-    add: (name, value, with_) => (all.get(name) as client.Counter).inc(with_, value),
-    observe: (name, value, with_) => (all.get(name) as client.Histogram).observe(with_, value),
-    set: (name, value, with_) => (all.get(name) as client.Gauge).set(with_, value),
+  const measure = new Measure((name, with_) => {
+    const histogram = (all.get(name) as client.Histogram).labels(with_);
+    return (value) => histogram.observe(value);
   });
   return {
     measure: tap((event) => measure.take(event)),

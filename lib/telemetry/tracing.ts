@@ -2,6 +2,7 @@ import {
   type Attributes,
   type Context,
   context,
+  isSpanContextValid,
   type Link,
   propagation,
   type Span,
@@ -68,13 +69,15 @@ class Tracing implements Middleware {
     this.#genAi = genAi;
   }
 
-  run({ runId, workflow }: RunCall): (result: WorkflowResult) => void {
+  run({ runId, workflow }: RunCall): ((result: WorkflowResult) => void) | undefined {
     const attributes = {
       'rxhive.run.id': runId,
       'rxhive.workflow.name': workflow,
       ...(this.#genAi && { 'gen_ai.operation.name': 'invoke_workflow', 'gen_ai.workflow.name': workflow }),
     };
     const span = this.#begin(`invoke_workflow ${workflow}`, context.active(), attributes);
+    // Neither a provider nor somebody above who has one: nothing to carry on, so nothing is made for each task.
+    if (!isSpanContextValid(span.spanContext())) return undefined;
     const within = trace.setSpan(context.active(), span);
     const open: OpenRun = { span, within, tasks: new Map(), ended: new Map() };
     this.#runs.set(runId, open);
@@ -90,17 +93,14 @@ class Tracing implements Middleware {
     const run = this.#runs.get(call.runId);
     if (run === undefined) return undefined;
     const { taskId, type, group, parentId, dependencies } = call;
-    const links = dependencies.flatMap((id): Link[] => {
+    const links: Link[] = [];
+    for (const id of dependencies) {
       const to = run.ended.get(id) ?? run.tasks.get(id)?.span.spanContext();
-      return to === undefined
-        ? []
-        : [{ context: to, attributes: { 'rxhive.link': 'dependency', 'rxhive.task.id': id } }];
-    });
-    const attributes = {
-      'rxhive.task.id': taskId,
-      'rxhive.task.type': type,
-      ...(group !== undefined && { 'rxhive.group': group }),
-    };
+      if (to !== undefined)
+        links.push({ context: to, attributes: { 'rxhive.link': 'dependency', 'rxhive.task.id': id } });
+    }
+    const attributes: Attributes = { 'rxhive.task.id': taskId, 'rxhive.task.type': type };
+    if (group !== undefined) attributes['rxhive.group'] = group;
     const parent =
       parentId === undefined ? undefined : (run.tasks.get(parentId)?.attempt ?? run.ended.get(parentId));
     const within = parent === undefined ? run.within : trace.setSpanContext(run.within, parent);
@@ -120,18 +120,18 @@ class Tracing implements Middleware {
     const run = this.#runs.get(call.runId);
     const task = run?.tasks.get(call.taskId);
     if (run === undefined || task === undefined) return next();
-    const { taskId, type, attempt, ctx } = call;
-    const attributes = {
-      'rxhive.task.id': taskId,
-      'rxhive.attempt': attempt,
-      ...(this.#genAi && { 'gen_ai.operation.name': 'invoke_agent', 'gen_ai.agent.name': type }),
-    };
+    const { taskId, type, attempt } = call;
+    const attributes: Attributes = { 'rxhive.task.id': taskId, 'rxhive.attempt': attempt };
+    if (this.#genAi) {
+      attributes['gen_ai.operation.name'] = 'invoke_agent';
+      attributes['gen_ai.agent.name'] = type;
+    }
     const span = this.#begin(`invoke_agent ${type}`, trace.setSpan(run.within, task.span), attributes);
     task.attempt = span.spanContext();
     const within = trace.setSpan(run.within, span);
-    propagation.inject(within, ctx.carrier);
-    const attemptSpan = new AttemptSpan(span, within, ctx.signal);
-    return attemptSpan.follow(next);
+    // Without a propagator there is nothing to take along.
+    if (propagation.fields().length > 0) propagation.inject(within, call.ctx.carrier);
+    return new AttemptSpan(span, within, call).follow(next);
   }
 
   #begin(name: string, within: Context, attributes: Attributes, links: Link[] = []): Span {
@@ -144,15 +144,12 @@ class Tracing implements Middleware {
 class AttemptSpan {
   readonly #span: Span;
   readonly #within: Context;
-  readonly #signal: AbortSignal;
-  readonly #stopped = (): void => this.#end(this.#signal.reason ?? new Error('stopped'));
   #ended = false;
 
-  constructor(span: Span, within: Context, signal: AbortSignal) {
+  constructor(span: Span, within: Context, call: AttemptCall) {
     this.#span = span;
     this.#within = within;
-    this.#signal = signal;
-    signal.addEventListener('abort', this.#stopped);
+    call.onStop((reason) => this.#end(reason));
   }
 
   follow(next: () => unknown): unknown {
@@ -230,7 +227,6 @@ class AttemptSpan {
   #end(error?: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#signal.removeEventListener('abort', this.#stopped);
     if (error !== undefined) fail(this.#span, error);
     this.#span.end();
   }

@@ -1,0 +1,43 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import type { Observable } from 'rxjs';
+import { WrongCall } from './wrong-call.js';
+
+/** Characters that are written at once. */
+const most = 65_536;
+
+/**
+ * Keeps lines in a file. They are written together when the turn of the event loop ends, or 64 K characters are there, and
+ * when the process exits or an error ends it; who is killed loses those of one turn.
+ * @throws WrongCall when the file cannot be written
+ */
+export function keepLines(lines$: Observable<string>, file: string): void {
+  const log = opened(file);
+  let waiting = '';
+  const write = (): void => {
+    if (waiting !== '') writeSync(log, waiting);
+    waiting = '';
+  };
+  const end = (): void => {
+    process.off('exit', write);
+    write();
+    closeSync(log);
+  };
+  process.once('exit', write);
+  lines$.subscribe({
+    next: (line) => {
+      if (waiting === '') setImmediate(write);
+      waiting += `${line}\n`;
+      if (waiting.length >= most) write();
+    },
+    error: end, // the run says it, too
+    complete: end,
+  });
+}
+
+function opened(file: string): number {
+  try {
+    return openSync(file, 'w', 0o600);
+  } catch (error) {
+    throw new WrongCall(`cannot write ${file}: ${(error as Error).message}`);
+  }
+}
