@@ -84,6 +84,8 @@ export interface OrchestratorOptions<Agents extends Record<string, Agent>> {
   readonly agents: Agents;
   /** Shown in reports. Default `orchestrator`. */
   readonly name?: string;
+  /** What it is good for: models to which it is offered as a tool decide by that. Default: names its tasks. */
+  readonly description?: string;
   /** False: one task at a time. Default true. */
   readonly parallelExecution?: boolean;
   /** Tasks running at once. Default 10. */
@@ -256,6 +258,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       middleware,
       budget,
       prices,
+      description,
     } = this.#options;
     const groups = Object.fromEntries(
       Object.entries(concurrencyGroups).map(([group, limits]) => [
@@ -272,6 +275,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
       ...(middleware === undefined ? {} : { middleware }),
       ...(budget === undefined ? {} : { budget }),
       ...(prices === undefined ? {} : { prices }),
+      ...(description === undefined ? {} : { description }),
     };
     const flow = new Workflow(settings, this);
     for (const task of this.#tasks) flow.task(task.id, this.#definition(task) as never);

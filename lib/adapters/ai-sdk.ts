@@ -1,4 +1,17 @@
+import type { WorkflowEvent } from '../model/event.js';
 import { type AdaptedAgent, adaptAgent, type PromptMapping, promptOf } from './contract.js';
+import {
+  type AskedQuestion,
+  callFlow,
+  descriptionOf,
+  type FlowToolOptions,
+  type JsonSchema,
+  runnableOf,
+  toolInputOf,
+} from './flow-tool.js';
+import type { Offer } from './offer.js';
+
+export type { AskedQuestion, FlowToolOptions, JsonSchema } from './flow-tool.js';
 
 /** The part of an AI SDK result that is used. */
 interface Generated {
@@ -74,3 +87,72 @@ interface Part {
 
 /** Errors of a stream are thrown where it is read; the SDK would print them too. */
 function ignore(): void {}
+
+/** How a workflow is a tool of the AI SDK. `C`: what the model calls it with. */
+export interface AiToolOptions<C> extends FlowToolOptions<C> {
+  /**
+   * Asks a person what the workflow wants to know; `signal` is aborted when there is nothing to answer any more. Default: a
+   * question without a deadline fails the call.
+   */
+  readonly ask?: (question: AskedQuestion, signal: AbortSignal) => PromiseLike<unknown>;
+  /** Each event of a run. */
+  readonly event?: (event: WorkflowEvent) => void;
+}
+
+/** A tool as the AI SDK takes it. */
+export interface AiTool<C> {
+  readonly description: string;
+  /** A Standard Schema that tells its JSON schema. */
+  readonly inputSchema: {
+    readonly '~standard': {
+      readonly version: 1;
+      readonly vendor: string;
+      readonly validate: (value: unknown) => { readonly value: C };
+      readonly jsonSchema: { input(): Record<string, unknown>; output(): Record<string, unknown> };
+    };
+  };
+  readonly execute: (
+    call: C,
+    options: { readonly abortSignal?: AbortSignal | undefined },
+  ) => Promise<unknown>;
+}
+
+/**
+ * A workflow or an orchestrator as a tool of the AI SDK (6 or newer): each call of the model is a run, an abort cancels
+ * it, its answer is that of the task that no other depends on. A run that fails is a failed call: the model reads why.
+ *
+ * ```ts
+ * const agent = new ToolLoopAgent({ model, tools: { research: asTool(flow, { description: 'Looks at many sources' }) } });
+ * ```
+ */
+export function asTool<C = Readonly<Record<string, unknown>>>(
+  offer: Offer<C>,
+  options: AiToolOptions<C> = {},
+): AiTool<C> {
+  const { ask, event } = options;
+  const definition = runnableOf(offer)?.definition();
+  const known = toolInputOf(definition?.settings.input);
+  const schema: JsonSchema = options.schema ?? (definition === undefined ? { type: 'object' } : known.schema);
+  const input =
+    options.input ?? ((call: C): unknown => (definition === undefined ? undefined : known.input(call)));
+  const jsonSchema = (): Record<string, unknown> => ({ ...schema });
+  return {
+    description:
+      options.description ?? (definition === undefined ? 'Runs a workflow.' : descriptionOf(definition)),
+    inputSchema: {
+      '~standard': {
+        version: 1,
+        vendor: 'rxhive',
+        // The run checks it: what does not fit is a failed call, and the model tries again.
+        validate: (value) => ({ value: value as C }),
+        jsonSchema: { input: jsonSchema, output: jsonSchema },
+      },
+    },
+    execute: (call, { abortSignal = new AbortController().signal }) =>
+      callFlow({ ...options, offer, input }, call, {
+        signal: abortSignal,
+        ask,
+        ...(event !== undefined && { event }),
+      }),
+  };
+}

@@ -40,6 +40,8 @@ export async function elicit(
         if (problem !== undefined) return { issues: [{ message: problem }] };
         return { value: value as Readonly<Record<string, unknown>> };
       },
+      // Those who answer can make a form of it.
+      ...{ jsonSchema: { input: () => requestedSchema } },
     },
   };
   const prompt = message.length > longest ? `${message.slice(0, longest)}…` : message;

@@ -4,11 +4,37 @@ import { WorkflowOrchestrator } from '../orchestrator.js';
 import { Workflow } from '../workflow.js';
 import { WrongCall } from './wrong-call.js';
 
+/** What a module can export for a command. */
+export type Runnable = Workflow | WorkflowOrchestrator<Record<string, never>>;
+
 /** The default export of a module: a workflow or an orchestrator. @throws WrongCall */
-export async function load(
+export async function load(module: string | undefined): Promise<Runnable> {
+  const found = (await exportsOf(module, 'run')).default;
+  if (isRunnable(found)) return found;
+  throw new WrongCall(`${module} has no default export that is a workflow or an orchestrator`);
+}
+
+/** All exports of a module that are workflows or orchestrators, by name. @throws WrongCall when there is none */
+export async function loadAll(module: string | undefined): Promise<ReadonlyMap<string, Runnable>> {
+  const all = Object.entries(await exportsOf(module, 'mcp'));
+  const found = all.filter((one): one is [string, Runnable] => isRunnable(one[1]));
+  // One that is exported twice is one.
+  const known = new Set<Runnable>();
+  const once = found.filter(([, one]) => !known.has(one) && known.add(one));
+  if (once.length > 0) return new Map(once);
+  throw new WrongCall(`${module} exports no workflow and no orchestrator`);
+}
+
+function isRunnable(one: unknown): one is Runnable {
+  return one instanceof Workflow || one instanceof WorkflowOrchestrator;
+}
+
+async function exportsOf(
   module: string | undefined,
-): Promise<Workflow | WorkflowOrchestrator<Record<string, never>>> {
-  if (module === undefined) throw new WrongCall('give the module to load, for example: rxhive run flow.js');
+  command: string,
+): Promise<Readonly<Record<string, unknown>>> {
+  if (module === undefined)
+    throw new WrongCall(`give the module to load, for example: rxhive ${command} flow.js`);
   const loaded: { default?: unknown } = await import(pathToFileURL(resolve(module)).href).catch(
     (error: Error) => {
       throw new WrongCall(`cannot load ${module}: ${error.message.split('\n')[0]}`);
@@ -16,7 +42,5 @@ export async function load(
   );
   // A CommonJS module made from an ES module has its default export one level down.
   const outer = loaded.default as { readonly default?: unknown } | undefined;
-  const found = outer?.default ?? outer;
-  if (found instanceof Workflow || found instanceof WorkflowOrchestrator) return found;
-  throw new WrongCall(`${module} has no default export that is a workflow or an orchestrator`);
+  return { ...loaded, default: outer?.default ?? outer };
 }

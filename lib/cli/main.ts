@@ -7,6 +7,7 @@ import { dashboard } from './dashboard.js';
 import { fork } from './fork.js';
 import { graph } from './graph.js';
 import { inspect } from './inspect.js';
+import { mcp } from './mcp.js';
 import { replay } from './replay.js';
 import { report } from './report.js';
 import { resume } from './resume.js';
@@ -29,6 +30,7 @@ rxhive dashboard [LOG] [--port N]             show a log in a browser while it g
 rxhive report LOG [--html FILE [--compare LOG]] [--trace FILE] [--markdown FILE] [--marbles FILE]
                                               a log as one HTML file, a trace for Perfetto, a summary, a marble test
 rxhive inspect LOG [--task ID] [--json]       tasks of a recorded run, or all about one
+rxhive mcp MODULE                             serve its workflows as tools of an MCP server on stdin and stdout
 rxhive replay LOG [--set GROUP.concurrency=12] [--set concurrency=4] [--set TASK.priority=5] [--json]
                                               what that would have changed in a recorded run
 rxhive simulate WORKLOAD.json --slots N [--policy critical-path|fifo] [--estimates FILE] [--json]
@@ -41,6 +43,7 @@ const commands: Readonly<Record<string, Command>> = {
   fork,
   graph,
   inspect,
+  mcp,
   replay,
   report,
   resume,

@@ -48,6 +48,8 @@ export interface WorkflowOptions<
 > {
   /** Shown in events, reports and errors. */
   readonly name: string;
+  /** What it is good for: models to which it is offered as a tool decide by that. Default: names its tasks. */
+  readonly description?: string;
   /** Initial state, shared by all tasks through `ctx.update` and `ctx.read`. Plain data. Default: none. */
   readonly state?: S;
   /** Schema (zod, valibot, arktype, ...) or `typed<T>()` of the run's input. Default: no input. */

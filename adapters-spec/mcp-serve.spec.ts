@@ -1,0 +1,133 @@
+import { fileURLToPath } from 'node:url';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js';
+import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { human, workflow } from 'rxhive';
+import { asMcpTool, fromMcpTool, mcpClient, mcpServer } from 'rxhive/mcp';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+// The zod of the checkout, which tells its JSON schema by itself; the one that is installed here is older.
+import { z } from '../node_modules/zod/index.js';
+
+const main = fileURLToPath(new URL('node_modules/rxhive/dist/cli/main.js', import.meta.url));
+const flows = fileURLToPath(new URL('mcp-flows.ts', import.meta.url));
+const command = { command: process.execPath, args: ['--import', 'tsx', main, 'mcp', flows] };
+
+interface Said {
+  readonly content: readonly { readonly text: string }[];
+  readonly structuredContent?: unknown;
+  readonly isError?: boolean;
+}
+
+test('rxhive mcp serves workflows to a plain client: schema, progress, result, errors, cancel', async () => {
+  const transport = new StdioClientTransport({ ...command, stderr: 'pipe' });
+  let stderr = '';
+  transport.stderr?.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const client = new Client({ name: 'plain', version: '1' });
+  await client.connect(transport);
+  const { tools } = await client.listTools();
+  assert.equal(tools.map(({ name }) => name).sort(), ['broken', 'endless', 'order', 'talk', 'word_count']);
+  const counting = tools.find(({ name }) => name === 'word_count');
+  assert.is(counting?.description, 'Counts words, several texts at once');
+  assert.equal(counting?.inputSchema.required, ['texts']);
+  const call = (name: string, args: object, options = {}): Promise<Said> =>
+    client.callTool({ name, arguments: { ...args } }, undefined, options) as Promise<Said>;
+
+  const texts = ['bees are busy', 'hives', 'honey is sweet'];
+  const counted = await call('word_count', { texts });
+  assert.equal(counted.structuredContent, { words: 7 });
+  assert.is(counted.content[0]?.text, '{"words":7}');
+
+  const wrong = await call('word_count', { texts: 7 });
+  assert.is(wrong.isError, true);
+  assert.match(wrong.content[0]?.text ?? '', 'does not fit its schema at texts');
+  assert.match((await call('broken', {})).content[0]?.text ?? '', 'no honey');
+  assert.match((await call('order', { what: 'eggs' })).content[0]?.text ?? '', 'cannot ask anybody');
+  assert.match((await call('nothing', {})).content[0]?.text ?? '', 'no tool "nothing"');
+  const talks = await Promise.all([call('talk', {}), call('talk', {})]);
+  assert.equal(
+    talks.map(({ content }) => content[0]?.text),
+    ['hello', 'hello'],
+  );
+
+  const abort = new AbortController();
+  const endless = call('endless', {}, { signal: abort.signal }).catch((error) => error.message);
+  const again = await call('word_count', { texts });
+  assert.is(again.isError, undefined);
+  abort.abort('enough');
+  await endless;
+  while (!stderr.includes('endless was stopped')) await new Promise((next) => setTimeout(next, 5));
+  assert.ok(stderr.includes('loading') && stderr.includes('counting'));
+  await client.close();
+});
+
+test('questions of a served workflow go through another rxhive to people, and back', async () => {
+  await using server = mcpClient(command);
+  const order = fromMcpTool(server, 'order', { asks: true, result: ({ text }) => text });
+  const count = fromMcpTool(server, 'word_count');
+  const flow = workflow({ name: 'outer' });
+  const counted = flow.task('counted', { run: (_, ctx) => count({ texts: ['a b', 'c'] }, ctx) });
+  const tasks = ['eggs', 'pans'].map((what) => flow.task(what, { run: (_, ctx) => order({ what }, ctx) }));
+  const run = flow.run();
+  const seen: unknown[] = [];
+  run.values$(counted).subscribe(({ progress, structured }) => seen.push(progress ?? structured));
+  run.questions$.subscribe((open) => {
+    if (open.length < 2) return;
+    for (const { id, taskId, prompt } of open) {
+      assert.match(prompt, `How many ${taskId}?`);
+      void run.answer(id, { answer: String(taskId.length) });
+    }
+  });
+  const { results, report } = await run.result();
+  assert.equal(
+    tasks.map((task) => results.get(task)),
+    ['4 eggs', '4 pans'],
+    String(report),
+  );
+});
+
+test('a question with a schema is a form; answers that do not fit are asked for again; declining fails the call', async () => {
+  const flow = workflow({ name: 'form', input: z.object({ kind: z.string() }) });
+  const schema = z.object({ name: z.string().min(2), size: z.enum(['s', 'm']), fresh: z.boolean() });
+  flow.task('ask', {
+    run: (_, ctx) =>
+      ctx.input.kind === 'form'
+        ? ctx.ask(human(schema, 'Which?'))
+        : ctx.ask(human(z.number().max(5), 'How many?')),
+  });
+  const server = await mcpServer([await asMcpTool(flow)]);
+  const [ours, theirs] = InMemoryTransport.createLinkedPair();
+  const client = new Client({ name: 'plain', version: '1' }, { capabilities: { elicitation: { form: {} } } });
+  const asked: { readonly message?: string; readonly requestedSchema?: unknown }[] = [];
+  const answers: (
+    | { action: 'accept'; content: Record<string, string | number | boolean> }
+    | { action: 'decline' }
+  )[] = [
+    { action: 'accept', content: { name: 'Ann', size: 's', fresh: true } },
+    { action: 'accept', content: { answer: 7 } },
+    { action: 'accept', content: { answer: 3 } },
+    { action: 'decline' },
+  ];
+  client.setRequestHandler(ElicitRequestSchema, ({ params }) => {
+    asked.push(params as (typeof asked)[0]);
+    return answers.shift() ?? { action: 'cancel' };
+  });
+  await server.connect(ours);
+  await client.connect(theirs);
+  const call = (kind: string): Promise<Said> =>
+    client.callTool({ name: 'form', arguments: { kind } }) as Promise<Said>;
+  assert.equal((await call('form')).structuredContent, { name: 'Ann', size: 's', fresh: true });
+  const form = asked[0]?.requestedSchema as { required: unknown } | undefined;
+  assert.equal(form?.required, ['name', 'size', 'fresh']);
+  assert.is((await call('number')).content[0]?.text, '3');
+  assert.match(asked[2]?.message ?? '', /How many\?\n\(.+\)/);
+  const declined = await call('number');
+  assert.is(declined.isError, true);
+  assert.match(declined.content[0]?.text ?? '', 'decline');
+  await client.close();
+});
+
+test.run();

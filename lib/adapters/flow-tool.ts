@@ -1,0 +1,180 @@
+import { onAbort } from '../kernel/abort.js';
+import { AnswerRefusedError, brief, RxhiveError } from '../kernel/errors.js';
+import type { QuestionEvent, WorkflowEvent } from '../model/event.js';
+import type { OpenQuestion } from '../model/question.js';
+import type { WorkflowResult } from '../model/result.js';
+import { jsonSchemaOf, type StandardSchema } from '../model/schema.js';
+import type { WorkflowDefinition } from '../model/workflow.js';
+import { type FlowEvent, type Offer, type OfferedRunOptions, offered, type Runnable } from './offer.js';
+
+/** A JSON schema. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** How a workflow is a tool. `C`: what it is called with. */
+export interface FlowToolOptions<C> {
+  /** What it is good for: models decide by that. Default: the `description` of the workflow, or its name and tasks. */
+  readonly description?: string;
+  /**
+   * JSON schema of what it is called with, an object. Default: that of the workflow's input, where the library of its
+   * schema can tell; what is no object is called `input` in one.
+   */
+  readonly schema?: JsonSchema;
+  /** The input of the run. Default: what it is called with. */
+  readonly input?: (call: C) => unknown;
+  /** More options of the run, such as `store` and `runId`. */
+  readonly run?: OfferedRunOptions | ((call: C) => OfferedRunOptions);
+  /**
+   * The answer. Default: the result of the task that no other depends on, of several an object by id; when one of them has
+   * none, the call fails with `PartialWorkflowError`.
+   */
+  readonly output?: (result: WorkflowResult) => unknown;
+}
+
+/** A question that a call of a tool waits for. */
+export type AskedQuestion = Omit<OpenQuestion, 'askedAt'>;
+
+/** Whom a call of a tool talks to. */
+export interface FlowCall {
+  readonly signal: AbortSignal;
+  /** Each event of the run. */
+  event?(event: WorkflowEvent): void;
+  /**
+   * Asks a person; `signal` is aborted when there is nothing to answer any more. What it throws ends the run. Undefined: a
+   * question without a deadline ends the run.
+   */
+  readonly ask: ((question: AskedQuestion, signal: AbortSignal) => PromiseLike<unknown>) | undefined;
+}
+
+/** What is offered where one is for all calls; undefined for a function that makes one for each. */
+export function runnableOf<C>(offer: Offer<C>): Runnable | undefined {
+  return typeof offer === 'function' ? undefined : offer;
+}
+
+/** What models read of a workflow that says nothing of itself. */
+export function descriptionOf({ settings, ids }: WorkflowDefinition): string {
+  const { name, description } = settings;
+  if (description !== undefined) return description;
+  const more = ids.length > 10 ? ` and ${ids.length - 10} more` : '';
+  return `Runs the workflow "${brief(name)}": ${ids.slice(0, 10).map(brief).join(', ')}${more}.`;
+}
+
+/** What a tool is called with, and the input it makes of a call. */
+export interface ToolInput {
+  readonly schema: JsonSchema;
+  input(call: unknown): unknown;
+}
+
+/**
+ * Of the input's schema a JSON schema of an object; `convert` knows more libraries. Without any: a workflow with an input
+ * takes any object, others an empty one.
+ */
+export function toolInputOf(
+  input: StandardSchema | undefined,
+  convert: (schema: StandardSchema) => JsonSchema | undefined = () => undefined,
+): ToolInput {
+  const same = (call: unknown): unknown => call;
+  if (input === undefined)
+    return {
+      schema: { type: 'object', properties: {}, additionalProperties: false },
+      input: () => undefined,
+    };
+  const found = jsonSchemaOf(input) ?? convert(input);
+  if (found === undefined) return { schema: { type: 'object' }, input: same };
+  const { $schema: _, ...schema } = found;
+  if (schema.type === 'object') return { schema, input: same };
+  return {
+    schema: {
+      type: 'object',
+      properties: { input: schema },
+      required: ['input'],
+      additionalProperties: false,
+    },
+    input: (call) => (call as { readonly input?: unknown } | undefined)?.input,
+  };
+}
+
+/**
+ * Runs a workflow for one call; resolves with its answer. Rejects with PartialWorkflowError; RxhiveError INVALID_INPUT; what
+ * `ask` throws; the reason of the signal.
+ */
+export async function callFlow<C>(
+  options: FlowToolOptions<C> & { readonly offer: Offer<C>; input(call: C): unknown },
+  call: C,
+  { signal, event, ask }: FlowCall,
+): Promise<unknown> {
+  const stop = new AbortController();
+  const unlink = onAbort(signal, (reason) => stop.abort(reason));
+  const asking = new Map<string, AbortController>();
+  const told = (one: FlowEvent): void => {
+    event?.(one);
+    if (one.type !== 'question' || one.reason === 'refused') return;
+    asking.get(one.questionId)?.abort();
+    if (one.reason !== 'asked') return;
+    const left = new AbortController();
+    asking.set(one.questionId, left);
+    askPerson(one, ask, left.signal).catch((error: unknown) => {
+      if (!left.signal.aborted) stop.abort(error);
+    });
+  };
+  const emitter = { emit: async (_: string, one: unknown) => told(one as FlowEvent) };
+  try {
+    const { answer } = await offered({ ...options, events: all }, call, { signal: stop.signal, emitter });
+    return answer;
+  } finally {
+    for (const left of asking.values()) left.abort();
+    unlink();
+  }
+}
+
+const types: Readonly<Record<WorkflowEvent['type'], true>> = {
+  attempt: true,
+  breaker: true,
+  budget: true,
+  cache: true,
+  group: true,
+  log: true,
+  memory: true,
+  message: true,
+  plan: true,
+  question: true,
+  run: true,
+  state: true,
+  task: true,
+  usage: true,
+  value: true,
+};
+const all = Object.keys(types) as WorkflowEvent['type'][];
+
+/** So often a person may answer what does not fit. */
+const mostTries = 10;
+
+async function askPerson(
+  asked: FlowEvent<QuestionEvent>,
+  ask: FlowCall['ask'],
+  signal: AbortSignal,
+): Promise<void> {
+  const { questionId: id, taskId, deadline, prompt = '', context, schema, answer } = asked;
+  if (ask === undefined) {
+    if (deadline !== undefined) return;
+    const message = `The workflow asks "${brief(prompt)}", and nobody can be asked here; give the question a deadline and a default.`;
+    throw new RxhiveError('RUN_SUSPENDED', message);
+  }
+  const more = {
+    ...(context !== undefined && { context }),
+    ...(schema !== undefined && { schema }),
+    ...(deadline !== undefined && { deadline }),
+  };
+  let text = prompt;
+  for (let tries = 1; ; tries += 1) {
+    const question = { id, taskId, prompt: text, ...more };
+    const value = await ask(question, signal);
+    if (signal.aborted) return;
+    try {
+      return await answer?.(value);
+    } catch (error) {
+      if (!(error instanceof AnswerRefusedError) || tries === mostTries) throw error;
+      const issues = error.issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
+      text = `${prompt}\n(${brief(issues.join('; '))})`;
+    }
+  }
+}
