@@ -118,6 +118,7 @@ export class Engine {
       clock: this.clock,
       watch: this.hub,
       note: (body, done) => this.#transactions.note(body, done),
+      settled: () => this.#circle.again(),
       ended: (id) => {
         const node = this.graph.nodes.get(id);
         return node?.ended === true ? node : undefined;
@@ -145,7 +146,7 @@ export class Engine {
         node.forget();
       },
       maySuspend: () => options.suspend === 'exit' && this.questions.atRest,
-      hears: (node) => this.#circle.check(node),
+      waits: (node) => this.#circle.check(node),
       resting: () => {
         this.#circle.look();
         this.stuck.look();
@@ -161,7 +162,7 @@ export class Engine {
     this.#circle = new Circle({
       nodes: this.graph.nodes,
       scheduler: this.scheduler,
-      busy: () => this.#messages.busy,
+      messages: this.#messages,
     });
     this.scheduler.keepOpen = options.keepOpen ?? false;
     const gates = { clock: this.clock, watch: this.hub, scheduler: this.scheduler, inputsOf };

@@ -10,7 +10,7 @@ export interface Post {
   reply: string | undefined;
   /** Its reply is being written. */
   replying: boolean;
-  readonly askers: Set<Asking>;
+  askers: Set<Asking> | undefined;
 }
 
 /** An attempt that asks. */
@@ -136,6 +136,11 @@ export class Line {
     this.#starts.delete(task);
     this.#sent.delete(task);
     this.#trim();
+  }
+
+  /** Nobody needs it any more. */
+  get idle(): boolean {
+    return this.#posts.length === 0 && this.#sent.size === 0 && this.inlets.size === 0;
   }
 
   /** Drops all messages: nobody reads here any more. */

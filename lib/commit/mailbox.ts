@@ -95,7 +95,7 @@ export class AttemptMailbox implements Mailbox {
     const text = encode(value);
     const known = this.#known(line, key, text);
     if (known !== undefined) this.#repeat(line, known);
-    const silent = this.#office.silent(taskId);
+    const silent = this.#office.noReply(taskId);
     if (known?.reply !== undefined) told.replied(decode(known.reply));
     else if (silent !== undefined) told.failed(silent);
     else {
@@ -104,6 +104,7 @@ export class AttemptMailbox implements Mailbox {
       const asks = (post: Post): void => {
         if (!this.#asked.has(asking)) return;
         asking.post = post;
+        post.askers ??= new Set();
         post.askers.add(asking);
         this.#office.refuse(post, taskId);
       };
@@ -196,7 +197,7 @@ export class AttemptMailbox implements Mailbox {
   }
 
   #leave(asking: Asking): void {
-    asking.post?.askers.delete(asking);
+    asking.post?.askers?.delete(asking);
     this.#asked.delete(asking);
   }
 

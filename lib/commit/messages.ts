@@ -19,6 +19,8 @@ export interface MessagePorts {
    * reason why they never can.
    */
   note(body: string, done: (error?: RxhiveError) => void): void;
+  /** Nothing is being checked or written any more. */
+  settled(): void;
   /** The node of a task that has ended. */
   ended(taskId: string): TaskNode | undefined;
 }
@@ -62,7 +64,12 @@ export class Messages {
     this.#ports = ports;
   }
 
-  /** Something is being checked or written, that somebody may wait for. */
+  /** Tasks of this run talk. */
+  get used(): boolean {
+    return this.#lines.size > 0;
+  }
+
+  /** Something is being checked or written that somebody may wait for. */
   get busy(): boolean {
     return this.#underWay > 0;
   }
@@ -143,10 +150,10 @@ export class Messages {
     const head = JSON.stringify({ kind: 'message', ...envelope });
     this.#ports.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {
       line.writing -= 1;
-      this.#underWay -= 1;
       if (error !== undefined) {
         sent.splice(sent.indexOf(post), 1);
         failed(error);
+        this.#settle();
         return;
       }
       line.add(post);
@@ -158,6 +165,7 @@ export class Messages {
         });
       done(post);
       line.wake(post);
+      this.#settle();
     });
   }
 
@@ -179,13 +187,17 @@ export class Messages {
     this.#underWay += 1;
     this.#ports.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {
       post.replying = false;
-      this.#underWay -= 1;
-      if (error !== undefined) return done(error);
+      if (error !== undefined) {
+        done(error);
+        this.#settle();
+        return;
+      }
       post.reply = text;
       if (this.#ports.watch.active)
         this.tell('replied', from, { messageId: id, channel, value: decode(text) });
       done();
       for (const { replied } of askersOf(post)) replied(decode(text));
+      this.#settle();
     });
   }
 
@@ -214,7 +226,7 @@ export class Messages {
   }
 
   /** Why a task will not reply any more; undefined: it may. */
-  silent(taskId: string): RxhiveError | undefined {
+  noReply(taskId: string): RxhiveError | undefined {
     const node = this.#ports.ended(taskId);
     if (node === undefined) return undefined;
     const message = `Task "${brief(taskId)}" was asked and has ended (${node.status}) without a reply; answer what ctx.requests$() gives, or ask earlier.`;
@@ -235,13 +247,16 @@ export class Messages {
       if (post.reply === undefined && !post.replying) this.refuse(post, id);
     }
     asked?.clear();
-    for (const line of this.#linesOf.get(id) ?? []) line.forget(id);
+    for (const line of this.#linesOf.get(id) ?? []) {
+      line.forget(id);
+      if (line.idle && isAsked(line)) this.#lines.delete(line.name);
+    }
     this.#linesOf.delete(id);
   }
 
   /** Tells those who ask that nobody answers any more, where that is so. */
   refuse(post: Post, taskId: string): void {
-    const error = this.silent(taskId);
+    const error = this.noReply(taskId);
     if (error !== undefined) for (const { failed } of askersOf(post)) failed(error);
   }
 
@@ -250,9 +265,14 @@ export class Messages {
     this.#underWay += 1;
     let held = true;
     return () => {
-      if (held) this.#underWay -= 1;
+      if (held) this.#settle();
       held = false;
     };
+  }
+
+  #settle(): void {
+    this.#underWay -= 1;
+    if (this.#underWay === 0) this.#ports.settled();
   }
 
   tell(
@@ -266,9 +286,9 @@ export class Messages {
 }
 
 /** Those who are told now, and never again. */
-function askersOf({ askers }: Post): AskTold[] {
-  const list = [...askers];
-  askers.clear();
+function askersOf(post: Post): AskTold[] {
+  const list = [...(post.askers ?? [])];
+  post.askers = undefined;
   for (const asking of list) asking.waits = false;
   return list.map(({ told }) => told);
 }
@@ -278,5 +298,5 @@ function isAsked({ name }: Line): boolean {
 }
 
 function postOf(envelope: Omit<Message, 'value'>, text: string): Post {
-  return { envelope, text, reply: undefined, replying: false, askers: new Set() };
+  return { envelope, text, reply: undefined, replying: false, askers: undefined };
 }

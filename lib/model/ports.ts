@@ -42,8 +42,8 @@ export interface SchedulerPorts {
   ended(node: TaskNode): void;
   /** May the run end with tasks that wait for answers, if nothing else is left? */
   maySuspend(): boolean;
-  /** A task has begun to wait for what others say. */
-  hears(node: TaskNode): void;
+  /** A task has begun to wait for what others say, or for their end. */
+  waits(node: TaskNode): void;
   /** No slot is in use, but tasks are left. */
   resting(): void;
   /** Nothing is left to do. */

@@ -11,8 +11,12 @@ export interface CirclePorts {
     readonly ended: boolean;
     readonly closing: RxhiveError | undefined;
   };
-  /** Something is being written that somebody may wait for. */
-  busy(): boolean;
+  readonly messages: {
+    /** Tasks of this run talk. */
+    readonly used: boolean;
+    /** Something is being written that somebody may wait for. */
+    readonly busy: boolean;
+  };
 }
 
 /**
@@ -21,33 +25,48 @@ export interface CirclePorts {
  */
 export class Circle {
   readonly #ports: CirclePorts;
+  /** Began to wait while something was being written. */
+  readonly #later = new Set<TaskNode>();
 
   constructor(ports: CirclePorts) {
     this.#ports = ports;
   }
 
-  /** `node` has begun to wait: ends its wait, and those of the others, if that can never end (true). */
+  /** `node` has begun to wait: ends what it and others wait to hear, if that can never come (true). */
   check(node: TaskNode): boolean {
-    const { scheduler, busy } = this.#ports;
-    if (scheduler.ended || scheduler.closing !== undefined || busy()) return false;
-    if ((node.extra?.hearing?.size ?? 0) === 0) return false;
+    const { scheduler, messages } = this.#ports;
+    if (!messages.used || scheduler.ended || scheduler.closing !== undefined) return false;
+    if (messages.busy) {
+      this.#later.add(node);
+      return false;
+    }
     const bound = this.#bound(node);
     if (bound === undefined) return false;
-    const members = bound.filter(({ extra }) => (extra?.hearing?.size ?? 0) > 0);
-    const waits = members.flatMap(({ extra }) => [...(extra?.hearing ?? [])]);
+    const hearing = bound.filter(({ extra }) => (extra?.hearing?.size ?? 0) > 0);
+    const waits = hearing.flatMap(({ extra }) => [...(extra?.hearing ?? [])]);
     const alone =
-      members.length === 1 && waits.every(({ kind, from }) => kind === 'message' && from === undefined);
+      hearing.length === 1 && waits.every(({ kind, from }) => kind === 'message' && from === undefined);
     if (alone) for (const wait of waits) wait.over();
-    else if (this.#acts(node)) return false;
+    else if (waits.length === 0 || mayEnd(node)) return false;
     else {
-      const error = circleOf(members);
+      const error = circleOf([...hearing, ...bound.filter((one) => !hearing.includes(one))]);
       for (const wait of waits) wait.fail(error);
     }
     return true;
   }
 
+  /** Nothing is being written any more. */
+  again(): void {
+    if (this.#later.size === 0) return;
+    const nodes = [...this.#later];
+    this.#later.clear();
+    for (const node of nodes) if (node.status === 'suspended') this.check(node);
+  }
+
   /** Nothing runs. */
   look(): void {
+    const { used, busy } = this.#ports.messages;
+    if (!used || busy) return;
     for (const node of this.#ports.nodes.values())
       if (node.status === 'suspended' && this.check(node)) return;
   }
@@ -58,8 +77,8 @@ export class Circle {
     let all = false;
     // A set hands out what is added while it is walked through.
     for (const node of found) {
-      // What it does itself brings nobody to speak to it who has ended.
-      if (node !== start && this.#acts(node)) return undefined;
+      // That a wait of `start` itself may end brings nobody to speak to it who has ended.
+      if (acts(node) || (node !== start && mayEnd(node))) return undefined;
       const before = this.#before(node);
       if (before === 'anyone') {
         const { scheduler } = this.#ports;
@@ -69,16 +88,6 @@ export class Circle {
       } else for (const other of before) if (!other.ended) found.add(other);
     }
     return [...found];
-  }
-
-  /** Does or may it do something by itself? In doubt, it does. */
-  #acts({ status, extra, definition, committing }: TaskNode): boolean {
-    if (committing || status === 'ready' || status === 'running' || status === 'backing-off') return true;
-    if (status !== 'suspended') return false;
-    if (definition.feeds === true || extra?.join?.elsewhere === true) return true;
-    if ((extra?.asking?.size ?? 0) > 0 || (extra?.hedge?.rivals.length ?? 0) > 0) return true;
-    for (const { timed, unsure } of extra?.hearing ?? []) if (timed || unsure) return true;
-    return false;
   }
 
   /** One of these has to do something first. */
@@ -104,24 +113,57 @@ export class Circle {
   }
 }
 
+/** Does it do something by itself, or may it? In doubt, it does. */
+function acts({ status, extra, definition, committing }: TaskNode): boolean {
+  if (committing || status === 'ready' || status === 'running' || status === 'backing-off') return true;
+  if (status !== 'suspended') return false;
+  if (definition.feeds === true || extra?.join?.elsewhere === true) return true;
+  return (extra?.asking?.size ?? 0) > 0 || (extra?.hedge?.rivals.length ?? 0) > 0;
+}
+
+/** Has it a wait that may end by itself? */
+function mayEnd({ extra }: TaskNode): boolean {
+  for (const { timed, unsure } of extra?.hearing ?? []) if (timed || unsure) return true;
+  return false;
+}
+
 function circleOf(members: readonly TaskNode[]): RxhiveError {
-  const waits = members.map(({ id, extra }) => ({
-    taskId: id,
-    waitsFor: [...(extra?.hearing ?? [])].map(shownWait).join(' and '),
-  }));
+  const waits = members.map((node) => ({ taskId: node.id, waitsFor: waitOf(node) }));
   const shown = waits.slice(0, 5).map(({ taskId, waitsFor }) => `"${brief(taskId)}" waits for ${waitsFor}`);
-  const more = waits.length > 5 ? `; and ${waits.length - 5} more tasks` : '';
+  const more = waits.length > 5 ? `; and ${waits.length - 5} more` : '';
   const message = `Nothing can end these waits, they are for each other: ${shown.join('; ')}${more}. Let one of them speak first, read only whom you wait for (from), or give a wait a timeout.`;
   return new RxhiveError('WAIT_CYCLE', message, { details: { members: waits } });
 }
 
+function waitOf({ extra, inEdges, parent, status }: TaskNode): string {
+  const named = (nodes: readonly TaskNode[]): string =>
+    someOf(nodes.filter((one) => !one.ended).map(({ id }) => id));
+  if (status === 'waiting') {
+    const open = inEdges.filter(({ satisfied }) => !satisfied).map(({ from }) => from);
+    return open.length > 0 || parent === undefined
+      ? `the end of ${named(open)}`
+      : `the end of ${named([parent])}`;
+  }
+  const { hearing, join } = extra ?? {};
+  if (hearing !== undefined && hearing.size > 0) return [...hearing].map(shownWait).join(' and ');
+  return join !== undefined && join.targets.length > 0
+    ? `the end of ${named(join.targets)}`
+    : 'a shared thing';
+}
+
+function someOf(ids: readonly string[]): string {
+  const more = ids.length > 5 ? ` and ${ids.length - 5} more` : '';
+  return `${ids
+    .slice(0, 5)
+    .map((id) => `"${brief(id)}"`)
+    .join(', ')}${more}`;
+}
+
 /** What a wait is for, as the end of a sentence. */
 export function shownWait({ kind, channel, from }: MessageWait): string {
-  const ids = from === undefined ? [] : [...from].map((id) => `"${brief(id)}"`);
-  const more = ids.length > 5 ? ` and ${ids.length - 5} more` : '';
-  const whom = `${ids.slice(0, 5).join(', ')}${more}`;
+  const whom = someOf([...(from ?? [])]);
   if (kind === 'reply') return `an answer of ${whom}`;
   if (kind === 'room') return `room in channel "${brief(channel)}", which ${whom} reads slowly`;
   const what = channel.startsWith('@') ? 'a question' : `a message on channel "${brief(channel)}"`;
-  return ids.length === 0 ? `${what} from anyone` : `${what} from ${whom}`;
+  return whom === '' ? `${what} from anyone` : `${what} from ${whom}`;
 }

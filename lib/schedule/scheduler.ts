@@ -74,7 +74,7 @@ export class Scheduler {
       this.#ports.value(node, value);
       this.#dependents.show(node);
     },
-    hears: (node) => this.#ports.hears(node),
+    waits: (node) => this.#ports.waits(node),
     atTurnEnd: (work) => this.#drain.atTurnEnd(work),
     command: (run) => this.#command(run),
   });

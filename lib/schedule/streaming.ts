@@ -19,8 +19,8 @@ export interface Moves {
   still(node: TaskNode, still: boolean): void;
   /** Shows a value to those who watch and to dependents. */
   value(node: TaskNode, value: unknown): void;
-  /** The task has begun to wait for what others say. */
-  hears(node: TaskNode): void;
+  /** The task has begun to wait for what others say, or for their end. */
+  waits(node: TaskNode): void;
   atTurnEnd(work: TurnEnd): void;
   /** Runs `work` in the drain loop. */
   command(work: () => void): void;
@@ -85,6 +85,7 @@ export class Streaming {
       }
       this.suspend(node);
       for (const edge of contenders) if (edge.from.ended) this.#moves.deliver(edge);
+      this.#moves.waits(node);
     });
   }
 
@@ -138,7 +139,7 @@ export class Streaming {
         extra.hearing.add(wait);
       },
       (extra) => extra.hearing?.delete(wait),
-      () => this.#moves.hears(node),
+      () => this.#moves.waits(node),
     );
   }
 
