@@ -41,6 +41,7 @@ export type { BudgetLimit, BudgetOptions, BudgetReport, BudgetState, Caps } from
 export type { CacheOptions } from './model/cache.js';
 export type { Candidate, FallbackOptions } from './model/candidate.js';
 export {
+  type AnyChannel,
   type AskOptions,
   type Channel,
   type ChannelOptions,
@@ -50,6 +51,7 @@ export {
   type ReceiveOneOptions,
   type ReceiveOptions,
   type Request,
+  type SaidOn,
   type SendOptions,
 } from './model/channel.js';
 export type { GroupState, Recipe, Shared, TaskContext, Usage } from './model/context.js';

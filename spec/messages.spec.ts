@@ -2,6 +2,7 @@ import { concatMap, firstValueFrom, lastValueFrom, map, of, takeUntil, timer, to
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  AgentTask,
   type ChannelOptions,
   channel,
   eventLines,
@@ -12,6 +13,7 @@ import {
   type StandardSchema,
   typed,
   type Workflow,
+  WorkflowOrchestrator,
   workflow,
 } from '../lib/index.js';
 import { advance, SimulationScheduler, simulate } from '../lib/testing/index.js';
@@ -142,6 +144,41 @@ test('what one reading has taken the next does not get again, another one beside
   });
   const { result } = await simulate(flow);
   assert.equal(result.results.get(reader), ['1', '2', '3', ['1', '2', '3']]);
+});
+
+test('several channels read as one come in the order in which things were said', async () => {
+  const orders = channel<{ stop: boolean }>('orders');
+  const flow = workflow({ name: 'several', groups: { llm: { concurrency: 1 } } });
+  flow.task('talks', {
+    run: async (_, ctx) => {
+      for (const word of ['a', 'b', 'c']) {
+        await ctx.send(said, word);
+        await ctx.sleep(10);
+      }
+    },
+  });
+  flow.task('stops', {
+    run: async (_, ctx) => {
+      await ctx.sleep(15);
+      await ctx.send(orders, { stop: true });
+    },
+  });
+  const worker = flow.task('worker', {
+    group: 'llm',
+    run: async (_, ctx) => {
+      const heard: unknown[] = [await ctx.receive([orders, said]).then(({ value }) => value)];
+      for await (const { value } of ctx.receive$([orders, said])) {
+        heard.push(value);
+        await ctx.sleep(20);
+      }
+      return heard;
+    },
+  });
+  // Has the place of the group only while the worker has nothing to do.
+  flow.task('other', { group: 'llm', run: (_, ctx) => ctx.sleep(1) });
+  const { result } = await simulate(flow);
+  assert.equal(result.results.get(worker), ['a', 'b', { stop: true }, 'c']);
+  assert.is(result.tasks.get('worker')?.runningMs, 60);
 });
 
 test('replay: who comes late gets the last messages, and its retry the same ones', async () => {
@@ -640,6 +677,7 @@ test('wrong options are refused with what to change', async () => {
         () => ctx.send(said, 'x', { key: 'k' }).then(() => ctx.send(said, 'y', { key: 'k' })),
         () => ctx.receive(said, { timeout: 0 }),
         () => ctx.receive$(said, { from: ['task', 'ghost'] }),
+        () => ctx.receive([]),
         () => ctx.ask({} as never),
       ];
       const messages: string[] = [];
@@ -661,6 +699,7 @@ test('wrong options are refused with what to change', async () => {
     'Task "task" uses the key "k" twice on "said"; give each message a key of its own.',
     'ctx.receive: timeout is 0; give ms above 0.',
     'ctx.receive$ got "ghost", which is no task of this run.',
+    "ctx.receive got an array; give a channel('name').",
     'ctx.ask got a value of type object; give human(schema, prompt), or a task and a message.',
   ]);
 });
@@ -692,6 +731,28 @@ test('after its end an attempt neither sends nor receives', async () => {
   const { result } = await simulate(flow);
   assert.equal(result.results.get(reader), ['in time']);
   assert.equal(late, ['TASK_TIMEOUT', 'ATTEMPT_ENDED']);
+});
+
+test('agents of an orchestrator talk by the ids of their tasks', async () => {
+  const orchestrator = new WorkflowOrchestrator({
+    maxConcurrentTasks: 1,
+    agents: {
+      writer: async (task, ctx) => {
+        await ctx.send(said, `draft of ${String(task.data)}`);
+        return ctx.ask('critic_0', 'fine?');
+      },
+      critic: async (_, ctx) => {
+        const { value } = await ctx.receive(said, { from: 'writer_0' });
+        for await (const request of ctx.requests$({ from: 'writer_0' }))
+          await request.reply(`${value} is fine`);
+      },
+    },
+  });
+  orchestrator.addTask(new AgentTask({ id: 'writer_0', agentType: 'writer', data: 'bees' }));
+  orchestrator.addTask(new AgentTask({ id: 'critic_0', agentType: 'critic' }));
+  const { results, status } = await orchestrator.executeWorkflow();
+  assert.is(status, 'succeeded');
+  assert.is(results.get('writer_0'), 'draft of bees is fine');
 });
 
 test('events tell what is said, without secrets', async () => {

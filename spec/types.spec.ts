@@ -72,6 +72,9 @@ test('what must not compile does not', async () => {
         value.yes;
         if (value.ok) return from satisfies string;
       }
+      for await (const { value } of ctx.receive$([votes, parsed])) value satisfies number | { ok: boolean };
+      // @ts-expect-error neither of the two says texts
+      (await ctx.receive([votes, parsed])).value satisfies string;
       // @ts-expect-error a channel has a policy of three words
       channel('wrong', { onFull: 'explode' });
       const known = await ctx.ask(text, 'well?', { schema: typed<number>(), timeout: 5 });

@@ -6,6 +6,8 @@ import { decode } from './codec.js';
 export interface Post {
   readonly envelope: Omit<Message, 'value'>;
   readonly text: string;
+  /** Its place among all messages of the run. */
+  readonly order: number;
   /** What it was answered, as text. */
   reply: string | undefined;
   /** Its reply is being written. */
@@ -23,6 +25,7 @@ export interface Asking {
 
 /** A message somebody wants to send. */
 export interface Offer {
+  readonly by: Placer;
   /** Undefined while its schema is asked. */
   text: string | undefined;
   readonly key: string | undefined;
@@ -30,7 +33,7 @@ export interface Offer {
   waiting: boolean;
 }
 
-/** Sends the first offer of a line, if there is room; false: it has to wait. */
+/** Sends an offer, if there is room; false: it has to wait. */
 export interface Placer {
   place(line: Line, offer: Offer): boolean;
 }
@@ -53,8 +56,8 @@ export class Line {
   /** Undefined: what a task is asked, or a channel nobody has used yet in this process. */
   channel: Channel<never> | undefined;
   readonly inlets = new Set<LineInlet>();
-  /** First in, first sent: who waits is not overtaken. */
-  readonly offers: { readonly by: Placer; readonly offer: Offer }[] = [];
+  /** First in, first sent, of each sender. */
+  readonly offers = new Set<Offer>();
   /** Messages that are being written. */
   writing = 0;
   readonly ports: LinePorts;
@@ -225,7 +228,7 @@ export class LineInlet implements Inlet {
     const { from, seq } = post.envelope;
     this.#taken.set(from, seq);
     this.#line.ports.taken(this, post);
-    if (this.#line.offers.length > 0) this.#line.ports.room(this.#line);
+    if (this.#line.offers.size > 0) this.#line.ports.room(this.#line);
     return messageOf(post);
   }
 
@@ -249,18 +252,65 @@ export class LineInlet implements Inlet {
 
   close(): void {
     this.woken = undefined;
+    this.#finished = true;
+    this.unread = 0;
     for (const [from, seq] of this.#taken) this.#shared.set(from, Math.max(seq, this.#shared.get(from) ?? 0));
-    if (this.#line.inlets.delete(this) && this.#line.offers.length > 0) this.#line.ports.room(this.#line);
+    if (this.#line.inlets.delete(this) && this.#line.offers.size > 0) this.#line.ports.room(this.#line);
+  }
+
+  /** Place of the next message for it among all of the run; Infinity: there is none. */
+  get order(): number {
+    return this.#find()?.order ?? Number.POSITIVE_INFINITY;
   }
 
   #step(): Post | undefined {
+    const post = this.#find();
+    if (post === undefined) return undefined;
+    this.next += 1;
+    this.unread -= 1;
+    return post;
+  }
+
+  #find(): Post | undefined {
     for (; this.next < this.#line.end; this.next++) {
       const post = this.#line.at(this.next);
-      if (post === undefined || !this.wants(post)) continue;
-      this.next += 1;
-      this.unread -= 1;
-      return post;
+      if (this.wants(post)) return post;
     }
     return undefined;
+  }
+}
+
+/** Several lines read as one, in the order in which things were said. */
+export class MergedInlet implements Inlet {
+  readonly #inlets: readonly LineInlet[];
+
+  constructor(inlets: readonly LineInlet[]) {
+    this.#inlets = inlets;
+  }
+
+  get from(): ReadonlySet<string> | undefined {
+    return this.#inlets[0]?.from;
+  }
+
+  get over(): boolean {
+    return this.#inlets.every(({ over }) => over);
+  }
+
+  set woken(work: (() => void) | undefined) {
+    for (const inlet of this.#inlets) inlet.woken = work;
+  }
+
+  take(): Message | undefined {
+    let [first] = this.#inlets;
+    for (const inlet of this.#inlets) if (inlet.order < (first?.order ?? 0)) first = inlet;
+    return first?.take();
+  }
+
+  finish(): void {
+    for (const inlet of this.#inlets) inlet.finish();
+  }
+
+  close(): void {
+    for (const inlet of this.#inlets) inlet.close();
   }
 }

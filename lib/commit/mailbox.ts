@@ -3,7 +3,7 @@ import type { Channel } from '../model/channel.js';
 import type { AskTold, Inlet, Mailbox, SendTold } from '../model/mail.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
 import { decode, encode } from './codec.js';
-import { type Asking, type Line, LineInlet, messageOf, type Offer, type Post } from './line.js';
+import { type Asking, type Line, LineInlet, MergedInlet, messageOf, type Offer, type Post } from './line.js';
 import type { Messages, Sender } from './messages.js';
 
 /** Which of the messages its task has sent so far an attempt has sent too. */
@@ -37,16 +37,16 @@ export class AttemptMailbox implements Mailbox {
     const line = this.#office.lineOf(channel, this.#sender.task);
     this.#name(line, key);
     const { schema } = channel;
-    const offer: Offer = { text: undefined, key, told, waiting: false };
+    const offer: Offer = { by: this, text: undefined, key, told, waiting: false };
     if (schema === undefined) offer.text = encode(value);
-    line.offers.push({ by: this, offer });
+    line.offers.add(offer);
     this.#waiting.set(offer, line);
     if (schema === undefined) this.#office.pump(line);
     else this.#check(line, offer, () => fit(schema, value));
     return () => this.#withdraw(offer);
   }
 
-  /** The first in line: sends it, or says that it has to wait (false). */
+  /** Sends it, or says that it has to wait (false). */
   place(line: Line, offer: Offer): boolean {
     const { told, key } = offer;
     const text = offer.text as string;
@@ -60,7 +60,7 @@ export class AttemptMailbox implements Mailbox {
       return false;
     }
     this.#waiting.delete(offer);
-    line.offers.shift();
+    line.offers.delete(offer);
     if (known !== undefined) {
       this.#repeat(line, known);
       told.done(messageOf(known));
@@ -80,8 +80,11 @@ export class AttemptMailbox implements Mailbox {
     return true;
   }
 
-  open(channel: Channel<never>, from: Iterable<string> | undefined): Inlet {
-    return this.#open(this.#office.lineOf(channel, this.#sender.task), from);
+  open(channels: readonly Channel<never>[], from: Iterable<string> | undefined): Inlet {
+    const lines = channels.map((channel) => this.#office.lineOf(channel, this.#sender.task));
+    const inlets = lines.map((line) => this.#open(line, from));
+    const [only] = inlets;
+    return inlets.length === 1 && only !== undefined ? only : new MergedInlet(inlets);
   }
 
   requests(from: Iterable<string> | undefined): Inlet {
@@ -140,7 +143,7 @@ export class AttemptMailbox implements Mailbox {
     for (const inlet of [...this.#inlets]) inlet.close();
   }
 
-  #open(line: Line, from: Iterable<string> | undefined): Inlet {
+  #open(line: Line, from: Iterable<string> | undefined): LineInlet {
     const { task } = this.#sender;
     let taken = this.#taken.get(line);
     if (taken === undefined) {
@@ -191,8 +194,7 @@ export class AttemptMailbox implements Mailbox {
     const line = this.#waiting.get(offer);
     if (line === undefined) return;
     this.#waiting.delete(offer);
-    const i = line.offers.findIndex((one) => one.offer === offer);
-    if (i >= 0) line.offers.splice(i, 1);
+    line.offers.delete(offer);
     this.#office.pump(line);
   }
 

@@ -57,6 +57,8 @@ export class Messages {
   readonly #readings = new Map<string, Set<LineInlet>>();
   /** What tasks that have not ended were asked, by id. */
   readonly #requests = new Map<string, Post>();
+  /** Messages so far. */
+  #said = 0;
   /** Messages that are being checked or written: something is going to be said. */
   #underWay = 0;
 
@@ -85,7 +87,7 @@ export class Messages {
       } else {
         const { kind: _, value, ...envelope } = record;
         const line = this.lineFor(envelope.channel, envelope.from);
-        const post = postOf(envelope, encode(value));
+        const post = this.#postOf(envelope, encode(value));
         line.sentBy(envelope.from).push(post);
         line.add(post);
         if (isAsked(line)) this.#requests.set(envelope.id, post);
@@ -126,10 +128,13 @@ export class Messages {
     return line;
   }
 
-  /** Sends what may be sent, first come, first sent. */
+  /** Sends what may be sent: of each sender, nothing overtakes what waits. */
   pump(line: Line): void {
-    for (let next = line.offers[0]; next?.offer.text !== undefined; next = line.offers[0])
-      if (!next.by.place(line, next.offer)) return;
+    if (line.offers.size === 0) return;
+    const blocked = new Set<unknown>();
+    for (const offer of line.offers)
+      if (!blocked.has(offer.by) && (offer.text === undefined || !offer.by.place(line, offer)))
+        blocked.add(offer.by);
   }
 
   /** A message becomes durable, then its readers get it. */
@@ -140,7 +145,7 @@ export class Messages {
     const at = this.#ports.clock.now();
     const more = key === undefined ? {} : { key };
     const envelope = { v: 1, id, channel: line.name, from: task, seq, at, attempt, ...more } as const;
-    const post = postOf(envelope, text);
+    const post = this.#postOf(envelope, text);
     sent.push(post);
     made(post);
     if (isAsked(line)) this.#requests.set(id, post);
@@ -165,6 +170,8 @@ export class Messages {
         });
       done(post);
       line.wake(post);
+      // Those who do not get this one have room again.
+      this.pump(line);
       this.#settle();
     });
   }
@@ -270,6 +277,11 @@ export class Messages {
     };
   }
 
+  #postOf(envelope: Omit<Message, 'value'>, text: string): Post {
+    this.#said += 1;
+    return { envelope, text, order: this.#said, reply: undefined, replying: false, askers: undefined };
+  }
+
   #settle(): void {
     this.#underWay -= 1;
     if (this.#underWay === 0) this.#ports.settled();
@@ -295,8 +307,4 @@ function askersOf(post: Post): AskTold[] {
 
 function isAsked({ name }: Line): boolean {
   return name.startsWith('@');
-}
-
-function postOf(envelope: Omit<Message, 'value'>, text: string): Post {
-  return { envelope, text, reply: undefined, replying: false, askers: undefined };
 }

@@ -48,7 +48,7 @@ export class Correspondence {
     const key = keyOf('send', options);
     return this.#own.promise<Message>((resolve, reject) => {
       let readers: () => Iterable<string> = () => [];
-      const wait = new HeardWait('room', on.name, () => readers(), this.#waits);
+      const wait = new HeardWait('room', [on.name], () => readers(), this.#waits);
       const leave = this.#mailbox.send(on, value, key, {
         done: (message) => wait.end(() => resolve(message)),
         failed: (error) => wait.end(() => reject(error)),
@@ -64,13 +64,13 @@ export class Correspondence {
     });
   }
 
-  receive(channel: unknown, options: ReceiveOneOptions = {}): Promise<Message> {
-    const on = channelOf('receive', channel);
+  receive(channels: unknown, options: ReceiveOneOptions = {}): Promise<Message> {
+    const on = channelsOf('receive', channels);
     const from = this.#idsOf('receive', options.from);
     const timeout = timeoutOf('receive', options);
     return this.#own.promise<Message>((resolve, reject) => {
       const inlet = this.#mailbox.open(on, from);
-      const wait = new HeardWait('message', on.name, () => inlet.from, this.#waits);
+      const wait = new HeardWait('message', namesOf(on), () => inlet.from, this.#waits);
       const look = (): boolean => {
         const message = inlet.take();
         if (message !== undefined) resolve(message);
@@ -94,11 +94,11 @@ export class Correspondence {
     });
   }
 
-  receive$(channel: unknown, options: ReceiveOptions = {}): Inbox<Message> {
-    const on = channelOf('receive$', channel);
+  receive$(channels: unknown, options: ReceiveOptions = {}): Inbox<Message> {
+    const on = channelsOf('receive$', channels);
     const from = this.#idsOf('receive$', options.from);
     return this.#inbox(
-      on.name,
+      namesOf(on),
       options,
       () => this.#mailbox.open(on, from),
       (message) => message,
@@ -108,7 +108,7 @@ export class Correspondence {
   requests$(options: ReceiveOptions = {}): Inbox<Request> {
     const from = this.#idsOf('requests$', options.from);
     const open = (): Inlet => this.#mailbox.requests(from);
-    return this.#inbox(`@${this.#node.id}`, options, open, (message) => ({
+    return this.#inbox([`@${this.#node.id}`], options, open, (message) => ({
       ...message,
       replied: this.#mailbox.replied(message.id),
       reply: (value) => this.#reply(message.id, value),
@@ -123,7 +123,7 @@ export class Correspondence {
     const timeout = timeoutOf('ask', options);
     const { schema } = options;
     return this.#own.promise<unknown>((resolve, reject) => {
-      const wait = new HeardWait('reply', `@${target}`, () => [target], this.#waits);
+      const wait = new HeardWait('reply', [`@${target}`], () => [target], this.#waits);
       const disarm = this.#limit(timeout, 'reply', wait, reject);
       const leave = this.#mailbox.ask(target, value, key, {
         waits: () => wait.begin(reject),
@@ -165,13 +165,13 @@ export class Correspondence {
   }
 
   #inbox<T>(
-    channel: string,
+    channels: readonly string[],
     { wait = true }: ReceiveOptions,
     open: () => Inlet,
     shape: (message: Message) => T,
   ): Inbox<T> {
     const { promise } = this.#own;
-    const ports: InboxPorts<T> = { open, waits: this.#waits, gives: wait, channel, shape, promise };
+    const ports: InboxPorts<T> = { open, waits: this.#waits, gives: wait, channels, shape, promise };
     return new AttemptInbox(ports);
   }
 
@@ -213,6 +213,15 @@ function channelOf(what: string, channel: unknown): Channel<never> {
   throw new RxhiveError('INVALID_OPTION', `ctx.${what} got ${shown(channel)}; give a channel('name').`);
 }
 
+function channelsOf(what: string, channels: unknown): Channel<never>[] {
+  const list: readonly unknown[] = Array.isArray(channels) && channels.length > 0 ? channels : [channels];
+  return [...new Set(list.map((one) => channelOf(what, one)))];
+}
+
+function namesOf(channels: readonly Channel<never>[]): string[] {
+  return channels.map(({ name }) => name);
+}
+
 const longestKey = 200;
 
 function keyOf(what: string, { key }: SendOptions): string | undefined {
@@ -229,7 +238,9 @@ function timeoutOf(what: string, { timeout }: { readonly timeout?: number }): nu
   throw new RxhiveError('INVALID_OPTION', `ctx.${what}: timeout is ${shown(timeout)}; give ms above 0.`);
 }
 
-function channelEnded({ id }: TaskNode, { name }: Channel<never>): RxhiveError {
-  const message = `Task "${brief(id)}" waits for a message on channel "${brief(name)}", but all that could send one have ended. Read with for await, which ends then, or catch this.`;
-  return new RxhiveError('CHANNEL_ENDED', message, { details: { taskId: id, channel: name } });
+function channelEnded({ id }: TaskNode, channels: readonly Channel<never>[]): RxhiveError {
+  const names = namesOf(channels);
+  const shownNames = names.map((name) => `"${brief(name)}"`).join(', ');
+  const message = `Task "${brief(id)}" waits for a message on channel ${shownNames}, but all that could send one have ended. Read with for await, which ends then, or catch this.`;
+  return new RxhiveError('CHANNEL_ENDED', message, { details: { taskId: id, channels: names } });
 }

@@ -2,12 +2,12 @@ import type { RxhiveError } from '../kernel/errors.js';
 import type { MessageWait, Waiting } from '../model/mail.js';
 
 /** Gives the slot of a task back until what it waits for has come. */
-export type WaitFor = (wait: MessageWait) => Waiting;
+export type WaitFor = (wait: MessageWait) => void;
 
 /** A wait of an attempt for what others say; may begin again when it is over. */
 export class HeardWait implements MessageWait {
   readonly kind: MessageWait['kind'];
-  readonly channel: string;
+  readonly channels: readonly string[];
   timed = false;
   unsure = false;
   readonly #from: () => Iterable<string> | undefined;
@@ -15,19 +15,17 @@ export class HeardWait implements MessageWait {
   #waiting: Waiting | undefined;
   #failed: ((error: RxhiveError) => void) | undefined;
   #over: (() => void) | undefined;
-  /** What it ends with, while it is just beginning. */
-  #early: (() => void) | undefined;
-  /** Waits for a slot to end with: the first reason counts. */
-  #ending = false;
+  /** `ending`: it waits for a slot to end with. */
+  #state: 'idle' | 'waiting' | 'ending' = 'idle';
 
   constructor(
     kind: MessageWait['kind'],
-    channel: string,
+    channels: readonly string[],
     from: () => Iterable<string> | undefined,
     waits: WaitFor,
   ) {
     this.kind = kind;
-    this.channel = channel;
+    this.channels = channels;
     this.#from = from;
     this.#waits = waits;
   }
@@ -40,45 +38,37 @@ export class HeardWait implements MessageWait {
   begin(failed: (error: RxhiveError) => void, over?: () => void): void {
     this.#failed = failed;
     this.#over = over;
-    const waiting = this.#waits(this);
-    this.#waiting = waiting;
-    const early = this.#early;
-    this.#early = undefined;
-    early?.();
+    this.#state = 'waiting';
+    this.#waits(this);
   }
 
-  /** What it is for has come; `then` is called when the task has a slot. */
+  began(waiting: Waiting): void {
+    this.#waiting = waiting;
+  }
+
+  /** What it is for has come; `then` is called when the task has a slot. The first reason counts. */
   end(then: () => void): void {
-    if (this.#ending) return;
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (waiting === undefined) {
-      then();
-      return;
+    if (this.#state === 'idle') then();
+    else if (this.#state === 'waiting') {
+      this.#state = 'ending';
+      this.#waiting?.wake(() => {
+        this.#state = 'idle';
+        then();
+      });
     }
-    this.#ending = true;
-    waiting.wake(() => {
-      this.#ending = false;
-      then();
-    });
   }
 
   leave(): void {
+    if (this.#state !== 'waiting') return;
+    this.#state = 'idle';
     this.#waiting?.leave();
-    this.#waiting = undefined;
   }
 
   fail(error: RxhiveError): void {
-    this.#soon(() => this.end(() => this.#failed?.(error)));
+    this.end(() => this.#failed?.(error));
   }
 
   over(): void {
-    this.#soon(() => this.#over?.());
-  }
-
-  /** That nothing can end a wait may be found out before the wait is known here. */
-  #soon(work: () => void): void {
-    if (this.#waiting === undefined) this.#early = work;
-    else work();
+    this.#over?.();
   }
 }

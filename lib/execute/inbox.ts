@@ -11,7 +11,7 @@ export interface InboxPorts<T> {
   waits: WaitFor;
   /** The task gives its slot back while there is no message. */
   readonly gives: boolean;
-  readonly channel: string;
+  readonly channels: readonly string[];
   shape(message: Message): T;
   /** A promise that also ends with the attempt. */
   promise<R>(
@@ -54,9 +54,9 @@ export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
 
   /** One message, when there is one. */
   #pull(inlet: Inlet): Promise<IteratorResult<T>> {
-    const { channel, waits, shape, promise } = this.#ports;
+    const { channels, waits, shape, promise } = this.#ports;
     return promise<IteratorResult<T>>((resolve, reject) => {
-      const wait = new HeardWait('message', channel, () => inlet.from, waits);
+      const wait = new HeardWait('message', channels, () => inlet.from, waits);
       const look = (): boolean => {
         const message = inlet.take();
         if (message !== undefined) resolve({ done: false, value: shape(message) });
@@ -84,11 +84,12 @@ export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
   }
 
   #push(subscriber: Subscriber<T>): () => void {
-    const { channel, gives, open, shape, waits } = this.#ports;
+    const { channels, gives, open, shape, waits } = this.#ports;
     const inlet = open();
-    const wait = gives ? new HeardWait('message', channel, () => inlet.from, waits) : undefined;
+    const wait = gives ? new HeardWait('message', channels, () => inlet.from, waits) : undefined;
     const failed = (error: RxhiveError): void => subscriber.error(error);
     const look = (): void => {
+      if (subscriber.closed) return;
       inlet.woken = undefined;
       for (let message = inlet.take(); message !== undefined; message = inlet.take()) {
         if (wait !== undefined) wait.unsure = true;

@@ -5,7 +5,7 @@ import type { Contest } from '../model/contest.js';
 import type { Reads, Recipe } from '../model/context.js';
 import type { ItemWatch } from '../model/each.js';
 import type { Group } from '../model/lane.js';
-import type { Mailbox, MessageWait, Waiting } from '../model/mail.js';
+import type { Mailbox, MessageWait } from '../model/mail.js';
 import type { Spawned, TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
 import type { Asker, Question } from '../model/question.js';
@@ -70,7 +70,7 @@ interface WaitPorts {
   /** The same for a question; the returned function takes `done`. */
   ask(node: TaskNode, questionId: string): (done: () => void) => void;
   /** The same for what others say. */
-  hear(node: TaskNode, wait: MessageWait): Waiting;
+  hear(node: TaskNode, wait: MessageWait): void;
   /** Calls `done` once all `targets` have ended and there is a slot again. */
   join(node: TaskNode, targets: readonly (TaskNode | Contest)[], done: (error?: RxhiveError) => void): void;
 }

@@ -53,6 +53,15 @@ export function channel<T>(name: string, options: ChannelOptions<T> = {}): Chann
   return new Channel<T>(name, options);
 }
 
+/** A channel of any type. */
+export interface AnyChannel {
+  readonly name: string;
+  readonly '~message': (message: never) => unknown;
+}
+
+/** Type of the messages of a channel. */
+export type SaidOn<C> = C extends { readonly '~message': (message: never) => infer T } ? T : never;
+
 /** The envelope of a message, version 1: as readers get it, and as the log keeps it. */
 export interface Message<out T = unknown> {
   /** Version of the envelope. */

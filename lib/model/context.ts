@@ -1,4 +1,5 @@
 import type {
+  AnyChannel,
   AskOptions,
   Channel,
   Inbox,
@@ -6,6 +7,7 @@ import type {
   ReceiveOneOptions,
   ReceiveOptions,
   Request,
+  SaidOn,
   SendOptions,
 } from './channel.js';
 import type { Question } from './question.js';
@@ -127,14 +129,19 @@ export interface TaskContext<S = unknown, I = unknown> {
    */
   send<T>(channel: Channel<T>, value: NoInfer<T>, options?: SendOptions): Promise<Message<T>>;
   /**
-   * The next message of others on a channel, which this attempt has not taken yet. Waits for it without a slot.
+   * The next message of others on a channel, or on one of several, which this attempt has not taken yet. Waits for it
+   * without a slot.
    * @throws RxhiveError CHANNEL_ENDED when nobody is left to send one, WAIT_CYCLE, INVALID_OPTION; TaskTimeoutError (kind
    *   `message`)
    */
   receive<T>(channel: Channel<T>, options?: ReceiveOneOptions): Promise<Message<T>>;
+  receive<const C extends readonly AnyChannel[]>(
+    channels: C,
+    options?: ReceiveOneOptions,
+  ): Promise<Message<SaidOn<C[number]>>>;
   /**
-   * The messages of others on a channel: those that this attempt has not taken yet, and then each as it comes. Ends when
-   * all it reads `from` have ended, or nobody else is left. An attempt after one that failed gets all of them again.
+   * The messages of others on a channel, or on several in the order in which they were said: those that this attempt has
+   * not taken yet, and then each as it comes. Ends when all it reads `from` have ended, or nobody else is left. An attempt after one that failed gets all of them again.
    *
    * While it is read and there is no message the task is suspended, without a slot, whatever else its body does; `wait:
    * false` is for those who do. Work on a message within `for await`: that holds the slot. What a subscriber does after
@@ -142,6 +149,10 @@ export interface TaskContext<S = unknown, I = unknown> {
    * @throws RxhiveError WAIT_CYCLE, INVALID_OPTION
    */
   receive$<T>(channel: Channel<T>, options?: ReceiveOptions): Inbox<Message<T>>;
+  receive$<const C extends readonly AnyChannel[]>(
+    channels: C,
+    options?: ReceiveOptions,
+  ): Inbox<Message<SaidOn<C[number]>>>;
   /** What other tasks ask this one with `ctx.ask`; read like a channel. Those that have a reply come again too, and say so. */
   requests$<Q = unknown>(options?: ReceiveOptions): Inbox<Request<Q>>;
   /** Resolves after `ms` on the run's clock; rejects with the signal's reason when the attempt ends before. */

@@ -5,14 +5,16 @@ import type { Channel, Message } from './channel.js';
 export interface MessageWait {
   /** `message`: something on a channel; `reply`: an answer; `room`: a slow reader of a full channel. */
   readonly kind: 'message' | 'reply' | 'room';
-  /** Name of the channel. */
-  readonly channel: string;
+  /** Names of the channels. */
+  readonly channels: readonly string[];
   /** Ids of the tasks that could end it; undefined: any could. */
   readonly from: Iterable<string> | undefined;
   /** A timer ends it. */
   readonly timed: boolean;
   /** The body was given something before, and may be at work on it: nobody can see that. */
   readonly unsure: boolean;
+  /** Called first: others may run, and say something, as soon as the slot is given back. */
+  began(waiting: Waiting): void;
   /** It never ends: why. */
   fail(error: RxhiveError): void;
   /** Nobody is left who could say anything. */
@@ -27,7 +29,7 @@ export interface Waiting {
   leave(): void;
 }
 
-/** One reading of a channel by an attempt, from where it began on. */
+/** One reading of channels by an attempt, from where it began on. */
 export interface Inlet {
   /** The next message for it, if there is one. */
   take(): Message | undefined;
@@ -64,7 +66,7 @@ export interface Mailbox {
   /** The returned function takes it back while it waits. @throws RxhiveError INVALID_OPTION, NOT_SERIALIZABLE */
   send(channel: Channel<never>, value: unknown, key: string | undefined, told: SendTold): () => void;
   /** @throws RxhiveError INVALID_OPTION */
-  open(channel: Channel<never>, from: Iterable<string> | undefined): Inlet;
+  open(channels: readonly Channel<never>[], from: Iterable<string> | undefined): Inlet;
   /** What the task itself is asked. */
   requests(from: Iterable<string> | undefined): Inlet;
   /** The returned function stops listening. @throws RxhiveError INVALID_OPTION, NOT_SERIALIZABLE */

@@ -160,10 +160,11 @@ function someOf(ids: readonly string[]): string {
 }
 
 /** What a wait is for, as the end of a sentence. */
-export function shownWait({ kind, channel, from }: MessageWait): string {
+export function shownWait({ kind, channels, from }: MessageWait): string {
   const whom = someOf([...(from ?? [])]);
   if (kind === 'reply') return `an answer of ${whom}`;
-  if (kind === 'room') return `room in channel "${brief(channel)}", which ${whom} reads slowly`;
-  const what = channel.startsWith('@') ? 'a question' : `a message on channel "${brief(channel)}"`;
+  const on = someOf(channels);
+  if (kind === 'room') return `room in channel ${on}, which ${whom} reads slowly`;
+  const what = channels[0]?.startsWith('@') === true ? 'a question' : `a message on channel ${on}`;
   return whom === '' ? `${what} from anyone` : `${what} from ${whom}`;
 }

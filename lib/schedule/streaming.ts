@@ -26,6 +26,15 @@ export interface Moves {
   command(work: () => void): void;
 }
 
+/** A wait that others end. */
+interface Until {
+  /** Told how it ends, before it begins. */
+  given?(waiting: Waiting): void;
+  begin(extra: NodeExtra): void;
+  end(extra: NodeExtra): void;
+  begun?(): void;
+}
+
 /** Tasks that read streams, and tasks that gave their slot back: who pauses, goes on or begins again with whom. */
 export class Streaming {
   readonly #moves: Moves;
@@ -115,40 +124,33 @@ export class Streaming {
    * more, what it calls then is called at once, without a slot; the last is called when there is one again.
    */
   ask(node: TaskNode, questionId: string): (done: () => void) => void {
-    const { wake } = this.#until(
-      node,
-      (extra) => {
+    return this.#until(node, {
+      begin: (extra) => {
         extra.asking ??= new Set();
         if (extra.asking.size === 0) this.#moves.still(node, true);
         extra.asking.add(questionId);
       },
-      (extra) => {
+      end: (extra) => {
         extra.asking?.delete(questionId);
         if (extra.asking?.size === 0) this.#moves.still(node, false);
       },
-    );
-    return wake;
+    }).wake;
   }
 
   /** The same until somebody says or does what `wait` is for; the clocks of the task go on. */
-  hear(node: TaskNode, wait: MessageWait): Waiting {
-    return this.#until(
-      node,
-      (extra) => {
+  hear(node: TaskNode, wait: MessageWait): void {
+    this.#until(node, {
+      given: (waiting) => wait.began(waiting),
+      begin: (extra) => {
         extra.hearing ??= new Set();
         extra.hearing.add(wait);
       },
-      (extra) => extra.hearing?.delete(wait),
-      () => this.#moves.waits(node),
-    );
+      end: (extra) => extra.hearing?.delete(wait),
+      begun: () => this.#moves.waits(node),
+    });
   }
 
-  #until(
-    node: TaskNode,
-    begin: (extra: NodeExtra) => void,
-    end: (extra: NodeExtra) => void,
-    begun?: () => void,
-  ): Waiting {
+  #until(node: TaskNode, { given, begin, end, begun }: Until): Waiting {
     let join: Join | undefined;
     const over = (then: (mine: Join) => void): void =>
       this.#moves.command(() => {
@@ -159,15 +161,7 @@ export class Streaming {
         mine.pending -= 1;
         then(mine);
       });
-    this.#whileRunning(node, () => {
-      join = this.#wait(node, 1);
-      // Answers that wait for a slot would have to wait for this one too.
-      for (const done of join.answers.splice(0)) done();
-      begin(node.more());
-      this.suspend(node);
-      begun?.();
-    });
-    return {
+    const waiting: Waiting = {
       wake: (done) =>
         over((mine) => {
           if (mine.pending > 0) return done();
@@ -176,6 +170,16 @@ export class Streaming {
         }),
       leave: () => over(({ pending }) => pending > 0 || this.wake(node)),
     };
+    given?.(waiting);
+    this.#whileRunning(node, () => {
+      join = this.#wait(node, 1);
+      // Answers that wait for a slot would have to wait for this one too.
+      for (const done of join.answers.splice(0)) done();
+      begin(node.more());
+      this.suspend(node);
+      begun?.();
+    });
+    return waiting;
   }
 
   /** Does `work` unless the attempt that asked for it is over by then. */
