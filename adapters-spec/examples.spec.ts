@@ -51,4 +51,14 @@ test('beeai-research asks a real provider where one is named, and never shows th
   await server.close();
 });
 
+test('mcp-tools calls real servers side by side, shows progress, asks, and thinks', async () => {
+  const { code, out } = await run('examples/mcp-tools.ts');
+  assert.is(code, 0, out);
+  assert.match(out, 'slow-two: 5 of 5');
+  assert.match(out, 'total of 32 calls: 528');
+  assert.match(out, 'answered by Ann');
+  assert.match(out, '3 ants: Look again. (revises 1)');
+  assert.match(out, 'mcp-tools: succeeded');
+});
+
 test.run();

@@ -10,6 +10,14 @@ export {
   type Teller,
 } from './adapters/contract.js';
 export { fromAsyncIterable } from './adapters/iterable.js';
+export {
+  sequentialThinking,
+  type ThinkingOptions,
+  type ThinkingStep,
+  type ThoughtRecorder,
+} from './adapters/sequential-thinking.js';
+export { thinkingModel } from './adapters/thinking-model.js';
+export type { Thought, ThoughtDraft } from './adapters/thought.js';
 export { Collection, collection } from './commit/collection.js';
 export type { History, PastSnapshot, PastTask, RunDifference } from './commit/history.js';
 export { fallback } from './fallback.js';

@@ -15,6 +15,7 @@ export {
   mcpServer,
 } from './mcp-server.js';
 export type { McpToolInfo } from './mcp-session.js';
+export { mcpThoughts } from './mcp-thoughts.js';
 export {
   fromMcpTool,
   fromMcpTools,
