@@ -3,10 +3,17 @@ import { test } from 'uvu';
 
 /** Makes a test of each check of the contract. They wait most of the time, so all of them are begun at once. */
 export function conform(name: string, subject: AgentSubject): void {
-  for (const [check, reason] of Object.entries(subject.skip ?? {}))
-    console.log(`skipped: ${name}: ${check}: ${reason}`);
+  hold(name, agentConformance(subject), subject.skip);
+}
+
+/** The same for checks that are of another copy of rxhive. */
+export function hold(
+  name: string,
+  checks: readonly { readonly name: string; run(): Promise<void> }[],
+  skipped: AgentSubject['skip'] = {},
+): void {
+  for (const [check, reason] of Object.entries(skipped)) console.log(`skipped: ${name}: ${check}: ${reason}`);
   let begun: Map<string, Promise<unknown>> | undefined;
-  const checks = agentConformance(subject);
   for (const { name: what } of checks)
     test(`${name}: ${what}`, async () => {
       begun ??= new Map(

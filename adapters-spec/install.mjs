@@ -11,10 +11,14 @@ const modules = join(here, 'node_modules');
 const call = (command, ...args) =>
   execFileSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
 
-const installed = join(modules, '.package-lock.json');
-const lock = join(here, 'package-lock.json');
-if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs)
-  call('npm', '--prefix', 'adapters-spec', 'ci', '--silent', '--no-audit', '--no-fund', '--ignore-scripts');
+/** A folder whose packages do not go together with those of the other: this one has zod 3, `openai-agents` zod 4. */
+const folders = ['adapters-spec', 'adapters-spec/openai-agents'];
+for (const folder of folders) {
+  const installed = join(root, folder, 'node_modules', '.package-lock.json');
+  const lock = join(root, folder, 'package-lock.json');
+  if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs)
+    call('npm', '--prefix', folder, 'ci', '--silent', '--no-audit', '--no-fund', '--ignore-scripts');
+}
 
 const own = join(modules, 'rxhive');
 rmSync(own, { recursive: true, force: true });
@@ -27,6 +31,12 @@ call(
   '--outDir',
   'adapters-spec/node_modules/rxhive/dist',
 );
+// No link: it loads its peers from where it is.
+for (const folder of folders.slice(1)) {
+  const copy = join(root, folder, 'node_modules', 'rxhive');
+  rmSync(copy, { recursive: true, force: true });
+  cpSync(own, copy, { recursive: true });
+}
 
 const link = join(root, 'examples', 'node_modules');
 if (!existsSync(link)) symlinkSync(modules, link, 'junction');
