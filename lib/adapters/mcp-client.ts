@@ -135,11 +135,16 @@ export class McpClient implements Middleware, AsyncDisposable {
     const request = { method: 'tools/call', params: { name, arguments: args, ...trace } };
     const options = { signal: abort.signal, timeout: never, onprogress: progress };
     const answer = this.#current.run(talk, () => session.request(request, 'CallToolResultSchema', options));
-    // Who was told that it is lost does not listen any more.
-    answer.catch(() => undefined);
+    let settled = false;
+    const settle = (): void => {
+      settled = true;
+    };
+    answer.then(settle, settle);
     try {
       return await Promise.race([answer, lost]);
     } finally {
+      // One that is lost is given up, or its timer would keep the process alive.
+      if (!settled) abort.abort();
       talks.delete(talk);
       session.resuming.delete(reject);
       signal.removeEventListener('abort', stop);
