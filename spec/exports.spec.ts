@@ -6,7 +6,7 @@ import { toArray } from 'rxjs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { chromeTrace, graphSvg, inspectTask, markdownReport } from '../lib/dashboard/index.js';
-import { eventLines, human, typed, type WorkflowEvent, workflow } from '../lib/index.js';
+import { channel, eventLines, human, typed, type WorkflowEvent, workflow } from '../lib/index.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';
 import { showcase } from './support/showcase.js';
 
@@ -218,6 +218,37 @@ inspected('one task: inputs, every attempt, waits, usage, messages, state before
   );
   assert.is(found?.value, 3);
   assert.is(inspectTask(events, 'nobody'), undefined);
+});
+
+inspected('what a task says and hears is among its messages', async () => {
+  const scheduler = new SimulationScheduler();
+  const words = channel<string>('words');
+  const flow = workflow({ name: 'talks' });
+  flow.task('a', {
+    run: async (_, ctx) => {
+      await ctx.send(words, 'hello');
+      await ctx.ask('b', 'and you?');
+    },
+  });
+  flow.task('b', {
+    run: async (_, ctx) => {
+      await ctx.receive(words);
+      for await (const request of ctx.requests$({ from: 'a' })) await request.reply('fine');
+    },
+  });
+  const events: WorkflowEvent[] = [];
+  flow.run({ scheduler }).events$.subscribe((event) => events.push(event));
+  await advance(scheduler);
+  const told = (id: string) => inspectTask(events, id)?.messages.map(({ message, data }) => [message, data]);
+  assert.equal(told('a'), [
+    ['says on words', 'hello'],
+    ['asks b', 'and you?'],
+  ]);
+  assert.equal(told('b'), [
+    ['hears words/a/1', undefined],
+    ['hears @b/a/1', undefined],
+    ['answers @b/a/1', 'fine'],
+  ]);
 });
 
 inspected('the command writes each file and tells of a task', async () => {

@@ -704,33 +704,101 @@ test('wrong options are refused with what to change', async () => {
   ]);
 });
 
-test('after its end an attempt neither sends nor receives', async () => {
+test('after its end an attempt neither sends nor receives, replies or waits', async () => {
   const flow = workflow({ name: 'late' });
-  let ctxOf: { send: (c: typeof said, v: string) => Promise<unknown> } | undefined;
   const late: unknown[] = [];
+  const tell = (error: unknown): unknown => late.push(codeOf(error));
   const sender = flow.task('sender', {
     timeout: 10,
+    retry: { count: 1, backoff: () => 1 },
     run: async (_, ctx) => {
-      ctxOf = ctx;
-      void ctx.receive(said).catch((error: unknown) => late.push(codeOf(error)));
+      if (ctx.attempt === 2) {
+        await ctx.sleep(5);
+        return 'second';
+      }
+      void ctx.receive(said, { timeout: 5_000 }).catch(tell); // rejects when the attempt times out
       await ctx.send(said, 'in time');
-      await timer(30).toPromise();
+      const request = await firstValueFrom(ctx.requests$());
+      const inbox = ctx.receive$(said);
+      const iterator = ctx.receive$(said)[Symbol.asyncIterator]();
+      await firstValueFrom(timer(12)); // deaf to the timeout; the second attempt runs meanwhile
+      for (const act of [
+        () => ctx.send(said, 'too late'),
+        () => ctx.ask('reader', 'too late'),
+        () => request.reply('too late'),
+        () => iterator.next(),
+        () => inbox[Symbol.asyncIterator]().next(),
+        () => lastValueFrom(inbox),
+      ])
+        try {
+          tell(await act());
+        } catch (error) {
+          tell(error);
+        }
+      return 'first';
     },
   });
   const reader = flow.task('reader', {
     run: async (_, ctx) => {
-      await ctx.sleep(20);
-      try {
-        await ctxOf?.send(said, 'too late');
-      } catch (error) {
-        late.push(codeOf(error));
-      }
-      return values(await all(ctx.receive$(said, { from: sender })));
+      const reply = ctx.ask(sender, 'well?').catch(codeOf);
+      return [await reply, values(await all(ctx.receive$(said, { from: sender })))];
     },
   });
+  const { result, events } = await simulate(flow);
+  assert.is(result.results.get(sender), 'second');
+  assert.equal(result.results.get(reader), ['NO_REPLY', ['in time']]);
+  assert.equal(late, ['TASK_TIMEOUT', ...Array(6).fill('ATTEMPT_ENDED')]);
+  const second = events.findIndex((event) => event.type === 'attempt' && event.attempt === 2);
+  assert.not(events.slice(second).some((event) => event.type === 'task' && event.reason === 'suspended'));
+});
+
+test('attempts beside each other, and one that a conflict runs again, say the same once', async () => {
+  const flow = workflow({ name: 'beside', state: { n: 0 } });
+  let calls = 0;
+  const hedged = flow.task('hedged', {
+    hedge: { after: 10 },
+    run: async (_, ctx) => {
+      const first = ++calls === 1;
+      await ctx.send(said, 'hello');
+      const reply = await ctx.ask('serves', 'name?');
+      await ctx.sleep(first ? 100 : 5);
+      return [first, reply];
+    },
+  });
+  flow.task('serves', {
+    run: async (_, ctx) => {
+      let n = 0;
+      for await (const request of ctx.requests$({ from: hedged })) await request.reply(`reply ${++n}`);
+    },
+  });
+  let runs = 0;
+  const conflicting = flow.task('conflicting', {
+    isolation: 'serializable',
+    run: async (_, ctx) => {
+      runs += 1;
+      const n = ctx.read((state) => state.n);
+      await ctx.send(said, 'reads');
+      await ctx.sleep(5);
+      ctx.update((state) => {
+        state.n = n + 1;
+      });
+    },
+  });
+  flow.task('writes', {
+    run: (_, ctx) => {
+      ctx.update((state) => {
+        state.n += 10;
+      });
+    },
+  });
+  const reader = flow.task('reader', {
+    run: async (_, ctx) =>
+      (await all(ctx.receive$(said, { from: [hedged, conflicting] }))).map(({ id }) => id),
+  });
   const { result } = await simulate(flow);
-  assert.equal(result.results.get(reader), ['in time']);
-  assert.equal(late, ['TASK_TIMEOUT', 'ATTEMPT_ENDED']);
+  assert.equal(result.results.get(hedged), [false, 'reply 1']);
+  assert.equal([calls, runs, (result.state as { n: number }).n], [2, 2, 11]);
+  assert.equal(result.results.get(reader), ['said/hedged/1', 'said/conflicting/1']);
 });
 
 test('agents of an orchestrator talk by the ids of their tasks', async () => {

@@ -2,6 +2,7 @@ import type { PlannedTask, WorkflowEvent } from '../model/event.js';
 import { isEnd, type RunStatus, type TaskStatus } from '../model/status.js';
 import { type Change, changesOf } from './changes.js';
 import { closeSpan, type Span, type SpanKind, spanOf } from './spans.js';
+import { talked } from './talk.js';
 
 export type { Span, SpanKind };
 
@@ -217,9 +218,10 @@ export class RunView {
       case 'question':
         this.#question(event);
         break;
-      case 'log': {
+      case 'log':
+      case 'message': {
         const task = this.#task(event.taskId, event.at);
-        task.messages = more(task.messages, event);
+        task.messages = more(task.messages, event.type === 'log' ? event : talked(event));
         break;
       }
     }

@@ -215,6 +215,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.#alive(what);
     this.#correspondence ??= new Correspondence(this.node, this.ports, {
       promise: (begin) => this.#promise(begin as never) as Promise<never>,
+      alive: (part) => this.#alive(part),
       flush: () => this.#flush(),
     });
     return this.#correspondence;

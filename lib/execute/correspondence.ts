@@ -23,6 +23,8 @@ type Begin<T> = (resolve: (value: T) => void, reject: (error: unknown) => void) 
 export interface CorrespondencePorts {
   /** A promise that also ends with the attempt. */
   promise<T>(begin: Begin<T>): Promise<T>;
+  /** @throws RxhiveError ATTEMPT_ENDED */
+  alive(what: string): void;
   /** Adds the tasks the body has spawned so far: they may be meant. */
   flush(): void;
 }
@@ -158,6 +160,7 @@ export class Correspondence {
   }
 
   #reply(requestId: string, value: unknown): Promise<void> {
+    this.#own.alive('reply');
     return this.#own.promise<void>((resolve, reject) => {
       this.#mailbox.reply(requestId, value, (error) => (error === undefined ? resolve() : reject(error)));
       return undefined;
@@ -170,9 +173,9 @@ export class Correspondence {
     open: () => Inlet,
     shape: (message: Message) => T,
   ): Inbox<T> {
-    const { promise } = this.#own;
-    const ports: InboxPorts<T> = { open, waits: this.#waits, gives: wait, channels, shape, promise };
-    return new AttemptInbox(ports);
+    const { alive, promise } = this.#own;
+    const ports = { open, waits: this.#waits, gives: wait, channels, shape, promise, alive };
+    return new AttemptInbox(ports satisfies InboxPorts<T>);
   }
 
   /** Ends `wait` after `timeout` ms, if that is given. */

@@ -13,6 +13,8 @@ export interface InboxPorts<T> {
   readonly gives: boolean;
   readonly channels: readonly string[];
   shape(message: Message): T;
+  /** Who reads after the attempt has ended would read, and wait, for another one. @throws RxhiveError ATTEMPT_ENDED */
+  alive(what: string): void;
   /** A promise that also ends with the attempt. */
   promise<R>(
     begin: (resolve: (value: R) => void, reject: (error: unknown) => void) => (() => void) | undefined,
@@ -29,6 +31,7 @@ export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<T> {
+    this.#ports.alive('receive$');
     const inlet = this.#ports.open();
     let last: Promise<IteratorResult<T>> | undefined;
     return {
@@ -54,8 +57,9 @@ export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
 
   /** One message, when there is one. */
   #pull(inlet: Inlet): Promise<IteratorResult<T>> {
-    const { channels, waits, shape, promise } = this.#ports;
+    const { channels, waits, shape, promise, alive } = this.#ports;
     return promise<IteratorResult<T>>((resolve, reject) => {
+      alive('receive$');
       const wait = new HeardWait('message', channels, () => inlet.from, waits);
       const look = (): boolean => {
         const message = inlet.take();
@@ -84,7 +88,8 @@ export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
   }
 
   #push(subscriber: Subscriber<T>): () => void {
-    const { channels, gives, open, shape, waits } = this.#ports;
+    const { alive, channels, gives, open, shape, waits } = this.#ports;
+    alive('receive$');
     const inlet = open();
     const wait = gives ? new HeardWait('message', channels, () => inlet.from, waits) : undefined;
     const failed = (error: RxhiveError): void => subscriber.error(error);

@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { WorkflowEvent } from '../../model/event.js';
+import { talked } from '../talk.js';
 import { count, duration, messageOf, short, shownValue } from '../text.js';
 import type { RunView } from '../view-model.js';
 import { html } from './html.js';
@@ -83,8 +84,9 @@ function matches(event: WorkflowEvent, text: string): boolean {
 
 function detail(event: WorkflowEvent): string {
   if ('error' in event && event.error !== undefined) return messageOf(event.error);
-  if (event.type === 'log')
-    return `${event.message}${event.data === undefined ? '' : ` ${shownValue(event.data, 200)}`}`;
+  const words = event.type === 'message' ? talked(event) : event;
+  if ('message' in words)
+    return `${words.message}${words.data === undefined ? '' : ` ${shownValue(words.data, 200)}`}`;
   if (event.type === 'plan') return `${event.tasks.length} tasks`;
   const {
     type: _type,
