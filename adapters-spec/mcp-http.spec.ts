@@ -1,6 +1,8 @@
+import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { createServer as createSocket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { FastMCP } from 'fastmcp';
 import { type AgentError, type TaskContext, workflow } from 'rxhive';
 import { fromMcpTool, mcpClient } from 'rxhive/mcp';
@@ -8,6 +10,7 @@ import { defer, switchMap } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { z } from 'zod/v4';
+import { installed } from './mcp-servers.js';
 
 async function freePort(): Promise<number> {
   const socket = createSocket().listen(0, '127.0.0.1');
@@ -131,6 +134,52 @@ test('a server that went away and came back: the call fails, the next attempt ha
   assert.is((first?.error as Partial<AgentError> | undefined)?.kind, 'network');
   server = (await again) as FastMCP;
   await server.stop();
+});
+
+/** The real server-everything over HTTP. */
+async function everything(port: number): Promise<ChildProcess> {
+  const { command, args = [] } = installed('everything');
+  const child = spawn(command, [...args, 'streamableHttp'], {
+    env: { ...process.env, PORT: String(port) },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  for await (const chunk of child.stderr as Readable) {
+    said += chunk;
+    if (said.includes('listening on port')) break;
+  }
+  return child;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+test('server-everything over HTTP: questions come with the answer, so they belong to their call; a new server is found', async () => {
+  const port = await freePort();
+  let server = await everything(port);
+  await using client = mcpClient({ url: `http://127.0.0.1:${port}/mcp` });
+  const ask = fromMcpTool(client, 'trigger-elicitation-request', { result: ({ text }) => text });
+  const echo = fromMcpTool(client, 'echo', { result: ({ text }) => text });
+  const flow = workflow({ name: 'everything' });
+  const tasks = ['Ann', 'Bea', 'Cleo'].map((id) => flow.task(id, { run: (_, ctx) => ask({}, ctx) }));
+  const run = flow.run();
+  run.questions$.subscribe((open) => {
+    // All are asked before one is answered.
+    if (open.length < 3) return;
+    for (const { id, taskId } of open) void run.answer(id, { name: taskId });
+  });
+  const { results, report } = await run.result();
+  for (const task of tasks) assert.match(results.get(task) ?? String(report), `Name: ${task.id}`);
+
+  await end(server);
+  server = await everything(port);
+  const later = workflow({ name: 'later' });
+  const said = later.task('echo', { run: (_, ctx) => echo({ message: 'again' }, ctx) });
+  const again = await later.run().result();
+  assert.is(again.results.get(said), 'Echo: again', String(again.report));
+  await end(server);
 });
 
 /** A server that answers the handshake as it should, and calls as `call` likes. */

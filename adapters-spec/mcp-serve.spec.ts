@@ -2,11 +2,13 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js';
-import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import { human, workflow } from 'rxhive';
-import { asMcpTool, fromMcpTool, mcpClient, mcpServer } from 'rxhive/mcp';
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { ElicitRequestSchema, ElicitResultSchema } from '@modelcontextprotocol/sdk/types.js';
+import { type AgentError, human, workflow } from 'rxhive';
+import { asMcpTool, fromMcpTool, type McpClient, mcpClient, mcpServer } from 'rxhive/mcp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { z as zod } from 'zod';
 // The zod of the checkout, which tells its JSON schema by itself; the one that is installed here is older.
 import { z } from '../node_modules/zod/index.js';
 
@@ -128,6 +130,142 @@ test('a question with a schema is a form; answers that do not fit are asked for 
   assert.is(declined.isError, true);
   assert.match(declined.content[0]?.text ?? '', 'decline');
   await client.close();
+});
+
+/** A client of a server of the SDK in this process. */
+function inProcess(server: McpServer): McpClient {
+  return mcpClient({
+    transport: () => {
+      const [ours, theirs] = InMemoryTransport.createLinkedPair();
+      void server.connect(ours);
+      return theirs;
+    },
+  });
+}
+
+test('a server that does not wait for the answer any more gets none, and the task goes on', async () => {
+  const server = new McpServer({ name: 'impatient', version: '1' });
+  server.registerTool('ask', {}, async (extra) => {
+    const params = { message: 'Well?', requestedSchema: { type: 'object', properties: {} } };
+    const text = await extra
+      .sendRequest({ method: 'elicitation/create', params } as never, ElicitResultSchema, { timeout: 20 })
+      .then(
+        () => 'answered',
+        () => 'gave up',
+      );
+    return { content: [{ type: 'text', text }] };
+  });
+  await using client = inProcess(server);
+  const ask = fromMcpTool(client, 'ask', { result: ({ text }) => text });
+  const flow = workflow({ name: 'late' });
+  const task = flow.task('ask', { run: (_, ctx) => ask({}, ctx) });
+  const run = flow.run();
+  const open: number[] = [];
+  run.questions$.subscribe((all) => open.push(all.length));
+  const result = await run.result();
+  assert.is(result.results.get(task), 'gave up', String(result.report));
+  assert.equal([open.includes(1), open.at(-1)], [true, 0]);
+});
+
+test('a deadline without an answer tells the server cancel; elicitation: false that nobody is there', async () => {
+  const server = (): McpServer => {
+    const one = new McpServer({ name: 'asks', version: '1' });
+    one.registerTool('ask', {}, async (extra) => {
+      const params = { message: 'Well?', requestedSchema: { type: 'object', properties: {} } };
+      const { action } = await extra.sendRequest(
+        { method: 'elicitation/create', params } as never,
+        ElicitResultSchema,
+      );
+      return { content: [{ type: 'text', text: String(action) }] };
+    });
+    return one;
+  };
+  const [ours, theirs] = InMemoryTransport.createLinkedPair();
+  await server().connect(ours);
+  await using mute = mcpClient({ transport: () => theirs, elicitation: false });
+  const flow = workflow({ name: 'mute' });
+  const ask = fromMcpTool(mute, 'ask');
+  const task = flow.task('ask', { run: (_, ctx) => ask({}, ctx) });
+  const error = (await flow.run().result()).tasks.get(task)?.error as AgentError;
+  assert.match(error.message, 'Method not found');
+
+  await using client = inProcess(server());
+  const other = fromMcpTool(client, 'ask', { result: ({ text }) => text });
+  const stopped = workflow({ name: 'stopped' });
+  const asks = stopped.task('ask', { run: (_, ctx) => other({}, ctx) });
+  const run = stopped.run();
+  run.questions$.subscribe(([one]) => one !== undefined && run.cancelTask(asks));
+  assert.is((await run.result()).tasks.get(asks)?.status, 'cancelled');
+});
+
+test('middleware ends the connection with each run, the last of several at once; the next run opens it again', async () => {
+  let connections = 0;
+  let closed = 0;
+  const server = (): McpServer => {
+    const one = new McpServer({ name: 'counted', version: '1' });
+    one.registerTool('hello', {}, async () => ({ content: [{ type: 'text', text: 'hello' }] }));
+    one.server.onclose = () => {
+      closed += 1;
+    };
+    return one;
+  };
+  const client = mcpClient({
+    transport: () => {
+      const [ours, theirs] = InMemoryTransport.createLinkedPair();
+      connections += 1;
+      void server().connect(ours);
+      return theirs;
+    },
+  });
+  const hello = fromMcpTool(client, 'hello', { result: ({ text }) => text });
+  const flow = workflow({ name: 'hello', middleware: [client] });
+  for (let i = 0; i < 5; i += 1) flow.task(`hello-${i}`, { run: (_, ctx) => hello({}, ctx) });
+  const both = await Promise.all([flow.run().result(), flow.run().result()]);
+  assert.equal(
+    both.map(({ status }) => status),
+    ['succeeded', 'succeeded'],
+  );
+  while (closed < connections) await new Promise((next) => setImmediate(next));
+  assert.is(connections, 1);
+  assert.is((await flow.run().result()).status, 'succeeded');
+  while (closed < 2) await new Promise((next) => setImmediate(next));
+  assert.is(connections, 2);
+  await client.close();
+  const late = (await flow.run().result()).tasks.get('hello-0')?.error as Error;
+  assert.match(late.message, 'was closed; make another one');
+});
+
+test('a tool made of a workflow is a handler for a McpServer of yours; a function makes one for each call', async () => {
+  const seen: unknown[] = [];
+  const greet = await asMcpTool(
+    (args: { readonly name: string }) => {
+      seen.push(args);
+      const flow = workflow({ name: 'greet' });
+      flow.task('greet', { run: () => `hello ${args.name}` });
+      return flow;
+    },
+    { name: 'greet', output: (result) => ({ said: result.results.get('greet') }) },
+  );
+  const server = new McpServer({ name: 'mine', version: '1' });
+  server.registerTool('greet', { inputSchema: { name: zod.string() } }, async (args, extra) => {
+    const { content } = await greet.call(args, extra as never);
+    return { content: [{ type: 'text', text: content[0]?.text ?? '' }] };
+  });
+  await using client = inProcess(server);
+  const tool = fromMcpTool(client, 'greet', { result: ({ text }) => text });
+  const flow = workflow({ name: 'outer' });
+  const task = flow.task('call', { run: (_, ctx) => tool({ name: 'Ann' }, ctx) });
+  assert.is((await flow.run().result()).results.get(task), '{"said":"hello Ann"}');
+  assert.equal(seen, [{ name: 'Ann' }]);
+  for (const name of ['two words', '', 'x'.repeat(200)])
+    await asMcpTool(flow, { name }).then(
+      () => assert.unreachable(),
+      (error) => assert.is(error.code, 'INVALID_OPTION'),
+    );
+  await mcpServer([greet, greet]).then(
+    () => assert.unreachable(),
+    (error) => assert.match(error.message, 'two tools have the same name'),
+  );
 });
 
 test.run();

@@ -122,6 +122,8 @@ export class McpClient implements Middleware, AsyncDisposable {
       reject = refuse;
     });
     const broken = (error: Error, resumes: boolean): void => {
+      // Streams end after their answer too.
+      if (!talks.has(talk)) return;
       if (resumes) session.resuming.add(reject);
       else {
         reject(error);
@@ -129,7 +131,7 @@ export class McpClient implements Middleware, AsyncDisposable {
       }
     };
     const talk: Talk = { tool: name, ctx, broken };
-    const talks = this.#talks.get(session) ?? new Set();
+    const talks = this.#talks.get(session) ?? new Set<Talk>();
     this.#talks.set(session, talks.add(talk));
     const trace = Object.keys(ctx.carrier).length === 0 ? {} : { _meta: { ...ctx.carrier } };
     const request = { method: 'tools/call', params: { name, arguments: args, ...trace } };

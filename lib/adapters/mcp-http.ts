@@ -28,7 +28,9 @@ export function watchedFetch(
 ): typeof fetch {
   const { headers = {}, fetch: base = fetch } = address;
   return async (input, init) => {
-    const who = waiting();
+    // Within a call there are other requests too: answers to what the server asks.
+    const isCall = typeof init?.body === 'string' && init.body.includes('"method":"tools/call"');
+    const who = isCall ? waiting() : undefined;
     const given = typeof headers === 'function' ? await headers() : headers;
     const all = new Headers(init?.headers);
     for (const [name, value] of Object.entries(given)) all.set(name, value);
@@ -39,7 +41,7 @@ export function watchedFetch(
       const error = new Error(`HTTP ${status} ${text.slice(0, 500)}`.trim());
       throw Object.assign(error, { status, headers: response.headers });
     }
-    if (!response.ok || response.body === null) return response;
+    if (!response.ok || status === 202 || response.body === null) return response;
     const watched = new WatchedBody(most, (error, resumes) => who?.broken(error, resumes));
     const { statusText } = response;
     return new Response(watched.read(response.body), { status, statusText, headers: response.headers });
@@ -61,11 +63,15 @@ class WatchedBody {
 
   read(body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
     const reader = body.getReader();
-    const fail = (error: Error): void => this.#broken(error, this.#resumes);
+    let left = false;
+    const fail = (error: Error): void => {
+      if (!left) this.#broken(error, this.#resumes);
+    };
     return new ReadableStream<Uint8Array>({
       pull: async (controller) => {
         try {
           const { done, value } = await reader.read();
+          if (left) return;
           if (done) {
             controller.close();
             // The answer may be the last event: it is read first.
@@ -77,12 +83,16 @@ class WatchedBody {
           this.#count(value);
           controller.enqueue(value);
         } catch (error) {
+          if (left) return;
           controller.error(error);
           fail(error as Error);
           reader.cancel().catch(() => undefined);
         }
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel: (reason) => {
+        left = true;
+        return reader.cancel(reason);
+      },
     });
   }
 

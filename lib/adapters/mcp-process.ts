@@ -90,7 +90,10 @@ export class McpProcess {
       stream.on('error', (error: Error) => this.onerror?.(error));
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
-      child.once('error', (error) => reject(new Error(`Cannot start ${brief(command)}: ${error.message}`)));
+      child.once('error', (error) => {
+        const cause = new Error(`Cannot start ${brief(command)}: ${error.message}`);
+        reject(Object.assign(cause, { isRetryable: false }));
+      });
     });
   }
 

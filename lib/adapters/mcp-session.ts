@@ -120,12 +120,12 @@ export class McpSession {
     if (error instanceof RxhiveError || !this.#owned) return false;
     const { code } = (error ?? {}) as { readonly code?: unknown };
     // `fetch` fails with a TypeError.
-    return code === closed || code === 404 || error instanceof TypeError;
+    return code === closed || isExpired(error) || error instanceof TypeError;
   }
 
   /** Does it mean that the server does not know this session any more? */
   expiredBy(error: unknown): boolean {
-    return this.#owned && (error as { readonly code?: unknown } | undefined)?.code === 404;
+    return this.#owned && isExpired(error);
   }
 
   /** An error that says why, where the SDK only says that the connection is closed. */
@@ -134,7 +134,7 @@ export class McpSession {
     // Without the SDK's own error as cause: it says less.
     if (code === closed)
       return new McpConnectionError(this.#why?.message ?? 'The connection to the server is lost.');
-    if (code === 404) return new McpConnectionError('The server has forgotten the session.');
+    if (isExpired(error)) return new McpConnectionError('The server has forgotten the session.');
     if (typeof code === 'number' && code >= 400 && code < 600)
       return Object.assign(new Error(String(message), { cause: error }), { status: code });
     if (name === 'UnauthorizedError')
@@ -199,6 +199,12 @@ export class McpSession {
 
 /** Error code of the SDK: the connection was closed. */
 const closed = -32_000;
+
+/** The server does not know the session. The protocol wants 404; servers made after examples of the SDK say 400. */
+function isExpired(error: unknown): boolean {
+  const { code, message } = (error ?? {}) as Partial<Record<'code' | 'message', unknown>>;
+  return code === 404 || (code === 400 && /session/i.test(String(message)));
+}
 
 function knownTool(info: McpToolInfo): KnownTool {
   let check: Promise<Check | undefined> | undefined;
