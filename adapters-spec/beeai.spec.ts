@@ -3,12 +3,13 @@ import { ReActAgent } from 'beeai-framework/agents/react/agent';
 import { RequirementAgent } from 'beeai-framework/agents/requirement/agent';
 import { ToolCallingAgent } from 'beeai-framework/agents/toolCalling/agent';
 import { UserMessage } from 'beeai-framework/backend/message';
+import { UnconstrainedCache } from 'beeai-framework/cache/unconstrainedCache';
 import { UnconstrainedMemory } from 'beeai-framework/memory/unconstrainedMemory';
 import { type AnyTool, DynamicTool, StringToolOutput } from 'beeai-framework/tools/base';
 import { HandoffTool } from 'beeai-framework/tools/handoff';
 import { Workflow } from 'beeai-framework/workflows/workflow';
 import { agentPool, human, memory, type TaskContext, typed, workflow } from 'rxhive';
-import { beeMiddleware, fromBeeAgent, fromBeeTool, fromBeeWorkflow } from 'rxhive/beeai';
+import { type BeeTool, beeMiddleware, fromBeeAgent, fromBeeTool, fromBeeWorkflow } from 'rxhive/beeai';
 import { OpenAIServer } from 'rxhive/testing';
 import { type AgentSubject, testModel, testTool } from 'rxhive/testing/conformance';
 import type { Observable } from 'rxjs';
@@ -320,8 +321,19 @@ test('fifty agents run at once, where a workflow of BeeAI runs one after the oth
   assert.equal([one.stats.requests, one.stats.mostInFlight], [5, 1]);
   await one.close();
 
-  // So slow that all have asked before the first has its answer, whatever the machine.
-  const server = await OpenAIServer.listen({ latency: 4_000 });
+  let asked = 0;
+  let wake: (() => void) | undefined;
+  const all = new Promise<void>((done) => {
+    wake = done;
+  });
+  const server = await OpenAIServer.listen({
+    answer: async (request) => {
+      asked += 1;
+      if (asked === 50) wake?.();
+      await all; // no answer before all fifty have asked
+      return { toolCalls: [{ name: 'final_answer', arguments: { response: request.prompt } }] };
+    },
+  });
   const run = fromBeeAgent(agentAt(server));
   const flow = workflow({ name: 'fifty', concurrency: 50 });
   for (let i = 0; i < 50; i++) flow.task(`t${i}`, { run: (_, ctx) => run(`agent <${i}> of fifty`, ctx) });
@@ -334,6 +346,64 @@ test('fifty agents run at once, where a workflow of BeeAI runs one after the oth
     assert.is(numbers.size, 1);
   }
   assert.equal([server.stats.requests, server.stats.mostInFlight], [50, 50]);
+  await server.close();
+});
+
+test('a tool checks its input as BeeAI does, also one with a way of its own and one whose schema changes', async () => {
+  const fields = { name: 'echo', description: 'Says it again' };
+  const handler = async (input: unknown) => new StringToolOutput(JSON.stringify(input));
+  const zod = new DynamicTool({ ...fields, inputSchema: z.object({ n: z.number().default(4) }), handler });
+  const json = {
+    type: 'object',
+    properties: { n: { type: 'number' } } as Record<string, object>,
+    required: ['n'],
+  };
+  const plain = new DynamicTool({ ...fields, inputSchema: json, handler });
+  class Careful extends DynamicTool<StringToolOutput, z.ZodObject<{ n: z.ZodNumber }>> {
+    protected override validateInput(schema: never, input: unknown): asserts input is never {
+      super.validateInput(schema, input);
+      if ((input as { n: number }).n > 9) throw new Error('too much');
+    }
+  }
+  const careful = new Careful({ ...fields, inputSchema: z.object({ n: z.number() }), handler });
+  const said = async (tool: BeeTool, input: unknown): Promise<string> => {
+    const run = fromBeeTool(tool);
+    const { results, tasks } = await oneTask((ctx) => run(input, ctx));
+    return (results.get('a') as string | undefined) ?? String(tasks.get('a')?.error);
+  };
+  for (let i = 0; i < 2; i++) {
+    // BeeAI makes 3 of the text '3', and fills in defaults.
+    assert.is(await said(zod, { n: '3' }), '{"n":3}');
+    assert.is(await said(zod, {}), '{"n":4}');
+    assert.match(await said(zod, { n: 'x' }), /does not match the expected schema/);
+    assert.is(await said(plain, { n: 3 }), '{"n":3}');
+    assert.match(await said(plain, {}), /does not match the expected schema/);
+    assert.is(await said(careful, { n: 9 }), '{"n":9}');
+    assert.match(await said(careful, { n: 10 }), /too much/);
+  }
+  json.required = ['m'];
+  json.properties.m = { type: 'string' };
+  assert.match(await said(plain, { n: 3 }), /does not match the expected schema/);
+  assert.is(await said(plain, { m: 'now' }), '{"m":"now"}');
+});
+
+test('a model with a cache is asked once, also when it gets the cache later', async () => {
+  const server = await OpenAIServer.listen({});
+  const llm = modelAt(server.url);
+  const steps = new Workflow({ schema: z.object({ text: z.string() }) }).addStep('ask', async (state) => {
+    const { messages } = await llm.create({ messages: [new UserMessage(state.text)] });
+    state.text = messages[0]?.text ?? '';
+  });
+  const whole = fromBeeWorkflow<unknown, { text: string }>(steps);
+  const ask = async (): Promise<number> => {
+    const before = server.requests.length;
+    for (let i = 0; i < 2; i++) assert.match((await asked((ctx) => whole({ text: 'hum' }, ctx))).text, 'hum');
+    return server.requests.length - before;
+  };
+  assert.is(await ask(), 2);
+  llm.config({ cache: new UnconstrainedCache() });
+  assert.is(await ask(), 1);
+  assert.is(await ask(), 0);
   await server.close();
 });
 

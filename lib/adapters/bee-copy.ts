@@ -65,6 +65,7 @@ export function apart<A extends object>(agent: A, validators: BeeValidators | un
   if (isObject(input.llm) && isEmitter(input.llm.emitter)) {
     const llm = shallow(input.llm);
     llm.emitter = ownEmitter(input.llm.emitter, llm);
+    withoutCache(llm);
     input.llm = llm;
   }
   if (Array.isArray(input.requirements)) input.requirements = input.requirements.map(shallowIfObject);
@@ -81,6 +82,26 @@ export function apart<A extends object>(agent: A, validators: BeeValidators | un
     input.templates = { ...given, ...Object.fromEntries(own) };
   }
   return agent;
+}
+
+/**
+ * Spares a model that has no cache the work of asking it: BeeAI serializes the whole transcript and all tools for that, 40 %
+ * of an agent's processor time.
+ */
+export function withoutCache(llm: unknown): void {
+  if (!isObject(llm) || typeof llm.createCacheAccessor !== 'function' || spared.has(llm)) return;
+  if (!isObject(llm.cache) || llm.cache.enabled !== false) return;
+  spared.add(llm);
+  const ask = llm.createCacheAccessor as (input: unknown) => Promise<unknown>;
+  const value = (input: unknown): Promise<unknown> =>
+    (llm.cache as { enabled?: unknown }).enabled === false ? noCache() : ask.call(llm, input);
+  Object.defineProperty(llm, 'createCacheAccessor', { value, configurable: true, writable: true });
+}
+
+const spared = new WeakSet<object>();
+
+async function noCache(): Promise<object> {
+  return { key: '', value: undefined, resolve: () => undefined, reject: async () => undefined };
 }
 
 /** An emitter that nobody else writes to; who listens to the original hears it too. */

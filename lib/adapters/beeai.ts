@@ -1,5 +1,5 @@
 import type { TaskContext } from '../model/context.js';
-import { apart, copyBeeAgent } from './bee-copy.js';
+import { apart, copyBeeAgent, withoutCache } from './bee-copy.js';
 import { BeeValidators } from './bee-validators.js';
 import {
   type AdaptedAgent,
@@ -94,8 +94,7 @@ export function fromBeeAgent<I = unknown, R = string>(
       };
       const run = native.run(inputOf(input) as never, { ...mapping.options, signal });
       const output = await run.observe((emitter) => {
-        watch(emitter as BeeEmitter, ctx, mapping, told);
-        if (validators !== undefined) quicken(emitter as BeeEmitter, validators);
+        watch(emitter as BeeEmitter, ctx, mapping, { told, validators });
       });
       return result === undefined ? (textOf(output) as R) : result(output);
     }),
@@ -126,8 +125,9 @@ export function fromBeeWorkflow<I = unknown, R = unknown>(
   const { state = dataOf, result = (run: { readonly result: unknown }): R => run.result as R } = mapping;
   return adaptAgent<I, R>(async (input, ctx, signal) => {
     const native = typeof workflow === 'function' ? await workflow() : workflow;
+    const validators = await BeeValidators.load();
     const run = native.run(state(input) as never, { signal });
-    const ended = await run.observe((emitter) => watch(emitter as BeeEmitter, ctx, mapping, () => undefined));
+    const ended = await run.observe((emitter) => watch(emitter as BeeEmitter, ctx, mapping, { validators }));
     return result(ended as { readonly result: unknown; readonly state: unknown });
   });
 }
@@ -145,8 +145,10 @@ export function fromBeeTool<I = unknown, R = string>(
 ): AdaptedAgent<I, R> {
   const { input: inputOf = dataOf, result = (output: unknown): R => textOf(output) as R } = mapping;
   return adaptAgent<I, R>(async (input, ctx, signal) => {
+    const validators = await BeeValidators.load();
+    validators?.tool(tool);
     const run = tool.run(inputOf(input) as never, { signal });
-    return result(await run.observe((emitter) => watch(emitter as BeeEmitter, ctx, {}, () => undefined)));
+    return result(await run.observe((emitter) => watch(emitter as BeeEmitter, ctx, {}, { validators })));
   });
 }
 
@@ -172,7 +174,7 @@ export function beeMiddleware(
     const stop = (): void => run.abort(ctx.signal.reason as Error);
     if (ctx.signal.aborted) stop();
     else ctx.signal.addEventListener('abort', stop, { once: true });
-    watch(run.emitter, ctx, options, () => undefined);
+    watch(run.emitter, ctx, options, {});
   };
 }
 
@@ -194,8 +196,20 @@ const own = { isBlocking: true };
 
 type Watched = Pick<BeeAgentMapping, 'model' | 'stream' | 'ownRetries'>;
 
-function watch(emitter: BeeEmitter, ctx: TaskContext, mapping: Watched, told: (text: string) => void): void {
-  follow(emitter, ctx, mapping);
+interface Watching {
+  /** Gets the text so far. */
+  readonly told?: (text: string) => void;
+  readonly validators?: BeeValidators | undefined;
+}
+
+function watch(
+  emitter: BeeEmitter,
+  ctx: TaskContext,
+  mapping: Watched,
+  { told, validators }: Watching,
+): void {
+  follow(emitter, ctx, mapping, validators);
+  if (told === undefined) return;
   // The text so far: of a RequirementAgent as it comes, of a ReActAgent from its parser.
   let text = '';
   emitter.match(
@@ -217,12 +231,29 @@ function watch(emitter: BeeEmitter, ctx: TaskContext, mapping: Watched, told: (t
 }
 
 /** Watches a run and those within it, however deep: BeeAI tells a run of those directly within only. */
-function follow(emitter: BeeEmitter, ctx: TaskContext, mapping: Watched): void {
+function follow(
+  emitter: BeeEmitter,
+  ctx: TaskContext,
+  mapping: Watched,
+  validators: BeeValidators | undefined,
+): void {
   emitter.match(
     ({ path, creator }) =>
       path.endsWith('.run.start') && (creator as Partial<BeeRunContext>).emitter !== emitter,
-    (_: unknown, { creator }) => follow((creator as BeeRunContext).emitter, ctx, mapping),
+    (_: unknown, { creator }) => {
+      const { instance, emitter: inner } = creator as BeeRunContext & { readonly instance?: unknown };
+      validators?.tool(instance);
+      withoutCache(instance);
+      follow(inner, ctx, mapping, validators);
+    },
     { matchNested: true, isBlocking: true },
+  );
+  // Its tool for final answers is also asked to check what has been streamed.
+  emitter.match(
+    ({ path }) => path === 'agent.requirement.start',
+    ({ request }: { readonly request?: { readonly finalAnswer?: object } }) =>
+      validators?.tool(request?.finalAnswer),
+    own,
   );
   const chat = (name: string) => (event: BeeEvent) =>
     event.name === name && event.path.startsWith('backend.') && event.path.endsWith(`.chat.${name}`);
@@ -260,21 +291,6 @@ function follow(emitter: BeeEmitter, ctx: TaskContext, mapping: Watched): void {
       const what = path.startsWith('tool.') && typeof name === 'string' ? `${path} (${name})` : path;
       ctx.log(what, input);
     },
-  );
-}
-
-/** The tool for final answers is made anew for each run. */
-function quicken(emitter: BeeEmitter, validators: BeeValidators): void {
-  const done = new WeakSet<object>();
-  emitter.match(
-    ({ path }) => path === 'agent.requirement.start',
-    ({ request }: { readonly request?: { readonly finalAnswer?: object } }) => {
-      const tool = request?.finalAnswer;
-      if (tool === undefined || done.has(tool)) return;
-      done.add(tool);
-      validators.tool(tool as Parameters<BeeValidators['tool']>[0]);
-    },
-    { isBlocking: true },
   );
 }
 
