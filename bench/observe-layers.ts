@@ -80,7 +80,6 @@ async function cost({ middleware, watch }: Layer, tasks: number): Promise<{ cpu:
   const flow = workflow({ name: 'observed', concurrency: 100, groups: { llm: { concurrency: 100 } } });
   for (let i = 0; i < tasks; i++) flow.task(`t${i}`, { group: 'llm', type: 'agent', run: async () => i });
   const run = flow.run({ learn: false, ...(middleware && { middleware: [middleware()] }) });
-  globalThis.gc?.();
   const begun = performance.now();
   const before = process.cpuUsage();
   const end = watch?.(run.events$);

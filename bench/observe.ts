@@ -83,5 +83,5 @@ async function all(quick: boolean): Promise<void> {
 if (count === undefined) await all(cell === '--quick');
 else {
   console.log(JSON.stringify(await least(cell ?? '', Number(count))));
-  process.exit(0);
+  setTimeout(() => process.exit(0), 200);
 }

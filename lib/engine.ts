@@ -133,6 +133,7 @@ export class Engine {
         this.streams.value(node, value);
         if (this.hub.active) this.hub.emit({ type: 'value', reason: 'emitted', taskId: node.id, value });
       },
+      resumed: () => this.#transactions.resumed,
       recall: (node) => this.#transactions.recall(node, (one) => this.#ports.handlersOf(one).length > 0),
       used: (node) => this.#transactions.used(node),
       ended: (node) => {

@@ -62,6 +62,10 @@ export class AskedQuestions {
     return this.#byId.get(id);
   }
 
+  get size(): number {
+    return this.#byId.size;
+  }
+
   of(taskId: string): readonly Asked[] {
     return this.#byTask.get(taskId) ?? [];
   }

@@ -115,6 +115,7 @@ export class Questions {
 
   /** The task has ended: what it has asked needs no answer any more. */
   ended(node: TaskNode): void {
+    if (this.#asked.size === 0) return;
     for (const asked of this.#asked.of(node.id)) this.#close(asked, 'its task has ended');
   }
 

@@ -192,6 +192,11 @@ export class Transactions {
     };
   }
 
+  /** The log says what tasks have done in an earlier process. */
+  get resumed(): boolean {
+    return this.#past !== undefined;
+  }
+
   /**
    * Gives a task the result, or the error, it had before; undefined when it has to run, if only (`handled`) for
    * its completion handlers.

@@ -3,15 +3,22 @@ import type { TaskStatus } from '../model/status.js';
 /** What a task waited for, or that it ran. Names as in the report's `waits`. */
 export type SpanKind = 'dependencies' | 'slot' | 'permit' | 'backoff' | 'suspended' | 'running';
 
-/** A stretch of a task's life, ms of the run; `to` is missing while it lasts. */
-export interface Span {
+/** A stretch of a task's life, ms of the run. All have the same fields: there are several for each task. */
+export class Span {
   readonly kind: SpanKind;
   readonly from: number;
-  to?: number;
+  /** Undefined while it lasts. */
+  to: number | undefined = undefined;
   /** With `running`: number of the attempt. */
-  attempt?: number;
+  attempt: number | undefined;
   /** With `running`: how the attempt ended. */
-  end?: string;
+  end: string | undefined = undefined;
+
+  constructor(kind: SpanKind, from: number, attempt?: number) {
+    this.kind = kind;
+    this.from = from;
+    this.attempt = attempt;
+  }
 }
 
 /** What a task does or waits for in a status; undefined: nothing any more. */
@@ -38,6 +45,11 @@ export function closeSpan(spans: Span[], at: number, permitMs = 0): void {
   }
   const split = Math.max(span.from, at - permitMs);
   spans.pop();
-  if (split > span.from) spans.push({ ...span, to: split });
-  spans.push({ kind: 'permit', from: split, to: at });
+  if (split > span.from) {
+    span.to = split;
+    spans.push(span);
+  }
+  const permit = new Span('permit', split);
+  permit.to = at;
+  spans.push(permit);
 }

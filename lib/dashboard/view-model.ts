@@ -1,7 +1,7 @@
 import type { PlannedTask, WorkflowEvent } from '../model/event.js';
 import { isEnd, type RunStatus, type TaskStatus } from '../model/status.js';
 import { type Change, changesOf } from './changes.js';
-import { closeSpan, type Span, type SpanKind, spanOf } from './spans.js';
+import { closeSpan, Span, type SpanKind, spanOf } from './spans.js';
 import { talked } from './talk.js';
 
 export type { Span, SpanKind };
@@ -21,8 +21,8 @@ export interface TaskView {
   permitMs: number;
   /** Errors of attempts, oldest first. */
   errors: readonly { readonly attempt: number; readonly at: number; readonly error: unknown }[];
-  error?: unknown;
-  value?: unknown;
+  error: unknown;
+  value: unknown;
   /** Newest values of its stream, and how many there were. */
   stream: readonly unknown[];
   streamed: number;
@@ -254,9 +254,11 @@ export class RunView {
       dependencies,
       parent,
       status: 'waiting',
-      spans: [{ kind: 'dependencies', from: at }],
+      spans: [new Span('dependencies', at)],
       attempts: 0,
       permitMs: 0,
+      error: undefined,
+      value: undefined,
       errors: none,
       stream: none,
       streamed: 0,
@@ -283,9 +285,9 @@ export class RunView {
     const kind = spanOf(event.reason);
     if (kind === 'running') {
       const attempt = task.attempts + (before === 'ready' ? 1 : 0);
-      task.spans.push({ kind, from: event.at, attempt });
+      task.spans.push(new Span(kind, event.at, attempt));
       this.stuck = none;
-    } else if (kind !== undefined) task.spans.push({ kind, from: event.at });
+    } else if (kind !== undefined) task.spans.push(new Span(kind, event.at));
     if (isEnd(event.reason))
       for (const [id, question] of this.questions) if (question.taskId === task.id) this.questions.delete(id);
     if ('error' in event) task.error = event.error;

@@ -77,6 +77,7 @@ export class Around {
 
   /** A task has ended. */
   ended(node: TaskNode): void {
+    if (this.#list.length === 0) return;
     const ends = this.#tasks.get(node)?.ends;
     if (ends === undefined) return;
     this.#tasks.delete(node);

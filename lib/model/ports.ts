@@ -32,6 +32,8 @@ export interface SchedulerPorts {
    * be called.
    */
   commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome;
+  /** There was an earlier process: tasks may have ended in it. */
+  resumed(): boolean;
   /** How the task ended in an earlier process; undefined: it has to run. */
   recall(node: TaskNode): 'restored' | 'failed' | undefined;
   /** A value of a stream, before dependents see it. */

@@ -23,12 +23,15 @@ const mostIds = 10_000;
 
 /** How long tasks take, by type; kept over runs with the workflow, and in the store where there is one. */
 export class Durations {
-  readonly #byType = new Map<string, Ewma>();
+  /** A number: the one duration seen so far. Most ids come once, and then need no more. */
+  readonly #byType = new Map<string, Ewma | number>();
   readonly #loaded = new WeakSet<CheckpointStore>();
 
   /** Expected running time in ms; undefined: nothing is known. */
   expected(id: string, definition: TaskDefinition): number | undefined {
-    return definition.estimate ?? this.#byType.get(definition.type ?? id)?.mean;
+    if (definition.estimate !== undefined || this.#byType.size === 0) return definition.estimate;
+    const known = this.#byType.get(definition.type ?? id);
+    return typeof known === 'object' ? known.mean : known;
   }
 
   /** A task has ended. `defined`: it belongs to the definition, so its id comes again in the next run. */
@@ -36,21 +39,22 @@ export class Durations {
     if (node.status !== 'succeeded') return;
     const { type } = node.definition;
     const key = type ?? node.id;
-    let ewma = this.#byType.get(key);
-    if (ewma === undefined) {
-      if (type === undefined && (!defined || this.#byType.size >= mostIds)) return;
-      ewma = new Ewma();
+    const known = this.#byType.get(key);
+    if (typeof known === 'object') known.add(node.runningMs);
+    else if (known !== undefined) {
+      const ewma = ewmaOf(known);
+      ewma.add(node.runningMs);
       this.#byType.set(key, ewma);
-    }
-    ewma.add(node.runningMs);
+    } else if (type !== undefined || (defined && this.#byType.size < mostIds))
+      this.#byType.set(key, node.runningMs);
   }
 
   get learnt(): ReadonlyMap<string, LearntDuration> {
     return new Map(
-      [...this.#byType].map(([type, { mean, variance, count }]) => [
-        type,
-        { meanMs: mean, deviationMs: Math.sqrt(variance), count },
-      ]),
+      [...this.#byType].map(([type, known]) => {
+        const { mean, variance, count } = ewmaOf(known);
+        return [type, { meanMs: mean, deviationMs: Math.sqrt(variance), count }];
+      }),
     );
   }
 
@@ -78,7 +82,10 @@ export class Durations {
     const key = keyOf(workflow);
     const put = (text: string | undefined): Late<void> => {
       const all = [...new Map([...read(text), ...this.#byType])];
-      const numbers = all.map(([type, { count, mean, variance }]) => [type, [count, mean, variance]]);
+      const numbers = all.map(([type, known]) => {
+        const { count, mean, variance } = ewmaOf(known);
+        return [type, [count, mean, variance]];
+      });
       return store.put(key, JSON.stringify(Object.fromEntries(numbers)));
     };
     const forget = (): void => undefined;
@@ -133,6 +140,10 @@ export function durationsOf(memory: object): Durations {
     memories.set(memory, durations);
   }
   return durations;
+}
+
+function ewmaOf(known: Ewma | number): Ewma {
+  return typeof known === 'object' ? known : new Ewma(undefined, 1, known);
 }
 
 function keyOf(workflow: string): string {

@@ -41,6 +41,11 @@ export class Redactor {
     this.#patterns = patterns.map((one) => (one.global ? one : new RegExp(one.source, `${one.flags}g`)));
   }
 
+  /** May there be something to hide? False: {@link Redactor.text} would leave it as it is. */
+  suspects(text: string): boolean {
+    return mayHide.test(text) || this.#patterns.some((pattern) => text.search(pattern) >= 0);
+  }
+
   /** The text without what looks like a secret. */
   text(text: string): string {
     let clean = text;

@@ -23,6 +23,7 @@ export class TaskStreams {
   }
 
   value(node: TaskNode, value: unknown): void {
+    if (this.#streams.size === 0) return;
     const stream = this.#streams.get(node);
     if (stream === undefined) return;
     stream.emitted = true;
@@ -38,6 +39,7 @@ export class TaskStreams {
 
   /** The task has ended. */
   end(node: TaskNode): void {
+    if (this.#streams.size === 0) return;
     const stream = this.#streams.get(node);
     if (stream === undefined) return;
     this.#streams.delete(node);

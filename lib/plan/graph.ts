@@ -88,6 +88,7 @@ export class Graph {
   add(ids: readonly string[], tasks: readonly TaskDefinition[], handles: readonly Task[]): TaskNode[] {
     const faults: DefinitionFault[] = [];
     const added: TaskNode[] = [];
+    const candidates: Group[] = [];
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i] as string;
       const task = tasks[i] as TaskDefinition;
@@ -103,6 +104,7 @@ export class Graph {
       const node = new TaskNode(handles[i] as Task, task, this.#made++, lane);
       this.nodes.set(id, node);
       added.push(node);
+      if (task.candidate === true && lane.group !== undefined) candidates.push(lane.group);
     }
     for (const node of added) this.#connect(node, faults);
     if (faults.length === 0 || faults.every((fault) => fault.kind !== 'cycle'))
@@ -114,8 +116,7 @@ export class Graph {
       }
       throw new WorkflowDefinitionError(this.settings.name, faults);
     }
-    for (const { definition, lane } of added)
-      if (definition.candidate === true && lane.group !== undefined) lane.group.assigned += 1;
+    for (const group of candidates) group.assigned += 1;
     return added;
   }
 

@@ -19,28 +19,36 @@ export function orderAndRank(
   expected: Expected,
 ): void {
   const first = added[0]?.seq ?? 0;
-  const inOrder = added.every((node) => node.inEdges.every((edge) => edge.from.seq < node.seq));
+  const inOrder = deepen(added);
   const order = inOrder ? added : sort(added, first);
-  for (const node of order) {
-    for (const edge of node.inEdges) if (edge.from.depth >= node.depth) node.depth = edge.from.depth + 1;
-  }
-  for (const node of added) {
-    if (node.pending > 0 && order.length < added.length) {
-      const path = cyclePath(node);
-      const shownPath = path.map((id) => `"${brief(id)}"`).join(' -> ');
-      faults.push({
-        kind: 'cycle',
-        taskId: path[0] as string,
-        path,
-        message: `Tasks wait for each other: ${shownPath}; remove one of these dependencies.`,
-      });
-      break;
-    }
+  if (!inOrder) deepen(order);
+  const blocked = order.length < added.length ? added.find((node) => node.pending > 0) : undefined;
+  if (blocked !== undefined) {
+    const path = cyclePath(blocked);
+    const shownPath = path.map((id) => `"${brief(id)}"`).join(' -> ');
+    faults.push({
+      kind: 'cycle',
+      taskId: path[0] as string,
+      path,
+      message: `Tasks wait for each other: ${shownPath}; remove one of these dependencies.`,
+    });
   }
   if (!inOrder) for (const node of added) node.pending = node.needs;
   if (faults.length > 0) return;
   rank(order, added, settings, expected);
   if (first > 0) for (const node of added) raiseAncestors(node);
+}
+
+/** Sets how deep each node is, in one pass; false where one comes before what it depends on: then depths may be too small. */
+function deepen(nodes: readonly TaskNode[]): boolean {
+  let inOrder = true;
+  for (const node of nodes) {
+    for (const { from } of node.inEdges) {
+      if (from.depth >= node.depth) node.depth = from.depth + 1;
+      if (from.seq >= node.seq) inOrder = false;
+    }
+  }
+  return inOrder;
 }
 
 /** Ranks a graph of which nothing has started again: more is known by now. */

@@ -4,6 +4,8 @@ import type { Dependents } from './dependents.js';
 
 /** What {@link Intake} may ask of the scheduler, the only writer of status. */
 export interface IntakeMoves {
+  /** There was an earlier process. */
+  resumed(): boolean;
   /** How the task ended in an earlier process. */
   recall(node: TaskNode): 'restored' | 'failed' | undefined;
   finish(node: TaskNode, status: 'restored' | 'failed'): void;
@@ -41,6 +43,7 @@ export class Intake {
 
   /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
   #recall(nodes: Iterable<TaskNode>): void {
+    if (!this.#moves.resumed()) return;
     const ended: TaskNode[] = [];
     for (const node of nodes) {
       const status = node.ended ? undefined : this.#moves.recall(node);

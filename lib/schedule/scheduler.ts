@@ -111,6 +111,7 @@ export class Scheduler {
     this.#announcer = new Announcer(ports.watch);
     this.#intake = new Intake(
       {
+        resumed: () => ports.resumed(),
         recall: (node) => ports.recall(node),
         finish: (node, status) => {
           this.#queue.remove(node); // the end of its parent may have made it ready
