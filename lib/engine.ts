@@ -58,6 +58,7 @@ export class Engine {
   readonly ceilings: Ceilings;
   readonly load: LoadFeed;
   readonly questions: Questions;
+  readonly messages: Messages;
   readonly breakpoints: Breakpoints;
   readonly stuck: Stuck;
   readonly streams = new TaskStreams();
@@ -75,7 +76,6 @@ export class Engine {
   readonly #ports: ExecutePorts;
   readonly #growth: Growth;
   readonly #transactions: Transactions;
-  readonly #messages: Messages;
   readonly #circle: Circle;
   #started = false;
   /** The store has answered: the scheduler has begun. */
@@ -114,7 +114,7 @@ export class Engine {
       keep: (record, done) => this.#transactions.keep(record, done),
       waiting: () => this.scheduler.look(),
     });
-    this.#messages = new Messages({
+    this.messages = new Messages({
       clock: this.clock,
       watch: this.hub,
       note: (body, done) => this.#transactions.note(body, done),
@@ -140,7 +140,7 @@ export class Engine {
         if (node.status === 'failed') this.#transactions.failed(node);
         this.learning.ended(node);
         this.questions.ended(node);
-        this.#messages.ended(node);
+        this.messages.ended(node);
         this.#ports.around.ended(node);
         this.streams.end(node);
         this.#growth.ended(node);
@@ -163,7 +163,7 @@ export class Engine {
     this.#circle = new Circle({
       nodes: this.graph.nodes,
       scheduler: this.scheduler,
-      messages: this.#messages,
+      messages: this.messages,
     });
     this.scheduler.keepOpen = options.keepOpen ?? false;
     const gates = { clock: this.clock, watch: this.hub, scheduler: this.scheduler, inputsOf };
@@ -226,7 +226,7 @@ export class Engine {
       facts,
       (resumed) => {
         this.questions.load(resumed);
-        this.#messages.load(resumed?.messages);
+        this.messages.load(resumed?.messages);
         if (resumed !== undefined) {
           const { restored, rerun, missing, orphans, spent, input } = resumed;
           const told = { restored, rerun, missing, state: this.state.current };
@@ -245,6 +245,7 @@ export class Engine {
         this.questions.end(false);
         this.done.error(error);
         this.streams.fail(error);
+        this.messages.said$.error(error);
         this.hub.fail(error);
       },
     );
@@ -275,6 +276,7 @@ export class Engine {
     this.done.next(result);
     this.done.complete();
     this.streams.fail(runSuspended());
+    this.messages.said$.complete();
     this.hub.complete();
   }
 
@@ -326,7 +328,7 @@ export class Engine {
       told: tell,
       waits: this.scheduler.streaming,
       ask: (asker, question) => this.questions.ask(asker, question),
-      mailbox: (node) => this.#messages.mailbox(node),
+      mailbox: (node) => this.messages.mailbox(node),
       handleFor: (parent, id) =>
         this.graph.childOf(parent.principal, id)?.handle ?? new Task(id, this.#owner),
       flush: (parent, spawned) => this.add(spawned, parent.principal),

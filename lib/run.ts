@@ -1,6 +1,7 @@
-import { firstValueFrom, type Observable, type Subscriber } from 'rxjs';
+import { filter, firstValueFrom, type Observable, type Subscriber } from 'rxjs';
 import { Engine } from './engine.js';
 import type { Breakpoint } from './model/breakpoint.js';
+import type { Channel, Message } from './model/channel.js';
 import type { WorkflowEvent } from './model/event.js';
 import { bodied } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
@@ -77,6 +78,15 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   values$<T>(task: Task<T>): Observable<T> {
     return this.#view((subscriber: Subscriber<T>) =>
       (this.#engine.streams.of(this.#engine.graph.nodeOf(task)) as Observable<T>).subscribe(subscriber),
+    );
+  }
+
+  /** What tasks say on a channel, from now on; ends with the run. */
+  messages$<T>(channel: Channel<T>): Observable<Message<T>> {
+    return this.#view((subscriber: Subscriber<Message<T>>) =>
+      (this.#engine.messages.said$ as Observable<Message<T>>)
+        .pipe(filter((message) => message.channel === channel.name))
+        .subscribe(subscriber),
     );
   }
 

@@ -516,6 +516,28 @@ test('wait: false keeps the slot, for work that can be called off', async () => 
   assert.is(result.tasks.get('a')?.waits.suspended, 0);
 });
 
+test('ask with wait: false works on, and is part of no circle', async () => {
+  const flow = workflow({ name: 'early', groups: { llm: { concurrency: 1 } } });
+  const early = flow.task('early', {
+    group: 'llm',
+    run: async (_, ctx) => {
+      const asked = ctx.ask('other', 'well?', { wait: false });
+      await ctx.sleep(10); // a model call
+      await ctx.send(said, 'go on');
+      return asked;
+    },
+  });
+  flow.task('other', {
+    run: async (_, ctx) => {
+      const { value } = await ctx.receive(said, { from: early });
+      for await (const request of ctx.requests$({ from: early })) await request.reply(`${value}: done`);
+    },
+  });
+  const { result } = await simulate(flow);
+  assert.is(result.results.get(early), 'go on: done');
+  assert.is(result.tasks.get('early')?.waits.suspended, 0);
+});
+
 test('a pipe that works on a message for a while is not taken for one that waits in a circle', async () => {
   const flow = workflow({ name: 'pipes' });
   const think = (ms: number) =>
@@ -821,6 +843,30 @@ test('agents of an orchestrator talk by the ids of their tasks', async () => {
   const { results, status } = await orchestrator.executeWorkflow();
   assert.is(status, 'succeeded');
   assert.is(results.get('writer_0'), 'draft of bees is fine');
+});
+
+test('a run shows what is said on a channel to who watches it, typed, and ends with it', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'watched' });
+  flow.task('a', {
+    run: async (_, ctx) => {
+      await ctx.send(said, 'one');
+      await ctx.ask('b', 'not on the channel');
+      await ctx.sleep(5);
+      await ctx.send(said, 'two');
+    },
+  });
+  flow.task('b', { run: async (_, ctx) => (await firstValueFrom(ctx.requests$())).reply('ok') });
+  const run = flow.run({ scheduler });
+  const heard: string[] = [];
+  run.messages$(said).subscribe({
+    next: ({ id, value }) => heard.push(`${id} ${value.toUpperCase()}`),
+    complete: () => heard.push('end'),
+  });
+  // Watching it runs it, as with all streams of a run.
+  await advance(scheduler, 10);
+  assert.equal(heard, ['said/a/1 ONE', 'said/a/2 TWO', 'end']);
+  assert.equal(await lastValueFrom(run.messages$(said).pipe(toArray())), []);
 });
 
 test('events tell what is said, without secrets', async () => {

@@ -1,3 +1,4 @@
+import { Subject } from 'rxjs';
 import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 import type { Channel, Message } from '../model/channel.js';
@@ -7,7 +8,7 @@ import type { TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
 import type { MessageRecord, ReaderRecord, ReplyRecord } from '../model/record.js';
 import { decode, encode } from './codec.js';
-import { Line, type LineInlet, type Post } from './line.js';
+import { Line, type LineInlet, messageOf, type Post } from './line.js';
 import { AttemptMailbox } from './mailbox.js';
 
 /** What the messages of a run are given to work with. */
@@ -49,6 +50,8 @@ export interface Letter {
  * happened, a reader that is in the log with its result has all that it was given before it there too.
  */
 export class Messages {
+  /** What is said on channels, as it is said. */
+  readonly said$ = new Subject<Message>();
   readonly #ports: MessagePorts;
   readonly #lines = new Map<string, Line>();
   /** Lines in which a task has sent or read something. */
@@ -168,6 +171,7 @@ export class Messages {
           channel: line.name,
           value: decode(text),
         });
+      if (this.said$.observed && !isAsked(line)) this.said$.next(messageOf(post));
       done(post);
       line.wake(post);
       // Those who do not get this one have room again.

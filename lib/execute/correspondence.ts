@@ -123,12 +123,12 @@ export class Correspondence {
       throw new RxhiveError('INVALID_OPTION', `Task "${brief(target)}" asks itself; ask another one.`);
     const key = keyOf('ask', options);
     const timeout = timeoutOf('ask', options);
-    const { schema } = options;
+    const { schema, wait: gives = true } = options;
     return this.#own.promise<unknown>((resolve, reject) => {
       const wait = new HeardWait('reply', [`@${target}`], () => [target], this.#waits);
       const disarm = this.#limit(timeout, 'reply', wait, reject);
       const leave = this.#mailbox.ask(target, value, key, {
-        waits: () => wait.begin(reject),
+        waits: () => gives && wait.begin(reject),
         failed: (error) => wait.end(() => reject(error)),
         replied: (reply) =>
           wait.end(() => {

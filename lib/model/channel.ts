@@ -124,6 +124,8 @@ export interface ReceiveOneOptions extends Pick<ReceiveOptions, 'from'> {
 export interface AskOptions<R = unknown> extends SendOptions {
   /** Ms until it rejects with `TaskTimeoutError`, kind `reply`. Default: no limit. */
   readonly timeout?: number;
+  /** False: the task does other work until the reply comes, and keeps its slot. Default true: it waits without a slot. */
+  readonly wait?: boolean;
   /** Checks the reply; what it returns is the answer. `typed<T>()` only says its type. Default: `unknown`. */
   readonly schema?: StandardSchema<R>;
 }
