@@ -169,12 +169,12 @@ export interface BeeRunContext {
 export function beeMiddleware(
   ctx: TaskContext,
   options: Pick<BeeAgentMapping, 'model' | 'stream' | 'ownRetries'> = {},
-): (run: BeeRunContext) => void {
-  return (run) => {
+): (run: BeeRunContext) => Promise<void> {
+  return async (run) => {
     const stop = (): void => run.abort(ctx.signal.reason as Error);
     if (ctx.signal.aborted) stop();
     else ctx.signal.addEventListener('abort', stop, { once: true });
-    watch(run.emitter, ctx, options, {});
+    watch(run.emitter, ctx, options, { validators: await BeeValidators.load() });
   };
 }
 

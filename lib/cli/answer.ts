@@ -120,12 +120,11 @@ async function given({ file, run, id, value, module, ...watching }: Given): Prom
     const { code, message } = error;
     const issues = error instanceof AnswerRefusedError ? error.issues : [];
     if (watching.json === true) console.log(visible(JSON.stringify({ error: { code, message, issues } })));
-    else
-      for (const line of [
-        `rxhive: ${message}`,
-        ...issues.map(({ path, message }) => `  ${path === '' ? '' : `${path}: `}${message}`),
-      ])
-        console.error(short(line, 2_000));
+    else {
+      console.error(`rxhive: ${short(message, 2_000)}`);
+      for (const { path, message } of issues)
+        console.error(`  ${short(path === '' ? message : `${path}: ${message}`, 2_000)}`);
+    }
     return 1;
   }
 }

@@ -33,7 +33,10 @@ export type Watched =
 
 /** Runs it, shows it in the ways that were asked for, prints how it ended. 0 when all succeeded, else 1. */
 export async function watch(source: Watched, values: Watching): Promise<number> {
-  return (await watched(source, values)).status === 'succeeded' ? 0 : 1;
+  const { status, questions } = await watched(source, values);
+  if (questions.length > 0 && values.json !== true)
+    console.error('rxhive answer STORE lists what is asked, and answers');
+  return status === 'succeeded' ? 0 : 1;
 }
 
 /** The same, with its result. */
@@ -61,7 +64,6 @@ export async function watched(source: Watched, values: Watching): Promise<Workfl
     );
   } else {
     console.log(visible(String(result.report)));
-    if (result.questions.length > 0) console.error('rxhive answer STORE lists what is asked, and answers');
   }
   return result;
 }
