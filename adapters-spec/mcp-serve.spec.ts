@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -89,6 +92,42 @@ test('questions of a served workflow go through another rxhive to people, and ba
     ['4 eggs', '4 pans'],
     String(report),
   );
+});
+
+test('with a store, a client that cannot ask is told what is asked, and answers when its user has: another server too', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
+  const kept = { command: command.command, args: [...command.args, '--store', join(folder, 'runs.db')] };
+  const connect = async (): Promise<Client> => {
+    const client = new Client({ name: 'plain', version: '1' });
+    await client.connect(new StdioClientTransport({ ...kept, stderr: 'ignore' }));
+    return client;
+  };
+  const call = (client: Client, name: string, args: object): Promise<Said> =>
+    client.callTool({ name, arguments: { ...args } }) as Promise<Said>;
+  const first = await connect();
+  const { tools } = await first.listTools();
+  assert.ok(tools.some(({ name }) => name === 'order_answer'));
+  const waits = await call(first, 'order', { what: 'eggs' });
+  assert.is(waits.isError, undefined);
+  assert.match(waits.content[0]?.text ?? '', 'Ask the user, then call order_answer');
+  const { status, run, questions } = waits.structuredContent as {
+    status: string;
+    run: string;
+    questions: { question: string; prompt: string; context: unknown }[];
+  };
+  assert.is(status, 'suspended');
+  assert.equal(questions, [{ question: 'count?1', prompt: 'How many eggs?', context: { shop: 'bees' } }]);
+  await first.close();
+
+  const second = await connect();
+  const unknown = await call(second, 'order_answer', { run, question: 'count?9', answer: 12 });
+  assert.is(unknown.isError, true);
+  const done = await call(second, 'order_answer', { run, question: 'count?1', answer: 12 });
+  assert.is(done.content[0]?.text, '12 eggs');
+  const twice = await call(second, 'order_answer', { run, question: 'count?1', answer: 13 });
+  assert.is(twice.isError, true);
+  await second.close();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 test('a question with a schema is a form; answers that do not fit are asked for again; declining fails the call', async () => {

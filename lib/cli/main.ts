@@ -30,7 +30,7 @@ rxhive dashboard [LOG] [--port N]             show a log in a browser while it g
 rxhive report LOG [--html FILE [--compare LOG]] [--trace FILE] [--markdown FILE] [--marbles FILE]
                                               a log as one HTML file, a trace for Perfetto, a summary, a marble test
 rxhive inspect LOG [--task ID] [--json]       tasks of a recorded run, or all about one
-rxhive mcp MODULE                             serve its workflows as tools of an MCP server on stdin and stdout
+rxhive mcp MODULE [--store STORE]             serve its workflows as tools of an MCP server on stdin and stdout
 rxhive replay LOG [--set GROUP.concurrency=12] [--set concurrency=4] [--set TASK.priority=5] [--json]
                                               what that would have changed in a recorded run
 rxhive simulate WORKLOAD.json --slots N [--policy critical-path|fifo] [--estimates FILE] [--json]

@@ -1,20 +1,26 @@
 import { Writable } from 'node:stream';
+import { asMcpTool } from '../adapters/as-mcp-tool.js';
 import { type McpTransport, mcpSdk } from '../adapters/mcp-sdk.js';
-import { asMcpTool, mcpServer } from '../adapters/mcp-server.js';
+import { mcpServer } from '../adapters/mcp-server.js';
 import { RxhiveError } from '../kernel/errors.js';
 import { type Command, parse } from './command.js';
 import { loadAll, type Runnable } from './load.js';
 import { WrongCall } from './wrong-call.js';
 
 /**
- * `rxhive mcp MODULE`: serves the workflows and orchestrators that a module exports as tools of an MCP server on stdin and
- * stdout, until stdin ends. The default export is called like its workflow, others like their export.
+ * `rxhive mcp MODULE [--store STORE]`: serves the workflows and orchestrators that a module exports as tools of an MCP server on stdin and
+ * stdout, until stdin ends. The default export is called like its workflow, others like their export. With a
+ * store, runs that ask people wait there for clients that cannot.
  */
 export const mcp: Command = async (words) => {
-  const { positionals } = parse({ args: [...words], allowPositionals: true, options: {} });
+  const { positionals, values } = parse({
+    args: [...words],
+    allowPositionals: true,
+    options: { store: { type: 'string' } },
+  });
   const stdout = ownStdout();
   const found = await loadAll(positionals[0]);
-  const tools = await Promise.all([...found].map(([name, one]) => toolOf(name, one)));
+  const tools = await Promise.all([...found].map(([name, one]) => toolOf(name, one, values.store)));
   const server = await mcpServer(tools).catch((error: Error) => {
     throw error instanceof RxhiveError ? new WrongCall(error.message) : error;
   });
@@ -35,9 +41,12 @@ export const mcp: Command = async (words) => {
 /** Ms that cancelled runs have to tidy up. */
 const lastMs = 1_000;
 
-async function toolOf(name: string, one: Runnable): ReturnType<typeof asMcpTool> {
+async function toolOf(name: string, one: Runnable, store: string | undefined): ReturnType<typeof asMcpTool> {
   try {
-    return await asMcpTool(one, name === 'default' ? {} : { name });
+    return await asMcpTool(one, {
+      ...(name !== 'default' && { name }),
+      ...(store !== undefined && { run: { store } }),
+    });
   } catch (error) {
     throw error instanceof RxhiveError ? new WrongCall(error.message) : error;
   }
