@@ -39,7 +39,7 @@ export class A2AServer {
   }
 
   static async listen(
-    work: (turn: Turn) => Promise<void>,
+    work: ((turn: Turn) => Promise<void>) | AgentExecutor,
     options: { readonly streaming?: boolean; readonly transport?: 'JSONRPC' | 'HTTP+JSON' } = {},
   ): Promise<A2AServer> {
     const { streaming = true, transport = 'JSONRPC' } = options;
@@ -62,7 +62,8 @@ export class A2AServer {
       defaultInputModes: ['text'],
       defaultOutputModes: ['text'],
     };
-    const requestHandler = new DefaultRequestHandler(card, new InMemoryTaskStore(), self.#executor(work));
+    const executor = typeof work === 'function' ? self.#executor(work) : work;
+    const requestHandler = new DefaultRequestHandler(card, new InMemoryTaskStore(), executor);
     const userBuilder = UserBuilder.noAuthentication;
     app.use((request, response, next) => self.gate(request, response, next));
     app.use('/.well-known/agent-card.json', agentCardHandler({ agentCardProvider: requestHandler }));

@@ -74,15 +74,18 @@ export function isUnsure(task: A2ATask | undefined, event: A2AEvent): boolean {
 /** The task after an event; undefined: there is none. */
 export function taskAfter(task: A2ATask | undefined, event: A2AEvent): A2ATask | undefined {
   if (event.kind === 'message') return task;
-  if (event.kind === 'task') return event;
+  // Servers may keep no metadata of updates.
+  if (event.kind === 'task') return withMetadata(event, { ...task?.metadata, ...event.metadata });
   const { taskId: id, contextId } = event;
   const known: A2ATask = task ?? { kind: 'task', id, contextId, status: { state: 'working' } };
-  if (event.kind === 'status-update') {
-    const metadata = { ...known.metadata, ...event.metadata };
-    return { ...known, status: event.status, ...(Object.keys(metadata).length > 0 && { metadata }) };
-  }
+  if (event.kind === 'status-update')
+    return withMetadata({ ...known, status: event.status }, { ...known.metadata, ...event.metadata });
   const more = event.append === true || isUnsure(task, event);
   return { ...known, artifacts: withArtifact(known.artifacts ?? [], event.artifact, more) };
+}
+
+function withMetadata(task: A2ATask, metadata: NonNullable<A2ATask['metadata']>): A2ATask {
+  return Object.keys(metadata).length > 0 ? { ...task, metadata } : task;
 }
 
 function withArtifact(

@@ -8,6 +8,12 @@ import { type AdaptedAgent, adaptAgent, type PromptMapping, promptOf } from './c
 
 export type { A2AClient, A2AReply } from './a2a-call.js';
 export type { A2AArtifact, A2AMessage, A2APart, A2AStatus, A2ATask } from './a2a-task.js';
+export {
+  type A2AAsked,
+  type A2AExecutor,
+  type A2AExecutorOptions,
+  asA2AExecutor,
+} from './as-a2a-executor.js';
 
 /** How tasks meet a remote agent. The name of its model (`model`) is not known otherwise. */
 export interface A2AMapping<I = unknown, R = string> extends PromptMapping<I> {
@@ -17,7 +23,10 @@ export interface A2AMapping<I = unknown, R = string> extends PromptMapping<I> {
   readonly context?: (input: I, ctx: TaskContext) => string | undefined;
   /** The result of the task, or message, that the agent has answered with. Default: the text of its artifacts, else of its message. */
   readonly result?: (reply: A2AReply) => R;
-  /** What the agent says it has used: the protocol has no place for that. Default: nothing. */
+  /**
+   * What the agent says it has used: the protocol has no place for that. Default: `metadata.usage` of the task or its message, where it
+   * has `inputTokens` and `outputTokens`, as tasks of {@link asA2AExecutor} have.
+   */
   readonly usage?: (reply: A2AReply) => Usage | undefined;
   /** Asks for a stream (`message/stream`) where the agent has one; else it waits for the answer (`message/send`). Default true. */
   readonly stream?: boolean;
@@ -47,7 +56,7 @@ export function fromA2A<I = unknown, R = string>(
   agent: string | URL | A2AClient,
   mapping: A2AMapping<I, R> = {},
 ): AdaptedAgent<I, R> {
-  const { prompt = promptOf, result = textOf<R>, usage = nothing, stream = true, poll = 1_000 } = mapping;
+  const { prompt = promptOf, result = textOf<R>, usage = toldUsage, stream = true, poll = 1_000 } = mapping;
   const partsOf = mapping.parts ?? ((input: I): A2APart[] => [{ kind: 'text', text: prompt(input) }]);
   let connected: Promise<A2AClient> | undefined;
   const connect = (): Promise<A2AClient> => {
@@ -79,7 +88,16 @@ function textOf<R>({ text }: A2AReply): R {
   return text as R;
 }
 
-function nothing(): undefined {}
+function toldUsage({ task }: A2AReply): Usage | undefined {
+  const told = task?.metadata?.usage ?? task?.status.message?.metadata?.usage;
+  const { inputTokens, outputTokens, cost } = (told ?? {}) as Record<string, unknown>;
+  if (!isAmount(inputTokens) || !isAmount(outputTokens)) return undefined;
+  return { inputTokens, outputTokens, ...(isAmount(cost) && cost > 0 && { cost }) };
+}
+
+function isAmount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}
 
 function ask(said: string): Question {
   return human(typed<string>(), said);

@@ -57,7 +57,8 @@ export function answerOf(definition: WorkflowDefinition, result: WorkflowResult)
   return Object.fromEntries(last.map((id) => [id, result.results.get(id)]));
 }
 
-function lastTasks({ ids, tasks }: WorkflowDefinition): readonly string[] {
+/** Ids of the tasks that no other depends on. */
+export function lastTasks({ ids, tasks }: WorkflowDefinition): readonly string[] {
   const needed = new Set(
     tasks.flatMap(({ dependencies }) =>
       (Object.values(dependencies ?? {}) as (Task | Dependency | Choice)[]).flatMap((one) => {
