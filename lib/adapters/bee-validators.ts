@@ -30,7 +30,7 @@ const sound = { validateSchema: false };
 const templates = kindOf({ ...sound, coerceTypes: false });
 const zodInputs = kindOf(sound);
 const inputs = kindOf({});
-let modules: Promise<Modules | undefined> | undefined;
+let validators: Promise<BeeValidators | undefined> | undefined;
 
 /**
  * How prompts, and inputs of tools and final answers, are checked without compiling their schemas each time:
@@ -46,9 +46,26 @@ export class BeeValidators {
 
   /** Undefined where BeeAI is not what it was: then it checks by itself. */
   static async load(): Promise<BeeValidators | undefined> {
-    modules ??= loaded().catch(() => undefined);
-    const found = await modules;
-    return found === undefined ? undefined : new BeeValidators(found);
+    validators ??= loaded().then(
+      async (found) => {
+        if (found === undefined) return undefined;
+        const made = new BeeValidators(found);
+        for (const prompt of await prompts()) made.#prompt(prompt);
+        return made;
+      },
+      () => undefined,
+    );
+    return validators;
+  }
+
+  /** The default prompts are shared by all agents, those too that others hand over to. */
+  #prompt(template: Template): void {
+    const { validateInput } = template;
+    if (Object.hasOwn(template, 'validateInput')) return;
+    const value = (input: unknown): void => {
+      if (!this.#validator(template.config.schema, templates)(input)) validateInput.call(template, input);
+    };
+    Object.defineProperty(template, 'validateInput', { value, configurable: true, writable: true });
   }
 
   /** A template of its own, whose defaults can be changed. */
@@ -102,6 +119,16 @@ async function loaded(): Promise<Modules | undefined> {
   const { createSchemaValidator, toJsonSchema, Tool } = found;
   const all = [createSchemaValidator, toJsonSchema, Tool?.prototype?.validateInput];
   return all.every((one) => typeof one === 'function') ? (found as Modules) : undefined;
+}
+
+async function prompts(): Promise<Template[]> {
+  const kinds = ['requirement', 'react', 'toolCalling'];
+  const found = await Promise.allSettled(
+    kinds.map((kind): Promise<object> => import(`beeai-framework/agents/${kind}/prompts`)),
+  );
+  return found
+    .flatMap((one) => (one.status === 'fulfilled' ? Object.values(one.value) : []))
+    .filter(isTemplate);
 }
 
 function isTemplate(value: unknown): value is Template {
