@@ -1,5 +1,5 @@
 import { appendFileSync } from 'node:fs';
-import { RxhiveError, workflow } from '../../lib/index.js';
+import { channel, RxhiveError, workflow } from '../../lib/index.js';
 import { postgres } from '../../lib/stores/postgres.js';
 import { sqlite } from '../../lib/stores/sqlite.js';
 
@@ -12,8 +12,9 @@ const store = address === undefined ? sqlite(schema) : postgres(address, { schem
 const flow = workflow({
   name: 'crashing',
   concurrency: 3,
-  state: { sum: 0, order: {} as Record<string, number> },
+  state: { sum: 0, order: {} as Record<string, number>, heard: {} as Record<string, string[]> },
 });
+const words = channel<string>('words');
 let before: ReturnType<typeof flow.task>[] = [];
 for (let layer = 0; layer < 6; layer++) {
   before = [0, 1, 2].map((i) => {
@@ -22,8 +23,16 @@ for (let layer = 0; layer < 6; layer++) {
       dependencies: before,
       run: async (_, ctx) => {
         appendFileSync(notes, `began ${id}\n`);
-        await ctx.sleep(Number(pace) * (1 + (i % 2)));
+        // The first of each layer tells the others two words, whenever they begin.
+        const heard: string[] = [];
+        // Not at once: who is frozen as soon as the layer before has ended must not have the lock of the file.
+        await ctx.sleep(Number(pace));
+        if (i === 0) await ctx.send(words, 'one');
+        await ctx.sleep(1 + Number(pace) * (i % 2));
+        if (i === 0) await ctx.send(words, 'two');
+        else for await (const { value } of ctx.receive$(words, { from: `t${layer}_0` })) heard.push(value);
         ctx.update((s) => {
+          if (i > 0) s.heard[id] = heard;
           s.sum += layer * 3 + i;
           s.order[id] = layer;
         });
