@@ -36,7 +36,8 @@ import { Breakpoints } from './schedule/breakpoints.js';
 import { budgetStates, chargeEarlier } from './schedule/budget.js';
 import type { Ceilings } from './schedule/ceilings.js';
 import { Circle } from './schedule/circle.js';
-import { closeGates, placeGates, tell } from './schedule/gates.js';
+import { closeGates, limitsOf, placeGates, tell } from './schedule/gates.js';
+import { LimitsFeed } from './schedule/limits-feed.js';
 import { LoadFeed } from './schedule/load-feed.js';
 import { Scheduler } from './schedule/scheduler.js';
 import { Stuck } from './schedule/stuck.js';
@@ -76,6 +77,7 @@ export class Engine {
   readonly #ports: ExecutePorts;
   readonly #growth: Growth;
   readonly #transactions: Transactions;
+  readonly #limits: LimitsFeed;
   readonly #circle: Circle;
   #started = false;
   /** The store has answered: the scheduler has begun. */
@@ -145,6 +147,7 @@ export class Engine {
         this.streams.end(node);
         this.#growth.ended(node);
         node.forget();
+        this.#limits.step();
       },
       maySuspend: () => options.suspend === 'exit' && this.questions.atRest,
       waits: (node) => this.#circle.check(node),
@@ -159,6 +162,11 @@ export class Engine {
         this.#transactions.close((error) => this.#finish(this.scheduler.closing ?? error, asked));
       },
     });
+    this.#limits = new LimitsFeed(
+      this.hub,
+      () => this.scheduler.now(),
+      () => limitsOf(this.graph, this.scheduler),
+    );
     this.#ports = this.#executePorts(input);
     this.#circle = new Circle({
       nodes: this.graph.nodes,
@@ -252,6 +260,7 @@ export class Engine {
   }
 
   #finish(closing: RxhiveError | undefined, questions: readonly OpenQuestion[] | undefined): void {
+    this.#limits.tell();
     closeGates(this.graph);
     this.clock.dispose();
     this.learning.end();

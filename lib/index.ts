@@ -70,6 +70,7 @@ export type {
   BudgetEvent,
   CacheEvent,
   GroupEvent,
+  LimitsEvent,
   LogEvent,
   MemoryEvent,
   MessageEvent,

@@ -6,7 +6,9 @@ import fc from 'fast-check';
 import { firstValueFrom, toArray } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { RunView } from '../lib/dashboard/view-model.js';
 import {
+  adaptive,
   eventLines,
   latest,
   optional,
@@ -15,8 +17,9 @@ import {
   type WorkflowEvent,
   workflow,
 } from '../lib/index.js';
-
 import { eventWriter } from '../lib/observe/event-log.js';
+import { prometheus } from '../lib/telemetry/prometheus.js';
+import { advance, SimulationScheduler } from '../lib/testing/index.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -227,6 +230,54 @@ test('each kind of secret is hidden wherever it stands', () => {
       }),
       '[redacted]',
     );
+});
+
+test('how permits, budgets and adaptive limits are used is told, of runs that have them', async () => {
+  const flow = workflow({
+    name: 'used',
+    concurrency: 1,
+    groups: {
+      llm: {
+        concurrency: adaptive({ initial: 2, max: 8 }),
+        budget: { calls: 100 },
+        limiter: { requestsPerMinute: 60 },
+      },
+      plain: { concurrency: 3 },
+    },
+  });
+  for (let i = 0; i < 10; i++) flow.task(`t${i}`, { group: 'llm', run: (_, ctx) => ctx.sleep(200) });
+  const scheduler = new SimulationScheduler();
+  const events: WorkflowEvent[] = [];
+  const prom = prometheus({ process: false });
+  flow
+    .run({ scheduler })
+    .events$.pipe(prom.measure)
+    .subscribe((event) => events.push(event));
+  await advance(scheduler);
+  const told = events.flatMap((event) => (event.type === 'limits' ? [event] : []));
+  assert.equal(
+    told.map(({ at }) => at),
+    [200, 800, 1_400, 2_000],
+  );
+  assert.equal(
+    told.map(({ groups }) => groups.map(({ group, budgets }) => [group, budgets?.[0]?.spent])),
+    [[['llm', 1]], [['llm', 4]], [['llm', 7]], [['llm', 10]]],
+  );
+  const last = told.at(-1)?.groups[0];
+  assert.ok((last?.target ?? 0) >= 2);
+  assert.is(last?.limiters[0]?.windows[0]?.used, 10);
+  const view = new RunView();
+  const write = eventWriter();
+  for (const event of events) view.apply(JSON.parse(write(event)) as WorkflowEvent);
+  assert.is(view.limits.get('llm')?.budgets?.[0]?.spent, 10);
+  const text = await prom.text();
+  assert.match(text, 'rxhive_budget_spent{workflow="used",group="llm",cap="calls"} 10\n');
+  assert.match(text, 'rxhive_budget_limit{workflow="used",group="llm",cap="calls"} 100\n');
+  assert.match(text, 'rxhive_permits_used{workflow="used",group="llm",window="requestsPerMinute"} 10\n');
+  assert.match(text, /rxhive_adaptive_target\{workflow="used",group="llm"\} \d/);
+  const plain = workflow({ name: 'plain', groups: { one: { concurrency: 2 } } });
+  plain.task('a', { group: 'one', run: () => 1 });
+  assert.not.ok((await eventsOf(plain as never)).some(({ type }) => type === 'limits'));
 });
 
 test('all who listen share one event', async () => {

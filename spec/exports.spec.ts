@@ -96,6 +96,49 @@ trace('waits are slices of their own, by cause; counters show the groups', async
   assert.is(most('group web'), 10);
   assert.is(most('all tasks'), 24);
 });
+trace('it keeps to the format: known phases, named rows, pairs that close, times in order', async () => {
+  const entries = read(chromeTrace(await eventsOf()));
+  const rows = new Set<string>();
+  const processes = new Set<number>();
+  for (const { ph, name, pid, tid, args } of entries) {
+    if (ph === 'M' && name === 'thread_name') rows.add(`${pid} ${tid}`);
+    if (ph === 'M' && name === 'process_name') processes.add(pid);
+    if (ph === 'M' && name.endsWith('_name')) assert.type(args?.name, 'string');
+  }
+  let now = 0;
+  let events = false;
+  const open = new Map<string, Entry>();
+  for (const one of entries) {
+    const { ph, name, ts, pid, tid, dur, id } = one;
+    assert.ok('MXbesfCi'.includes(ph) && ph.length === 1, ph);
+    assert.type(name, 'string');
+    assert.ok(processes.has(pid), `a process ${pid}`);
+    if (ph === 'M') {
+      assert.not.ok(events, 'names come first');
+      continue;
+    }
+    events = true;
+    assert.ok(Number.isSafeInteger(ts) && ts >= now, `${name} at ${ts} after ${now}`);
+    now = ts;
+    if (ph === 'C') {
+      for (const value of Object.values(one.args ?? {})) assert.ok(Number.isFinite(value), name);
+      continue;
+    }
+    assert.ok(rows.has(`${pid} ${tid}`), `a row ${pid} ${tid} for ${name}`);
+    if (ph === 'X') assert.ok(Number.isSafeInteger(dur) && (dur as number) > 0, name);
+    const key = `${(one as { cat?: string }).cat} ${id} ${name}`;
+    if (ph === 'b' || ph === 's') {
+      assert.not.ok(open.has(key), `${key} begins twice`);
+      open.set(key, one);
+    } else if (ph === 'e' || ph === 'f') {
+      const begun = open.get(key);
+      assert.ok(begun !== undefined && begun.ts <= ts, `${key} ends where it has not begun`);
+      open.delete(key);
+    }
+  }
+  assert.equal([...open.keys()], [], 'left open');
+});
+
 trace.run();
 
 const markdown = suite('markdown');
@@ -162,6 +205,27 @@ svg('a workflow is drawn before it runs, and a run as it went; names are text', 
   assert.match(run, /fetch × 240|fetch # × 240|fetch_/);
   assert.match(run, /class="edge soft/);
 });
+svg('without @dagrejs/dagre a picture says what to install', () => {
+  const hook = `export const resolve = (name, context, next) => {
+    if (name === '@dagrejs/dagre') throw Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' });
+    return next(name, context);
+  };`;
+  const data = (code: string): string => `data:text/javascript,${encodeURIComponent(code)}`;
+  const without = data(`import { register } from 'node:module'; register(${JSON.stringify(data(hook))});`);
+  const graph = ['lib/cli/main.ts', 'graph', 'examples/graph.ts', '--format'];
+  const draw = (format: string): ReturnType<typeof spawnSync> =>
+    spawnSync(process.execPath, ['--import', 'tsx', '--import', without, ...graph, format], {
+      encoding: 'utf8',
+    });
+  const refused = draw('svg');
+  assert.ok(refused.status !== 0, String(refused.stdout));
+  assert.match(
+    String(refused.stderr),
+    /Pictures in SVG need the package @dagrejs\/dagre: npm install @dagrejs\/dagre/,
+  );
+  assert.is(draw('mermaid').status, 0, 'other formats need nothing');
+});
+
 svg.run();
 
 const inspected = suite('inspect');

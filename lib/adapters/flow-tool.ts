@@ -132,6 +132,7 @@ const types: Readonly<Record<WorkflowEvent['type'], true>> = {
   budget: true,
   cache: true,
   group: true,
+  limits: true,
   log: true,
   memory: true,
   message: true,

@@ -1,6 +1,7 @@
 import { Workflow } from '../workflow.js';
 import { changesOf } from './changes.js';
 import { type Command, parse } from './command.js';
+import { forksOf, freeId } from './fork-point.js';
 import { goOn } from './run.js';
 import { remember, stored, storedOptions } from './stored.js';
 import { watch, watchOptions } from './watch.js';
@@ -34,7 +35,7 @@ export const fork: Command = async (words) => {
   const at = values.at === undefined ? undefined : Number(values.at);
   if (at !== undefined && !(Number.isInteger(at) && at >= 1))
     throw new WrongCall(`--at ${values.at}: give the number of a record, from 1`);
-  const runId = values.as ?? free(from, new Set(runs.map((run) => run.runId)));
+  const runId = values.as ?? freeId(from, new Set(runs.map((run) => run.runId)));
   const run = source.fork(from, {
     ...goOn(store, runId, values.dashboard),
     ...(at !== undefined && { at }),
@@ -45,14 +46,8 @@ export const fork: Command = async (words) => {
   });
   await remember(store, runId, module);
   console.error(`run ${runId}, a fork of ${from}`);
-  return watch(run, values);
+  return watch(run, { ...values, fork: forksOf(source, store, module) });
 };
-
-function free(from: string, taken: ReadonlySet<string>): string {
-  let n = 1;
-  while (taken.has(`${from}-fork-${n}`)) n += 1;
-  return `${from}-fork-${n}`;
-}
 
 function json<const N extends string>(name: N, text: string | undefined): { [name in N]?: never } {
   if (text === undefined) return {};

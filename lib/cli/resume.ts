@@ -1,4 +1,5 @@
 import { type Command, parse } from './command.js';
+import { forksOf } from './fork-point.js';
 import { goOn } from './run.js';
 import { begun, stored, storedOptions } from './stored.js';
 import { watch, watchOptions } from './watch.js';
@@ -13,7 +14,8 @@ export const resume: Command = async (words) => {
     allowPositionals: true,
     options: { ...watchOptions, ...storedOptions, 'retry-failed': { type: 'boolean' } },
   });
-  const { store, runId, source } = await stored(positionals[0], values);
+  const { store, runId, source, module } = await stored(positionals[0], values);
   const retry = values['retry-failed'] === true ? { retry: 'failed' as const } : {};
-  return watch(begun(source, { ...goOn(store, runId, values.dashboard), ...retry }), values);
+  const run = begun(source, { ...goOn(store, runId, values.dashboard), ...retry });
+  return watch(run, { ...values, fork: forksOf(source, store, module) });
 };

@@ -1,5 +1,6 @@
 import { Workflow } from '../workflow.js';
 import { type Command, parse } from './command.js';
+import { forksOf } from './fork-point.js';
 import { load } from './load.js';
 import { begun, remember } from './stored.js';
 import { watch, watchOptions } from './watch.js';
@@ -24,7 +25,8 @@ export const run: Command = async (words) => {
   const runId = values.run ?? `${found.definition().settings.name}-${Date.now().toString(36)}`;
   await remember(values.store, runId, module as string);
   console.error(`run ${runId} in ${named(values.store)}`);
-  return watch(begun(found, goOn(values.store, runId, values.dashboard)), values);
+  const run = begun(found, goOn(values.store, runId, values.dashboard));
+  return watch(run, { ...values, fork: forksOf(found, values.store, module as string) });
 };
 
 /** How a command runs something with a store: what waits for people alone ends the process, unless they can answer in it. */

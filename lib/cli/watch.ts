@@ -1,5 +1,5 @@
 import { type Observable, Subject, share } from 'rxjs';
-import { type DashboardSource, serveDashboard } from '../dashboard/server.js';
+import { type DashboardOptions, type DashboardSource, serveDashboard } from '../dashboard/server.js';
 import { terminal } from '../dashboard/terminal.js';
 import { visible } from '../dashboard/text.js';
 import type { WorkflowEvent } from '../model/event.js';
@@ -24,6 +24,8 @@ export interface Watching {
   readonly dashboard?: boolean | undefined;
   readonly quiet?: boolean | undefined;
   readonly port: string;
+  /** Where a run has a store: how the dashboard forks it. */
+  readonly fork?: DashboardOptions['fork'];
 }
 
 /** Something that tells what it does and can be started: a run, or an orchestrator with what it is started with. */
@@ -51,6 +53,7 @@ export async function watched(source: Watched, values: Watching): Promise<Workfl
     const port = Number(values.port);
     const { url } = await serveDashboard(source instanceof Run ? acted(source, lines$) : { lines$ }, {
       port,
+      ...(values.fork !== undefined && { fork: values.fork }),
     });
     console.error(`dashboard: ${url}`); // stdout belongs to the report
   }

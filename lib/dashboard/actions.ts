@@ -70,7 +70,8 @@ function cannot(what: string): RxhiveError {
   return new RxhiveError('INVALID_OPTION', `What is served here knows no ${what}; serve a run.`);
 }
 
-function textOf(value: unknown, name: string): string {
+/** A text of a wish. @throws RxhiveError INVALID_OPTION */
+export function textOf(value: unknown, name: string): string {
   if (typeof value === 'string') return value;
   throw new RxhiveError('INVALID_OPTION', `${name} is ${shown(value)}; give a text.`);
 }

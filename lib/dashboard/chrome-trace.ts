@@ -19,11 +19,11 @@ export function chromeTrace(events: Iterable<WorkflowEvent>, options: EventLogOp
 
 /** The same of a run that has been read. */
 export function traceOf(view: RunView): string {
-  const lines: string[] = [];
-  const say = (entry: object): number => lines.push(JSON.stringify(entry));
+  const entries: Told[] = [];
+  const say: Say = (entry) => entries.push(entry);
   const { lanes } = slotTimeline(view);
-  named(say, slots, 'slots');
-  named(say, waits, 'waits');
+  named(say, slots, 'slots', 'run');
+  named(say, waits, 'waits', 'waits');
   lanes.forEach((_, lane) => {
     say({ ph: 'M', name: 'thread_name', pid: slots, tid: lane + 1, args: { name: `slot ${lane + 1}` } });
   });
@@ -43,14 +43,22 @@ export function traceOf(view: RunView): string {
     const entry = moment(event);
     if (entry !== undefined) say(entry);
   }
+  // Names first, then what happened in order of time; what is told of one moment stays in the order above.
+  entries.sort((a, b) => (a.ts ?? -1) - (b.ts ?? -1));
+  const lines = entries.map((entry) => JSON.stringify(entry));
   const about = JSON.stringify({ workflow: view.workflow, runId: view.runId, status: view.status });
   return `{"displayTimeUnit":"ms","otherData":${about},"traceEvents":[\n${lines.join(',\n')}\n]}\n`;
 }
 
-type Say = (entry: object) => void;
+/** Us; what has no time is a name. */
+type Entry = { readonly ts?: number };
+type Told = Entry & { readonly [field: string]: unknown };
+type Say = (entry: Told) => unknown;
 
-function named(say: Say, pid: number, name: string): void {
+/** A process, and its row of things that belong to no other row. */
+function named(say: Say, pid: number, name: string, row: string): void {
   say({ ph: 'M', name: 'process_name', pid, tid: 0, args: { name } });
+  say({ ph: 'M', name: 'thread_name', pid, tid: 0, args: { name: row } });
   say({ ph: 'M', name: 'process_sort_index', pid, tid: 0, args: { sort_index: pid } });
 }
 
@@ -64,7 +72,7 @@ function lengthOf({ from, to }: Bar): number {
   return Math.max(1, us(to) - us(from));
 }
 
-function slice(bar: Bar): object {
+function slice(bar: Bar): Told {
   const { task, lane, from, attempt, end } = bar;
   const { type, group, model, usage } = task;
   const failed = task.errors.find((one) => one.attempt === attempt);
@@ -91,7 +99,7 @@ function slice(bar: Bar): object {
 }
 
 /** Waits overlap at will: slices that are not bound to a row. Viewers show those of one name together. */
-function waitsOf(task: TaskView, now: number): object[] {
+function waitsOf(task: TaskView, now: number): Told[] {
   return task.spans.flatMap((span, i) => {
     const { kind, from, to = now } = span;
     if (kind === 'running' || to <= from) return [];
@@ -139,7 +147,7 @@ function counters(view: RunView, say: Say): void {
 }
 
 /** What concerns the whole run or a group, as a mark over all rows. */
-function moment(event: WorkflowEvent): object | undefined {
+function moment(event: WorkflowEvent): Told | undefined {
   const { type, reason, at } = event;
   const told =
     type === 'breaker' ||

@@ -5,7 +5,7 @@ import type { Observable } from 'rxjs';
 import { RxhiveError, shown } from '../kernel/errors.js';
 import type { WorkflowEvent } from '../model/event.js';
 import { type EventLogOptions, eventLines } from '../observe/event-log.js';
-import { type ActionTarget, act } from './actions.js';
+import { type ActionTarget, act, textOf } from './actions.js';
 import { LineBuffer } from './line-buffer.js';
 import { policyOf, readPage } from './page-file.js';
 
@@ -21,6 +21,17 @@ export interface DashboardOptions extends EventLogOptions {
   readonly capacity?: number;
   /** Makes the run that goes on after a failed one, for the button "run what failed again". */
   readonly retry?: () => ActionTarget & { readonly events$: Observable<WorkflowEvent> };
+  /**
+   * Makes the run that goes on from where a task of a run has committed, for the button "go on from here". The page then
+   * shows that one; see `flow.fork`.
+   */
+  readonly fork?: (from: ForkPoint) => DashboardSource | Promise<DashboardSource>;
+}
+
+/** Where a fork begins: right after that task of that run has committed. */
+export interface ForkPoint {
+  readonly runId: string;
+  readonly taskId: string;
 }
 
 /** A dashboard that is being served. */
@@ -165,6 +176,8 @@ class Serving {
     const { buffer } = this.#facts;
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     response.flushHeaders();
+    const { fork } = this.#facts.options;
+    if (fork !== undefined) response.write('event: actions\ndata: ["fork"]\n\n');
     const last = Number(request.headers['last-event-id']);
     let at = Number.isInteger(last) && last >= 0 && last < buffer.next ? last + 1 : 0;
     let full = false;
@@ -227,7 +240,14 @@ class Serving {
   async #do(body: string, response: ServerResponse): Promise<void> {
     try {
       const wish: unknown = JSON.parse(body);
-      if ((wish as { action?: unknown } | null)?.action === 'retryFailed') this.#retry();
+      const { action, runId, taskId } = (wish ?? {}) as {
+        action?: unknown;
+        runId?: unknown;
+        taskId?: unknown;
+      };
+      if (action === 'retryFailed') this.#retry();
+      else if (action === 'fork')
+        await this.#fork({ runId: textOf(runId, 'runId'), taskId: textOf(taskId, 'taskId') });
       else await act(this.#target, wish);
       response.writeHead(204).end();
     } catch (error) {
@@ -243,6 +263,16 @@ class Serving {
         'This run cannot be continued from here; serve it with the option retry.',
       );
     this.take(retry());
+  }
+
+  async #fork(from: ForkPoint): Promise<void> {
+    const { fork } = this.#facts.options;
+    if (fork === undefined)
+      throw new RxhiveError(
+        'INVALID_OPTION',
+        'Nothing can be forked from here; run with a store, or serve it with the option fork.',
+      );
+    this.take(await fork(from));
   }
 }
 

@@ -55,7 +55,7 @@ export const statusSigns: Readonly<Record<TaskStatus, string>> = {
   running: '▶',
   ready: '●',
   'backing-off': '↻',
-  suspended: '⏸',
+  suspended: '‖',
   waiting: '○',
   succeeded: '✓',
   restored: '⟲',

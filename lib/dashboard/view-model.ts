@@ -1,74 +1,12 @@
 import type { PlannedTask, WorkflowEvent } from '../model/event.js';
+import type { GroupLimits } from '../model/limiter.js';
 import { isEnd, type RunStatus, type TaskStatus } from '../model/status.js';
-import { type Change, changesOf } from './changes.js';
+import { changesOf } from './changes.js';
 import { closeSpan, Span, type SpanKind, spanOf } from './spans.js';
 import { talked } from './talk.js';
+import type { CommitView, GroupView, QuestionView, TaskView } from './views.js';
 
-export type { Span, SpanKind };
-
-/** A task as the pictures show it. */
-export interface TaskView {
-  readonly id: string;
-  readonly seq: number;
-  readonly type: string;
-  readonly group: string | undefined;
-  readonly dependencies: PlannedTask['dependencies'];
-  readonly parent: string | undefined;
-  status: TaskStatus;
-  readonly spans: Span[];
-  attempts: number;
-  /** Ms it has waited for permits so far. */
-  permitMs: number;
-  /** Errors of attempts, oldest first. */
-  errors: readonly { readonly attempt: number; readonly at: number; readonly error: unknown }[];
-  error: unknown;
-  value: unknown;
-  /** Newest values of its stream, and how many there were. */
-  stream: readonly unknown[];
-  streamed: number;
-  messages: readonly { readonly at: number; readonly message: string; readonly data?: unknown }[];
-  usage: { readonly inputTokens: number; readonly outputTokens: number; readonly cost: number };
-  model: string | undefined;
-}
-
-/** A group, or without a name the whole run, as the gauges show it. */
-export interface GroupView {
-  readonly name: string | undefined;
-  /** Tasks at work; undefined limit: none. */
-  active: number;
-  /** Most that were at work at once. */
-  most: number;
-  limit: number | undefined;
-  /** Waiting for a place or a permit. */
-  ready: number;
-  /** Held back until, ms of the run. */
-  gatedUntil: number;
-  /** Attempts that ended with HTTP status 429. */
-  refused: number;
-  /** Newest facts of limiter, breaker and budget events, by name. */
-  readonly facts: Map<string, unknown>;
-  /** Points for the chart: ms, active, limit. */
-  readonly history: { readonly at: number; active: number; limit: number | undefined }[];
-}
-
-/** A question to a person that nobody has answered. */
-export interface QuestionView {
-  readonly taskId: string;
-  readonly prompt: string;
-  readonly context?: unknown;
-  /** Ms as the clock of the run counts. */
-  readonly deadline?: number;
-  /** Why the last answer was refused. */
-  refused?: string;
-}
-
-/** A commit to the state. */
-export interface CommitView {
-  readonly commit: number;
-  readonly at: number;
-  readonly taskId: string;
-  readonly changes: readonly Change[];
-}
+export type { CommitView, GroupView, QuestionView, Span, SpanKind, TaskView };
 
 const mostStream = 200;
 const mostPoints = 5_000;
@@ -94,6 +32,8 @@ export class RunView {
   planVersion = 0;
   readonly tasks = new Map<string, TaskView>();
   readonly groups = new Map<string | undefined, GroupView>();
+  /** Permits, budgets and adaptive targets as they were told last, by group. */
+  readonly limits = new Map<string | undefined, GroupLimits>();
   readonly commits: CommitView[] = [];
   initialState: unknown;
   readonly events: WorkflowEvent[] = [];
@@ -197,6 +137,9 @@ export class RunView {
         break;
       case 'memory':
         this.#groupOf(undefined).facts.set('memory', `${event.reason}: ${Math.round(event.share * 100)} %`);
+        break;
+      case 'limits':
+        for (const one of event.groups) this.limits.set(one.group, one);
         break;
       case 'breaker':
         this.#groupOf(event.group).facts.set('breaker', event.reason);

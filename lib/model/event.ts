@@ -1,5 +1,6 @@
 import type { BreakerState } from './breaker.js';
 import type { BudgetLimit } from './budget.js';
+import type { GroupLimits } from './limiter.js';
 import type { StatePatch } from './record.js';
 import type { RunStatus, TaskStatus } from './status.js';
 import type { DependencyMode } from './task.js';
@@ -189,6 +190,17 @@ export interface BudgetEvent extends EventBase {
   readonly cap: number;
 }
 
+/**
+ * How limits are used, where there is more to it than tasks at work: permits of windows, budgets, what an adaptive limit
+ * aims at. When a task has ended, at most twice a second, and when the run has.
+ */
+export interface LimitsEvent extends EventBase {
+  readonly type: 'limits';
+  readonly reason: 'used';
+  /** As `run.limits()` tells it, those alone that have any. */
+  readonly groups: readonly GroupLimits[];
+}
+
 /** The circuit breaker of a group changed. */
 export interface BreakerEvent extends EventBase {
   readonly type: 'breaker';
@@ -265,6 +277,7 @@ export type WorkflowEvent =
   | CacheEvent
   | UsageEvent
   | BudgetEvent
+  | LimitsEvent
   | BreakerEvent
   | QuestionEvent
   | MessageEvent

@@ -1,6 +1,7 @@
 import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import type { ToldLimit } from '../kernel/http-headers.js';
+import type { BudgetState } from './budget.js';
 import type { TaskNode } from './node.js';
 import type { Backoff, ExponentialOptions } from './policy.js';
 
@@ -74,8 +75,12 @@ export interface GroupLimits {
   readonly active: number;
   /** How many may. */
   readonly limit: number;
+  /** Where the limit is `adaptive`: how many it would let run by what it has learnt; other bounds may be lower. */
+  readonly target?: number;
   /** Limiters it has to pass. */
   readonly limiters: readonly LimiterState[];
+  /** Where there is a budget: how much of it is spent. */
+  readonly budgets?: readonly BudgetState[];
 }
 
 /** One attempt that wants to start, or to go on after a pause. */

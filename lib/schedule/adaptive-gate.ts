@@ -53,6 +53,11 @@ export class AdaptiveGate implements Gate {
     this.#overloaded = options.overloaded ?? ((error) => overload.has(statusOf(error) ?? 0));
   }
 
+  /** How many it would let run. */
+  get target(): number {
+    return this.#limit.limit;
+  }
+
   connect(opened: () => void): void {
     this.#opened = opened;
     this.#apply();

@@ -87,12 +87,18 @@ export function limitsOf(places: GatePlaces, { active, limit }: Scheduler): Grou
     inUse: number,
     most: number,
     gates: readonly Gate[],
-  ): GroupLimits => ({
-    group,
-    active: inUse,
-    limit: most,
-    limiters: gates.filter((gate) => gate instanceof LimiterGate).map((gate) => gate.state()),
-  });
+  ): GroupLimits => {
+    const adaptive = gates.find((gate) => gate instanceof AdaptiveGate);
+    const budgets = gates.flatMap((gate) => (gate instanceof Budget ? gate.states : []));
+    return {
+      group,
+      active: inUse,
+      limit: most,
+      ...(adaptive !== undefined && { target: adaptive.target }),
+      limiters: gates.filter((gate) => gate instanceof LimiterGate).map((gate) => gate.state()),
+      ...(budgets.length > 0 && { budgets }),
+    };
+  };
   return [
     one(undefined, active, limit, places.gates),
     ...[...places.groups.values()].map((group) => one(group.name, group.active, group.limit, group.gates)),

@@ -1,4 +1,5 @@
 import type { WorkflowEvent } from '../model/event.js';
+import type { GroupLimits } from '../model/limiter.js';
 
 /** Labels of a measurement: few values each, or a store of metrics would burst. */
 export type Labels = Readonly<Record<string, string>>;
@@ -23,6 +24,11 @@ export const metrics = {
   active: ['gauge', '{task}', 'Tasks at work, by group'],
   ready: ['gauge', '{task}', 'Tasks that wait for a slot or permit, by group'],
   limit: ['gauge', '{task}', 'Tasks that may be at work at once, by group'],
+  adaptive_target: ['gauge', '{task}', 'Tasks an adaptive limit would let be at work, by group'],
+  permits_used: ['gauge', '{permit}', 'Permits taken, by group and window'],
+  permits_limit: ['gauge', '{permit}', 'Permits there are, by group and window'],
+  budget_spent: ['gauge', '{unit}', 'What of a budget is spent, by group and cap'],
+  budget_limit: ['gauge', '{unit}', 'Where nothing new starts, by group and cap'],
   tokens: ['counter', '{token}', 'Tokens used, by model and direction'],
   cost: ['counter', '{cost}', 'Money spent, by model'],
   runs: ['counter', '{run}', 'Runs that ended, by status'],
@@ -36,6 +42,13 @@ interface Cell {
   readonly name: MetricName;
   readonly labels: Labels;
   more: number;
+}
+
+/** A number that was told, with its labels. */
+interface Gauge {
+  readonly name: MetricName;
+  readonly labels: Labels;
+  readonly value: number;
 }
 
 /** A counter by the values of one of its labels. */
@@ -112,6 +125,7 @@ export class Measure {
   readonly #runs = new Map<string, Run>();
   readonly #types = new Set<string>();
   readonly #cells = new Map<string, Cell>();
+  readonly #gauges = new Map<string, Gauge>();
   /** Of the newest event. */
   #run: Run | undefined;
 
@@ -126,6 +140,7 @@ export class Measure {
       cell.more = 0;
       if (more > 0) meters.add(name, more, labels);
     }
+    for (const { name, labels, value } of this.#gauges.values()) meters.set(name, value, labels);
     for (const { levels } of this.#workflows.values())
       for (const { labels, active, ready, limit } of levels.values()) {
         meters.set('active', active, labels);
@@ -157,6 +172,9 @@ export class Measure {
         this.#add('cost', labels, cost);
         break;
       }
+      case 'limits':
+        for (const one of event.groups) this.#used(run.workflow.name, one);
+        break;
       case 'group':
         if (event.reason === 'limit' && event.concurrency !== undefined && Number.isFinite(event.concurrency))
           this.#level(run.workflow, event.group ?? '').limit = event.concurrency;
@@ -250,12 +268,31 @@ export class Measure {
       this.#add('refusals', { workflow: workflow.name, group: task?.group?.labels.group ?? '' }, 1);
   }
 
+  #used(workflow: string, { group = '', target, limiters, budgets = [] }: GroupLimits): void {
+    const labels = { workflow, group };
+    if (target !== undefined) this.#set('adaptive_target', labels, target);
+    for (const { windows } of limiters)
+      for (const { name: window, used, max } of windows) {
+        this.#set('permits_used', { ...labels, window }, used);
+        this.#set('permits_limit', { ...labels, window }, max);
+      }
+    for (const { limit: cap, spent, cap: soft, hardCap: most = soft } of budgets) {
+      this.#set('budget_spent', { ...labels, cap }, spent);
+      if (soft !== undefined || most !== undefined)
+        this.#set('budget_limit', { ...labels, cap }, soft ?? (most as number));
+    }
+  }
+
+  #set(name: MetricName, labels: Labels, value: number): void {
+    this.#gauges.set(keyOf(name, labels), { name, labels, value });
+  }
+
   #add(name: MetricName, labels: Labels, value: number): void {
     if (value > 0) this.#cell(name, labels).more += value;
   }
 
   #cell(name: MetricName, labels: Labels): Cell {
-    const key = JSON.stringify([name, ...Object.values(labels)]);
+    const key = keyOf(name, labels);
     let cell = this.#cells.get(key);
     if (cell === undefined) {
       cell = { name, labels, more: 0 };
@@ -292,6 +329,10 @@ export class Measure {
     }
     return kind;
   }
+}
+
+function keyOf(name: MetricName, labels: Labels): string {
+  return JSON.stringify([name, ...Object.values(labels)]);
 }
 
 /** The task enters a status. */

@@ -7,6 +7,7 @@ import type { Browser, Page } from 'playwright-core';
 import { firstValueFrom, toArray } from 'rxjs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { forksOf } from '../../lib/cli/fork-point.js';
 import { htmlReport, serveDashboard } from '../../lib/dashboard/index.js';
 import { eventLines, human, RxhiveError, typed, workflow } from '../../lib/index.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
@@ -114,6 +115,8 @@ server('it answers its own page only, acts with the token only, and trusts no wi
       { action: 'setLimit', group: 'nothing', limit: 2 },
       { action: '__proto__' },
       { action: 'retryFailed' },
+      { action: 'fork' },
+      { action: 'fork', runId: 'r', taskId: 'plan' },
     ])
       assert.is((await act(wish)).status, 400, JSON.stringify(wish));
     assert.is(
@@ -248,6 +251,7 @@ if (chromiumPath === undefined) {
 
         await pick(page, 'groups');
         await shows(page, '[data-group="web"]', /429s\s+6/);
+        await shows(page, '[data-group="llm"] .budget', /budget, calls: 24\d of 400/);
         await counts(page, '.chart canvas', 3);
         await pick(page, 'cost');
         await shows(page, '.cost', /waits for dependencies/);
@@ -298,6 +302,9 @@ if (chromiumPath === undefined) {
             assert.ok(wide <= width, `${tab} is ${wide} px wide at ${width}`);
           }
           await shows(page, '.compare', /% sooner/);
+          await pick(page, 'groups');
+          await shows(page, '[data-group="llm"] .budget', /budget, calls: 24\d of 400/);
+          await pick(page, 'compare');
           await counts(page, '.compare canvas', 2);
           assert.equal(faults, []);
           await page.close();
@@ -373,6 +380,38 @@ if (chromiumPath === undefined) {
       await dashboard.close();
     },
   );
+
+  browser('a run is forked from the page after any commit, where there is a store', async ({ browser }) => {
+    const flow = workflow({ name: 'forked', concurrency: 1, state: { done: [] as string[] } });
+    const calls: string[] = [];
+    for (const id of ['first', 'second', 'third'])
+      flow.task(id, {
+        run: (_, ctx) => {
+          calls.push(`${ctx.runId} ${id}`);
+          ctx.update((state) => {
+            state.done.push(id);
+          });
+        },
+      });
+    const store = join(folder, 'forked.db');
+    const run = flow.run({ store, runId: 'one' });
+    const fork = forksOf(flow as never, store, 'forked.ts');
+    const dashboard = await serveDashboard(run, { ...(fork !== undefined && { fork }) });
+    await run.result();
+    const { page, faults } = await openPage(browser, dashboard.url);
+    await pick(page, 'state');
+    await page.locator('.slider input').fill('2');
+    await shows(page, '.author', 'second');
+    await page.screenshot({ path: `${pictures}/fork-light-1440.png` });
+    await page.click('.fork');
+    await shows(page, '.top', 'one-fork-1');
+    await shows(page, '.status', 'succeeded');
+    assert.equal(calls, ['one first', 'one second', 'one third', 'one-fork-1 third']);
+    await page.waitForSelector('.whole:has-text("third")');
+    assert.equal(faults, []);
+    await page.close();
+    await dashboard.close();
+  });
 
   browser('hostile names do nothing but stand there as text', async ({ browser }) => {
     const address = fileOf(

@@ -16,7 +16,7 @@ export function showcase(
     name: hostile ?? 'showcase',
     concurrency: 24,
     state: { done: 0, notes: {} as Record<string, string> },
-    groups: { llm: { concurrency: 6 }, web: { concurrency: 10 } },
+    groups: { llm: { concurrency: 6, budget: { calls: 400 } }, web: { concurrency: 10 } },
   });
   const plan = flow.task('plan', {
     group: 'llm',

@@ -86,9 +86,9 @@ function picture(tab: Tab, selected: string, select: (id: string) => void, act: 
     case 'events':
       return html`<${EventList} view=${view} select=${select} />`;
     case 'state':
-      return html`<${StateDiff} view=${view} select=${select} />`;
+      return html`<${StateDiff} view=${view} select=${select} act=${source.actions.includes('fork') ? act : undefined} />`;
     case 'groups':
-      return html`<${Gauges} view=${view} limits=${source.limits} act=${act} />`;
+      return html`<${Gauges} view=${view} limits=${source.limits.length > 0 ? source.limits : [...view.limits.values()]} act=${act} />`;
     case 'cost':
       return html`<${Cost} view=${view} />`;
     case 'questions':

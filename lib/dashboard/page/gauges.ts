@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
-import type { GroupLimits, LimiterState } from '../../model/limiter.js';
+import type { GroupLimits } from '../../model/limiter.js';
 import { count, duration, short, shownValue } from '../text.js';
 import type { GroupView, RunView } from '../view-model.js';
 import { html } from './html.js';
@@ -16,22 +16,24 @@ export function Gauges({
   act: ((action: string, details?: Record<string, unknown>) => void) | undefined;
 }) {
   return html`<section class="gauges" aria-label="groups">
-    ${[...view.groups.values()].map((group) => html`<${Gauge} key=${group.name ?? ''} view=${view} group=${group} limiters=${limits.find((one) => one.group === group.name)?.limiters ?? []} act=${act} />`)}
+    ${[...view.groups.values()].map((group) => html`<${Gauge} key=${group.name ?? ''} view=${view} group=${group} limits=${limits.find((one) => one.group === group.name)} act=${act} />`)}
   </section>`;
 }
 
 function Gauge({
   view,
   group,
-  limiters,
+  limits,
   act,
 }: {
   view: RunView;
   group: GroupView;
-  limiters: readonly LimiterState[];
+  limits: GroupLimits | undefined;
   act: ((action: string, details?: Record<string, unknown>) => void) | undefined;
 }) {
   const { name, active, limit, ready, refused, gatedUntil, facts } = group;
+  const { target, limiters = [], budgets = [] } = limits ?? {};
+  const told = [...facts].filter(([key]) => budgets.length === 0 || !key.startsWith('budget'));
   const gated = gatedUntil > view.now && view.status === 'running';
   return html`<article class="gauge" data-group=${name ?? ''}>
     <h3>${name === undefined ? 'all tasks' : short(name, 40)}</h3>
@@ -41,9 +43,11 @@ function Gauge({
       <dt>waiting</dt><dd>${count(ready)}</dd>
       <dt>429s</dt><dd class=${refused > 0 ? 'bad' : ''}>${count(refused)}</dd>
       <dt>held back</dt><dd>${gated ? `another ${duration(gatedUntil - view.now)}` : 'no'}</dd>
-      ${[...facts].map(([key, value]) => html`<dt>${short(key, 30)}</dt><dd>${short(shownValue(value, 200), 60)}</dd>`)}
+      ${target !== undefined && html`<dt>adaptive target</dt><dd>${count(target)}</dd>`}
+      ${told.map(([key, value]) => html`<dt>${short(key, 30)}</dt><dd>${short(shownValue(value, 200), 60)}</dd>`)}
     </dl>
     ${limiters.flatMap(({ windows }) => windows).map((one) => html`<p class="permits">${short(one.name)}: ${count(one.used)} of ${count(one.max)}${one.resetsIn > 0 ? `, more in ${duration(one.resetsIn)}` : ''} <meter min="0" max=${one.max} value=${one.used} aria-label=${one.name}></meter></p>`)}
+    ${budgets.map(({ limit: of, spent, cap, hardCap, status }) => html`<p class="permits budget ${status}">budget, ${of}: ${amount(spent)} of ${amount(cap ?? hardCap ?? 0)}${status === 'within' ? '' : `, ${status}`} <meter min="0" max=${cap ?? hardCap ?? 1} value=${spent} aria-label=${`budget, ${of}`}></meter></p>`)}
     <${Chart} group=${group} version=${view.version} end=${view.now} />
     ${
       act !== undefined &&
@@ -53,6 +57,11 @@ function Gauge({
     </div>`
     }
   </article>`;
+}
+
+/** Money has fractions. */
+function amount(value: number): string {
+  return Number.isInteger(value) ? count(value) : value.toPrecision(3);
 }
 
 function Chart({ group, version, end }: { group: GroupView; version: number; end: number }) {

@@ -15,6 +15,8 @@ export class Source {
   dropped = 0;
   /** How much of the limits is used, as the server sees it; empty for a log. */
   limits: readonly GroupLimits[] = [];
+  /** Actions that not every server knows. */
+  actions: readonly string[] = [];
   /** May the page act on the run? */
   readonly token: string | undefined;
   problem = '';
@@ -66,6 +68,8 @@ export class Source {
       body: JSON.stringify({ action, ...details }),
     });
     if (!answer.ok) throw new Error(await answer.text());
+    // Another run goes on in place of the one that has ended.
+    if (this.origin === 'ended' && (action === 'fork' || action === 'retryFailed')) this.#listen();
   }
 
   #listen(): void {
@@ -83,6 +87,10 @@ export class Source {
     });
     stream.addEventListener('limits', (message) => {
       this.limits = JSON.parse((message as MessageEvent<string>).data) as GroupLimits[];
+      this.#changed();
+    });
+    stream.addEventListener('actions', (message) => {
+      this.actions = JSON.parse((message as MessageEvent<string>).data) as string[];
       this.#changed();
     });
     stream.addEventListener('end', () => {

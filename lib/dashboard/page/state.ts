@@ -5,7 +5,16 @@ import type { RunView } from '../view-model.js';
 import { html } from './html.js';
 
 /** The shared state after any commit, what that commit changed, and who made it. */
-export function StateDiff({ view, select }: { view: RunView; select: (id: string) => void }) {
+export function StateDiff({
+  view,
+  select,
+  act,
+}: {
+  view: RunView;
+  select: (id: string) => void;
+  /** Where a run can be forked. */
+  act: ((action: string, details?: Record<string, unknown>) => void) | undefined;
+}) {
   const [picked, setPicked] = useState<number>();
   const replay = useMemo(() => new StateReplay(), [view.runId]);
   const { commits, initialState } = view;
@@ -27,7 +36,8 @@ export function StateDiff({ view, select }: { view: RunView; select: (id: string
         <table class="diff"><thead><tr><th>path</th><th>before</th><th>after</th></tr></thead><tbody>
           ${commit.changes.map((change) => html`<tr class=${change.op}><th scope="row">${pathOf(change)}</th><td><pre>${value(before, change)}</pre></td><td><pre>${value(after, change)}</pre></td></tr>`)}
         </tbody></table>
-        <p class="hint">To go on from here: <code>flow.fork('${short(view.runId, 40)}', { at: SEQ, store, runId: 'another' })</code>, where SEQ is the record of "${short(commit.taskId, 40)}".</p>`
+        ${act !== undefined && html`<div class="tools"><button class="fork" onClick=${() => act('fork', { runId: view.runId, taskId: commit.taskId })}>go on from here in another run</button></div>`}
+        <p class="hint">In a program: <code>flow.fork('${short(view.runId, 40)}', { at: SEQ, store, runId: 'another' })</code>, where SEQ is the record of "${short(commit.taskId, 40)}".</p>`
     }
     <h3>State</h3>
     <pre class="whole">${shownValue(after)}</pre>

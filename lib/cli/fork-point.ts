@@ -1,0 +1,34 @@
+import type { DashboardOptions } from '../dashboard/server.js';
+import { shown } from '../kernel/errors.js';
+import type { WorkflowOrchestrator } from '../orchestrator.js';
+import { storeAt } from '../stores/at-path.js';
+import { Workflow } from '../workflow.js';
+import { remember } from './stored.js';
+import { WrongCall } from './wrong-call.js';
+
+/** How a dashboard forks runs of a store; undefined where they cannot be: those of an orchestrator. */
+export function forksOf(
+  source: Workflow | WorkflowOrchestrator<Record<string, never>>,
+  store: string,
+  module: string,
+): DashboardOptions['fork'] {
+  if (!(source instanceof Workflow)) return undefined;
+  return async ({ runId, taskId }) => {
+    const past = await source.history(store, runId);
+    const point = past.timeline().find((task) => task.taskId === taskId && task.status === 'succeeded');
+    if (point === undefined)
+      throw new WrongCall(`the log of ${shown(runId)} has no commit of ${shown(taskId)} yet`);
+    const taken = new Set((await storeAt(store).runs()).map((run) => run.runId));
+    const to = freeId(runId, taken);
+    await remember(store, to, module);
+    console.error(`run ${to}, a fork of ${runId} after ${shown(taskId)}`);
+    return source.fork(runId, { store, runId: to, at: point.seq, suspend: 'wait' });
+  };
+}
+
+/** An id for a fork that no run has. */
+export function freeId(from: string, taken: ReadonlySet<string>): string {
+  let n = 1;
+  while (taken.has(`${from}-fork-${n}`)) n += 1;
+  return `${from}-fork-${n}`;
+}
