@@ -10,6 +10,7 @@ import { type RunQuestion, toldQuestion } from '../lib/cli/open-questions.js';
 import { WrongCall } from '../lib/cli/wrong-call.js';
 import { human, memory, workflow } from '../lib/index.js';
 import { visible } from '../lib/kernel/visible.js';
+import { sqlite } from '../lib/stores/sqlite.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -148,6 +149,13 @@ test('a wrong call says what to do, and changes nothing', async () => {
     assert.match((code as Error).message, message);
     assert.not.match((code as Error).message, '\n');
   }
+  const elsewhere = sqlite(store);
+  const lease = elsewhere.open('one');
+  const leased = await here(store, 'review?1', '{"ok":true}', '--quiet', '--json');
+  assert.is(leased.code, 1);
+  assert.is(JSON.parse(leased.out).error.code, 'RUN_LEASED');
+  lease.close();
+  elsewhere.close();
   const past = await workflow({ name: 'post' }).history(store, 'one');
   assert.is(past.questions().length, 2);
 });
