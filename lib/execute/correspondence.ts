@@ -14,7 +14,7 @@ import type { TaskNode } from '../model/node.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
 import { Task } from '../model/task.js';
 import { HeardWait, type WaitFor } from './heard-wait.js';
-import { AttemptInbox, type InboxPorts } from './inbox.js';
+import { AttemptInbox, type InboxPorts, pull } from './inbox.js';
 import type { ExecutePorts } from './ports.js';
 
 type Begin<T> = (resolve: (value: T) => void, reject: (error: unknown) => void) => (() => void) | undefined;
@@ -73,21 +73,12 @@ export class Correspondence {
     return this.#own.promise<Message>((resolve, reject) => {
       const inlet = this.#mailbox.open(on, from);
       const wait = new HeardWait('message', namesOf(on), () => inlet.from, this.#waits);
-      const look = (): boolean => {
-        const message = inlet.take();
-        if (message !== undefined) resolve(message);
-        else if (inlet.over) reject(channelEnded(this.#node, on));
-        return message !== undefined || inlet.over;
-      };
-      const listen = (): void => {
-        inlet.woken = () => {
-          inlet.woken = undefined;
-          wait.end(() => look() || listen());
-        };
-        wait.begin(reject, () => inlet.finish());
-      };
       const disarm = this.#limit(timeout, 'message', wait, reject);
-      if (!look()) listen();
+      pull(inlet, wait, {
+        message: resolve,
+        over: () => reject(channelEnded(this.#node, on)),
+        failed: reject,
+      });
       return () => {
         disarm();
         inlet.close();

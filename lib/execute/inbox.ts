@@ -21,6 +21,28 @@ export interface InboxPorts<T> {
   ): Promise<R>;
 }
 
+/** Gives one message of `inlet` as soon as there is one, or says that none comes any more. */
+export function pull(
+  inlet: Inlet,
+  wait: HeardWait,
+  told: { message(message: Message): void; over(): void; failed(error: RxhiveError): void },
+): void {
+  const look = (): void => {
+    const message = inlet.take();
+    if (message !== undefined) told.message(message);
+    else if (inlet.over) told.over();
+    else {
+      inlet.woken = () => {
+        inlet.woken = undefined;
+        // What woke it may have been dropped until there is a slot.
+        wait.end(look);
+      };
+      wait.begin(told.failed, () => inlet.finish());
+    }
+  };
+  look();
+}
+
 /** Messages for one attempt: pushed to who subscribes, pulled one after the other by `for await`. */
 export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
   readonly #ports: InboxPorts<T>;
@@ -36,8 +58,8 @@ export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
     let last: Promise<IteratorResult<T>> | undefined;
     return {
       next: () => {
-        const pull = (): Promise<IteratorResult<T>> => this.#pull(inlet);
-        const mine = last === undefined ? pull() : last.then(pull, pull);
+        const take = (): Promise<IteratorResult<T>> => this.#pull(inlet);
+        const mine = last === undefined ? take() : last.then(take, take);
         last = mine;
         const free = (): void => {
           if (last === mine) last = undefined;
@@ -61,25 +83,14 @@ export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
     return promise<IteratorResult<T>>((resolve, reject) => {
       alive('receive$');
       const wait = new HeardWait('message', channels, () => inlet.from, waits);
-      const look = (): boolean => {
-        const message = inlet.take();
-        if (message !== undefined) resolve({ done: false, value: shape(message) });
-        else if (inlet.over) {
+      pull(inlet, wait, {
+        message: (message) => resolve({ done: false, value: shape(message) }),
+        over: () => {
           inlet.close();
           resolve({ done: true, value: undefined });
-        } else return false;
-        return true;
-      };
-      const listen = (): void => {
-        const heard = (): void => {
-          inlet.woken = undefined;
-          // What woke it may have been dropped meanwhile.
-          wait.end(() => look() || listen());
-        };
-        inlet.woken = heard;
-        wait.begin(reject, () => inlet.finish());
-      };
-      if (!look()) listen();
+        },
+        failed: reject,
+      });
       return () => {
         inlet.woken = undefined;
         wait.leave();
