@@ -2,7 +2,7 @@
 import { workflow } from 'rxhive';
 import { fromMcpTool, mcpClient } from 'rxhive/mcp';
 
-const server = mcpClient({ command: process.execPath, args: [process.argv[2] as string] });
+const server = mcpClient({ command: process.execPath, args: [process.argv[2]] });
 const pids = fromMcpTool(server, 'pids', { result: ({ text }) => text });
 const flow = workflow({ name: 'owner' });
 const task = flow.task('pids', { run: (_, ctx) => pids({}, ctx) });
