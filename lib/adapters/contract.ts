@@ -115,9 +115,15 @@ export function adaptAgent<I, R>(
       const stop = (): void => abort.abort(ctx.signal.reason);
       ctx.signal.addEventListener('abort', stop, { once: true });
       const tell = { value: (value: R): void => subscriber.next(value) };
-      const fail = (error: unknown): void => subscriber.error(agentError(ctx.taskId, error));
+      // What has ended by itself needs no abort, which costs more than the rest of this.
+      let over = false;
+      const fail = (error: unknown): void => {
+        over = true;
+        subscriber.error(agentError(ctx.taskId, error));
+      };
       const end = (value: R): void => {
         subscriber.next(value);
+        over = true;
         subscriber.complete();
       };
       try {
@@ -127,7 +133,8 @@ export function adaptAgent<I, R>(
       }
       return () => {
         ctx.signal.removeEventListener('abort', stop);
-        if (!abort.signal.aborted) abort.abort(ctx.signal.reason ?? new Error('The attempt has ended.'));
+        if (!over && !abort.signal.aborted)
+          abort.abort(ctx.signal.reason ?? new Error('The attempt has ended.'));
       };
     });
 }

@@ -80,13 +80,15 @@ export class McpSession {
     options: McpRequestOptions,
   ): Promise<unknown> {
     this.#waiting += 1;
-    this.hold();
+    if (this.#waiting === 1) this.hold();
     try {
       return await this.#client.request(request as never, this.#types[schema] as never, options as never);
     } finally {
       this.#waiting -= 1;
-      this.hold();
-      if (this.#left && this.#waiting === 0) void this.close();
+      if (this.#waiting === 0) {
+        this.hold();
+        if (this.#left) void this.close();
+      }
     }
   }
 
