@@ -73,7 +73,11 @@ for (const transport of ['JSONRPC', 'HTTP+JSON'] as const)
 /** One task, with all that it says. */
 async function one<T>(
   run: (ctx: TaskContext) => Observable<T>,
-  { retry = 0, answer }: { retry?: number; answer?: (prompt: string) => unknown } = {},
+  {
+    retry = 0,
+    answer,
+    seen,
+  }: { retry?: number; answer?: (prompt: string) => unknown; seen?: (value: T) => unknown } = {},
 ) {
   const flow = workflow({ name: 'one' });
   const task = flow.task('a', {
@@ -83,7 +87,10 @@ async function one<T>(
   const going = flow.run();
   const values: T[] = [];
   const logs: unknown[] = [];
-  going.values$(task).subscribe((value) => values.push(value));
+  going.values$(task).subscribe((value) => {
+    values.push(value);
+    seen?.(value);
+  });
   going.events$.subscribe((event) => {
     if (event.type === 'log')
       logs.push(event.data === undefined ? event.message : [event.message, event.data]);
@@ -186,14 +193,21 @@ test('a broken stream is taken up again: the task is not begun twice', async () 
     turn.state('completed');
   });
   let calls = 0;
+  let connection: { destroy(): unknown } | null = null;
   server.gate = (request, response, next) => {
-    if (request.method !== 'POST') return next();
-    calls += 1;
-    if (calls === 1) setTimeout(() => response.socket?.destroy(), 50);
-    if (calls === 3) setTimeout(() => reconnected?.(), 50);
+    calls += request.method === 'POST' ? 1 : 0;
+    if (request.method === 'POST' && calls === 1) connection = response.socket;
+    if (request.method === 'POST' && calls === 3) {
+      // The SDK says how the task stands, and listens after that.
+      const write = response.write.bind(response);
+      response.write = (...data: [never]) => {
+        setImmediate(() => setImmediate(() => reconnected?.()));
+        return write(...data);
+      };
+    }
     next();
   };
-  const said = await one((ctx) => fromA2A(server.url)('x', ctx));
+  const said = await one((ctx) => fromA2A(server.url)('x', ctx), { seen: () => connection?.destroy() });
   assert.is(said.value, 'first second', String(said.error));
   assert.is(begun, 1);
   assert.ok(JSON.stringify(said.logs).includes('stream lost'), JSON.stringify(said.logs));

@@ -108,6 +108,14 @@ test('debate: two agents argue one after the other, a judge asks both', async ()
   ]);
 });
 
+test('commands speak lines of JSON, and one that hangs is ended', async () => {
+  const { out, err } = await run('examples/commands.ts');
+  for (const topic of ['bees', 'hives'])
+    assert.match(out, new RegExp(`${topic}, thought 3[^]*${topic}: thought through`), err);
+  assert.match(out, 'Task "stuck" timed out');
+  assert.match(out, '24 tokens');
+});
+
 test('the command runs and draws a module, and refuses wrong calls', async () => {
   const ran = await run('lib/cli/main.ts', 'run', 'examples/graph.ts');
   assert.is(ran.code, 0, ran.err);

@@ -57,6 +57,21 @@ try {
     "import { postgres } from 'rxhive/postgres'; await postgres('postgres://h/d').read('r').catch((e) => console.log(e.message));";
   writeFileSync(join(folder, 'pg.mjs'), noPg);
   check('the postgres entry says which package it needs', /npm install pg/.test(call('node', ['pg.mjs'])));
+  const noSdk = `
+    import { workflow } from 'rxhive';
+    import { fromA2A } from 'rxhive/a2a';
+    import { fromOpenAIAgent } from 'rxhive/openai-agents';
+    const flow = workflow({ name: 'w' });
+    flow.task('a', { run: (_, ctx) => fromA2A('http://127.0.0.1:1')('x', ctx) });
+    flow.task('b', { run: (_, ctx) => fromOpenAIAgent({ name: 'b' })('x', ctx) });
+    for (const { error } of (await flow.run().result()).tasks.values()) console.log(error.message);`;
+  writeFileSync(join(folder, 'sdk.mjs'), noSdk);
+  const told = call('node', ['sdk.mjs']);
+  check(
+    'adapters say which package they need',
+    /npm install @a2a-js\/sdk/.test(told) && /npm install @openai\/agents zod/.test(told),
+    told,
+  );
   writeFileSync(
     join(folder, 'use.cjs'),
     `${program} run(require('rxhive')).then((x) => console.log(x.status));`,
@@ -67,7 +82,11 @@ try {
   check('the command works', call('npx', ['--no-install', 'rxhive', '--help']).includes('rxhive run MODULE'));
   writeFileSync(
     join(folder, 'use.mts'),
-    "import { workflow } from 'rxhive';\nexport const flow = workflow({ name: 'typed' });\n",
+    [
+      "import { workflow } from 'rxhive';",
+      "export const flow = workflow({ name: 'typed' });",
+      ...['a2a', 'langgraph', 'openai-agents', 'process'].map((name) => `export * from 'rxhive/${name}';`),
+    ].join('\n'),
   );
   const strict = [
     '--strict',

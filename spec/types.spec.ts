@@ -1,7 +1,9 @@
 import { of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { fromProcess } from '../lib/adapters/process.js';
 import {
+  type AdaptedAgent,
   type Channel,
   channel,
   fallback,
@@ -130,6 +132,13 @@ test('what must not compile does not', async () => {
   });
   // @ts-expect-error no such quantile
   flow.task('m', { hedge: { after: 'p42' }, run: () => 1 });
+  const command = fromProcess('cat', [], { output: 'text' });
+  const said = flow.task('p', { run: (_, ctx) => command('x', ctx) });
+  flow.task('q', { dependencies: { said }, run: ({ said }) => said satisfies string });
+  // @ts-expect-error a text is no number
+  fromProcess('cat', [], { output: 'text' }) satisfies AdaptedAgent<unknown, number>;
+  // @ts-expect-error lines are lines of JSON, text, or read by a function
+  assert.throws(() => fromProcess('cat', [], { output: 'xml' }), /output is "xml"/);
   assert.throws(() => flow.run(), /"gpu"/);
 });
 

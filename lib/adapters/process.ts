@@ -3,9 +3,10 @@ import { RxhiveError, shown } from '../kernel/errors.js';
 import type { TaskContext } from '../model/context.js';
 import type { AdaptedAgent } from './contract.js';
 import { ProcessGroup } from './process-group.js';
-import { hopeless, ProcessError, type ProcessMessage, ProcessTalk } from './process-talk.js';
+import { ProcessError, type ProcessMessage } from './process-message.js';
+import { hopeless, ProcessTalk } from './process-talk.js';
 
-export { ProcessError, type ProcessFailure, type ProcessMessage } from './process-talk.js';
+export { ProcessError, type ProcessFailure, type ProcessMessage } from './process-message.js';
 
 /** How a task meets a command. */
 export interface ProcessOptions<I = unknown> {
