@@ -516,25 +516,27 @@ test('wait: false keeps the slot, for work that can be called off', async () => 
   assert.is(result.tasks.get('a')?.waits.suspended, 0);
 });
 
-test('ask with wait: false works on, and is part of no circle', async () => {
+test('ask and receive with wait: false work on, and are part of no circle', async () => {
   const flow = workflow({ name: 'early', groups: { llm: { concurrency: 1 } } });
   const early = flow.task('early', {
     group: 'llm',
     run: async (_, ctx) => {
       const asked = ctx.ask('other', 'well?', { wait: false });
+      const word = ctx.receive(said, { wait: false });
       await ctx.sleep(10); // a model call
       await ctx.send(said, 'go on');
-      return asked;
+      return [await asked, (await word).value];
     },
   });
   flow.task('other', {
     run: async (_, ctx) => {
       const { value } = await ctx.receive(said, { from: early });
+      await ctx.send(said, 'gone on');
       for await (const request of ctx.requests$({ from: early })) await request.reply(`${value}: done`);
     },
   });
   const { result } = await simulate(flow);
-  assert.is(result.results.get(early), 'go on: done');
+  assert.equal(result.results.get(early), ['go on: done', 'gone on']);
   assert.is(result.tasks.get('early')?.waits.suspended, 0);
 });
 

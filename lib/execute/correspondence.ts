@@ -72,7 +72,7 @@ export class Correspondence {
     const timeout = timeoutOf('receive', options);
     return this.#own.promise<Message>((resolve, reject) => {
       const inlet = this.#mailbox.open(on, from);
-      const wait = new HeardWait('message', namesOf(on), () => inlet.from, this.#waits);
+      const wait = new HeardWait('message', namesOf(on), () => inlet.from, this.#waits, options.wait);
       const disarm = this.#limit(timeout, 'message', wait, reject);
       pull(inlet, wait, {
         message: resolve,
@@ -114,12 +114,12 @@ export class Correspondence {
       throw new RxhiveError('INVALID_OPTION', `Task "${brief(target)}" asks itself; ask another one.`);
     const key = keyOf('ask', options);
     const timeout = timeoutOf('ask', options);
-    const { schema, wait: gives = true } = options;
+    const { schema } = options;
     return this.#own.promise<unknown>((resolve, reject) => {
-      const wait = new HeardWait('reply', [`@${target}`], () => [target], this.#waits);
+      const wait = new HeardWait('reply', [`@${target}`], () => [target], this.#waits, options.wait);
       const disarm = this.#limit(timeout, 'reply', wait, reject);
       const leave = this.#mailbox.ask(target, value, key, {
-        waits: () => gives && wait.begin(reject),
+        waits: () => wait.begin(reject),
         failed: (error) => wait.end(() => reject(error)),
         replied: (reply) =>
           wait.end(() => {

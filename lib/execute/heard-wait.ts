@@ -12,22 +12,26 @@ export class HeardWait implements MessageWait {
   unsure = false;
   readonly #from: () => Iterable<string> | undefined;
   readonly #waits: WaitFor;
+  readonly #gives: boolean;
   #waiting: Waiting | undefined;
   #failed: ((error: RxhiveError) => void) | undefined;
   #over: (() => void) | undefined;
   /** `ending`: it waits for a slot to end with. */
   #state: 'idle' | 'waiting' | 'ending' = 'idle';
 
+  /** `gives`: false for a body that works on meanwhile, and keeps its slot. */
   constructor(
     kind: MessageWait['kind'],
     channels: readonly string[],
     from: () => Iterable<string> | undefined,
     waits: WaitFor,
+    gives = true,
   ) {
     this.kind = kind;
     this.channels = channels;
     this.#from = from;
     this.#waits = waits;
+    this.#gives = gives;
   }
 
   get from(): Iterable<string> | undefined {
@@ -36,6 +40,7 @@ export class HeardWait implements MessageWait {
 
   /** `failed`: it can never end. `over`: nobody is left to say anything. */
   begin(failed: (error: RxhiveError) => void, over?: () => void): void {
+    if (!this.#gives) return;
     this.#failed = failed;
     this.#over = over;
     this.#state = 'waiting';

@@ -79,10 +79,10 @@ export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
 
   /** One message, when there is one. */
   #pull(inlet: Inlet): Promise<IteratorResult<T>> {
-    const { channels, waits, shape, promise, alive } = this.#ports;
+    const { channels, gives, waits, shape, promise, alive } = this.#ports;
     return promise<IteratorResult<T>>((resolve, reject) => {
       alive('receive$');
-      const wait = new HeardWait('message', channels, () => inlet.from, waits);
+      const wait = new HeardWait('message', channels, () => inlet.from, waits, gives);
       pull(inlet, wait, {
         message: (message) => resolve({ done: false, value: shape(message) }),
         over: () => {
@@ -102,13 +102,13 @@ export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
     const { alive, channels, gives, open, shape, waits } = this.#ports;
     alive('receive$');
     const inlet = open();
-    const wait = gives ? new HeardWait('message', channels, () => inlet.from, waits) : undefined;
+    const wait = new HeardWait('message', channels, () => inlet.from, waits, gives);
     const failed = (error: RxhiveError): void => subscriber.error(error);
     const look = (): void => {
       if (subscriber.closed) return;
       inlet.woken = undefined;
       for (let message = inlet.take(); message !== undefined; message = inlet.take()) {
-        if (wait !== undefined) wait.unsure = true;
+        wait.unsure = true;
         subscriber.next(shape(message));
         if (subscriber.closed) return;
       }
@@ -116,13 +116,13 @@ export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
         subscriber.complete();
         return;
       }
-      inlet.woken = () => (wait === undefined ? look() : wait.end(look));
-      wait?.begin(failed, () => inlet.finish());
+      inlet.woken = () => wait.end(look);
+      wait.begin(failed, () => inlet.finish());
     };
     look();
     return () => {
       inlet.close();
-      wait?.leave();
+      wait.leave();
     };
   }
 }

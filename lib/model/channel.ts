@@ -115,7 +115,7 @@ export interface ReceiveOptions {
 }
 
 /** How one message is waited for. */
-export interface ReceiveOneOptions extends Pick<ReceiveOptions, 'from'> {
+export interface ReceiveOneOptions extends ReceiveOptions {
   /** Ms until it rejects with `TaskTimeoutError`, kind `message`. Default: no limit. */
   readonly timeout?: number;
 }
