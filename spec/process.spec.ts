@@ -330,16 +330,25 @@ test('fifty run at once, each with its own', async () => {
   for (const [i, task] of tasks.entries()) assert.equal(results.get(task), [i]);
 });
 
-/** A program that runs a command with a child; says both numbers. */
-const program = (extra: string): string => `
+/** A program that runs a command with a child, again and again where it ends; says the numbers of the first two. */
+const program = (started: string, extra: string): string => `
   import { fromProcess } from '${new URL('../lib/adapters/process.ts', import.meta.url)}';
   import { workflow } from '${new URL('../lib/index.ts', import.meta.url)}';
-  const code = ${JSON.stringify(withChild('setInterval(() => {}, 1000)'))};
+  const code = ${JSON.stringify(
+    `require('fs').appendFileSync(${JSON.stringify(started)}, process.pid + ' '); ${withChild('setInterval(() => {}, 1000)')}`,
+  )};
   const flow = workflow({ name: 'p' });
   const run = fromProcess(process.execPath, ['-e', code]);
-  const task = flow.task('a', { run: (_, ctx) => run('x', ctx) });
+  const retry = { count: 1000, backoff: { initial: 1, jitter: 'none' } };
+  const task = flow.task('a', { retry, run: (_, ctx) => run('x', ctx) });
   const going = flow.run();
-  going.values$(task).subscribe((value) => { console.log(JSON.stringify(value)); ${extra} });
+  let told = false;
+  going.values$(task).subscribe((value) => {
+    if (told) return;
+    told = true;
+    console.log(JSON.stringify(value));
+    ${extra}
+  });
   going.result();`;
 
 for (const [how, extra, signal] of [
@@ -347,7 +356,14 @@ for (const [how, extra, signal] of [
   ['exits', 'process.exit(7)', undefined],
 ] as const)
   test(`no command outlives a program that ${how}`, async () => {
-    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program(extra)]);
+    const started = join(mkdtempSync(join(tmpdir(), 'rxhive-')), 'started');
+    const child = spawn(process.execPath, [
+      '--import',
+      'tsx',
+      '--input-type=module',
+      '-e',
+      program(started, extra),
+    ]);
     let out = '';
     child.stdout.on('data', (chunk: Buffer) => {
       out += chunk;
@@ -361,7 +377,8 @@ for (const [how, extra, signal] of [
     assert.is(ended, signal ?? 7, err);
     const pids = JSON.parse(out) as number[];
     assert.is(pids.length, 2);
-    await until(() => !pids.some(alive), 'both are gone');
+    pids.push(...readFileSync(started, 'utf8').trim().split(' ').map(Number));
+    await until(() => !pids.some(alive), 'all are gone');
   });
 
 const agentFile = fileURLToPath(new URL('./support/process-agent.mjs', import.meta.url));

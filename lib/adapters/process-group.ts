@@ -83,15 +83,20 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Ms for all groups to end when a signal ends this process. */
 const lastGrace = 1_000;
 
+/** A signal ends this process: what is started now ends at once. */
+let ending = false;
+
 function enlist(group: ProcessGroup): void {
   atWork.add(group);
-  if (atWork.size > 1) return;
-  process.on('exit', killAll);
-  for (const signal of signals) process.on(signal, interrupted);
+  if (ending) group.kill();
+  else if (atWork.size === 1) {
+    process.on('exit', killAll);
+    for (const signal of signals) process.on(signal, interrupted);
+  }
 }
 
 function discharge(group: ProcessGroup): void {
-  if (atWork.delete(group) && atWork.size === 0) leave();
+  if (atWork.delete(group) && atWork.size === 0 && !ending) leave();
 }
 
 function leave(): void {
@@ -106,10 +111,18 @@ function killAll(): void {
 /** This process is about to end by a signal: all groups end first. A program that handles the signal decides itself. */
 function interrupted(signal: NodeJS.Signals): void {
   if (process.listenerCount(signal) > 1) return;
-  for (const one of signals) process.off(one, interrupted); // a second one ends at once
-  Promise.all([...atWork].map((group) => group.stop(lastGrace))).then(() =>
-    process.kill(process.pid, signal),
-  );
+  const raise = (): void => {
+    killAll();
+    leave();
+    ending = false;
+    process.kill(process.pid, signal);
+  };
+  if (ending)
+    raise(); // who asks twice does not want to wait
+  else {
+    ending = true;
+    Promise.all([...atWork].map((group) => group.stop(lastGrace))).then(raise);
+  }
 }
 
 function ignore(): void {}
