@@ -73,7 +73,7 @@ function alive(pid: number): boolean {
 /** Starts a child that ignores SIGTERM, and says both numbers; `then` is what it does after that. */
 const withChild = (then: string): string => `
   const stubborn = "process.on('SIGTERM', () => {}); console.log('up'); setInterval(() => {}, 1000)";
-  const child = require('child_process').spawn(process.execPath, ['-e', stubborn], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = require('child_process').spawn(process.execPath, ['-e', stubborn], { stdio: ['ignore', 'pipe', 'ignore'] });
   child.stdout.once('data', () => { console.log(JSON.stringify([process.pid, child.pid])); ${then} });`;
 
 test('lines are values, usage, logs and the result; the input is a line', async () => {
