@@ -214,6 +214,33 @@ test('a broken stream is taken up again: the task is not begun twice', async () 
   await server.close();
 });
 
+test('a stream that was taken up again, and misses the end, is not waited for', async () => {
+  let goOn: (() => void) | undefined;
+  const silent = new Promise<void>((done) => {
+    goOn = done;
+  });
+  const server = await A2AServer.listen(async (turn) => {
+    turn.write('first');
+    await silent;
+    turn.write(' second');
+    turn.state('completed');
+  });
+  let calls = 0;
+  let connection: { destroy(): unknown } | null = null;
+  server.gate = (request, response, next) => {
+    calls += request.method === 'POST' ? 1 : 0;
+    if (request.method === 'POST' && calls === 1) connection = response.socket;
+    if (calls !== 3) return next();
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+    goOn?.();
+  };
+  const said = await one((ctx) => fromA2A(server.url, { poll: 5 })('x', ctx), {
+    seen: () => connection?.destroy(),
+  });
+  assert.is(said.value, 'first second', String(said.error));
+  await server.close();
+});
+
 test('what gateways and agents refuse is told apart', async () => {
   const server = await A2AServer.listen(async (turn) => {
     if (turn.text === 'reject') turn.state('rejected', 'not my trade');

@@ -159,11 +159,7 @@ class Conversation {
     let events = first;
     for (let losses = 0; ; losses++) {
       try {
-        for await (const event of events) {
-          this.#hear(event as A2AEvent);
-          if (this.#done) return; // some servers keep the stream of a task open
-        }
-        return;
+        return await this.#listen(events, losses > 0);
       } catch (error) {
         const { signal, ctx } = this.#call;
         const lost = agentError(ctx.taskId, error);
@@ -173,6 +169,36 @@ class Conversation {
       }
       if (await this.#look()) return;
       events = this.#client.resubscribeTask({ id: this.#task.id } as never, this.#options as never);
+    }
+  }
+
+  /**
+   * Hears a stream to its end, or that of the task: some servers keep it open. In one that was taken up again the end may be
+   * missing, when it came just before; so the task is looked at where nothing comes for a while.
+   */
+  async #listen(events: AsyncIterable<unknown>, isAgain: boolean): Promise<void> {
+    const { ctx, poll } = this.#call;
+    const iterator = events[Symbol.asyncIterator]();
+    const nap = (): Promise<undefined> => ctx.sleep(10 * poll).then(() => undefined);
+    let silence = isAgain ? nap() : undefined;
+    let next = iterator.next();
+    try {
+      for (;;) {
+        const found = await (silence === undefined ? next : Promise.race([next, silence]));
+        if (found === undefined) {
+          if (await this.#look()) return;
+          silence = nap();
+          continue;
+        }
+        if (found.done === true) return;
+        this.#hear(found.value as A2AEvent);
+        if (this.#done) return;
+        next = iterator.next();
+      }
+    } finally {
+      // Not waited for: it may be waiting itself, for a word that does not come.
+      iterator.return?.().then(undefined, () => undefined);
+      silence?.catch(() => undefined);
     }
   }
 

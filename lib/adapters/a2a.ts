@@ -32,7 +32,7 @@ export interface A2AMapping<I = unknown, R = string> extends PromptMapping<I> {
   readonly stream?: boolean;
   /** The question for a task in state `input-required`; the answer goes to the agent. Default: asks for a text. */
   readonly question?: (said: string) => Question;
-  /** Ms between looks at a task that goes on without a stream. Default 1,000. */
+  /** Ms between looks at a task that goes on without a stream; ten times that in a stream that was taken up again. Default 1,000. */
   readonly poll?: number;
   /** Headers of all requests, such as `authorization`. */
   readonly headers?: Readonly<Record<string, string>> | (() => HeadersLike | PromiseLike<HeadersLike>);
