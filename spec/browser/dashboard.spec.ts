@@ -53,6 +53,35 @@ async function counts(page: Page, selector: string, many: number): Promise<void>
   assert.is(await locator.count(), many, selector);
 }
 
+/** Pairs of neighbours, among what stands below one another in a picture, that cover each other. */
+function overlaps(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const found: string[] = [];
+    for (const section of document.querySelectorAll('#picture section')) {
+      const parts = [...section.children].filter((one) => one.getClientRects().length > 0);
+      for (const [i, part] of parts.entries()) {
+        const next = parts[i + 1]?.getBoundingClientRect();
+        const inside = [part, ...part.querySelectorAll('p, canvas, li, th, td')]
+          .filter((one) => one.closest('.scroll, .list, pre') === null)
+          .map((one) => one.getBoundingClientRect());
+        const box = part.getBoundingClientRect();
+        const below = Math.max(...inside.map(({ bottom }) => bottom));
+        if (
+          next !== undefined &&
+          next.left < box.right &&
+          next.right > box.left &&
+          next.top < below - 1 &&
+          next.top > box.top
+        )
+          found.push(
+            `${part.className || part.tagName} over what follows by ${Math.round(below - next.top)} px`,
+          );
+      }
+    }
+    return found;
+  });
+}
+
 const pick = (page: Page, tab: string): Promise<void> => page.click(`#tab-${tab}`);
 
 const server = suite('server');
@@ -300,6 +329,7 @@ if (chromiumPath === undefined) {
             await page.screenshot({ path: `${pictures}/${tab}-${dark ? 'dark' : 'light'}-${width}.png` });
             const wide = await page.evaluate(() => document.documentElement.scrollWidth);
             assert.ok(wide <= width, `${tab} is ${wide} px wide at ${width}`);
+            assert.equal(await overlaps(page), [], `${tab} at ${width}`);
           }
           await shows(page, '.compare', /% sooner/);
           await pick(page, 'groups');

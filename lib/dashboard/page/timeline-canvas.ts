@@ -46,9 +46,10 @@ function draw(canvas: HTMLCanvasElement, line: Timeline, view: Window, selected:
   pen.font = '12px system-ui, sans-serif';
   pen.textBaseline = 'middle';
   const px = (ms: number): number => left + ((ms - view.from) / view.span) * (width - left);
-  pen.fillStyle = colour('muted');
   for (const ms of ticks(view, width)) {
+    pen.fillStyle = colour('muted');
     pen.fillRect(px(ms), axis - 4, 1, height);
+    pen.fillStyle = colour('soft');
     pen.fillText(duration(ms), px(ms) + 3, axis / 2);
   }
   const first = Math.max(0, Math.floor(view.row));
