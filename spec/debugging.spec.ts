@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { human, type Run, RxhiveError, typed, type WorkflowEvent, workflow } from '../lib/index.js';
+import { human, memory, type Run, RxhiveError, typed, type WorkflowEvent, workflow } from '../lib/index.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';
 
 /** Four tasks of 10 ms: a, b beside it, c behind a, d behind c. */
@@ -121,6 +121,7 @@ test('a breakpoint that throws is taken away and told; wrong ones are refused; a
   await advance(scheduler);
   const { report } = await run.result();
   assert.match(String(report.subscriberErrors), /bad breakpoint/);
+  assert.is(report.subscriberErrors.length, 1, 'asked no more');
 });
 
 test('stuck names a limit of 0, of the run or of a group, and a question without a deadline, and goes when they do', async () => {
@@ -197,6 +198,138 @@ test('stuck is never said while a timer, a provider or a person with a deadline 
     said.some((one) => one.includes('stuck')),
     said.join(),
   );
+});
+
+test('steps that were not used are forgotten when the run goes on', async () => {
+  const scheduler = new SimulationScheduler();
+  const { flow } = diamond();
+  const run = flow.run({ scheduler });
+  run.pause();
+  const said = watch(run as never);
+  for (let i = 0; i < 4; i++) run.step(); // two are ready
+  await advance(scheduler, 5);
+  run.continue();
+  run.pause();
+  await advance(scheduler, 100);
+  assert.not.ok(
+    said.some((one) => one.endsWith(' c')),
+    said.join(),
+  );
+  run.continue();
+  await advance(scheduler);
+  assert.ok(said.includes('100 c') || said.includes('105 c'), said.join());
+});
+
+test('after a step past a breakpoint the run is paused, not paused before that task', async () => {
+  const scheduler = new SimulationScheduler();
+  const { flow, c } = diamond();
+  const run = flow.run({ scheduler, pauseBefore: [c] });
+  run.subscribe();
+  await advance(scheduler, 50);
+  run.step();
+  await advance(scheduler, 100);
+  assert.match(run.explain('d'), /waits for the run, which is paused; run\.continue/);
+  run.continue();
+  await advance(scheduler);
+  assert.is((await run.result()).status, 'succeeded');
+});
+
+test('a paused run lets go on what waited for its own child, and attempts beside others need no leave', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'within', concurrency: 4 });
+  const said: string[] = [];
+  flow.task('parent', {
+    run: async (_, ctx) => {
+      await ctx.join([ctx.spawn('child', { run: (_, inner) => inner.sleep(10) })]);
+      said.push(`${scheduler.now()} on`);
+    },
+  });
+  const asked: string[] = [];
+  let calls = 0;
+  flow.task('hedged', {
+    hedge: { after: 5 },
+    run: (_, ctx) => ctx.sleep(calls++ === 0 ? 1_000 : 1),
+  });
+  const run = flow.run({
+    scheduler,
+    pauseBefore: [
+      ({ id, attempt }) => {
+        asked.push(`${id} ${attempt}`);
+        return false;
+      },
+    ],
+  });
+  run.subscribe();
+  await advance(scheduler, 7);
+  run.pause();
+  await advance(scheduler, 50);
+  assert.equal(said, ['10 on']);
+  assert.is(calls, 2);
+  assert.equal([...new Set(asked)].sort(), ['child 1', 'hedged 1', 'parent 1']);
+  assert.is((await run.result()).status, 'succeeded');
+});
+
+test('nothing is stuck that ends by itself: a deadline, a total timeout, work of another run', async () => {
+  const scheduler = new SimulationScheduler();
+  const one = (
+    options: Record<string, unknown>,
+    run: (inputs: unknown, ctx: { ask(question: unknown): unknown; attempt: number }) => unknown,
+  ): Run<never, never> => {
+    const flow = workflow({ name: 'alone' });
+    flow.task('only', { ...options, run } as never);
+    return flow.run({ scheduler }) as never;
+  };
+  const timed = one({}, (_, ctx) => ctx.ask(human(typed<number>(), { deadline: 500, default: 1 })));
+  const untimed = one({}, (_, ctx) => ctx.ask(human(typed<number>())));
+  const total = one({ timeout: { total: 500 }, retry: { count: 3, backoff: () => 10 } }, () => {
+    throw new Error('planned');
+  });
+  const held = one({ retry: { count: 3, backoff: () => 10 } }, () => {
+    throw new Error('planned');
+  });
+  for (const run of [timed, untimed, total, held]) run.subscribe();
+  await advance(scheduler, 5);
+  for (const run of [total, held]) run.pause();
+  await advance(scheduler, 50);
+  assert.equal(timed.stuck(), []);
+  assert.is(untimed.stuck().length, 1);
+  assert.equal(total.stuck(), []);
+  assert.is(held.stuck().length, 1);
+
+  const store = memory();
+  const flow = workflow({ name: 'twice' });
+  flow.task('cached', { cache: { key: () => 'k' }, run: (_, ctx) => ctx.sleep(200) });
+  flow.task('asks', { run: (_, ctx) => ctx.ask(human(typed<number>())) });
+  const [first, second] = [
+    flow.run({ scheduler, store, runId: 'one' }),
+    flow.run({ scheduler, store, runId: 'two' }),
+  ];
+  first.subscribe();
+  second.subscribe();
+  await advance(scheduler, 100);
+  assert.match(second.explain('cached'), /suspended|waits/);
+  assert.equal(second.stuck(), [], 'what is asked may not be all that is left when the other run is done');
+  for (const run of [untimed, held]) run.cancel();
+  await Promise.all([first.answer('asks?1', 1), second.answer('asks?1', 1)]);
+  await advance(scheduler);
+  assert.is((await first.result()).status, 'succeeded');
+  assert.is((await second.result()).status, 'succeeded');
+});
+
+test('a task that will be given up by its queue timeout is not stuck behind a limit of 0', async () => {
+  const scheduler = new SimulationScheduler();
+  const stuck: number[] = [];
+  for (const timeout of [{ queue: 500 }, undefined]) {
+    const flow = workflow({ name: 'queued' });
+    flow.task('only', { ...(timeout && { timeout }), run: () => 1 });
+    const run = flow.run({ scheduler });
+    run.setConcurrency(0);
+    run.subscribe();
+    await advance(scheduler, 100);
+    stuck.push(run.stuck().length);
+    run.cancel();
+  }
+  assert.equal(stuck, [0, 1]);
 });
 
 test.run();

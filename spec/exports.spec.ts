@@ -44,6 +44,12 @@ trace(
     const started = events.filter((one) => one.type === 'attempt' && one.reason === 'started').length;
     assert.is(slices.length, started);
     assert.ok(slices.filter(({ args }) => args?.end === 'failed').length >= 9);
+    for (const { name, args } of slices)
+      assert.is(
+        args?.error !== undefined,
+        args?.end === 'failed',
+        `${name}: the error is of the attempt that failed`,
+      );
     const rows = new Map<number, Entry[]>();
     for (const one of slices) rows.set(one.tid, [...(rows.get(one.tid) ?? []), one]);
     assert.is(rows.size, 24, 'a row per slot');
@@ -349,4 +355,43 @@ inspected('the command writes each file and tells of a task', async () => {
   assert.is(wrong.status, 2);
   assert.match(wrong.stderr, /there is no task fetch_4512.*there is fetch_4/);
 });
+inspected('attempts beside one another are told apart, and how long a provider asked to wait', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'hedged', concurrency: 4 });
+  let calls = 0;
+  flow.task('hedged', {
+    hedge: { after: 20 },
+    run: async (_, ctx) => {
+      calls += 1;
+      await ctx.sleep(calls === 1 ? 500 : 30);
+    },
+  });
+  flow.task('refused', {
+    retry: { count: 1, backoff: () => 0 },
+    run: (_, ctx) => {
+      if (ctx.attempt === 1)
+        throw Object.assign(new Error('later'), { status: 429, headers: { 'retry-after': '2' } });
+    },
+  });
+  const events: WorkflowEvent[] = [];
+  flow.run({ scheduler }).events$.subscribe((event) => events.push(event));
+  await advance(scheduler);
+  const hedged = inspectTask(events, 'hedged')?.attempts;
+  assert.equal(
+    // The number succeeded, too, by the one beside it.
+    hedged?.map(({ startedAt, endedAt, end, hedge }) => [startedAt, endedAt, end, hedge ?? false]).sort(),
+    [
+      [0, 50, 'succeeded', false],
+      [20, 50, 'succeeded', true],
+    ],
+  );
+  assert.equal(
+    inspectTask(events, 'refused')?.attempts.map(({ end, retryAfter }) => [end, retryAfter]),
+    [
+      ['failed', 2_000],
+      ['succeeded', undefined],
+    ],
+  );
+});
+
 inspected.run();
