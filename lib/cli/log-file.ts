@@ -12,10 +12,15 @@ const most = 65_536;
  */
 export function keepLines(lines$: Observable<string>, file: string): void {
   const log = opened(file);
-  let waiting = '';
+  let waiting: string[] = [];
+  let size = 0;
   const write = (): void => {
-    if (waiting !== '') writeSync(log, waiting);
-    waiting = '';
+    if (size === 0) return;
+    waiting.push(''); // a line break behind the last one, too
+    const text = waiting.join('\n');
+    waiting = [];
+    size = 0;
+    writeSync(log, text);
   };
   const end = (): void => {
     process.off('exit', write);
@@ -25,9 +30,10 @@ export function keepLines(lines$: Observable<string>, file: string): void {
   process.once('exit', write);
   lines$.subscribe({
     next: (line) => {
-      if (waiting === '') setImmediate(write);
-      waiting += `${line}\n`;
-      if (waiting.length >= most) write();
+      if (size === 0) setImmediate(write);
+      waiting.push(line);
+      size += line.length + 1;
+      if (size >= most) write();
     },
     error: end, // the run says it, too
     complete: end,

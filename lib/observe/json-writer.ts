@@ -50,7 +50,7 @@ export class JsonWriter {
     const depth = this.#above.length; // not 0 where a getter of what is written says something itself
     this.#above.push(event);
     try {
-      const text = `{"seq":${this.#value(seq)},"at":${this.#value(at)}${this.#kind(runId, type, reason)}`;
+      const text = `{"seq":${number(seq)},"at":${number(at)}${this.#kind(runId, type, reason)}`;
       return `${text}${this.#fields(event, restOf(Object.keys(event)), true)}}`;
     } finally {
       this.#above.length = depth;
@@ -75,7 +75,7 @@ export class JsonWriter {
       case 'string':
         return this.#text(value);
       case 'number':
-        return Number.isFinite(value) ? `${value}` : `"${value}"`;
+        return number(value);
       case 'boolean':
         return value ? 'true' : 'false';
       case 'bigint':
@@ -236,6 +236,10 @@ function restOf(keys: string[]): readonly string[] {
     keys[last + 1] === 'at' &&
     keys[last + 2] === 'runId';
   return told ? keys.slice(2, last) : keys;
+}
+
+function number(value: number): string {
+  return Number.isFinite(value) ? `${value}` : `"${value}"`;
 }
 
 function facts(error: Error): Record<string, unknown> {
