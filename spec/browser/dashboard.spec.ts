@@ -443,6 +443,31 @@ if (chromiumPath === undefined) {
     await dashboard.close();
   });
 
+  browser('what failed runs again from the page, which then shows that', async ({ browser }) => {
+    const flow = workflow({ name: 'repaired' });
+    let works = false;
+    flow.task('fine', { run: () => 1 });
+    flow.task('broken', {
+      run: () => {
+        if (!works) throw new Error('not yet');
+      },
+    });
+    const options = { store: join(folder, 'repaired.db'), runId: 'r' };
+    const run = flow.run(options);
+    const dashboard = await serveDashboard(run, { retry: () => flow.run({ ...options, retry: 'failed' }) });
+    await run.result();
+    const { page, faults } = await openPage(browser, dashboard.url);
+    await pick(page, 'failures');
+    await shows(page, '.failure', /broken failed/);
+    works = true;
+    await page.click('button:has-text("run what failed again")');
+    await shows(page, '.status', 'succeeded');
+    await shows(page, '.counts', /1 succeeded.*1 restored|1 restored.*1 succeeded/s);
+    assert.equal(faults, []);
+    await page.close();
+    await dashboard.close();
+  });
+
   browser('hostile names do nothing but stand there as text', async ({ browser }) => {
     const address = fileOf(
       'hostile.html',

@@ -107,8 +107,13 @@ export class Source {
   #line(line: string): void {
     try {
       const event = JSON.parse(line) as WorkflowEvent;
-      // The next run of an orchestrator begins the page anew.
-      if (event.type === 'run' && event.reason === 'started' && event.runId !== this.view.runId)
+      // The next run of an orchestrator, or the same one in its next process, begins the page anew.
+      const { view } = this;
+      if (
+        event.type === 'run' &&
+        event.reason === 'started' &&
+        (event.runId !== view.runId || event.startedAt !== view.startedAt)
+      )
         this.view = new RunView();
       this.view.apply(event);
     } catch {
