@@ -379,7 +379,7 @@ test('a run compacts its own log while it goes on, within the stated bound', asy
       for (let i = 0; i < 200; i++)
         flow.task(`t${i}`, {
           run: async (_, ctx) => {
-            await ctx.breathe();
+            await ctx.sleep(1); // a turn of the event loop each, so that there are writes in between
             ctx.update((s) => {
               s.docs[`d${i % 5}`] = `${i} ${'x'.repeat(500)}`;
             });
@@ -436,7 +436,7 @@ test('compaction that fails leaves the old log, says so, and the run goes on', a
   for (let i = 0; i < 100; i++)
     flow.task(`t${i}`, {
       run: async (_, ctx) => {
-        await ctx.breathe();
+        await ctx.sleep(1);
         ctx.update((s) => {
           s.n += 1;
         });
