@@ -56,7 +56,7 @@ export const inheritedNames: readonly string[] =
  *
  * ```ts
  * const count = fromProcess<string, number>('python3', ['count.py'], { inherit: [...inheritedNames, 'OPENAI_API_KEY'] });
- * const coder = fromProcess('claude', ['-p'], { stdin: promptOf, output: 'text', cwd: '/work/tree' });
+ * const coder = fromProcess('llm', ['-m', 'local'], { stdin: promptOf, output: 'text', cwd: './tree' });
  * ```
  * @throws RxhiveError INVALID_OPTION when an option is wrong
  */
