@@ -1,4 +1,5 @@
 import { brief, RxhiveError } from '../kernel/errors.js';
+import { settle } from '../kernel/late.js';
 import type { Question, QuestionOptions } from '../model/question.js';
 import { type Fit, fit } from '../model/schema.js';
 import { encode } from './codec.js';
@@ -11,15 +12,7 @@ export function checkAnswer(
 ): void {
   const threw = (error: unknown): void =>
     then({ issues: [{ path: '', message: String((error as Error)?.message ?? error) }] });
-  let found: ReturnType<typeof fit>;
-  try {
-    found = fit(schema, answer);
-  } catch (error) {
-    threw(error);
-    return;
-  }
-  if ('then' in found) found.then(then, threw);
-  else then(found);
+  settle(() => fit(schema, answer), then, threw);
 }
 
 /**

@@ -1,7 +1,8 @@
 import { brief, InvalidMessageError, LimitExceededError, RxhiveError } from '../kernel/errors.js';
+import { settle } from '../kernel/late.js';
 import type { Channel } from '../model/channel.js';
 import type { AskTold, Inlet, Mailbox, SendTold } from '../model/mail.js';
-import { type Fit, fit, placesOf } from '../model/schema.js';
+import { type Fit, fit, placesOf, type StandardSchema } from '../model/schema.js';
 import { decode, encode } from './codec.js';
 import { type Asking, type Line, LineInlet, MergedInlet, messageOf, type Offer, type Post } from './line.js';
 import type { Messages, Sender } from './messages.js';
@@ -42,7 +43,7 @@ export class AttemptMailbox implements Mailbox {
     line.offers.add(offer);
     this.#waiting.set(offer, line);
     if (schema === undefined) this.#office.pump(line);
-    else this.#check(line, offer, () => fit(schema, value));
+    else this.#check(line, offer, schema, value);
     return () => this.#withdraw(offer);
   }
 
@@ -162,7 +163,7 @@ export class AttemptMailbox implements Mailbox {
     return inlet;
   }
 
-  #check(line: Line, offer: Offer, ask: () => Fit<unknown> | PromiseLike<Fit<unknown>>): void {
+  #check(line: Line, offer: Offer, schema: StandardSchema, value: unknown): void {
     const release = this.#office.hold();
     const refused = (error: unknown): void => {
       release();
@@ -181,13 +182,7 @@ export class AttemptMailbox implements Mailbox {
       }
       this.#office.pump(line);
     };
-    try {
-      const found = ask();
-      if ('then' in found) found.then(decide, refused);
-      else decide(found);
-    } catch (error) {
-      refused(error);
-    }
+    settle(() => fit(schema, value), decide, refused);
   }
 
   #withdraw(offer: Offer): void {

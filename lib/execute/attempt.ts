@@ -9,6 +9,7 @@ import {
 import type { Timer } from '../kernel/clock.js';
 import { brief, InvalidResultError, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
 import { retryAfter } from '../kernel/http-headers.js';
+import { settle } from '../kernel/late.js';
 import type { CacheAnswer } from '../model/cache.js';
 import type { TaskNode } from '../model/node.js';
 import { timeoutsOf } from '../model/policy.js';
@@ -297,13 +298,11 @@ class Attempt extends AttemptContext {
         this.#failed(error);
       }
     };
-    try {
-      const found = fit(result, value);
-      if ('then' in found) found.then(decide, (error: unknown) => this.#failed(error));
-      else decide(found);
-    } catch (error) {
-      this.#failed(error);
-    }
+    settle(
+      () => fit(result, value),
+      decide,
+      (error) => this.#failed(error),
+    );
   }
 
   #accepted(value: unknown): void {

@@ -1,4 +1,5 @@
 import { brief, InvalidMessageError, RxhiveError, shown, TaskTimeoutError } from '../kernel/errors.js';
+import { settle } from '../kernel/late.js';
 import {
   type AskOptions,
   Channel,
@@ -128,13 +129,7 @@ export class Correspondence {
               if ('value' in found) resolve(found.value);
               else reject(new InvalidMessageError(`@${target}`, found.issues, placesOf(found.issues)));
             };
-            try {
-              const found = fit(schema, reply);
-              if ('then' in found) found.then(decide, reject);
-              else decide(found);
-            } catch (error) {
-              reject(error);
-            }
+            settle(() => fit(schema, reply), decide, reject);
           }),
       });
       return () => {
