@@ -94,7 +94,7 @@ export class Circle {
   #before(node: TaskNode): readonly TaskNode[] | 'anyone' {
     const { extra, inEdges, parent, status } = node;
     if (status === 'waiting') {
-      const open = inEdges.filter(({ satisfied }) => !satisfied).map(({ from }) => from);
+      const open = openOf(node);
       if (open.length > 0) return open;
       return parent === undefined || parent.ended ? 'anyone' : [parent];
     }
@@ -135,11 +135,17 @@ function circleOf(members: readonly TaskNode[]): RxhiveError {
   return new RxhiveError('WAIT_CYCLE', message, { details: { members: waits } });
 }
 
-function waitOf({ extra, inEdges, parent, status }: TaskNode): string {
+/** Dependencies that a task still waits for. */
+function openOf({ inEdges }: TaskNode): TaskNode[] {
+  return inEdges.filter(({ satisfied }) => !satisfied).map(({ from }) => from);
+}
+
+function waitOf(node: TaskNode): string {
+  const { extra, parent, status } = node;
   const named = (nodes: readonly TaskNode[]): string =>
     someOf(nodes.filter((one) => !one.ended).map(({ id }) => id));
   if (status === 'waiting') {
-    const open = inEdges.filter(({ satisfied }) => !satisfied).map(({ from }) => from);
+    const open = openOf(node);
     return open.length > 0 || parent === undefined
       ? `the end of ${named(open)}`
       : `the end of ${named([parent])}`;
