@@ -28,7 +28,8 @@ export const answer: Command = async (words) => {
   if (file === undefined)
     throw new WrongCall('give the store that rxhive run MODULE --store has written, or a log to read');
   const isTalk = values.json !== true && process.stdin.isTTY === true && process.stderr.isTTY === true;
-  if (!isStore(file)) return listed(askedInEvents(readLog(file)), file, values.json === true, false, id);
+  if (!isStore(file))
+    return listed(askedInEvents(readLog(file).events), file, values.json === true, false, id);
   if (id !== undefined && text !== undefined) {
     const asked = await runAsking(file, id, values.run);
     const value = values.text === true ? text : answerFrom(text, asked.all.get(id));

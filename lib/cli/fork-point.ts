@@ -1,17 +1,13 @@
 import type { DashboardOptions } from '../dashboard/server.js';
 import { shown } from '../kernel/errors.js';
-import type { WorkflowOrchestrator } from '../orchestrator.js';
 import { storeAt } from '../stores/at-path.js';
 import { Workflow } from '../workflow.js';
+import type { Runnable } from './load.js';
 import { remember } from './stored.js';
 import { WrongCall } from './wrong-call.js';
 
 /** How a dashboard forks runs of a store; undefined where they cannot be: those of an orchestrator. */
-export function forksOf(
-  source: Workflow | WorkflowOrchestrator<Record<string, never>>,
-  store: string,
-  module: string,
-): DashboardOptions['fork'] {
+export function forksOf(source: Runnable, store: string, module: string): DashboardOptions['fork'] {
   if (!(source instanceof Workflow)) return undefined;
   return async ({ runId, taskId }) => {
     const past = await source.history(store, runId);

@@ -2,8 +2,7 @@ import { Workflow } from '../workflow.js';
 import { changesOf } from './changes.js';
 import { type Command, parse } from './command.js';
 import { forksOf, freeId } from './fork-point.js';
-import { goOn } from './run.js';
-import { remember, stored, storedOptions } from './stored.js';
+import { goOn, remember, stored, storedOptions } from './stored.js';
 import { watch, watchOptions } from './watch.js';
 import { WrongCall } from './wrong-call.js';
 

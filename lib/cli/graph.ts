@@ -28,6 +28,6 @@ export const graph: Command = async (words) => {
 /** A module, or the run a log tells of. */
 async function sourceOf(file: string | undefined): Promise<Awaited<ReturnType<typeof load>> | RunView> {
   if (file !== undefined && /\.(jsonl|log|ndjson)$/.test(file) && existsSync(file))
-    return viewOf(readLog(file));
+    return viewOf(readLog(file).events);
   return load(file);
 }

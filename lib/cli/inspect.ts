@@ -17,7 +17,7 @@ export const inspect: Command = async (words) => {
   const [file] = positionals;
   if (file === undefined)
     throw new WrongCall('give the log to read, for example: rxhive inspect run.jsonl --task fetch');
-  const view = viewOf(readLog(file));
+  const view = viewOf(readLog(file).events);
   const { task, json } = values;
   if (task === undefined) {
     console.log(json === true ? JSON.stringify(summary(view)) : table(view));

@@ -3,9 +3,9 @@ import { History } from '../commit/history.js';
 import { Spill } from '../commit/spill.js';
 import { duration, short, shownValue } from '../dashboard/text.js';
 import { RunView } from '../dashboard/view-model.js';
+import type { WorkflowEvent } from '../model/event.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { CheckpointStore, LogEntry } from '../model/store.js';
-import { readEventLog } from '../observe/event-log.js';
 
 /** An open question, and the run that asks. */
 export interface RunQuestion extends OpenQuestion {
@@ -42,11 +42,11 @@ function historyOf(
 }
 
 /** What waits for answers at the end of a log of events. */
-export function askedInEvents(log: string): readonly RunQuestion[] {
+export function askedInEvents(events: readonly WorkflowEvent[]): readonly RunQuestion[] {
   const view = new RunView();
   const asked = new Map<string, RunQuestion>();
   let epoch = 0;
-  for (const event of readEventLog(log)) {
+  for (const event of events) {
     view.apply(event);
     if (event.type === 'run' && event.startedAt !== undefined) epoch = event.startedAt;
     if (event.type !== 'question' || event.reason !== 'asked') continue;

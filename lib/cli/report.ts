@@ -32,11 +32,12 @@ export const report: Command = async (words) => {
       'give the file to write, for example: --html run.html, --trace run.json, --markdown run.md, --marbles run.spec.ts',
     );
   if (compare !== undefined && html === undefined) throw new WrongCall('--compare needs --html FILE');
-  const log = readLog(file);
-  if (html !== undefined) write(html, htmlReport(log, compare === undefined ? '' : readLog(compare)));
-  if (trace !== undefined) write(trace, traceOf(viewOf(log)));
-  if (markdown !== undefined) write(markdown, markdownOf(viewOf(log)));
-  if (marbles !== undefined) write(marbles, toMarbles(log));
+  const { text, events } = readLog(file);
+  if (html !== undefined) write(html, htmlReport(text, compare === undefined ? '' : readLog(compare).text));
+  const view = viewOf(events);
+  if (trace !== undefined) write(trace, traceOf(view));
+  if (markdown !== undefined) write(markdown, markdownOf(view));
+  if (marbles !== undefined) write(marbles, toMarbles(events));
   for (const written of files) console.log(written);
   return 0;
 };

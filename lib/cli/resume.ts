@@ -1,7 +1,7 @@
+import { runOf } from '../adapters/offer.js';
 import { type Command, parse } from './command.js';
 import { forksOf } from './fork-point.js';
-import { goOn } from './run.js';
-import { begun, stored, storedOptions } from './stored.js';
+import { goOn, stored, storedOptions } from './stored.js';
 import { watch, watchOptions } from './watch.js';
 
 /**
@@ -16,6 +16,6 @@ export const resume: Command = async (words) => {
   });
   const { store, runId, source, module } = await stored(positionals[0], values);
   const retry = values['retry-failed'] === true ? { retry: 'failed' as const } : {};
-  const run = begun(source, { ...goOn(store, runId, values.dashboard), ...retry });
+  const run = runOf(source, { ...goOn(store, runId, values.dashboard), ...retry });
   return watch(run, { ...values, fork: forksOf(source, store, module) });
 };

@@ -1,8 +1,8 @@
-import { Workflow } from '../workflow.js';
+import { runOf } from '../adapters/offer.js';
 import { type Command, parse } from './command.js';
 import { forksOf } from './fork-point.js';
 import { load } from './load.js';
-import { begun, remember } from './stored.js';
+import { goOn, remember } from './stored.js';
 import { watch, watchOptions } from './watch.js';
 import { WrongCall } from './wrong-call.js';
 
@@ -20,23 +20,14 @@ export const run: Command = async (words) => {
   const found = await load(module);
   if (values.store === undefined) {
     if (values.run !== undefined) throw new WrongCall('--run names a run of a store; give --store too');
-    return watch(found instanceof Workflow ? found.run() : begun(found, {}), values);
+    return watch(runOf(found, {}), values);
   }
   const runId = values.run ?? `${found.definition().settings.name}-${Date.now().toString(36)}`;
   await remember(values.store, runId, module as string);
   console.error(`run ${runId} in ${named(values.store)}`);
-  const run = begun(found, goOn(values.store, runId, values.dashboard));
+  const run = runOf(found, goOn(values.store, runId, values.dashboard));
   return watch(run, { ...values, fork: forksOf(found, values.store, module as string) });
 };
-
-/** How a command runs something with a store: what waits for people alone ends the process, unless they can answer in it. */
-export function goOn(
-  store: string,
-  runId: string,
-  dashboard: boolean | undefined,
-): { store: string; runId: string; suspend: 'wait' | 'exit' } {
-  return { store, runId, suspend: dashboard === true ? 'wait' : 'exit' };
-}
 
 /** An address may hold a password. */
 function named(store: string): string {

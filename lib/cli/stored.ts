@@ -1,16 +1,10 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { shown } from '../kernel/errors.js';
-import type { RunOptions } from '../model/run-options.js';
 import type { CheckpointStore, StoredRun } from '../model/store.js';
-import type { WorkflowOrchestrator } from '../orchestrator.js';
 import { storeAt } from '../stores/at-path.js';
-import { Workflow } from '../workflow.js';
-import { load } from './load.js';
-import type { Watched } from './watch.js';
+import { load, type Runnable } from './load.js';
 import { WrongCall } from './wrong-call.js';
-
-type Loaded = Workflow | WorkflowOrchestrator<Record<string, never>>;
 
 /** Options of every command that goes on with a run that is in a store. */
 export const storedOptions = { run: { type: 'string' }, module: { type: 'string' } } as const;
@@ -23,7 +17,7 @@ export interface Stored {
   /** All runs of the store. */
   readonly runs: readonly StoredRun[];
   readonly module: string;
-  readonly source: Loaded;
+  readonly source: Runnable;
 }
 
 const keyOf = (runId: string): string => `module of ${runId}`;
@@ -84,11 +78,11 @@ function isSqlite(path: string): boolean {
   return head.toString('latin1') === 'SQLite format 3';
 }
 
-/** A workflow or an orchestrator with how it is to run. */
-export function begun(
-  source: Loaded,
-  options: Pick<RunOptions, 'store' | 'runId' | 'suspend' | 'retry'>,
-): Watched {
-  if (source instanceof Workflow) return source.run(options);
-  return { events$: source.events$, result: () => source.executeWorkflow(options) };
+/** How a command runs something with a store: what waits for people alone ends the process, unless they can answer in it. */
+export function goOn(
+  store: string,
+  runId: string,
+  dashboard: boolean | undefined,
+): { store: string; runId: string; suspend: 'wait' | 'exit' } {
+  return { store, runId, suspend: dashboard === true ? 'wait' : 'exit' };
 }
