@@ -1,14 +1,6 @@
 import type { WorkflowEvent } from '../model/event.js';
 import { type AdaptedAgent, adaptAgent, type PromptMapping, promptOf } from './contract.js';
-import {
-  type AskedQuestion,
-  callFlow,
-  descriptionOf,
-  type FlowToolOptions,
-  type JsonSchema,
-  runnableOf,
-  toolInputOf,
-} from './flow-tool.js';
+import { type AskedQuestion, callFlow, type FlowToolOptions, toolOf } from './flow-tool.js';
 import type { Offer } from './offer.js';
 
 export type { AskedQuestion, FlowToolOptions, JsonSchema } from './flow-tool.js';
@@ -130,15 +122,10 @@ export function asTool<C = Readonly<Record<string, unknown>>>(
   options: AiToolOptions<C> = {},
 ): AiTool<C> {
   const { ask, event } = options;
-  const definition = runnableOf(offer)?.definition();
-  const known = toolInputOf(definition?.settings.input);
-  const schema: JsonSchema = options.schema ?? (definition === undefined ? { type: 'object' } : known.schema);
-  const input =
-    options.input ?? ((call: C): unknown => (definition === undefined ? undefined : known.input(call)));
+  const { description, schema, input } = toolOf(offer, options, 'Runs a workflow.');
   const jsonSchema = (): Record<string, unknown> => ({ ...schema });
   return {
-    description:
-      options.description ?? (definition === undefined ? 'Runs a workflow.' : descriptionOf(definition)),
+    description,
     inputSchema: {
       '~standard': {
         version: 1,

@@ -6,7 +6,7 @@ import type { UsageReport } from '../model/usage.js';
 import { type A2APart, partsText } from './a2a-task.js';
 import { AgentError } from './agent-error.js';
 import { type AskedQuestion, callFlow } from './flow-tool.js';
-import { answerOf, lastTasks, type Offer, type OfferedRunOptions } from './offer.js';
+import { answerOf, inTurn, lastTasks, type Offer, type OfferedRunOptions } from './offer.js';
 
 /** What a workflow that is served by A2A is asked. */
 export interface A2AAsked {
@@ -65,18 +65,14 @@ export interface A2AExecutor {
  */
 export function asA2AExecutor(offer: Offer<A2AAsked>, options: A2AExecutorOptions = {}): A2AExecutor {
   const going = new Map<string, ServedTask>();
-  const oneAtATime = !(typeof offer === 'function' || 'run' in offer);
-  let turn: Promise<unknown> = Promise.resolve();
+  const start = inTurn(offer);
   return {
     execute: async (request, bus) => {
       const known = going.get(request.taskId);
       if (known !== undefined) return known.goOn(request, bus);
       const task = new ServedTask(offer, options, request, bus);
       going.set(request.taskId, task);
-      const before = turn;
-      const work = (oneAtATime ? before : Promise.resolve()).then(() => task.work());
-      turn = work;
-      work.then(() => going.delete(request.taskId));
+      start(() => task.work()).then(() => going.delete(request.taskId));
       await task.rest();
     },
     cancelTask: async (taskId, bus) => {
@@ -141,7 +137,7 @@ class ServedTask {
           ...(run !== undefined && { run }),
           output: (result) => {
             usage = result.report.usage;
-            return output === undefined ? answerOf(runnable.definition(), result) : output(result);
+            return answerOf(runnable, result, output);
           },
         },
         this.#asked,

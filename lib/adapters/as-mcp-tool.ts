@@ -2,20 +2,20 @@ import { brief, RxhiveError } from '../kernel/errors.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import type { StandardSchema } from '../model/schema.js';
+import { isEnd } from '../model/status.js';
 import {
   type AskedQuestion,
   callFlow,
-  descriptionOf,
   type FlowToolOptions,
   type JsonSchema,
   runnableOf,
-  toolInputOf,
+  toolOf,
 } from './flow-tool.js';
 import { answerTool, askLater, Suspended, waiting } from './mcp-answer.js';
 import { askForm } from './mcp-form.js';
 import { failed, given, type McpToolResult } from './mcp-result.js';
 import { mcpSdk, mcpTypes } from './mcp-sdk.js';
-import type { Offer } from './offer.js';
+import { inTurn, type Offer } from './offer.js';
 
 /** How a workflow is a tool of an MCP server. `C`: what it is called with. */
 export interface McpToolOptions<C> extends FlowToolOptions<C> {
@@ -80,7 +80,8 @@ export async function asMcpTool<C = Readonly<Record<string, unknown>>>(
       'INVALID_OPTION',
       `asMcpTool: the name "${brief(name)}" is none of a tool; use letters, digits, _, - and ., at most 128.`,
     );
-  const known = toolInputOf(definition?.settings.input, await zodConverter());
+  const unnamed = `Runs the workflow "${brief(name)}".`;
+  const { description, schema: inputSchema, input } = toolOf(offer, options, unnamed, await zodConverter());
   const { output, run } = options;
   const kept = typeof offer === 'function' || typeof run === 'function' ? undefined : offer;
   const store = typeof run === 'function' ? undefined : run?.store;
@@ -92,15 +93,10 @@ export async function asMcpTool<C = Readonly<Record<string, unknown>>>(
       store !== undefined && {
         output: (result: WorkflowResult): unknown => Suspended.or(kept, output, result),
       }),
-    input: options.input ?? (typeof offer === 'function' ? () => undefined : (call: C) => known.input(call)),
+    input,
   };
   const { title, annotations } = options;
-  const inputSchema = options.schema ?? (definition === undefined ? { type: 'object' } : known.schema);
-  const description =
-    options.description ??
-    (definition === undefined ? `Runs the workflow "${brief(name)}".` : descriptionOf(definition));
-  const oneAtATime = !(typeof offer === 'function' || 'run' in offer);
-  let turn: Promise<unknown> = Promise.resolve();
+  const start = inTurn(offer);
   const work = async (args: unknown, extra: McpCallExtra): Promise<McpToolResult> => {
     const progress = progressOf(extra);
     const ask = (question: AskedQuestion, signal: AbortSignal): Promise<unknown> =>
@@ -121,12 +117,7 @@ export async function asMcpTool<C = Readonly<Record<string, unknown>>>(
   };
   return {
     info: { name, description, inputSchema, ...(title && { title }), ...(annotations && { annotations }) },
-    call: (args, extra) => {
-      if (!oneAtATime) return work(args, extra);
-      const result = turn.then(() => work(args, extra));
-      turn = result;
-      return result;
-    },
+    call: (args, extra) => start(() => work(args, extra)),
     ...(kept !== undefined && store !== undefined && { answer: answerTool(kept, store, left) }),
   };
 }
@@ -151,8 +142,6 @@ async function zodConverter(): Promise<(schema: StandardSchema) => JsonSchema | 
     }
   };
 }
-
-const ends: ReadonlySet<string> = new Set(['succeeded', 'restored', 'failed', 'skipped', 'cancelled']);
 
 /** Tells how many tasks have ended, the newest state as fast as the client takes it. */
 function progressOf({ _meta, sendNotification }: McpCallExtra): {
@@ -184,7 +173,7 @@ function progressOf({ _meta, sendNotification }: McpCallExtra): {
     event: (event) => {
       if (progressToken === undefined) return;
       if (event.type === 'plan') total += event.tasks.length;
-      if (event.type !== 'task' || !ends.has(event.reason)) return;
+      if (event.type !== 'task' || !isEnd(event.reason)) return;
       progress += 1;
       message = `${brief(event.taskId)} ${event.reason}`;
       tell();

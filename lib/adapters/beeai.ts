@@ -5,6 +5,7 @@ import {
   type AdaptedAgent,
   type AgentSource,
   adaptAgent,
+  dataOf,
   type PromptMapping,
   promptOf,
   withAgent,
@@ -296,12 +297,6 @@ function follow(
 
 function whole(tokens: number): number {
   return Number.isFinite(tokens) && tokens >= 0 ? Math.round(tokens) : 0;
-}
-
-/** Data of an `AgentTask`, or the input itself. */
-function dataOf(input: unknown): unknown {
-  const { agentType, data } = (input ?? {}) as { agentType?: unknown; data?: unknown };
-  return typeof agentType === 'string' ? data : input;
 }
 
 /** Text of what BeeAI's agents and tools give. */

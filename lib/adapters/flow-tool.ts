@@ -51,7 +51,7 @@ export function runnableOf<C>(offer: Offer<C>): Runnable | undefined {
 }
 
 /** What models read of a workflow that says nothing of itself. */
-export function descriptionOf({ settings, ids }: WorkflowDefinition): string {
+function descriptionOf({ settings, ids }: WorkflowDefinition): string {
   const { name, description } = settings;
   if (description !== undefined) return description;
   const more = ids.length > 10 ? ` and ${ids.length - 10} more` : '';
@@ -59,16 +59,38 @@ export function descriptionOf({ settings, ids }: WorkflowDefinition): string {
 }
 
 /** What a tool is called with, and the input it makes of a call. */
-export interface ToolInput {
+interface ToolInput {
   readonly schema: JsonSchema;
   input(call: unknown): unknown;
+}
+
+/**
+ * What models see of an offer, and the input that a call gives: what the options say, else what the workflow tells of
+ * itself. `unnamed` describes one that is made for each call; `convert` knows more libraries of schemas.
+ */
+export function toolOf<C>(
+  offer: Offer<C>,
+  options: FlowToolOptions<C>,
+  unnamed: string,
+  convert?: (schema: StandardSchema) => JsonSchema | undefined,
+): { readonly description: string; readonly schema: JsonSchema; input(call: C): unknown } {
+  const definition = runnableOf(offer)?.definition();
+  const { schema, input }: ToolInput =
+    definition === undefined
+      ? { schema: { type: 'object' }, input: () => undefined }
+      : toolInputOf(definition.settings.input, convert);
+  return {
+    description: options.description ?? (definition === undefined ? unnamed : descriptionOf(definition)),
+    schema: options.schema ?? schema,
+    input: options.input ?? input,
+  };
 }
 
 /**
  * Of the input's schema a JSON schema of an object; `convert` knows more libraries. Without any: a workflow with an input
  * takes any object, others an empty one.
  */
-export function toolInputOf(
+function toolInputOf(
   input: StandardSchema | undefined,
   convert: (schema: StandardSchema) => JsonSchema | undefined = () => undefined,
 ): ToolInput {

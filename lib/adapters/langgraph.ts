@@ -1,7 +1,7 @@
 import type { TaskContext } from '../model/context.js';
 import { human, type Question } from '../model/question.js';
 import { typed } from '../model/schema.js';
-import { type AdaptedAgent, adaptAgent, type PromptMapping, peer, promptOf } from './contract.js';
+import { type AdaptedAgent, adaptAgent, dataOf, type PromptMapping, peer, promptOf } from './contract.js';
 import { RunnableWatch } from './runnable-watch.js';
 
 export { asLangGraphNode, type LangGraphConfig, type LangGraphNodeOptions } from './as-langgraph-node.js';
@@ -211,10 +211,4 @@ function textOf<R>(output: unknown): R {
   if (content === undefined) return output as R;
   if (typeof text === 'string') return text as R;
   return (typeof content === 'string' ? content : JSON.stringify(content)) as R;
-}
-
-/** Data of an `AgentTask`, or the input itself. */
-function dataOf(input: unknown): unknown {
-  const { agentType, data } = (input ?? {}) as { agentType?: unknown; data?: unknown };
-  return typeof agentType === 'string' ? data : input;
 }

@@ -14,18 +14,13 @@ export class Suspended {
 
   /** The answer of a run, or that it waits. @throws PartialWorkflowError */
   static or(runnable: Runnable, output: Output, result: WorkflowResult): unknown {
-    return result.status === 'suspended' ? new Suspended(result) : answerIn(runnable, output, result);
+    return result.status === 'suspended' ? new Suspended(result) : answerOf(runnable, result, output);
   }
 }
 
 /** Nobody answers within the call. */
 export function askLater(): Promise<never> {
   return new Promise(() => undefined);
-}
-
-/** The answer of a run, as its tool gives it. */
-function answerIn(runnable: Runnable, output: Output, result: WorkflowResult): unknown {
-  return output === undefined ? answerOf(runnable.definition(), result) : output(result);
 }
 
 type Output = ((result: WorkflowResult) => unknown) | undefined;
@@ -74,7 +69,7 @@ export function answerTool(
           } as never,
         );
         if (result.status === 'suspended') return waiting(result, name);
-        return given(answerIn(runnable, output, result));
+        return given(answerOf(runnable, result, output));
       } catch (error) {
         return failed(error);
       }

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { longestTimer } from '../kernel/clock.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 import type { TaskContext } from '../model/context.js';
 import type { Middleware } from '../model/middleware.js';
@@ -21,9 +22,6 @@ interface Talk extends Waiting {
   readonly tool: string;
   readonly ctx: TaskContext;
 }
-
-/** Ms from which a timer fires at once; the clocks of tasks are rxhive's. */
-const never = 2_147_483_647;
 
 /**
  * One connection to a server of MCP, shared by all calls; made by {@link mcpClient}. It opens with the first call and
@@ -135,7 +133,8 @@ export class McpClient implements Middleware, AsyncDisposable {
     this.#talks.set(session, talks.add(talk));
     const trace = Object.keys(ctx.carrier).length === 0 ? {} : { _meta: { ...ctx.carrier } };
     const request = { method: 'tools/call', params: { name, arguments: args, ...trace } };
-    const options = { signal: abort.signal, timeout: never, onprogress: progress };
+    // The SDK needs a number; the clocks of tasks are rxhive's.
+    const options = { signal: abort.signal, timeout: longestTimer, onprogress: progress };
     const answer = this.#current.run(talk, () => session.request(request, 'CallToolResultSchema', options));
     let settled = false;
     const settle = (): void => {

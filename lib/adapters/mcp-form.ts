@@ -1,3 +1,4 @@
+import { longestTimer } from '../kernel/clock.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 import type { AskedQuestion, JsonSchema } from './flow-tool.js';
 import type { Elicited } from './mcp-elicit.js';
@@ -17,8 +18,6 @@ const allowed = ['type', 'title', 'description', 'default', 'enum', 'enumNames',
 const bounds = ['minimum', 'maximum', 'minLength', 'maxLength', 'minItems', 'maxItems'];
 const formats: ReadonlySet<unknown> = new Set(['email', 'uri', 'date', 'date-time']);
 const longest = 4_000;
-/** Ms; there is no limit: it is the question's, if any. */
-const never = 2_147_483_647;
 
 /** Asks through elicitation. Rejects with RxhiveError RUN_SUSPENDED when the person or the client does not answer. */
 export async function askForm(
@@ -37,7 +36,9 @@ export async function askForm(
   };
   let answer: Elicited;
   try {
-    answer = (await send({ method: 'elicitation/create', params }, { signal, timeout: never })) as Elicited;
+    // The deadline is that of the question, if it has one.
+    const options = { signal, timeout: longestTimer };
+    answer = (await send({ method: 'elicitation/create', params }, options)) as Elicited;
   } catch (cause) {
     const message = `The workflow asks "${brief(prompt)}", and this client cannot ask anybody (no elicitation).`;
     throw new RxhiveError('RUN_SUSPENDED', message, { cause });

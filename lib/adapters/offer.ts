@@ -34,6 +34,17 @@ export type Offer<C> = Runnable | ((call: C) => Runnable | PromiseLike<Runnable>
 /** How the runs of an offer go, beside input and signal. */
 export type OfferedRunOptions = Omit<RunOptions, 'input' | 'signal'>;
 
+/** Starts calls of an offer: of an orchestrator one after the other, of all else each at once. */
+export function inTurn<C>(offer: Offer<C>): <T>(work: () => Promise<T>) => Promise<T> {
+  const oneAtATime = !(typeof offer === 'function' || 'run' in offer);
+  let turn: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const result = turn.then(work);
+    if (oneAtATime) turn = result.catch(() => undefined);
+    return result;
+  };
+}
+
 /** A run of a workflow or an orchestrator; it starts with `result()`, or when its events are subscribed. */
 export function runOf(runnable: Runnable, options: RunOptions): OfferedRun {
   if ('run' in runnable) return runnable.run(...([options] as never[]));
@@ -45,12 +56,17 @@ export function runOf(runnable: Runnable, options: RunOptions): OfferedRun {
 }
 
 /**
- * What a run answers who asked for it: the result of the task that no other depends on; of several an object by id. Tasks
+ * What a run answers who asked for it: what `output` makes of it, else the result of the task that no other depends on; of several an object by id. Tasks
  * that were added at run time do not count.
  * @throws PartialWorkflowError when one of them has no result
  */
-export function answerOf(definition: WorkflowDefinition, result: WorkflowResult): unknown {
-  const last = lastTasks(definition);
+export function answerOf(
+  runnable: Runnable,
+  result: WorkflowResult,
+  output?: (result: WorkflowResult) => unknown,
+): unknown {
+  if (output !== undefined) return output(result);
+  const last = lastTasks(runnable.definition());
   if (!last.every((id) => result.results.has(id))) result.orThrow();
   const [only] = last;
   if (last.length === 1 && only !== undefined) return result.results.get(only);
@@ -119,8 +135,7 @@ export async function offered<C>(
     const result = await run.result();
     await telling;
     signal.throwIfAborted();
-    if (output !== undefined) return { answer: output(result), result };
-    return { answer: answerOf(runnable.definition(), result), result };
+    return { answer: answerOf(runnable, result, output), result };
   } finally {
     watching.unsubscribe();
     unlink();

@@ -24,8 +24,8 @@ const mostBreaths = 1_000;
 /** A clock further than this from the time of day is virtual, in ms. */
 const realTime = 60_000;
 
-/** Timers of the platform overflow above this many ms and fire at once; longer waits are cut in pieces. */
-const longestTimer = 2_147_483_647;
+/** Timers of the platform overflow above this many ms and fire at once. The clock cuts longer waits in pieces. */
+export const longestTimer = 2_147_483_647;
 
 /**
  * The only place the core gets time and chance from. Any number of timers share one scheduled action, the

@@ -1,5 +1,6 @@
 import type { WorkflowEvent } from '../model/event.js';
 import type { GroupLimits } from '../model/limiter.js';
+import { isEnd } from '../model/status.js';
 
 /** Labels of a measurement: few values each, or a store of metrics would burst. */
 export type Labels = Readonly<Record<string, string>>;
@@ -238,7 +239,7 @@ export class Measure {
     task.permitMs = event.permitMs ?? task.permitMs;
     task.since = at;
     move(task, reason);
-    if (!(reason in ends)) return;
+    if (!isEnd(reason)) return;
     tasks.delete(taskId);
     const { kind, runningMs } = task;
     kind.ends.add(reason, 1);
@@ -353,4 +354,3 @@ const causes: Readonly<Record<string, string>> = {
   ready: 'slot',
   'backing-off': 'backoff',
 };
-const ends = { succeeded: 1, failed: 1, skipped: 1, cancelled: 1, restored: 1 };
