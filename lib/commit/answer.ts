@@ -2,7 +2,8 @@ import { brief, RxhiveError } from '../kernel/errors.js';
 import { settle } from '../kernel/late.js';
 import type { Question, QuestionOptions } from '../model/question.js';
 import { type Fit, fit } from '../model/schema.js';
-import { encode } from './codec.js';
+import { canonical } from './canonical.js';
+import { decode } from './codec.js';
 
 /** Gives `then` what the schema makes of an answer; later, when the schema is asynchronous. */
 export function checkAnswer(
@@ -20,7 +21,7 @@ export function checkAnswer(
  * @throws RxhiveError NOT_SERIALIZABLE
  */
 export function textOf({ prompt = '', context }: Pick<QuestionOptions, 'prompt' | 'context'>): string {
-  return encode({ prompt, context });
+  return canonical({ prompt, context });
 }
 
 /** Undefined when an answer says what the accepted one does. */
@@ -30,7 +31,7 @@ export function differenceFrom(
   value: unknown,
 ): RxhiveError | undefined {
   try {
-    if (encode(value) === accepted.text) return undefined;
+    if (canonical(value) === canonical(decode(accepted.text))) return undefined;
   } catch {
     // What cannot be written differs from what was.
   }

@@ -4,6 +4,7 @@ import { isLate, type Late, settle } from '../kernel/late.js';
 import type { Cache, CacheAnswer, CacheEntry } from '../model/cache.js';
 import type { TaskNode } from '../model/node.js';
 import type { CheckpointStore } from '../model/store.js';
+import { canonical } from './canonical.js';
 import { decode, encode } from './codec.js';
 import { codeOf } from './resume.js';
 
@@ -50,7 +51,7 @@ export class ResultCache implements Cache {
     let name: string;
     try {
       const content = key === undefined ? inputs : key(inputs as never);
-      name = `cache ${definition.type ?? node.id} ${version} ${encode(content)}`;
+      name = `cache ${definition.type ?? node.id} ${version} ${canonical(content)}`;
     } catch (error) {
       return {
         kind: 'lead',

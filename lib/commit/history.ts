@@ -6,6 +6,7 @@ import type { LogEntry } from '../model/store.js';
 import { Spending, type UsageReport } from '../model/usage.js';
 import { answerClosed, differenceFrom, unknownQuestion } from './answer.js';
 import { shownAs } from './asked.js';
+import { canonical } from './canonical.js';
 import { encode } from './codec.js';
 import { Collection } from './collection.js';
 import { Numbers, ProcessTimes } from './compact.js';
@@ -197,7 +198,7 @@ function usageOf(records: readonly LogRecord[]): UsageReport {
 }
 
 function same(a: unknown, b: unknown): boolean {
-  return Object.is(a, b) || encode(a) === encode(b);
+  return Object.is(a, b) || canonical(a) === canonical(b);
 }
 
 /** Looks into records, collections and maps with names; anything else is compared as one thing. */

@@ -3,6 +3,7 @@ import { settle } from '../kernel/late.js';
 import type { Channel } from '../model/channel.js';
 import type { AskTold, Inlet, Mailbox, SendTold } from '../model/mail.js';
 import { type Fit, fit, placesOf, type StandardSchema } from '../model/schema.js';
+import { sameText } from './canonical.js';
 import { decode, encode } from './codec.js';
 import { type Asking, type Line, LineInlet, MergedInlet, messageOf, type Offer, type Post } from './line.js';
 import type { Messages, Sender } from './messages.js';
@@ -216,7 +217,9 @@ export class AttemptMailbox implements Mailbox {
     for (let i = upTo; i < sent.length; i++) {
       const post = sent[i] as Post;
       const fits =
-        key === undefined ? post.envelope.key === undefined && post.text === text : post.envelope.key === key;
+        key === undefined
+          ? post.envelope.key === undefined && sameText(post.text, text)
+          : post.envelope.key === key;
       if (fits && !beyond.has(post)) return post;
     }
     return undefined;

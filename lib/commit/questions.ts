@@ -8,6 +8,7 @@ import type { AnswerRecord, QuestionRecord } from '../model/record.js';
 import { jsonSchemaOf, placesOf } from '../model/schema.js';
 import { answerClosed, checkAnswer, differenceFrom, textOf, unknownQuestion } from './answer.js';
 import { type Answer, type Asked, AskedQuestions, type AskedState, type Offer, recordOf } from './asked.js';
+import { canonical } from './canonical.js';
 import { decode, encode } from './codec.js';
 import type { PastQuestion } from './resume.js';
 
@@ -150,7 +151,7 @@ export class Questions {
   #goOn(asked: Asked, question: Question, content: string): void {
     const { record, state } = asked;
     const schema = jsonSchemaOf(question.schema);
-    const isSame = asked.content === content && JSON.stringify(schema) === JSON.stringify(record.schema);
+    const isSame = asked.content === content && canonical(schema) === canonical(record.schema);
     if (state === 'stale') this.#askAnew(asked, question);
     else if (state !== 'known' && state !== 'open') return;
     else if (isSame) this.#opened(asked);

@@ -13,6 +13,7 @@ import type {
   RunRecord,
   UsageRecord,
 } from '../model/record.js';
+import { canonical } from './canonical.js';
 import { encode } from './codec.js';
 import { compacted, ProcessTimes } from './compact.js';
 import { Journal } from './journal.js';
@@ -134,7 +135,7 @@ export class Transactions {
       const message = `The log is of workflow ${shown(first.workflow)}, this is "${brief(workflow)}"; use another runId.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
-    if (input !== undefined && encode(first.input) !== encode(input.value)) {
+    if (input !== undefined && canonical(first.input) !== canonical(input.value)) {
       throw new RxhiveError(
         'INVALID_INPUT',
         'The run began with another input; give the same, or another runId.',
