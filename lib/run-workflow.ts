@@ -1,4 +1,4 @@
-import { from, map, mergeMap, Observable, type ObservableInput, type OperatorFunction } from 'rxjs';
+import { defer, mergeMap, type Observable, type OperatorFunction, tap } from 'rxjs';
 import { LimitExceededError, RxhiveError, shown } from './kernel/errors.js';
 import type { WorkflowResult } from './model/result.js';
 import type { Workflow } from './workflow.js';
@@ -13,7 +13,8 @@ export interface RunWorkflowOptions {
 
 /**
  * A workflow as an operator: one run per source value, which becomes the run's input; emits results in order
- * of completion. An Observable cannot be slowed down: what comes while all runs are busy is buffered up to
+ * of completion, each at the moment its run ends, so that it is `mergeMap` (and with `concurrency` 1, the default,
+ * `concatMap`) also in a `TestScheduler`. An Observable cannot be slowed down: what comes while all runs are busy is buffered up to
  * `capacity`, and one more fails the stream, so memory stays bounded. Unsubscribing cancels all runs.
  * @throws RxhiveError INVALID_OPTION
  */
@@ -29,44 +30,24 @@ export function runWorkflow<S, I, G extends string, X extends string>(
     );
   }
   return (source) =>
-    new Observable((subscriber) => {
+    defer(() => {
       let open = 0;
-      const results = source.pipe(
-        map((input) => {
+      const oneRun = (input: I): Observable<WorkflowResult<S>> => {
+        const run = flow.run(...([{ input }] as unknown as Parameters<typeof flow.run>));
+        return run.result$().pipe(
+          tap(() => {
+            open -= 1;
+          }),
+        );
+      };
+      return source.pipe(
+        tap(() => {
           open += 1;
-          if (open > concurrency + capacity) {
-            const message = `More than ${capacity} inputs wait for runWorkflow; slow the source down or raise capacity.`;
-            throw new LimitExceededError('capacity', capacity, message);
-          }
-          return input;
+          if (open <= concurrency + capacity) return;
+          const message = `More than ${capacity} inputs wait for runWorkflow; slow the source down or raise capacity.`;
+          throw new LimitExceededError('capacity', capacity, message);
         }),
-        mergeMap(
-          (input) =>
-            oneRun(flow, input, () => {
-              open -= 1;
-            }),
-          concurrency,
-        ),
+        mergeMap(oneRun, concurrency),
       );
-      return results.subscribe(subscriber);
     });
-}
-
-function oneRun<S, I, G extends string, X extends string>(
-  flow: Workflow<S, I, G, X>,
-  input: I,
-  done: () => void,
-): ObservableInput<WorkflowResult<S>> {
-  return new Observable<WorkflowResult<S>>((subscriber) => {
-    const run = flow.run(...([{ input }] as unknown as Parameters<typeof flow.run>));
-    const watching = run.subscribe();
-    subscriber.add(
-      from(run.result()).subscribe((result) => {
-        done();
-        subscriber.next(result);
-        subscriber.complete();
-      }),
-    );
-    subscriber.add(watching);
-  });
 }

@@ -61,8 +61,12 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return result;
   }
 
+  /** The end of the run as a stream: its result at the moment it ends, then completion. */
+  result$(): Observable<WorkflowResult<S>>;
   /** The task's result, then completion; its error when it failed, `TASK_SKIPPED` when it never ran. */
-  result$<T>(task: Task<T>): Observable<T> {
+  result$<T>(task: Task<T>): Observable<T>;
+  result$<T>(...[task]: [task?: Task<T>]): Observable<T | WorkflowResult<S>> {
+    if (task === undefined) return this.#view(() => this.#engine.done as Observable<WorkflowResult<S>>);
     return this.#view((subscriber: Subscriber<T>) =>
       this.#engine.streams.of(this.#engine.graph.nodeOf(task)).subscribe({
         error: (error: unknown) => subscriber.error(error),
