@@ -55,6 +55,70 @@ test('a retry starts clean, and a task reads its own writes', async () => {
   assert.equal(result.state, { n: 1 });
 });
 
+test('a recipe that is not over when it returns fails its task, and never the process', async () => {
+  const strays: unknown[] = [];
+  const stray = (error: unknown): void => void strays.push(error);
+  process.on('unhandledRejection', stray);
+  let rejectLate: (error: Error) => void = () => undefined;
+  const late = new Promise<never>((_, reject) => {
+    rejectLate = reject;
+  });
+  const later = async (s: { n: number }): Promise<void> => {
+    await undefined;
+    s.n = 1;
+  };
+  const thenable = (then: object): object => Object.defineProperty({}, 'then', then);
+  const recipes: Record<string, [(s: { n: number }) => unknown, RegExp]> = {
+    writes: [later, /a promise/],
+    waits: [async () => late, /a promise/],
+    rejected: [() => Promise.reject(new Error('at once')), /a promise/],
+    many: [(s) => [1, 2].map(() => later(s)), /promises/],
+    thenable: [
+      () => thenable({ value: (_: unknown, no: (e: Error) => void) => no(new Error()) }),
+      /a promise/,
+    ],
+    hostile: [() => thenable({ get: () => assert.unreachable() }), /a promise/],
+    generator: [
+      function* (s) {
+        yield s.n;
+      },
+      /a generator/,
+    ],
+    generators: [
+      async function* (s) {
+        yield s.n;
+      },
+      /a generator/,
+    ],
+    stream: [() => timer(0), /an Observable/],
+  };
+  const flow = workflow({ name: 'late', state: { n: 0 } });
+  for (const [id, [recipe]] of Object.entries(recipes)) {
+    flow.task(id, { run: (_, ctx) => ctx.update(recipe) });
+    flow.task(`${id}, read`, {
+      run: (_, ctx) => {
+        ctx.update(recipe);
+        ctx.read();
+      },
+    });
+  }
+  flow.task('other', { run: (_, ctx) => ctx.update((s) => s.n++) });
+  const result = await flow.run().result();
+  rejectLate(new Error('later'));
+  // Node reports rejections that nobody handles after the microtasks of a turn.
+  for (let turn = 0; turn < 3; turn++) await new Promise((done) => setImmediate(done));
+  process.off('unhandledRejection', stray);
+  assert.equal(strays, []);
+  assert.equal([result.status, result.state], ['partial', { n: 1 }]);
+  for (const [id, [, told]] of Object.entries(recipes))
+    for (const task of [id, `${id}, read`]) {
+      const error = result.tasks.get(task)?.error as RxhiveError;
+      assert.is(error.code, 'INVALID_OPTION', task);
+      assert.match(error.message, told);
+      assert.match(error.message, 'await first');
+    }
+});
+
 /** `slow` reads, then `fast` writes `key`, then `slow` commits. */
 function race(
   onConflict: 'rerun' | 'replay' | 'fail',

@@ -13,6 +13,7 @@ import type { Reads, Recipe } from '../model/context.js';
 import type { StatePatch } from '../model/record.js';
 import { LastWrites } from './conflict.js';
 import { TrackedReads } from './reads.js';
+import { replay } from './recipe.js';
 
 enableMapSet();
 enablePatches();
@@ -137,26 +138,6 @@ function at(state: unknown, path: readonly PropertyKey[]): unknown {
     value = value instanceof Map ? value.get(key) : (value as Record<PropertyKey, unknown>)[key];
   }
   return value;
-}
-
-function replay(base: unknown, recipes: readonly Recipe<never>[]): (draft: unknown) => void {
-  if (base === undefined) {
-    throw new RxhiveError(
-      'INVALID_OPTION',
-      'ctx.update was called but the workflow has no state; add state to its options.',
-    );
-  }
-  return (draft) => {
-    for (const recipe of recipes) {
-      const returned = recipe(draft as never);
-      if (typeof (returned as PromiseLike<unknown> | undefined)?.then === 'function') {
-        throw new RxhiveError(
-          'INVALID_OPTION',
-          'A recipe of ctx.update returned a promise; await first, then update.',
-        );
-      }
-    }
-  };
 }
 
 /** A state with the changes of a log, frozen. Throws what does not apply. */
