@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -569,6 +570,125 @@ test('diff looks into collections and maps', async () => {
     { path: ['docs', 'a', 'n'], a: 2, b: 3 },
     { path: ['map', 'k'], a: 2, b: 3 },
   ]);
+});
+
+interface Doc {
+  n: number;
+  parts: string[];
+}
+
+/** What a task does to one key of a collection. */
+type Deed = readonly [kind: 'set' | 'delete' | 'grow', key: string];
+
+/** Tasks one after the other, each with its deeds; `ran` is who did. */
+function library(
+  deeds: readonly (readonly Deed[])[],
+  ran: number[] = [],
+): Workflow<object, undefined, never> {
+  const flow = workflow({
+    name: 'library',
+    concurrency: 1,
+    policy: 'fifo',
+    state: {
+      shelf: { docs: collection<Doc>([['old', { n: -1, parts: [] }]]) },
+      log: {} as Record<string, number>,
+    },
+  });
+  deeds.forEach((mine, n) => {
+    flow.task(`t${n}`, {
+      version: '1',
+      run: (_, ctx) => {
+        ran.push(n);
+        ctx.update(({ shelf: { docs } }) => {
+          for (const [kind, key] of mine) {
+            if (kind === 'set') docs.set(key, { n, parts: ['new'] });
+            else if (kind === 'delete') docs.delete(key);
+            else docs.get(key)?.parts.push(`by ${n}`);
+          }
+        });
+      },
+    });
+  });
+  return flow as never;
+}
+
+test('blame and rerun look at each key of a collection alone', async () => {
+  const keys = ['old', 'a', 'b', ':a', 'root', 'size', '__proto__', 'constructor', 'length', 'key 7'];
+  const deed = fc.tuple(fc.constantFrom('set', 'set', 'delete', 'grow'), fc.constantFrom(...keys));
+  const tasks = fc.array(fc.array(deed, { maxLength: 3 }), { minLength: 1, maxLength: 8 });
+  const story = async (wishes: readonly (readonly Deed[])[], pick: number, keep: number): Promise<void> => {
+    // A task that finds nothing to delete or grow would find it when it runs again: that is about reads.
+    const present = new Set(['old']);
+    const deeds = wishes.map((mine) => {
+      const done = new Map<string, Deed>();
+      for (const [kind, key] of mine)
+        if (!done.has(key) && (kind === 'set' || present.has(key))) done.set(key, [kind, key]);
+      for (const [kind, key] of done.values()) {
+        if (kind === 'set') present.add(key);
+        if (kind === 'delete') present.delete(key);
+      }
+      return [...done.values()];
+    });
+    const wrote = deeds.map((mine) => new Set(mine.map(([, key]) => key)));
+    const store = memory();
+    const { state } = await library(deeds).run({ store, runId: 'r' }).result();
+    const history = await library(deeds).history(store, 'r');
+    for (const key of keys) {
+      const last = wrote.findLastIndex((one) => one.has(key));
+      const expected = last < 0 ? undefined : { taskId: `t${last}`, seq: last + 2 };
+      assert.equal(history.blame('shelf', 'docs', key), expected, key);
+    }
+    if (keep < 3) await library(deeds).compact(store, 'r', { keep });
+    const first = pick % deeds.length;
+    const stale = new Set([first]);
+    const over = new Set(wrote[first]);
+    wrote.forEach((one, n) => {
+      if (n <= first || ![...one].some((key) => over.has(key))) return;
+      stale.add(n);
+      for (const key of one) over.add(key);
+    });
+    const ran: number[] = [];
+    const again = await library(deeds, ran)
+      .run({ store, runId: 'r', rerun: [`t${first}`] })
+      .result();
+    assert.equal(ran, [...stale]);
+    assert.equal(again.state, state);
+  };
+  await fc.assert(fc.asyncProperty(tasks, fc.nat(7), fc.nat(5), story), {
+    numRuns: 150,
+    includeErrorInReport: true,
+  });
+});
+
+test('a serializable reader of one key of a collection meets who writes that key, whatever its name', async () => {
+  for (const [key, other] of [
+    ['a', 'b'],
+    ['__proto__', 'constructor'],
+    [':a', 'a'],
+    ['size', 'root'],
+  ] as const) {
+    for (const written of [key, other]) {
+      const flow = workflow({ name: 'reads', state: { docs: collection<number>() } });
+      let calls = 0;
+      flow.task('reader', {
+        isolation: 'serializable',
+        run: async (_, ctx) => {
+          calls += 1;
+          const seen = [ctx.read((s) => s.docs.has(key)), ctx.read((s) => s.docs.get(key))];
+          await ctx.sleep(5);
+          return seen;
+        },
+      });
+      flow.task('writer', { run: (_, ctx) => ctx.update((s) => s.docs.set(written, 1)) });
+      const scheduler = new SimulationScheduler();
+      const done = flow.run({ scheduler }).result();
+      await advance(scheduler, 1_000);
+      assert.equal(
+        [(await done).results.get('reader'), calls],
+        written === key ? [[true, 1], 2] : [[false, undefined], 1],
+      );
+    }
+  }
 });
 
 test('a hostile log reaches no prototype, and is named', async () => {

@@ -15,8 +15,8 @@ const width = 32;
 export class Collection<T> {
   readonly [immerable] = true;
   size = 0;
-  /** Branches, twigs and leaves by hash of the key. Not to be used directly. */
-  root: Record<string, Branch<T>> = {};
+  /** Branches, twigs and leaves by hash of the key. Not a #private field: a draft of Immer is a proxy, and has none. */
+  private root: Record<string, Branch<T>> = {};
 
   has(key: string): boolean {
     return Object.hasOwn(this.leaf(key) ?? {}, named(key));
@@ -41,29 +41,21 @@ export class Collection<T> {
 
   /** False when the key was not there. */
   delete(key: string): boolean {
-    const leaf = this.leaf(key);
-    if (leaf === undefined || !Object.hasOwn(leaf, named(key))) return false;
-    delete leaf[named(key)];
+    if (!this.has(key)) return false;
+    takeOut(this.root, [...places(key), named(key)]);
     this.size -= 1;
     return true;
   }
 
   /** Pairs of key and value, in no particular order. */
-  *entries(): Generator<[string, T]> {
-    for (const branch of Object.values(this.root)) {
-      for (const twig of Object.values(branch)) {
-        for (const leaf of Object.values(twig)) {
-          for (const [name, value] of Object.entries(leaf)) yield [name.slice(1), value];
-        }
-      }
-    }
+  entries(): Generator<[string, T]> {
+    return below(this.root, 4);
   }
 
   [Symbol.iterator](): Generator<[string, T]> {
     return this.entries();
   }
 
-  // Not a #private method: a draft of Immer is a proxy, and those have none.
   private leaf(key: string): Leaf<T> | undefined {
     const [first, second, third] = places(key);
     return this.root[first]?.[second]?.[third];
@@ -75,6 +67,22 @@ export function collection<T>(entries: Iterable<readonly [string, T]> = []): Col
   const made = new Collection<T>();
   for (const [key, value] of entries) made.set(key, value);
   return made;
+}
+
+/** Pairs of key and value in a part of the tree, so many levels above the values. */
+export function* below<T>(part: unknown, levels: number): Generator<[string, T]> {
+  if (levels === 0 || part === undefined) return;
+  for (const [name, value] of Object.entries(part as object)) {
+    if (levels > 1) yield* below<T>(value, levels - 1);
+    else yield [name.slice(1), value as T];
+  }
+}
+
+/** Removes what stands at a path, and what is empty then: the tree depends on what is in it alone. */
+function takeOut(part: Record<string, unknown>, [first = '', ...rest]: readonly string[]): void {
+  const below = part[first] as Record<string, unknown>;
+  if (rest.length > 0) takeOut(below, rest);
+  if (rest.length === 0 || Object.keys(below).length === 0) delete part[first];
 }
 
 /** A prefix keeps keys such as `__proto__` ordinary. */

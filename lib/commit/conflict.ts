@@ -26,7 +26,7 @@ export class LastWrites {
     let node = this.#root;
     for (let i = 0; i < path.length; i++) {
       const key = path[i] as PropertyKey;
-      if (typeof key === 'number' || (key === 'length' && i === path.length - 1)) break;
+      if (typeof key === 'number') break;
       node.max = seq;
       node.below ??= new Map();
       let next = node.below.get(key);

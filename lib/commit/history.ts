@@ -1,6 +1,6 @@
 import { isRecord } from '../kernel/plain.js';
 import type { OpenQuestion } from '../model/question.js';
-import type { LogRecord } from '../model/record.js';
+import type { LogRecord, StatePath } from '../model/record.js';
 import type { Waits } from '../model/result.js';
 import type { LogEntry } from '../model/store.js';
 import { Spending, type UsageReport } from '../model/usage.js';
@@ -9,6 +9,7 @@ import { shownAs } from './asked.js';
 import { canonical } from './canonical.js';
 import { encode } from './codec.js';
 import { Collection } from './collection.js';
+import { placeOf } from './collection-patches.js';
 import { Numbers, ProcessTimes } from './compact.js';
 import { readEntry } from './entry.js';
 import { Ledger } from './ledger.js';
@@ -122,13 +123,14 @@ export class History<S = unknown> {
     ...path: (string | number)[]
   ): { readonly taskId: string | undefined; readonly seq: number } | undefined {
     const { commits } = new Past(this.records);
+    const inCollection = path.map((key) => (typeof key === 'string' ? placeOf(key) : key));
+    const covers = (one: StatePath): boolean => touches(one, path) || touches(one, inCollection);
     for (let i = this.records.length - 1; i >= 0; i--) {
       const record = this.records[i];
-      if (record?.kind === 'state' && record.given?.some((given) => touches(given, path)) === true)
+      if (record?.kind === 'state' && record.given?.some(covers) === true)
         return { taskId: undefined, seq: this.#numbers.at(i) };
       if (record?.kind !== 'commit' || commits.get(record.task) !== record) continue;
-      if (pathsOf(record).some((written) => touches(written, path)))
-        return { taskId: record.task, seq: this.#numbers.at(i) };
+      if (pathsOf(record).some(covers)) return { taskId: record.task, seq: this.#numbers.at(i) };
     }
     return undefined;
   }

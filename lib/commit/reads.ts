@@ -1,13 +1,9 @@
 import { isRecord } from '../kernel/plain.js';
 import type { Reads } from '../model/context.js';
 import { Collection } from './collection.js';
+import { placeOf } from './collection-patches.js';
 
 type Path = readonly PropertyKey[];
-
-/** What is looked into part by part. */
-function hasParts(value: unknown): value is Record<PropertyKey, unknown> {
-  return value instanceof Collection || isRecord(value);
-}
 
 /** Notes which parts of a state a serializable attempt looks at. */
 export class TrackedReads implements Reads {
@@ -48,7 +44,8 @@ export class TrackedReads implements Reads {
 
   /** Records and collections are looked into key by key; arrays, maps and class instances count as one thing. */
   #view(value: unknown, path: Path): unknown {
-    if (!hasParts(value)) {
+    if (value instanceof Collection) return this.#keep(this.#keyed(value, path), value, path);
+    if (!isRecord(value)) {
       this.#note(path);
       return value;
     }
@@ -57,7 +54,7 @@ export class TrackedReads implements Reads {
       {},
       {
         get: (_, key) => {
-          if (Object.hasOwn(value, key)) return this.#view(value[key], [...path, key]);
+          if (Object.hasOwn(value, key)) return this.#view(Reflect.get(value, key), [...path, key]);
           this.#note([...path, key]);
           return Reflect.get(value, key);
         },
@@ -71,13 +68,39 @@ export class TrackedReads implements Reads {
         },
         getOwnPropertyDescriptor: (_, key) => {
           if (!Object.hasOwn(value, key)) return undefined;
-          return { value: this.#view(value[key], [...path, key]), enumerable: true, configurable: true };
+          return {
+            value: this.#view(Reflect.get(value, key), [...path, key]),
+            enumerable: true,
+            configurable: true,
+          };
         },
         set: () => false,
         defineProperty: () => false,
         deleteProperty: () => false,
       },
     );
+    return this.#keep(view, value, path);
+  }
+
+  /** A collection of which each key is noted alone; its size, and all of its entries, as one thing. */
+  #keyed(value: Collection<unknown>, path: Path): object {
+    const at = (key: string): Path => [...path, placeOf(key)];
+    const noted = <R>(where: Path, result: R): R => {
+      this.#note(where);
+      return result;
+    };
+    return {
+      get: (key: string) => this.#view(value.get(key), at(key)),
+      has: (key: string) => noted(at(key), value.has(key)),
+      get size() {
+        return noted(path, value.size);
+      },
+      entries: () => noted(path, value.entries()),
+      [Symbol.iterator]: () => noted(path, value.entries()),
+    };
+  }
+
+  #keep(view: object, value: unknown, path: Path): object {
     this.#views.set(view, { value, path });
     return view;
   }

@@ -297,7 +297,7 @@ export function pathsOf({ patches, inverse, wrote }: CommitRecord): readonly Sta
 export function touches(a: StatePath, b: StatePath): boolean {
   for (let i = 0; i < Math.min(a.length, b.length); i++) {
     if (typeof a[i] === 'number' || typeof b[i] === 'number') return true;
-    if (a[i] !== b[i]) return a[i] === 'length' || b[i] === 'length';
+    if (a[i] !== b[i]) return false;
   }
   return true;
 }

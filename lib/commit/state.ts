@@ -1,16 +1,8 @@
-import {
-  applyPatches,
-  enableMapSet,
-  enablePatches,
-  freeze,
-  isDraftable,
-  type Patch,
-  produce,
-  produceWithPatches,
-} from 'immer';
+import { enableMapSet, enablePatches, freeze, isDraftable, produce, produceWithPatches } from 'immer';
 import { RxhiveError, shown, TransactionConflictError } from '../kernel/errors.js';
 import type { Reads, Recipe } from '../model/context.js';
 import type { StatePatch } from '../model/record.js';
+import { applied, byKey, partOf } from './collection-patches.js';
 import { LastWrites } from './conflict.js';
 import { TrackedReads } from './reads.js';
 import { replay } from './recipe.js';
@@ -86,7 +78,8 @@ export class State {
     if (this.#readers === 0 && !patched) return { next: produce(base, replay(base, recipes)) };
     type Made = [unknown, StatePatch[], StatePatch[]];
     const [next, patches, inverse] = produceWithPatches(base, replay(base, recipes)) as unknown as Made;
-    return { next, patches, inverse };
+    const [forth, back] = byKey(patches, inverse, next);
+    return { next, patches: forth, inverse: back };
   }
 
   /** Makes a prepared change the newest state. */
@@ -132,16 +125,10 @@ export class State {
 }
 
 function at(state: unknown, path: readonly PropertyKey[]): unknown {
-  let value = state;
-  for (const key of path) {
-    if (typeof value !== 'object' || value === null) return undefined;
-    value = value instanceof Map ? value.get(key) : (value as Record<PropertyKey, unknown>)[key];
-  }
-  return value;
+  return path.reduce(partOf, state);
 }
 
 /** A state with the changes of a log, frozen. Throws what does not apply. */
 export function patched(state: unknown, patches: readonly StatePatch[]): unknown {
-  const next = patches.length === 0 ? state : applyPatches(state as object, patches as unknown as Patch[]);
-  return freeze(next, true);
+  return freeze(patches.length === 0 ? state : applied(state, patches), true);
 }
