@@ -316,6 +316,7 @@ export class Engine {
     if (this.#started) announceAdded(this.hub, nodes, parent);
     // Before that the scheduler counts and readies all tasks of the graph itself.
     if (this.#opened) this.scheduler.admit(nodes, holder);
+    else this.scheduler.lend(nodes);
   }
 
   #executePorts(input: unknown): ExecutePorts {

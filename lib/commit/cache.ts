@@ -19,6 +19,7 @@ type Lead = Extract<CacheAnswer, { kind: 'lead' }> & { land(value: unknown): voi
 /** Work that goes on in the run whose cache is `owner`. */
 interface Flight {
   readonly owner: object;
+  readonly worker: TaskNode;
   readonly result$: ReplaySubject<unknown>;
 }
 
@@ -65,22 +66,22 @@ export class ResultCache implements Cache {
       return {
         kind: 'wait',
         because: 'the same work goes on already',
-        elsewhere: flight.owner !== this,
+        worker: flight.owner === this ? flight.worker : 'elsewhere',
         result$: flight.result$,
       };
-    if (unfit) return this.#lead(name, 'the kept result does not fit the schema');
+    if (unfit) return this.#lead(node, name, 'the kept result does not fit the schema');
     let text: Late<string | undefined>;
     try {
       text = this.#shelf.texts.get(name);
     } catch (error) {
-      return this.#lead(name, unreadable(error));
+      return this.#lead(node, name, unreadable(error));
     }
-    return isLate(text) ? this.#asked(name, text, ttl) : this.#answer(name, text, ttl);
+    return isLate(text) ? this.#asked(node, name, text, ttl) : this.#answer(node, name, text, ttl);
   }
 
   /** The flight begins with the question, so that the same is not asked, and done, twice. */
-  #asked(name: string, text: PromiseLike<string | undefined>, ttl: number): CacheEntry {
-    const lead = this.#lead(name, '');
+  #asked(node: TaskNode, name: string, text: PromiseLike<string | undefined>, ttl: number): CacheEntry {
+    const lead = this.#lead(node, name, '');
     const entry$ = new Observable<CacheAnswer>((subscriber) => {
       let told = false;
       const tell = (answer: CacheAnswer): void => {
@@ -107,15 +108,15 @@ export class ResultCache implements Cache {
     return { kind: 'asked', entry$ };
   }
 
-  #answer(name: string, text: string | undefined, ttl: number): CacheAnswer {
+  #answer(node: TaskNode, name: string, text: string | undefined, ttl: number): CacheAnswer {
     const { kept, because } = this.#read(text, ttl);
-    return kept === undefined ? this.#lead(name, because) : { kind: 'hit', because, value: kept.value };
+    return kept === undefined ? this.#lead(node, name, because) : { kind: 'hit', because, value: kept.value };
   }
 
-  #lead(name: string, because: string): Lead {
+  #lead(worker: TaskNode, name: string, because: string): Lead {
     const { flights, texts } = this.#shelf;
     const result$ = new ReplaySubject<unknown>(1);
-    const flight = { owner: this, result$ };
+    const flight = { owner: this, worker, result$ };
     flights.set(name, flight);
     const landed = (): void => {
       if (flights.get(name) === flight) flights.delete(name);

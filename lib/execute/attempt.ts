@@ -107,7 +107,7 @@ class Attempt extends AttemptContext {
     } else if (kind === 'wait') {
       // Without a slot meanwhile: the one that works may need it for a task it joins.
       let then = (): void => this.#again(inputs);
-      const goOn = ports.waits.pause(node, () => this.ended || then(), entry.elsewhere);
+      const goOn = ports.waits.pause(node, () => this.ended || then(), entry.worker);
       this.#source = entry.result$.subscribe({
         next: (value) => {
           then = () => this.#known(value);

@@ -332,7 +332,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       let goOn: (() => void) | undefined;
       const ticket = locks.enter(name, this.node, () => goOn?.());
       if (ticket.held) run();
-      else goOn = this.ports.waits.pause(this.node, run);
+      else goOn = this.ports.waits.pause(this.node, run, ticket.behind);
       return () => {
         this.#uses -= 1;
         ticket.leave();

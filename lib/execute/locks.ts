@@ -5,6 +5,8 @@ import type { TaskNode } from '../model/node.js';
 export interface Ticket {
   /** It is this task's turn. */
   held: boolean;
+  /** Who came just before it. */
+  readonly behind: TaskNode | undefined;
   /** Gives the turn, or the place in the line, up; may be called twice. */
   leave(): void;
 }
@@ -27,7 +29,13 @@ export class Locks {
     const line = this.#lines.get(name) ?? [];
     this.#refuseCycle(name, node);
     this.#lines.set(name, line);
-    const place: Place = { node, granted, held: line.length === 0, leave: () => this.#leave(name, place) };
+    const place: Place = {
+      node,
+      granted,
+      held: line.length === 0,
+      behind: line.at(-1)?.node,
+      leave: () => this.#leave(name, place),
+    };
     if (!place.held) this.#waitsFor.set(node, name);
     line.push(place);
     return place;

@@ -65,8 +65,11 @@ interface StatePorts {
 
 /** Waits of running tasks, without a slot. */
 interface WaitPorts {
-  /** Gives the slot back until the returned function is called; `done` when there is one again. */
-  pause(node: TaskNode, done: () => void, elsewhere?: boolean): () => void;
+  /**
+   * Gives the slot back until the returned function is called; `done` when there is one again. `behind`: who is to end
+   * the wait, where known; `elsewhere`: something outside of this run.
+   */
+  pause(node: TaskNode, done: () => void, behind?: TaskNode | 'elsewhere'): () => void;
   /** The same for a question; the returned function takes `done`. */
   ask(node: TaskNode, questionId: string): (done: () => void) => void;
   /** The same for what others say. */

@@ -17,11 +17,12 @@ export type CacheEntry =
 /** What the cache says once it knows. */
 export type CacheAnswer =
   | { readonly kind: 'hit'; readonly because: string; readonly value: unknown }
-  /** Completes without a value when the one who does the work fails: ask again. `elsewhere`: in another run. */
+  /** Completes without a value when the one who does the work fails: ask again. */
   | {
       readonly kind: 'wait';
       readonly because: string;
-      readonly elsewhere: boolean;
+      /** Who does it; `elsewhere`: a task of another run. */
+      readonly worker: TaskNode | 'elsewhere';
       readonly result$: Observable<unknown>;
     }
   | { readonly kind: 'lead'; readonly because: string; done(value: unknown): void; left(): void };

@@ -39,6 +39,10 @@ export class Resource implements Blocker {
   readonly capacity: number;
   free: number;
   parked: Lane[] = [];
+  /** Lanes that wait for more than there is, the most urgent first: those less urgent may not take it meanwhile. */
+  readonly claims = new Heap<Claim>((a, b) =>
+    runsBefore(a.lane.ready.peek() as TaskNode, b.lane.ready.peek() as TaskNode),
+  );
 
   constructor(name: string, capacity: number) {
     this.name = name;
@@ -53,13 +57,28 @@ export interface Need {
   readonly amount: number;
 }
 
+/** A place among those who wait for a resource. */
+export class Claim implements HeapItem {
+  heapIndex = -1;
+  readonly lane: Lane;
+  readonly resource: Resource;
+
+  constructor(lane: Lane, resource: Resource) {
+    this.lane = lane;
+    this.resource = resource;
+  }
+}
+
 /**
  * Ready tasks that wait for the same things: one group and the same amounts of resources. If the first may
  * not start, none of the lane may, so a blocked lane is set aside as a whole and nothing behind it is
- * scanned.
+ * scanned. Lanes that want what a more urgent one waits for wait behind that lane.
  */
-export class Lane implements HeapItem {
+export class Lane implements HeapItem, Blocker {
   heapIndex = -1;
+  parked: Lane[] = [];
+  /** One for each need, made when it first has to wait. */
+  claims: readonly Claim[] | undefined;
   readonly ready = new Heap<TaskNode>(runsBefore);
   readonly group: Group | undefined;
   readonly needs: readonly Need[];

@@ -75,8 +75,10 @@ export interface Join {
   answers: (() => void)[];
   /** Waits for something outside of this run: it can go on by itself. */
   elsewhere: boolean;
-  /** Waits of it that are for another task, nobody knows which: a shared thing, the same work. */
+  /** Waits of it that are not for the end of a task: for a shared thing, the same work. */
   paused: number;
+  /** Who has that thing, or does that work, as far as known: it inherits the priority. */
+  readonly behind: TaskNode[];
 }
 
 /** Things few tasks have; made when first needed so that a waiting task stays small. */
@@ -101,6 +103,8 @@ export interface NodeExtra {
   join: Join | undefined;
   /** Ids of the tasks it has added so far, in all attempts. */
   children: string[] | undefined;
+  /** Items it has added that have not ended: they inherit its priority. */
+  items: Set<TaskNode> | undefined;
   /** Suspended because a producer it streams from is suspended. */
   starved: boolean;
   /** Ids of the open questions its attempt waits for. */
@@ -137,7 +141,7 @@ export class TaskNode implements HeapItem {
   pending = 0;
   /** Length of the longest chain of dependencies above it. */
   depth = 0;
-  /** Own priority, or that of a more important task behind it. */
+  /** Own priority, or that of a more important task that waits for it. */
   priority: number;
   /** Expected running time: its estimate, else the mean of those there are, else 1. */
   expected = 1;
@@ -277,6 +281,7 @@ export class TaskNode implements HeapItem {
       permitMark: 0,
       join: undefined,
       children: undefined,
+      items: undefined,
       starved: false,
       asking: undefined,
       hearing: undefined,

@@ -197,7 +197,7 @@ export interface TaskSettings<
   readonly group?: G;
   /** What becomes of it while the breaker of its group is open. Default: what the group's `breaker` says. */
   readonly whenOpen?: 'wait' | 'fail';
-  /** Higher goes first. Inherited by what the task depends on. Any finite number, default 0. */
+  /** Higher goes first. Inherited by what the task waits for. Any finite number, default 0. */
   readonly priority?: number;
   /** Tries after the first, or a full policy. Default: the workflow's, else 0. */
   readonly retry?: number | RetryOptions;

@@ -50,9 +50,13 @@ export class Growth {
   ): TaskNode[] {
     this.#checkSize(1);
     const added = this.#graph.add([handle.id], [definition], [handle]);
+    const extra = parent.more();
+    extra.items ??= new Set();
     for (const node of added) {
       node.parent = parent;
+      node.priority = Math.max(node.priority, parent.priority);
       node.item = watch;
+      extra.items.add(node);
       known(node);
     }
     return added;
@@ -61,6 +65,7 @@ export class Growth {
   /** A task has ended: an item is counted and forgotten. */
   ended(node: TaskNode): void {
     if (node.item === undefined) return;
+    node.parent?.extra?.items?.delete(node);
     node.item.ended(node);
     if (this.forgotten.take(node)) this.#graph.nodes.delete(node.id);
   }

@@ -36,7 +36,6 @@ export function orderAndRank(
   if (!inOrder) for (const node of added) node.pending = node.needs;
   if (faults.length > 0) return;
   rank(order, added, settings, expected);
-  if (first > 0) for (const node of added) raiseAncestors(node);
 }
 
 /** Sets how deep each node is, in one pass; false where one comes before what it depends on: then depths may be too small. */
@@ -109,27 +108,16 @@ function expect(nodes: readonly TaskNode[], expected: Expected): boolean {
   return count > 0;
 }
 
-/** Recomputes rank and priority from what is behind; true when one of them grew. */
-function raise(node: TaskNode): boolean {
+/** Computes rank and priority from what is behind. */
+function raise(node: TaskNode): void {
   let behind = 0;
   let priority = node.priority;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
     if (edge.to.rank > behind) behind = edge.to.rank;
     if (edge.to.priority > priority) priority = edge.to.priority;
   }
-  const rank = node.expected + behind;
-  if (rank <= node.rank && priority === node.priority) return false;
-  if (rank > node.rank) node.rank = rank;
+  node.rank = Math.max(node.rank, node.expected + behind);
   node.priority = priority;
-  return true;
-}
-
-/** A task added at run time makes unfinished work above it more urgent; stops where nothing changes. */
-function raiseAncestors(node: TaskNode): void {
-  const stack: TaskNode[] = [node];
-  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-    for (const { from } of next.inEdges) if (from.status === 'waiting' && raise(from)) stack.push(from);
-  }
 }
 
 /** Walks up through unordered nodes until one repeats; each of them has an unordered dependency. */

@@ -23,8 +23,7 @@ export class Aging {
 
   /** A task of this priority begins to wait; returns what it weighs. */
   enter(priority: number): number {
-    this.#waiting.set(priority, (this.#waiting.get(priority) ?? 0) + 1);
-    if (this.#least !== undefined && priority < this.#least) this.#least = priority;
+    this.#count(priority);
     return this.#overtookAt === undefined ? priority : priority - Math.floor(this.#time() / this.#step);
   }
 
@@ -39,6 +38,12 @@ export class Aging {
     if (priority === this.#least) this.#least = undefined;
   }
 
+  /** A task that waits has another priority from now on; what it has waited goes on to count. */
+  change(from: number, to: number): void {
+    this.#count(to);
+    this.leave(from);
+  }
+
   /** A task of this priority starts; it has left before. */
   started(priority: number): void {
     if (this.#least === undefined)
@@ -47,6 +52,11 @@ export class Aging {
     if (this.#least === undefined || priority <= this.#least) return;
     this.#passed = this.#time();
     this.#overtookAt = this.#now();
+  }
+
+  #count(priority: number): void {
+    this.#waiting.set(priority, (this.#waiting.get(priority) ?? 0) + 1);
+    if (this.#least !== undefined && priority < this.#least) this.#least = priority;
   }
 
   #time(): number {

@@ -1,5 +1,6 @@
 import { brief, RxhiveError } from '../kernel/errors.js';
 import { contestOf, isLost } from '../model/contest.js';
+import { Lane } from '../model/lane.js';
 import type { Edge, TaskNode } from '../model/node.js';
 import { shownWait } from './circle.js';
 
@@ -82,6 +83,12 @@ function blockers(node: TaskNode, moment: Moment): string {
   if (short !== undefined) {
     const { resource, amount } = short;
     return `${amount} of "${brief(resource.name)}" (${resource.free} of ${resource.capacity} free)`;
+  }
+  const { blockedBy } = node.lane;
+  if (blockedBy instanceof Lane) {
+    const wanted = needs.find(({ resource }) => blockedBy.needs.some((need) => need.resource === resource));
+    const whom = blockedBy.ready.peek();
+    return `"${brief(wanted?.resource.name ?? '')}", which is kept for "${brief(whom?.id ?? '')}", which is more important and needs more than is free`;
   }
   const kept = needs.find((need) => need.resource === node.lane.blockedBy);
   if (kept !== undefined)

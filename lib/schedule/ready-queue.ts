@@ -1,6 +1,6 @@
 import { Heap } from '../kernel/heap.js';
 import type { AttemptEnd, Gate } from '../model/gate.js';
-import { type Blocker, type Lane, runsBefore } from '../model/lane.js';
+import { type Blocker, Claim, Lane, Resource, runsBefore } from '../model/lane.js';
 import type { TaskNode } from '../model/node.js';
 import { Aging } from './aging.js';
 
@@ -36,12 +36,12 @@ export class ReadyQueue {
     if (waited > 0 || node.extra !== undefined) node.more().permitMark = waited;
     lane.ready.push(node);
     if (lane.blockedBy !== undefined) {
-      // What a gate did not admit was another task.
-      if (lane.ready.peek() === node) this.#tryAgain(lane);
+      if (lane.ready.peek() === node) this.#firstChanged(lane);
       return;
     }
     if (lane.heapIndex < 0) this.#lanes.push(lane);
     else this.#lanes.update(lane);
+    this.#rankClaims(lane);
   }
 
   /** Takes a task out that will not start (cancelled, timed out). */
@@ -53,8 +53,25 @@ export class ReadyQueue {
     this.#aging.leave(node.priority);
     if (first && lane.blockedBy !== undefined) {
       gateOf(lane.blockedBy)?.unwait?.(node);
-      this.#tryAgain(lane);
+      this.#firstChanged(lane);
     } else this.#afterRemoval(lane);
+    // Who waits behind the lane may be more urgent than what is first in it now.
+    if (first) this.unpark(lane);
+  }
+
+  /** Gives a task, in the queue or not, the priority and rank of somebody who waits for it. */
+  raise(node: TaskNode, priority: number, rank: number): void {
+    const queued = node.heapIndex >= 0;
+    if (queued) this.#aging.change(node.priority, priority);
+    // What it has gained by waiting it keeps.
+    node.urgency = priority - (node.priority - node.urgency);
+    node.priority = priority;
+    node.rank = rank;
+    if (!queued) return;
+    const { lane } = node;
+    lane.ready.update(node);
+    if (lane.heapIndex >= 0) this.#lanes.update(lane);
+    if (lane.ready.peek() === node) this.#firstChanged(lane);
   }
 
   /** Some task is ready that nothing but a slot keeps waiting, as far as was tried. */
@@ -72,6 +89,7 @@ export class ReadyQueue {
       lane.waitForPermit(gateOf(blocker)?.waitsFor === 'permit', this.#now());
       blocker.parked.push(lane);
       gateOf(blocker)?.wait?.(lane.ready.peek() as TaskNode);
+      this.#claim(lane);
     }
     return undefined;
   }
@@ -86,6 +104,7 @@ export class ReadyQueue {
     this.#aging.started(node.priority);
     this.#take(node);
     this.#afterRemoval(lane);
+    this.#unclaim(lane);
     if (this.#reserved === lane) this.#unreserve();
     node.holdsSlot = true;
     return node;
@@ -151,7 +170,12 @@ export class ReadyQueue {
     if (group !== undefined && group.active >= group.limit) return group;
     for (const { resource, amount } of lane.needs) {
       const kept = this.#reserved !== undefined && this.#reserved !== lane && this.#keeps(resource);
-      if (resource.free >= amount && !kept) continue;
+      if (resource.free >= amount && !kept) {
+        const claimant = resource.claims.peek()?.lane;
+        if (claimant === undefined || claimant === lane || this.#reserved === lane) continue;
+        if ((claimant.ready.peek() as TaskNode).urgency > (first as TaskNode).urgency) return claimant;
+        continue;
+      }
       // One reservation at a time: two could wait for each other for ever.
       if (
         this.#reserved === undefined &&
@@ -167,14 +191,44 @@ export class ReadyQueue {
     return undefined;
   }
 
-  /** A lane that waits for a gate has another first task: the gate may let that one pass. */
-  #tryAgain(lane: Lane): void {
-    const gate = gateOf(lane.blockedBy);
-    if (gate !== undefined) {
-      gate.parked.splice(gate.parked.indexOf(lane), 1);
+  /** The lane has another first task, or none: a gate or the lane it waits behind may let that one pass. */
+  #firstChanged(lane: Lane): void {
+    const { blockedBy } = lane;
+    if (lane.ready.size === 0) this.#unclaim(lane);
+    else this.#rankClaims(lane);
+    if (blockedBy !== undefined && (blockedBy instanceof Lane || gateOf(blockedBy) !== undefined)) {
+      blockedBy.parked.splice(blockedBy.parked.indexOf(lane), 1);
       this.#reopen(lane);
     }
     if (lane.ready.size === 0 && this.#reserved === lane) this.#unreserve();
+  }
+
+  /**
+   * What a lane waits for is kept from less urgent ones, where resources alone are in its way: else those who need little
+   * would take each bit that comes free, for ever.
+   */
+  #claim(lane: Lane): void {
+    const { blockedBy, gates, needs } = lane;
+    const first = lane.ready.peek() as TaskNode;
+    const short = blockedBy instanceof Resource || blockedBy instanceof Lane;
+    if (!short || !gates.every((list) => list.every((gate) => gate.admits(first)))) {
+      this.#unclaim(lane);
+      return;
+    }
+    lane.claims ??= needs.map(({ resource }) => new Claim(lane, resource));
+    for (const claim of lane.claims) if (claim.heapIndex < 0) claim.resource.claims.push(claim);
+  }
+
+  /** Puts the claims of a lane where its first task belongs. */
+  #rankClaims(lane: Lane): void {
+    if (lane.claims === undefined) return;
+    for (const claim of lane.claims) if (claim.heapIndex >= 0) claim.resource.claims.update(claim);
+  }
+
+  #unclaim(lane: Lane): void {
+    if (lane.claims === undefined) return;
+    for (const claim of lane.claims) claim.resource.claims.remove(claim);
+    this.unpark(lane);
   }
 
   /** The lane may try again. */
@@ -200,7 +254,12 @@ export class ReadyQueue {
       if (lane.ready.size === 0) this.#lanes.remove(lane);
       else this.#lanes.update(lane);
     }
-    if (lane.ready.size === 0 && this.#reserved === lane) this.#unreserve();
+    if (lane.ready.size > 0) {
+      this.#rankClaims(lane);
+      return;
+    }
+    this.#unclaim(lane);
+    if (this.#reserved === lane) this.#unreserve();
   }
 }
 

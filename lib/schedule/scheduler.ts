@@ -15,6 +15,7 @@ import { Announcer } from './announcer.js';
 import { Deadlines } from './deadlines.js';
 import { Dependents } from './dependents.js';
 import type { Moment } from './explain.js';
+import { type LendMoves, lend } from './inherit.js';
 import { Intake } from './intake.js';
 import { Outcomes } from './outcomes.js';
 import { ReadyQueue } from './ready-queue.js';
@@ -75,6 +76,7 @@ export class Scheduler {
       this.#dependents.show(node);
     },
     waits: (node) => this.#ports.waits(node),
+    lend: (node) => this.lend([node]),
     atTurnEnd: (work) => this.#drain.atTurnEnd(work),
     command: (run) => this.#command(run),
   });
@@ -191,7 +193,21 @@ export class Scheduler {
       node.addedAt = node.since = now;
       if (holder !== undefined) this.#dependents.hold(node, holder);
     }
-    this.#command(() => this.#intake.add(nodes));
+    this.#command(() => {
+      this.#intake.add(nodes);
+      this.lend(nodes);
+    });
+  }
+
+  /** What tasks wait for becomes as important as they are. */
+  lend(nodes: readonly TaskNode[]): void {
+    const ranked = this.#settings.policy !== 'fifo';
+    const moves: LendMoves = {
+      ranked,
+      find: (id) => this.#nodes.get(id),
+      raise: (node, priority, rank) => this.#queue.raise(node, priority, rank),
+    };
+    for (const node of nodes) if (!node.ended) lend(node, moves);
   }
 
   /** Ends everything that has not ended. The first reason counts. */

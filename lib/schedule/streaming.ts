@@ -21,6 +21,8 @@ export interface Moves {
   value(node: TaskNode, value: unknown): void;
   /** The task has begun to wait for what others say, or for their end. */
   waits(node: TaskNode): void;
+  /** What the task waits for is as important as it is. */
+  lend(node: TaskNode): void;
   atTurnEnd(work: TurnEnd): void;
   /** Runs `work` in the drain loop. */
   command(work: () => void): void;
@@ -93,22 +95,25 @@ export class Streaming {
         }
       }
       this.suspend(node);
+      this.#moves.lend(node);
       for (const edge of contenders) if (edge.from.ended) this.#moves.deliver(edge);
       this.#moves.waits(node);
     });
   }
 
   /**
-   * Gives the slot of `node` back until the returned function is called; `done` when it has one again. `elsewhere`:
-   * that is for something outside of this run to do.
+   * Gives the slot of `node` back until the returned function is called; `done` when it has one again. `behind`: who is
+   * to do that, where known; `elsewhere`: something outside of this run.
    */
-  pause(node: TaskNode, done: () => void, elsewhere = false): () => void {
+  pause(node: TaskNode, done: () => void, behind?: TaskNode | 'elsewhere'): () => void {
     let join: Join | undefined;
     this.#whileRunning(node, () => {
       join = this.#wait(node, 1, done);
-      join.elsewhere ||= elsewhere;
+      if (behind === 'elsewhere') join.elsewhere = true;
+      else if (behind !== undefined) join.behind.push(behind);
       join.paused += 1;
       this.suspend(node);
+      this.#moves.lend(node);
     });
     return () =>
       this.#moves.command(() => {
@@ -177,6 +182,7 @@ export class Streaming {
       for (const done of join.answers.splice(0)) done();
       begin(node.more());
       this.suspend(node);
+      this.#moves.lend(node);
       begun?.();
     });
     return waiting;
@@ -193,7 +199,15 @@ export class Streaming {
   /** Waits of one task end together: it needs one slot for all of them. */
   #wait(node: TaskNode, count: number, done?: (error?: RxhiveError) => void): Join {
     const extra = node.more();
-    extra.join ??= { targets: [], pending: 0, done: [], answers: [], elsewhere: false, paused: 0 };
+    extra.join ??= {
+      targets: [],
+      pending: 0,
+      done: [],
+      answers: [],
+      elsewhere: false,
+      paused: 0,
+      behind: [],
+    };
     if (done !== undefined) extra.join.done.push(done);
     extra.join.pending += count;
     return extra.join;
