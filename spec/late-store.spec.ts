@@ -191,9 +191,8 @@ test('sync: a failed append fails its tasks and all prepared on them; what they 
   assert.match(run.explain('child'), 'waits for "parent", which adds it, to be in the log');
   await store.answer('append 2 3', new Error('disk full'));
   assert.is(run.snapshot().state.n, 0);
-  // Their failures are noted, with the numbers that are free again.
-  await store.answer('append 2');
-  await store.answer('append 3');
+  // Their failures are noted together, with the numbers that are free again.
+  await store.answer('append 2 3');
   release();
   await turn();
   await store.answer('append 4');
@@ -301,6 +300,45 @@ test('serializable tasks and late commits: 300 seeded schedules lose nothing', a
       assert.equal(again.state, state, where);
     }),
   );
+});
+
+test('a serializable body that read what is being written waits for that, and runs again once', async () => {
+  for (const end of ['written', 'cancelled', 'lost'] as const) {
+    const store = new LateStore();
+    const flow = workflow({ name: 'seats', state: { n: 3 } });
+    const called: string[] = [];
+    for (const id of ['a', 'b', 'c'])
+      flow.task(id, {
+        isolation: 'serializable',
+        run: (_, ctx) => {
+          called.push(id);
+          const free = ctx.read((s) => s.n);
+          ctx.update((s) => {
+            s.n = free - 1;
+          });
+          return free;
+        },
+      });
+    const run = flow.run({ store, runId: 'r', durability: 'sync' });
+    const ended = run.result();
+    await store.answer('open');
+    await store.answer('append 1');
+    // The record of `a` is being written; `b` and `c` have read what it changes.
+    assert.equal([called, store.asked.at(-1)], [['a', 'b', 'c'], 'append 2']);
+    if (end === 'cancelled') run.cancelTask('b');
+    await store.answer('append 2', end === 'lost' ? new Error('disk full') : undefined);
+    store.auto = () => 0;
+    while (store.calls.length > 0) await store.answer('append');
+    const { state, tasks } = await ended;
+    const succeeded = [...tasks].filter(([, { status }]) => status === 'succeeded').map(([id]) => id);
+    const lost = { written: [], cancelled: ['b'], lost: ['a'] }[end];
+    assert.equal(
+      succeeded,
+      ['a', 'b', 'c'].filter((id) => !(lost as string[]).includes(id)),
+    );
+    assert.is(state.n, 3 - succeeded.length);
+    assert.ok(called.length <= 6, `${end}: ${called.join(' ')}`);
+  }
 });
 
 test('history, fork and compensate with a store that answers later', async () => {

@@ -164,38 +164,58 @@ export class Journal {
     this.#busy = true;
     const last = first.seq + entries.length - 1;
     answer.then(
-      () =>
-        this.#wrote(
-          () => {
-            this.#ports.written(last);
-            this.#flushed(({ upTo }) => upTo <= last);
-          },
-          this.#due && this.#closing === undefined,
-        ),
-      (cause: unknown) => this.#wrote(() => this.#ports.failed(this.#lost(first.seq, cause)), false),
+      () => this.#wrote(() => this.#told(last)),
+      (cause: unknown) => this.#wrote(() => this.#ports.failed(this.#lost(first.seq, cause))),
     );
     return false;
   }
 
-  /** The store has answered: what has gathered meanwhile is next; compaction before that, or it might never be. */
-  #wrote(tell: () => void, compacts: boolean): void {
+  /** Records up to `seq` are durable. */
+  #told(seq: number): void {
+    this.#ports.written(seq);
+    this.#flushed(({ upTo }) => upTo <= seq);
+  }
+
+  /** What those who are told append is written after all have been told: commits count in their order. */
+  #tell(work: () => void): void {
+    this.#busy = true;
+    work();
     this.#busy = false;
-    if (compacts) this.#compact();
-    tell();
+  }
+
+  /** The store has answered later. */
+  #wrote(tell: () => void): void {
+    this.#tell(tell);
     this.#goOn();
   }
 
+  /** What has gathered is next; compaction before that, or it might never be. */
   #goOn(): void {
-    if (this.#busy) return;
-    if (this.#closing !== undefined) this.#shut();
-    else if (this.#due) this.#compact();
-    else if (this.#ports.durability !== 'exit' || this.#flushes.length > 0) {
-      try {
-        if (this.#write()) this.#ports.written(this.seq);
-      } catch (error) {
-        this.#ports.failed(error as RxhiveError);
+    while (!this.#busy) {
+      if (this.#closing !== undefined) {
+        this.#shut();
+        return;
       }
+      if (this.#due) this.#compact();
+      else if (
+        this.#waiting.length === 0 ||
+        (this.#ports.durability === 'exit' && this.#flushes.length === 0)
+      )
+        return;
+      else this.#next();
     }
+  }
+
+  #next(): void {
+    const { seq } = this;
+    let written: boolean;
+    try {
+      written = this.#write();
+    } catch (error) {
+      this.#ports.failed(error as RxhiveError);
+      return;
+    }
+    if (written) this.#tell(() => this.#told(seq));
   }
 
   /** What of a log that was there is new since it was compacted. */

@@ -1,3 +1,4 @@
+import type { SchedulerLike } from 'rxjs';
 import {
   type CheckpointStore,
   type LogEntry,
@@ -6,6 +7,7 @@ import {
   type RunLog,
   type StoredRun,
 } from '../../lib/index.js';
+import type { Late } from '../../lib/kernel/late.js';
 
 /** One call of a {@link LateStore} that has not been answered. */
 interface Call {
@@ -20,14 +22,17 @@ export class LateStore implements CheckpointStore {
   readonly calls: Call[] = [];
   /** Everything that was asked, in order. */
   readonly asked: string[] = [];
-  /** Answers calls by itself: given what was asked, the ms it takes; undefined holds it. */
-  auto: (what: string) => number | undefined = () => undefined;
+  /** Answers calls by itself: given what was asked, the ms it takes, or in the call itself; undefined holds it. */
+  auto: (what: string) => number | 'at once' | undefined = () => undefined;
+  /** Lets ms pass before an answer. */
+  readonly #wait: (work: () => void, ms: number) => void;
 
-  constructor(inner = memory()) {
+  constructor(inner = memory(), scheduler?: SchedulerLike) {
     this.inner = inner;
+    this.#wait = (work, ms) => void (scheduler?.schedule(work, ms) ?? setTimeout(work, ms));
   }
 
-  open(runId: string): Promise<RunLog> {
+  open(runId: string): Late<RunLog> {
     return this.#call('open', () => {
       const log = this.inner.open(runId);
       return {
@@ -41,25 +46,25 @@ export class LateStore implements CheckpointStore {
     });
   }
 
-  read(runId: string): Promise<readonly LogEntry[]> {
+  read(runId: string): Late<readonly LogEntry[]> {
     return this.#call('read', () => this.inner.read(runId));
   }
 
-  runs(): Promise<readonly StoredRun[]> {
+  runs(): Late<readonly StoredRun[]> {
     return this.#call('runs', () => this.inner.runs());
   }
 
-  remove(runId: string): Promise<void> {
+  remove(runId: string): Late<void> {
     return this.#call('remove', () => this.inner.remove(runId));
   }
 
-  get(key: string): string | undefined | Promise<string | undefined> {
+  get(key: string): Late<string | undefined> {
     // What durations were learnt is asked beside everything else.
     if (key.startsWith('durations ')) return this.inner.get(key);
     return this.#call('get', () => this.inner.get(key));
   }
 
-  put(key: string, text: string): void | Promise<void> {
+  put(key: string, text: string): Late<void> {
     if (key.startsWith('durations ')) return this.inner.put(key, text);
     return this.#call('put', () => this.inner.put(key, text));
   }
@@ -73,8 +78,10 @@ export class LateStore implements CheckpointStore {
     await turn();
   }
 
-  #call<T>(what: string, work: () => T | PromiseLike<T>): Promise<T> {
+  #call<T>(what: string, work: () => Late<T>): Late<T> {
     this.asked.push(what);
+    const ms = this.auto(what);
+    if (ms === 'at once') return work();
     return new Promise((done, failed) => {
       const answer = (error?: unknown): void => {
         if (error !== undefined) failed(error);
@@ -85,9 +92,8 @@ export class LateStore implements CheckpointStore {
             failed(problem);
           }
       };
-      const ms = this.auto(what);
       if (ms === undefined) this.calls.push({ what, answer });
-      else setTimeout(answer, ms);
+      else this.#wait(answer, ms);
     });
   }
 }
