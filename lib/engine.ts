@@ -298,11 +298,11 @@ export class Engine {
 
   #commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome {
     const outcome = this.#transactions.commit(node, attempt, (error) => {
-      this.commits.made(node, this.state);
+      if (outcome !== 'wait') this.commits.made(node, this.state);
       done(error);
     });
     if (outcome === 'rerun') this.commits.conflict(node, this.state.seq);
-    else if (outcome !== 'later') this.commits.made(node, this.state);
+    else if (outcome !== 'later' && outcome !== 'wait') this.commits.made(node, this.state);
     return outcome;
   }
 

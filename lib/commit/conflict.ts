@@ -61,6 +61,19 @@ export class LastWrites {
     return undefined;
   }
 
+  /** Number of the newest commit that wrote at `path`, above or below it; 0: none. */
+  newest(path: readonly PropertyKey[]): number {
+    let node = this.#root;
+    let newest = 0;
+    for (const key of path) {
+      newest = Math.max(newest, node.self);
+      const next = node.below?.get(key);
+      if (next === undefined) return newest;
+      node = next;
+    }
+    return Math.max(newest, node.max);
+  }
+
   clear(): void {
     this.#root = blank();
   }

@@ -61,13 +61,20 @@ export class State {
     });
   }
 
-  /** Says which other task wrote what `reads` saw. */
-  conflict(taskId: string, reads: Reads): TransactionConflictError | undefined {
+  /**
+   * Says which other task wrote what `reads` saw, and the number of the newest such commit: one after `seq` is still being
+   * written.
+   */
+  conflict(
+    taskId: string,
+    reads: Reads,
+  ): { readonly error: TransactionConflictError; readonly seq: number } | undefined {
     for (const path of reads.paths) {
       const clash = this.#writes.clash(path, reads.base);
       if (clash === undefined) continue;
       const values = { read: at(reads.snapshot, clash.path), current: at(this.#head, clash.path) };
-      return new TransactionConflictError(taskId, clash.writer, clash.path, values);
+      const seq = Math.max(...reads.paths.map((one) => this.#writes.newest(one)));
+      return { error: new TransactionConflictError(taskId, clash.writer, clash.path, values), seq };
     }
     return undefined;
   }

@@ -20,6 +20,7 @@ import { Journal } from './journal.js';
 import { Ledger, logged, unlogged } from './ledger.js';
 import type { LogPorts, RunFacts } from './log.js';
 import { commitText, failureText } from './log-records.js';
+import { PendingCommits } from './pending.js';
 import { Past, type Resumed, stateOf } from './resume.js';
 import type { State } from './state.js';
 
@@ -40,14 +41,6 @@ export interface CommitPorts {
   lost(error: RxhiveError): void;
 }
 
-/** A commit that counts when its record is durable. */
-interface Pending {
-  /** Number of its record. */
-  readonly seq: number;
-  readonly changed: boolean;
-  readonly done: CommitDone;
-}
-
 /** The commit stage: a task's result, its writes and the tasks it added become one record, or nothing happens. */
 export class Transactions {
   readonly #state: State;
@@ -63,12 +56,12 @@ export class Transactions {
   #resumed: ResumedRecord | undefined;
   /** Tasks restored by running their completion handlers again. */
   readonly #replayed = new Set<TaskNode>();
-  /** Commits that are being written, in order. */
-  readonly #pending: Pending[] = [];
+  readonly #pending: PendingCommits;
 
   /** Without `log` nothing is kept. */
   constructor(state: State, log: LogPorts | undefined, ports: CommitPorts) {
     this.#state = state;
+    this.#pending = new PendingCommits(state);
     this.#ports = ports;
     this.#log = log;
     this.#clock = log?.clock;
@@ -80,8 +73,8 @@ export class Transactions {
           ...log.compaction,
           shorten: (records) => compacted(records, log.compaction?.keep ?? 0, log.compaction?.initial),
         },
-        written: (seq) => this.#written(seq),
-        failed: (error) => this.#failed(error),
+        written: (seq) => this.#pending.written(seq),
+        failed: (error) => this.#pending.lost(error) || ports.lost(error),
       });
   }
 
@@ -252,7 +245,8 @@ export class Transactions {
       if (spawned !== undefined) this.#ports.addSpawned(node, spawned, false);
       return 'restored';
     }
-    if (this.#conflicts(node, attempt)) return 'rerun';
+    const conflict = this.#conflict(node, attempt, done);
+    if (conflict !== undefined) return conflict;
     const change =
       recipes === undefined
         ? undefined
@@ -268,7 +262,7 @@ export class Transactions {
     this.#spilled(node, key);
     if (body !== undefined && this.#put(body) === false && journal !== undefined) {
       if (change !== undefined) this.#state.reserve(node.id, change);
-      this.#pending.push({ seq: journal.seq, changed: change !== undefined, done });
+      this.#pending.add({ seq: journal.seq, changed: change !== undefined, done });
       return 'later';
     }
     if (change !== undefined) this.#state.accept(node.id, change);
@@ -286,23 +280,6 @@ export class Transactions {
     if (key === undefined) return false;
     node.forgettable(() => this.#log?.spill.load(key));
     return true;
-  }
-
-  /** Records up to `seq` are durable: their commits count, one after the other. */
-  #written(seq: number): void {
-    for (let next = this.#pending[0]; next !== undefined && next.seq <= seq; next = this.#pending[0]) {
-      this.#pending.shift();
-      if (next.changed) this.#state.publish();
-      next.done();
-    }
-  }
-
-  /** No commit that waits can count any more: each was made on the state that the one before leaves. */
-  #failed(error: RxhiveError): void {
-    const lost = this.#pending.splice(0);
-    this.#state.withdraw();
-    for (const { done } of lost) done(error);
-    if (lost.length === 0) this.#ports.lost(error);
   }
 
   /** Writes a record at once, whatever the durability; `done` is called when it is durable, or with why it is not. */
@@ -381,15 +358,20 @@ export class Transactions {
     return (this.#clock?.now() ?? 0) - this.#ports.now();
   }
 
-  #conflicts(node: TaskNode, { reads }: AttemptHandle): boolean {
-    if (reads === undefined) return false;
+  #conflict(node: TaskNode, { reads }: AttemptHandle, done: CommitDone): 'rerun' | 'wait' | undefined {
+    if (reads === undefined) return undefined;
     const { onConflict = 'rerun' } = node.definition;
-    const conflict = this.#state.conflict(node.id, reads);
+    const conflict = onConflict === 'replay' ? undefined : this.#state.conflict(node.id, reads);
+    // Run again now, the body would read what it has read before: nobody sees a commit before it is written.
+    if (conflict !== undefined && conflict.seq > this.#state.seq) {
+      this.#pending.behind(conflict.seq, done);
+      return 'wait';
+    }
     reads.close();
-    if (conflict === undefined || onConflict === 'replay') return false;
+    if (conflict === undefined) return undefined;
     const extra = node.more();
     extra.conflicts += 1;
-    if (onConflict === 'fail' || extra.conflicts > mostReruns) throw conflict;
-    return true;
+    if (onConflict === 'fail' || extra.conflicts > mostReruns) throw conflict.error;
+    return 'rerun';
   }
 }

@@ -13,9 +13,9 @@ export interface Watch {
 }
 
 /** How a commit went. */
-export type CommitOutcome = 'done' | 'rerun' | 'restored' | 'later';
+export type CommitOutcome = 'done' | 'rerun' | 'restored' | 'later' | 'wait';
 
-/** A commit that was to come later is durable; with an error: it never will be. */
+/** A commit that was to come later is durable; with an error: it never will be. One that had to wait can be tried again. */
 export type CommitDone = (error?: RxhiveError) => void;
 
 /** Expected running time of a task in ms; undefined: nothing is known. */
@@ -29,7 +29,7 @@ export interface SchedulerPorts {
   /**
    * Makes a success durable: state, spawned tasks. What it throws fails the task; `rerun` says that the body has
    * to run again, and nothing was committed; `restored` that the result was there already; `later` that `done` will
-   * be called.
+   * be called; `wait` that it read what another commit changes that is being written: `done` says when to commit again.
    */
   commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome;
   /** There was an earlier process: tasks may have ended in it. */

@@ -28,14 +28,24 @@ export class Commits {
   /** `attempt` is over and has given everything back; its value is the task's result if the commit works. */
   begin(node: TaskNode, attempt: AttemptHandle, value: unknown): void {
     node.value = value;
+    const { calls } = node;
     let outcome: ReturnType<SchedulerPorts['commit']>;
     try {
-      outcome = this.#commit(node, attempt, (error) => this.#moves.command(() => this.#durable(node, error)));
+      outcome = this.#commit(node, attempt, (error) =>
+        this.#moves.command(() => {
+          if (outcome !== 'wait') this.#durable(node, error);
+          else if (node.status === 'running' && node.running === undefined && node.calls === calls)
+            this.begin(node, attempt, value);
+          // It was ended, or begins anew.
+          else attempt.reads?.close();
+        }),
+      );
     } catch (error) {
       this.#lost(node, error);
       return;
     }
-    if (outcome === 'rerun') {
+    if (outcome === 'wait') node.value = undefined;
+    else if (outcome === 'rerun') {
       node.value = undefined;
       this.#moves.rerun(node);
     } else if (outcome === 'later') {
