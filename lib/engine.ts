@@ -97,7 +97,7 @@ export class Engine {
     this.graph = plan(definition, owner, this.learning.expected);
     this.state = new State(settings.state);
     this.runId =
-      options.runId ?? `${settings.name}-${Math.floor(this.clock.random() * 2 ** 32).toString(36)}`;
+      options.runId ?? `${settings.name}-${Math.floor(this.clock.random() * 2 ** 52).toString(36)}`;
     const run = { runId: this.runId, clock: this.clock, settings };
     const log = logOf(options, run, (end) => this.hub.tell({ type: 'run', reason: 'compacted', ...end }));
     this.#transactions = new Transactions(this.state, log, {
@@ -334,7 +334,12 @@ export class Engine {
       replayed: (node) => this.#transactions.replayed(node),
       locks: new Locks(),
       around: new Around(this.#options, this.#definition, this.runId, (error) => this.audience.failed(error)),
-      cache: new ResultCache(this.#options.store, this.#definition.owner, () => this.clock.now()),
+      cache: new ResultCache(
+        this.#options.store,
+        this.#definition.owner,
+        { workflow: settings.name, runId: this.runId },
+        () => this.clock.now(),
+      ),
       told: tell,
       waits: this.scheduler.streaming,
       ask: (asker, question) => this.questions.ask(asker, question),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type CheckpointStore, memory, type Run, RxhiveError, workflow } from '../lib/index.js';
+import { type CheckpointStore, memory, prune, type Run, RxhiveError, typed, workflow } from '../lib/index.js';
 import { sqlite } from '../lib/stores/sqlite.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
@@ -55,7 +55,7 @@ test('identical work at the same time is done once; when it fails the next one d
     flow.task(`t${i}`, {
       type: 'same',
       version: '1',
-      cache: {},
+      cache: { key: () => 'one' },
       run: async (_, ctx) => {
         calls += 1;
         await ctx.sleep(5);
@@ -79,7 +79,7 @@ test('who waits for the same work holds no slot', async () => {
     flow.task(id, {
       type: 'same',
       version: '1',
-      cache: {},
+      cache: { key: () => 'one' },
       run: (_, ctx) => {
         const children = [1, 2].map((n) => ctx.spawn(`${id}-${n}`, { run: (_, child) => child.sleep(5) }));
         return ctx.join(children);
@@ -94,7 +94,7 @@ test('who waits for the same work holds no slot', async () => {
 test('cancelling one who waits, or the one who works, harms no other', async () => {
   const flow = workflow({ name: 'cancelled' });
   let calls = 0;
-  const body = { type: 'same', version: '1', cache: {} } as const;
+  const body = { type: 'same', version: '1', cache: { key: () => 'one' } } as const;
   const tasks = ['a', 'b', 'c'].map((id) =>
     flow.task(id, {
       ...body,
@@ -115,6 +115,76 @@ test('cancelling one who waits, or the one who works, harms no other', async () 
     ['cancelled', 'cancelled', 'succeeded'],
   );
   assert.is(calls, 2);
+});
+
+test('without a key a result is of one workflow, task, input and inputs, whatever they are called', async () => {
+  const store = memory();
+  const calls: string[] = [];
+  const ask = async (name: string, id: string, input: unknown, about: unknown): Promise<unknown> => {
+    const flow = workflow({ name, input: typed<unknown>() });
+    const topic = flow.task('topic', { run: () => about });
+    flow.task(id, {
+      type: 'ask',
+      version: '1',
+      dependencies: { topic },
+      cache: {},
+      run: () => `${calls.push(id)}`,
+    });
+    return (await flow.run({ store, input }).result()).results.get(id);
+  };
+  // Written one behind the other, several of these would be the same text.
+  const asked: readonly Parameters<typeof ask>[] = [
+    ['mail', 'ask', { user: 'ann' }, 'bees'],
+    ['mail', 'ask', { user: 'bob' }, 'bees'],
+    ['mail', 'ask', { user: 'ann' }, 'ants'],
+    ['mail', 'ask large', { user: 'ann' }, 'bees'],
+    ['mail', 'ask/large', { user: 'ann' }, 'bees'],
+    ['mail ask', 'large', { user: 'ann' }, 'bees'],
+    ['mail', 'ask', 'bees', { user: 'ann' }],
+    ['mail', 'ask', undefined, 'bees'],
+    ['mail', 'ask', 'undefined', 'bees'],
+  ];
+  const first: unknown[] = [];
+  for (const one of asked) first.push(await ask(...one));
+  assert.equal(first, ['1', '2', '3', '4', '5', '6', '7', '8', '9']);
+  for (const [i, one] of asked.entries()) assert.is(await ask(...one), first[i]);
+  // The order in which an object has its names means nothing.
+  assert.is(await ask('order', 'ask', { a: 1, b: 2 }, ''), '10');
+  assert.is(await ask('order', 'ask', { b: 2, a: 1 }, ''), '10');
+});
+
+test('a key sees the input of the run, and tasks of one type that give the same share a result', async () => {
+  const store = memory();
+  let calls = 0;
+  const ask = async (name: string, id: string, user: string): Promise<unknown> => {
+    const flow = workflow({ name, input: typed<{ user: string; now: number }>() });
+    flow.task(id, {
+      type: 'mails',
+      version: '1',
+      cache: { key: (_, { user }) => user },
+      run: () => `${++calls} of ${user}`,
+    });
+    return (await flow.run({ store, input: { user, now: calls } }).result()).results.get(id);
+  };
+  assert.is(await ask('a', 'inbox', 'ann'), '1 of ann');
+  assert.is(await ask('a', 'inbox', 'bob'), '2 of bob');
+  assert.is(await ask('b', 'other', 'ann'), '1 of ann');
+});
+
+test('a kept result goes with the run that made it, and a run that used it has its own', async () => {
+  for (const store of [memory(), sqlite(join(folder, 'gone.db'))]) {
+    let calls = 0;
+    const flow = workflow({ name: 'kept' });
+    flow.task('ask', { cache: {}, run: () => `answer ${++calls}` });
+    const ask = async (runId: string): Promise<unknown> =>
+      (await flow.run({ store, runId }).result()).results.get('ask');
+    assert.equal([await ask('one'), await ask('two')], ['answer 1', 'answer 1']);
+    store.remove('two');
+    assert.is(await ask('three'), 'answer 1', 'the others only used it');
+    await prune(store, { keep: 0, of: ({ runId }) => runId === 'one' });
+    assert.is(await ask('four'), 'answer 2');
+    assert.is(await ask('three'), 'answer 1', 'its log has it');
+  }
 });
 
 test('wrong options are refused', () => {

@@ -481,4 +481,19 @@ test('group writes soon, exit only at the end', async () => {
   }
 });
 
+test('no two tasks of all runs have the same idempotency key', async () => {
+  const keys: string[] = [];
+  for (const [runId, id] of [
+    ['a', 'b/c'],
+    ['a/b', 'c'],
+    ['a%2Fb', 'c'],
+    ['a%', '2Fb/c'],
+  ] as const) {
+    const flow = workflow({ name: 'keys' });
+    flow.task(id, { run: (_, ctx) => void keys.push(ctx.idempotencyKey) });
+    await flow.run({ runId }).result();
+  }
+  assert.equal(keys, ['a/b/c', 'a%2Fb/c', 'a%252Fb/c', 'a%25/2Fb/c']);
+});
+
 test.run();

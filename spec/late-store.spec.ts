@@ -365,7 +365,8 @@ test('cache: one question and one piece of work for all who want the same, whate
   let calls = 0;
   const make = (): Run<unknown, never> => {
     const flow = workflow({ name: 'cached' });
-    for (const id of ['a', 'b']) flow.task(id, { type: 'same', version: '1', cache: {}, run: () => ++calls });
+    for (const id of ['a', 'b'])
+      flow.task(id, { type: 'same', version: '1', cache: { key: () => 1 }, run: () => ++calls });
     return flow.run({ store, durability: 'exit' }) as never;
   };
   const said: string[] = [];
@@ -409,7 +410,8 @@ test('cache: who is cancelled while the store is asked leaves the work to the ne
   const store = new LateStore();
   store.auto = (what) => (what === 'get' ? undefined : 0);
   const flow = workflow({ name: 'left' });
-  for (const id of ['a', 'b']) flow.task(id, { type: 'same', version: '1', cache: {}, run: () => id });
+  for (const id of ['a', 'b'])
+    flow.task(id, { type: 'same', version: '1', cache: { key: () => 1 }, run: () => id });
   const run = flow.run({ store });
   const ended = run.result();
   while (store.calls.length === 0) await turn();

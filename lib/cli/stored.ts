@@ -24,7 +24,7 @@ const keyOf = (runId: string): string => `module of ${runId}`;
 
 /** Keeps the module of a run in its store, so that later commands need the store alone. */
 export async function remember(store: string, runId: string, module: string): Promise<void> {
-  await storeAt(store).put(keyOf(runId), resolve(module));
+  await storeAt(store).put(keyOf(runId), resolve(module), runId);
 }
 
 /**

@@ -23,6 +23,12 @@ interface Flight {
   readonly result$: ReplaySubject<unknown>;
 }
 
+/** Whose results are kept. */
+export interface CacheFacts {
+  readonly workflow: string;
+  readonly runId: string;
+}
+
 /** What is shared by all runs of this process that use one store, or one workflow without a store. */
 interface Shelf {
   readonly texts: Pick<CheckpointStore, 'get' | 'put'>;
@@ -34,10 +40,12 @@ const shelves = new WeakMap<object, Shelf>();
 /** Results by content: type, version and inputs. Identical work that goes on at the same time is done once. */
 export class ResultCache implements Cache {
   readonly #shelf: Shelf;
+  readonly #of: CacheFacts;
   readonly #now: () => number;
 
   /** Without a store results are kept as long as `owner`, the workflow, lives. */
-  constructor(store: CheckpointStore | undefined, owner: object, now: () => number) {
+  constructor(store: CheckpointStore | undefined, owner: object, of: CacheFacts, now: () => number) {
+    this.#of = of;
     this.#now = now;
     const at = store ?? owner;
     const shelf = shelves.get(at) ?? { texts: store ?? inMemory(), flights: new Map() };
@@ -45,14 +53,18 @@ export class ResultCache implements Cache {
     this.#shelf = shelf;
   }
 
-  enter(node: TaskNode, inputs: unknown, unfit = false): CacheEntry {
+  enter(node: TaskNode, inputs: unknown, input: unknown, unfit = false): CacheEntry {
     const { definition } = node;
     const { key, ttl = Number.POSITIVE_INFINITY } = definition.cache ?? {};
     const version = fnv1a(codeOf(definition)).toString(36);
     let name: string;
     try {
-      const content = key === undefined ? inputs : key(inputs as never);
-      name = `cache ${definition.type ?? node.id} ${version} ${canonical(content)}`;
+      // Written as one value: no id can be read as another id and a part of what follows.
+      const identity =
+        key === undefined
+          ? { workflow: this.#of.workflow, id: node.id, version, inputs, input }
+          : { type: definition.type ?? node.id, version, key: key(inputs as never, input as never) };
+      name = `cache ${canonical(identity)}`;
     } catch (error) {
       return {
         kind: 'lead',
@@ -134,7 +146,8 @@ export class ResultCache implements Cache {
         result$.next(value);
         result$.complete();
         // What cannot be kept is not kept; the task has succeeded all the same.
-        settle(() => texts.put(name, encode({ value, at: this.#now() } satisfies Kept)), landed, landed);
+        const text = (): string => encode({ value, at: this.#now() } satisfies Kept);
+        settle(() => texts.put(name, text(), this.#of.runId), landed, landed);
       },
       left: () => {
         landed();

@@ -6,6 +6,7 @@ import { encode } from './codec.js';
 import { readEntry } from './entry.js';
 import { summedUsage } from './ledger.js';
 import { Past, runOf } from './resume.js';
+import { keysGone } from './spill.js';
 
 /** Characters of `inverse` that a compacted commit keeps; longer ones cannot be taken back. */
 const longestInverse = 256;
@@ -115,9 +116,10 @@ export function compactLog(
     try {
       const records = log.entries.map((entry, i) => readEntry(runId, entry, i + 1));
       runOf(records, runId, name);
-      const entries = compacted(records, keep, state)?.map((one, i) => ({ seq: i + 1, body: encode(one) }));
+      const short = compacted(records, keep, state);
+      const entries = short?.map((one, i) => ({ seq: i + 1, body: encode(one) }));
       const outcome = { before: records.length, after: entries?.length ?? records.length };
-      const answer = entries && log.replace(entries);
+      const answer = entries && log.replace(entries, keysGone(records, short ?? []));
       return isLate(answer) ? answer.then(() => close(() => outcome), fail) : close(() => outcome);
     } catch (error) {
       return fail(error);

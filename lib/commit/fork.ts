@@ -1,13 +1,14 @@
 import { brief, RxhiveError } from '../kernel/errors.js';
 import { after, isLate, type Late } from '../kernel/late.js';
 import type { Recipe } from '../model/context.js';
-import type { LogRecord, RunRecord, StateRecord } from '../model/record.js';
+import type { CommitRecord, LogRecord, RunRecord, StateRecord } from '../model/record.js';
 import type { ForkSource } from '../model/run-options.js';
 import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
 import { encode } from './codec.js';
 import { Numbers } from './compact.js';
 import { readEntry } from './entry.js';
 import { stateOf } from './resume.js';
+import { keyOfResult } from './spill.js';
 import { State } from './state.js';
 
 /**
@@ -16,12 +17,18 @@ import { State } from './state.js';
  */
 export function openFork(store: CheckpointStore, to: string, source: ForkSource): Late<RunLog> {
   return after(store.read(source.from), (entries) => {
-    const copy = copied(entries, source);
-    return after(store.open(to), (log) => filled(log, copy, to));
+    const copy = copied(entries, to, source);
+    return after(store.open(to), (log) => filled(store, log, copy, to));
   });
 }
 
-function copied(entries: readonly LogEntry[], source: ForkSource): LogEntry[] {
+interface Copy {
+  readonly entries: readonly LogEntry[];
+  /** Results that are kept by themselves, from which key to which: the other run may be removed, and they with it. */
+  readonly results: readonly (readonly [from: string, to: string])[];
+}
+
+function copied(entries: readonly LogEntry[], to: string, source: ForkSource): Copy {
   const { from, at, initial, state, input } = source;
   const records = entries.map((entry, i) => readEntry(from, entry, i + 1));
   const [first] = records;
@@ -30,11 +37,18 @@ function copied(entries: readonly LogEntry[], source: ForkSource): LogEntry[] {
   const numbers = new Numbers(records);
   const seq = at ?? numbers.last;
   const count = numbers.count('at', seq);
-  const bodies = entries.slice(0, count).map(({ body }) => body);
+  const results: [string, string][] = [];
+  const bodies = entries.slice(0, count).map(({ seq, body }, i) => {
+    const record = records[i];
+    if (record?.kind !== 'commit' || record.spilled === undefined) return body;
+    const spilled = keyOfResult(to, record.task, 'fork', seq);
+    results.push([record.spilled, spilled]);
+    return encode({ ...record, spilled } satisfies CommitRecord);
+  });
   const begin: RunRecord = { ...first, ...(input && { input: input.value }), from: { runId: from, seq } };
   bodies[0] = encode(begin);
   if (state !== undefined) bodies.push(encode(given(from, records.slice(0, count), initial, state)));
-  return bodies.map((body, i) => ({ seq: i + 1, body }));
+  return { entries: bodies.map((body, i) => ({ seq: i + 1, body })), results };
 }
 
 /** The record of a state that was given: whole, or by a recipe on the one that the records leave. */
@@ -46,7 +60,7 @@ function given(runId: string, records: readonly LogRecord[], initial: unknown, s
 }
 
 /** The log with `entries` in it; given back when that cannot be. */
-function filled(log: RunLog, entries: readonly LogEntry[], to: string): Late<RunLog> {
+function filled(store: CheckpointStore, log: RunLog, { entries, results }: Copy, to: string): Late<RunLog> {
   const giveBack = (error: unknown): Late<never> =>
     after(log.close(), () => {
       throw error;
@@ -56,14 +70,22 @@ function filled(log: RunLog, entries: readonly LogEntry[], to: string): Late<Run
     return giveBack(new RxhiveError('INVALID_OPTION', message));
   }
   try {
-    const answer = log.append(entries);
+    const kept = results.reduce<Late<void>>(
+      (before, [key, own]) =>
+        after(before, () =>
+          // One that is gone already is missed by who reads it, if anybody does.
+          after(store.get(key), (text) => (text === undefined ? undefined : store.put(own, text, to))),
+        ),
+      undefined,
+    );
     const all: RunLog = {
       entries,
       append: (more) => log.append(more),
-      replace: (other) => log.replace(other),
+      replace: (other, gone) => log.replace(other, gone),
       close: () => log.close(),
     };
-    return isLate(answer) ? answer.then(() => all, giveBack) : all;
+    const answer = after(kept, () => after(log.append(entries), () => all));
+    return isLate(answer) ? answer.then(undefined, giveBack) : answer;
   } catch (error) {
     return giveBack(error);
   }

@@ -5,7 +5,7 @@ import type { LogRecord } from '../model/record.js';
 import type { Durability, LogEntry, RunLog } from '../model/store.js';
 import { encode } from './codec.js';
 import { readEntry } from './entry.js';
-import type { Spill } from './spill.js';
+import { keysGone, type Spill } from './spill.js';
 
 /** What a {@link Journal} needs to know, and whom it tells. */
 export interface JournalPorts {
@@ -263,9 +263,11 @@ export class Journal {
     compaction: Compaction,
   ): Late<{ readonly before: number; readonly after: number }> {
     const records = entries.map((entry, i) => readEntry(this.#ports.runId, entry, i + 1));
-    const made = compaction.shorten(records)?.map((record, i) => ({ seq: i + 1, body: encode(record) }));
-    const short = made !== undefined && sizeOf(made) < sizeOf(entries) ? made : entries;
-    return after(short === entries ? undefined : this.#log?.replace(short), () => {
+    const left = compaction.shorten(records) ?? [];
+    const made = left.map((record, i) => ({ seq: i + 1, body: encode(record) }));
+    const short = made.length > 0 && sizeOf(made) < sizeOf(entries) ? made : entries;
+    const answer = short === entries ? undefined : this.#log?.replace(short, keysGone(records, left));
+    return after(answer, () => {
       this.#removed += entries.length - short.length;
       this.#short = sizeOf(short);
       this.#since = { records: 0, size: 0 };

@@ -12,6 +12,8 @@ const longest = 256 * 1024 * 1024;
 export class Spill {
   readonly #texts: Pick<CheckpointStore, 'get' | 'put'>;
   readonly #usual: number;
+  /** Keys of the log. */
+  readonly #known = new Set<string>();
   #above: number;
   /** The store answers at once: what a task needs can be read when it starts. */
   #prompt = true;
@@ -30,19 +32,30 @@ export class Spill {
   }
 
   /**
-   * Keeps a large result; its key, or undefined for one that stays where it is. `seq`, the number of its record, makes the
-   * key its own: forks still read what a task had given before it ran again. @throws RxhiveError NOT_SERIALIZABLE
+   * Keeps a large result as long as its run is in the store; its key, or undefined for one that stays where it is. `begun`,
+   * when this process began with the run, keeps apart what two processes write of which one has lost the run.
+   * @throws RxhiveError NOT_SERIALIZABLE
    */
-  keep(runId: string, taskId: string, seq: number, value: unknown): string | undefined {
+  keep(runId: string, taskId: string, begun: number, value: unknown): string | undefined {
     if (!this.#prompt || this.#above === Number.POSITIVE_INFINITY || isSmall(value)) return undefined;
     const text = encode(value, longest);
     if (text.length <= this.#above) return undefined;
-    const key = `result ${runId}/${taskId}/${seq}`;
-    const answer = this.#texts.put(key, text);
+    const key = this.#newKey(runId, taskId, begun);
+    const answer = this.#texts.put(key, text, runId);
     if (!isLate(answer)) return key;
     this.#prompt = false;
     answer.then(undefined, () => undefined);
     return undefined;
+  }
+
+  /** One that no record of the log has: what a task had given before it ran again can still be read. */
+  #newKey(runId: string, taskId: string, begun: number): string {
+    for (let nth = 1; ; nth++) {
+      const key = keyOfResult(runId, taskId, begun, nth);
+      if (this.#known.has(key)) continue;
+      this.#known.add(key);
+      return key;
+    }
   }
 
   /** Reads a kept result. @throws RxhiveError STORE_FAILED; CheckpointCorruptError */
@@ -60,8 +73,22 @@ export class Spill {
   attach<T extends LogRecord>(record: T): T {
     if (record.kind !== 'commit' || record.spilled === undefined) return record;
     const { spilled } = record;
+    this.#known.add(spilled);
     return Object.defineProperty(record, 'value', { get: () => this.load(spilled), enumerable: true });
   }
+}
+
+/** The key of a result: written as one value, so that no ids can be read as others. */
+export function keyOfResult(runId: string, taskId: string, begun: number | 'fork', nth: number): string {
+  return `result ${JSON.stringify([runId, taskId, begun, nth])}`;
+}
+
+/** Keys of results that records of a log had, and those in their place do not have. */
+export function keysGone(before: readonly LogRecord[], after: readonly LogRecord[]): string[] {
+  const keysOf = (records: readonly LogRecord[]): string[] =>
+    records.flatMap((one) => (one.kind === 'commit' && one.spilled !== undefined ? [one.spilled] : []));
+  const still = new Set(keysOf(after));
+  return keysOf(before).filter((key) => !still.has(key));
 }
 
 /** Cannot be large: spares most results being written twice. */

@@ -272,7 +272,7 @@ export class Transactions {
   /** Keeps a large result elsewhere than in memory and log; its key, where it does. */
   #spill(node: TaskNode): string | undefined {
     if (node.watched || this.#log === undefined) return undefined;
-    return this.#log.spill.keep(this.#log.runId, node.id, (this.#journal?.seq ?? 0) + 1, node.value);
+    return this.#log.spill.keep(this.#log.runId, node.id, this.#begun(), node.value);
   }
 
   /** The result can be read again once the task has forgotten it. */

@@ -81,7 +81,7 @@ class Attempt extends AttemptContext {
 
   /** Takes the result of the same work done before or going on elsewhere; works where there is none. */
   #runOnce(inputs: unknown, unfit = false): void {
-    const entry = this.ports.cache.enter(this.node, inputs, unfit);
+    const entry = this.ports.cache.enter(this.node, inputs, this.ports.input, unfit);
     if (entry.kind !== 'asked') this.#told(entry, inputs);
     else
       this.#source = entry.entry$.subscribe((answer) => {

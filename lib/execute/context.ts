@@ -71,7 +71,8 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   get idempotencyKey(): string {
-    return `${this.ports.runId}/${this.node.id}`;
+    // The first slash ends the id of the run: run "a" with task "b/c" is not run "a/b" with task "c".
+    return `${this.ports.runId.replaceAll('%', '%25').replaceAll('/', '%2F')}/${this.node.id}`;
   }
 
   get carrier(): Record<string, string> {

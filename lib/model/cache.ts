@@ -2,10 +2,14 @@ import type { Observable } from 'rxjs';
 import type { TaskNode } from './node.js';
 
 /** How a task's results are used again by other runs. */
-export interface CacheOptions<I = never> {
-  /** What makes two calls the same, plain data. Default: the inputs. */
-  readonly key?: (inputs: I) => unknown;
-  /** Ms a result may be used. Default: for ever. */
+export interface CacheOptions<D = never, I = never> {
+  /**
+   * What makes two calls the same, plain data, of the inputs and of the run's input; with the code, and the task's `type`
+   * or id: tasks of one type that give the same key share results, also those of other workflows. Default: the
+   * workflow's name, the task's id, its inputs and the run's input.
+   */
+  readonly key?: (inputs: D, input: I) => unknown;
+  /** Ms a result may be used. Default: as long as the run that made it is in the store. */
   readonly ttl?: number;
 }
 
@@ -29,6 +33,8 @@ export type CacheAnswer =
 
 /** Results kept over runs. */
 export interface Cache {
-  /** `unfit`: the kept result does not fit the task's schema, so it has to work. */
-  enter(node: TaskNode, inputs: unknown, unfit?: boolean): CacheEntry;
+  /**
+   * `input`: that of the run. `unfit`: the kept result does not fit the task's schema, so it has to work.
+   */
+  enter(node: TaskNode, inputs: unknown, input: unknown, unfit?: boolean): CacheEntry;
 }

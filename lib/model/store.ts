@@ -16,11 +16,11 @@ export interface RunLog {
    */
   append(entries: readonly LogEntry[]): Late<void>;
   /**
-   * Puts other records in place of all, or changes nothing; a crash leaves either the old or the new ones. Not called
-   * while an append is unanswered.
+   * Puts other records in place of all, and forgets the texts under `gone`, keys of texts that were kept for the run; or
+   * changes nothing; a crash leaves either the old or the new ones. Not called while an append is unanswered.
    * @throws RxhiveError RUN_LEASED, STORE_FAILED
    */
-  replace(entries: readonly LogEntry[]): Late<void>;
+  replace(entries: readonly LogEntry[], gone?: readonly string[]): Late<void>;
   /** Lets another process continue the run. */
   close(): Late<void>;
 }
@@ -47,12 +47,12 @@ export interface CheckpointStore {
   read(runId: string): Late<readonly LogEntry[]>;
   /** All runs there are, in no particular order. */
   runs(): Late<readonly StoredRun[]>;
-  /** Forgets a run; nothing where there is none. @throws RxhiveError RUN_LEASED while a process has it */
+  /** Forgets a run, and what is kept for it; nothing where there is none. @throws RxhiveError RUN_LEASED while a process has it */
   remove(runId: string): Late<void>;
   /** A text kept under a key, for results that other runs may use; undefined where there is none. */
   get(key: string): Late<string | undefined>;
-  /** Keeps a text under a key, in place of an older one. */
-  put(key: string, text: string): Late<void>;
+  /** Keeps a text under a key, in place of an older one; until a run is removed (`runId`), or for good. */
+  put(key: string, text: string, runId?: string): Late<void>;
 }
 
 /** When a commit is written: before dependents start, many at a time soon after, or once at the end. */

@@ -217,8 +217,8 @@ export interface TaskSettings<
   readonly tokens?: number | ((inputs: InputsOf<D>) => number);
   /** Kind of work, for events and learnt durations. Default: the id. */
   readonly type?: string;
-  /** Uses a result of an earlier or simultaneous task of the same type, version and inputs. Default: runs. */
-  readonly cache?: CacheOptions<BodyInputs<D>>;
+  /** Uses a result of an earlier or simultaneous task that did the same; see {@link CacheOptions}. Default: runs. */
+  readonly cache?: CacheOptions<BodyInputs<D>, I>;
   /**
    * Takes back what the task has done in the world outside (a booking, a mail); called by `flow.compensate` with
    * the task's result. May run more than once when it fails or its process dies: make it idempotent.

@@ -25,7 +25,7 @@ class StoreAtPath implements CheckpointStore {
       return {
         entries: log.entries,
         append: (entries: readonly LogEntry[]) => log.append(entries),
-        replace: (entries: readonly LogEntry[]) => log.replace(entries),
+        replace: (entries: readonly LogEntry[], gone?: readonly string[]) => log.replace(entries, gone),
         close: () => {
           closed ??= this.#closeLog(log);
           return closed;
@@ -53,8 +53,8 @@ class StoreAtPath implements CheckpointStore {
     return this.#use((store) => store.get(key));
   }
 
-  put(key: string, text: string): Promise<void> {
-    return this.#use((store) => store.put(key, text));
+  put(key: string, text: string, runId?: string): Promise<void> {
+    return this.#use((store) => store.put(key, text, runId));
   }
 
   async #closeLog(log: RunLog): Promise<void> {

@@ -20,7 +20,9 @@ export class MemoryStore implements CheckpointStore {
   readonly #logs = new Map<string, Log>();
   /** Logs of a dump that nobody has asked for. */
   readonly #dumped: Map<string, readonly string[]>;
-  readonly #kept = new Map<string, string>();
+  readonly #kept = new Map<string, { readonly text: string; readonly runId: string | undefined }>();
+  /** Keys of what is kept for a run. */
+  readonly #keys = new Map<string, Set<string>>();
   readonly #open = new Set<string>();
   readonly #updated = new Map<string, number>();
 
@@ -42,8 +44,9 @@ export class MemoryStore implements CheckpointStore {
         for (const { body } of entries) bodies.push(body);
         this.#updated.set(runId, Date.now());
       },
-      replace: (entries: readonly LogEntry[]) => {
+      replace: (entries: readonly LogEntry[], gone: readonly string[] = []) => {
         inOrder(runId, entries, 0);
+        for (const key of gone) if (this.#kept.get(key)?.runId === runId) this.#forget(key);
         bodies.length = log.sums.length = 0;
         for (const { body } of entries) bodies.push(body);
         this.#updated.set(runId, Date.now());
@@ -73,14 +76,28 @@ export class MemoryStore implements CheckpointStore {
     this.#logs.delete(runId);
     this.#dumped.delete(runId);
     this.#updated.delete(runId);
+    for (const key of this.#keys.get(runId) ?? []) this.#forget(key);
   }
 
   get(key: string): string | undefined {
-    return this.#kept.get(key);
+    return this.#kept.get(key)?.text;
   }
 
-  put(key: string, text: string): void {
-    this.#kept.set(key, text);
+  put(key: string, text: string, runId?: string): void {
+    this.#forget(key);
+    this.#kept.set(key, { text, runId });
+    if (runId === undefined) return;
+    const keys = this.#keys.get(runId);
+    if (keys === undefined) this.#keys.set(runId, new Set([key]));
+    else keys.add(key);
+  }
+
+  #forget(key: string): void {
+    const { runId } = this.#kept.get(key) ?? {};
+    this.#kept.delete(key);
+    const keys = runId === undefined ? undefined : this.#keys.get(runId);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#keys.delete(runId as string);
   }
 
   #free(runId: string): void {

@@ -71,7 +71,8 @@ export class PostgresStore implements CheckpointStore {
     const token = await this.#lease(runId);
     try {
       await this.#db.query(
-        `with gone as (delete from ${this.#at}.runs where run_id = $1 and token = $2 returning 1)
+        `with gone as (delete from ${this.#at}.runs where run_id = $1 and token = $2 returning 1),
+         kept as (delete from ${this.#at}.kept where run_id = $1 and exists (select 1 from gone))
          delete from ${this.#at}.log where run_id = $1 and exists (select 1 from gone)`,
         [runId, token],
       );
@@ -89,12 +90,12 @@ export class PostgresStore implements CheckpointStore {
     return row && verifiedText(key, String(row.body), String(row.sum));
   }
 
-  async put(key: string, text: string): Promise<void> {
+  async put(key: string, text: string, runId?: string): Promise<void> {
     await this.#prepared();
     await this.#db.query(
-      `insert into ${this.#at}.kept values ($1, $2, $3)
-       on conflict (key) do update set body = excluded.body, sum = excluded.sum`,
-      [hashOf(key), text, sumOf(key, 0, text)],
+      `insert into ${this.#at}.kept (key, body, sum, run_id) values ($1, $2, $3, $4)
+       on conflict (key) do update set body = excluded.body, sum = excluded.sum, run_id = excluded.run_id`,
+      [hashOf(key), text, sumOf(key, 0, text), runId ?? null],
     );
   }
 
@@ -116,10 +117,11 @@ export class PostgresStore implements CheckpointStore {
     const at = this.#at;
     const names = ['runs', 'log', 'kept'].map((table) => `${at}.${table}`);
     const [found] = await this.#db.query(
-      'select to_regclass($1) as a, to_regclass($2) as b, to_regclass($3) as c',
+      `select to_regclass($1) as a, to_regclass($2) as b,
+         (select true from pg_attribute where attrelid = to_regclass($3) and attname = 'run_id') as c`,
       names,
     );
-    if (found?.a != null && found.b != null && found.c != null) return;
+    if (found?.a != null && found.b != null && found.c === true) return;
     // One transaction; the lock lets processes that begin together take turns.
     await this.#db.query(`select pg_advisory_xact_lock(1920493686);
       create schema if not exists ${at};
@@ -127,7 +129,9 @@ export class PostgresStore implements CheckpointStore {
         owner text not null, expires timestamptz not null, updated timestamptz not null);
       create table if not exists ${at}.log (run_id text not null, seq bigint not null, body text not null,
         sum text not null, primary key (run_id, seq));
-      create table if not exists ${at}.kept (key text primary key, body text not null, sum text not null)`);
+      create table if not exists ${at}.kept (key text primary key, body text not null, sum text not null);
+      alter table ${at}.kept add column if not exists run_id text;
+      create index if not exists kept_for on ${at}.kept (run_id)`);
   }
 
   async #lease(runId: string): Promise<number> {
@@ -182,10 +186,10 @@ export class PostgresStore implements CheckpointStore {
     return {
       entries: opened.entries,
       append: async (more) => {
-        end = await this.#write(runId, token, end, chained(runId, end, more), false);
+        end = await this.#write(runId, token, end, chained(runId, end, more));
       },
-      replace: async (all) => {
-        end = await this.#write(runId, token, end, chained(runId, startOf(runId), all), true);
+      replace: async (all, gone = []) => {
+        end = await this.#write(runId, token, end, chained(runId, startOf(runId), all), gone);
       },
       close: async () => {
         clearInterval(heartbeat);
@@ -194,8 +198,16 @@ export class PostgresStore implements CheckpointStore {
     };
   }
 
-  /** Adds records behind `end`, or puts them in place of all (`anew`), and returns the new end. */
-  async #write(runId: string, token: number, end: End, rows: readonly Row[], anew: boolean): Promise<End> {
+  /**
+   * Adds records behind `end`, or puts them in place of all, without the texts under the keys `gone`; returns the new end.
+   */
+  async #write(
+    runId: string,
+    token: number,
+    end: End,
+    rows: readonly Row[],
+    gone?: readonly string[],
+  ): Promise<End> {
     const last = rows.at(-1);
     if (last === undefined) return end;
     const [now] = await this.#db.query(
@@ -205,10 +217,12 @@ export class PostgresStore implements CheckpointStore {
          where run_id = $1 and token = $2 and last = $3 returning 1
        ), gone as (
          delete from ${this.#at}.log where run_id = $1 and seq > $4 and exists (select 1 from held)
+       ), forgotten as (
+         delete from ${this.#at}.kept where run_id = $1 and key = any($9::text[]) and exists (select 1 from held)
        ), added as (
          insert into ${this.#at}.log select $1, r.seq, r.body, r.sum
          from held, unnest($6::bigint[], $7::text[], $8::text[]) as r (seq, body, sum)
-         ${anew ? 'on conflict (run_id, seq) do update set body = excluded.body, sum = excluded.sum' : ''}
+         ${gone !== undefined ? 'on conflict (run_id, seq) do update set body = excluded.body, sum = excluded.sum' : ''}
        ), flushed as (
          select case current_setting('synchronous_commit') when 'off' then set_config('synchronous_commit', 'on', true) end
        )
@@ -224,6 +238,7 @@ export class PostgresStore implements CheckpointStore {
         column(rows, 'seq'),
         column(rows, 'body'),
         column(rows, 'sum'),
+        (gone ?? []).map(hashOf),
       ],
     );
     // Not held, but there: the answer to a first try was lost with its connection.

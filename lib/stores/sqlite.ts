@@ -66,15 +66,32 @@ export class SqliteStore implements CheckpointStore {
       if (n > 0 && Number(id) !== applicationId)
         throw new CheckpointCorruptError('', 0, `${brief(file)} is no rxhive store`);
       this.#db.exec('pragma busy_timeout = 5000; pragma journal_mode = WAL; pragma synchronous = FULL');
-      if (n > 0) return;
+      if (n > 0) {
+        this.#grow();
+        return;
+      }
       this.#db.exec(`begin immediate;
         pragma application_id = ${applicationId};
         create table if not exists runs (run_id text primary key, last integer not null, token integer not null,
           owner text not null, expires integer not null, updated integer not null) without rowid;
         create table if not exists log (run_id text not null, seq integer not null, body text not null,
           sum text not null, primary key (run_id, seq)) without rowid;
-        create table if not exists kept (key text primary key, body text not null, sum text not null) without rowid;
+        create table if not exists kept (key text primary key, body text not null, sum text not null, run_id text) without rowid;
+        create index if not exists kept_for on kept (run_id);
         commit`);
+    });
+  }
+
+  /** Adds what files of older versions do not have. */
+  #grow(): void {
+    const missing = (): boolean => {
+      const columns = this.#db.prepare('pragma table_info(kept)').all() as { name: string }[];
+      return columns.length > 0 && !columns.some(({ name }) => name === 'run_id');
+    };
+    if (!missing()) return;
+    this.#transaction(() => {
+      if (missing())
+        this.#db.exec('alter table kept add column run_id text; create index kept_for on kept (run_id)');
     });
   }
 
@@ -116,6 +133,7 @@ export class SqliteStore implements CheckpointStore {
       try {
         this.#transaction(() => {
           this.#db.prepare('delete from log where run_id = ?').run(runId);
+          this.#db.prepare('delete from kept where run_id = ?').run(runId);
           this.#db.prepare('delete from runs where run_id = ? and token = ?').run(runId, token);
         });
       } catch (error) {
@@ -134,12 +152,12 @@ export class SqliteStore implements CheckpointStore {
     return verifiedText(key, text(row.body), text(row.sum));
   }
 
-  put(key: string, body: string): void {
+  put(key: string, body: string, runId?: string): void {
     // Made once: a driver may keep what a statement was given, for as long as nobody collects the statement.
     this.#put ??= this.#db.prepare(
-      'insert into kept values (?, ?, ?) on conflict (key) do update set body = excluded.body, sum = excluded.sum',
+      'insert into kept (key, body, sum, run_id) values (?, ?, ?, ?) on conflict (key) do update set body = excluded.body, sum = excluded.sum, run_id = excluded.run_id',
     );
-    this.#put.run(key, body, sumOf(key, 0, body));
+    this.#put.run(key, body, sumOf(key, 0, body), runId ?? null);
   }
 
   /** Moves everything into the one file and closes it. */
@@ -194,6 +212,7 @@ export class SqliteStore implements CheckpointStore {
     }, leaseMs / 3);
     heartbeat.unref();
     const clear = this.#db.prepare('delete from log where run_id = ?');
+    const forget = this.#db.prepare('delete from kept where key = ? and run_id = ?');
     const write = (rows: readonly Row[], first?: () => void): void => {
       this.#transaction(() => {
         touch(rows.at(-1)?.seq ?? null);
@@ -205,8 +224,11 @@ export class SqliteStore implements CheckpointStore {
     return {
       entries: opened.entries,
       append: (entries: readonly LogEntry[]) => write(chained(runId, end, entries)),
-      replace: (entries: readonly LogEntry[]) =>
-        write(chained(runId, startOf(runId), entries), () => clear.run(runId)),
+      replace: (entries: readonly LogEntry[], gone: readonly string[] = []) =>
+        write(chained(runId, startOf(runId), entries), () => {
+          clear.run(runId);
+          for (const key of gone) forget.run(key, runId);
+        }),
       close: () => {
         clearInterval(heartbeat);
         this.#release(runId, token);

@@ -257,8 +257,8 @@ export class Life {
         return {
           entries: log.entries,
           append: (entries) => (latency > 0 ? later(entries) : append(log, entries)),
-          replace: (entries) => {
-            if (!this.crashed) log.replace(entries);
+          replace: (entries, gone) => {
+            if (!this.crashed) log.replace(entries, gone);
           },
           close: () => log.close(),
         };
@@ -267,7 +267,7 @@ export class Life {
       runs: () => store.runs(),
       remove: (runId) => store.remove(runId),
       get: (key) => store.get(key),
-      put: (key, text) => store.put(key, text),
+      put: (key, text, runId) => store.put(key, text, runId),
     };
   }
 

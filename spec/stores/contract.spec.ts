@@ -71,6 +71,11 @@ test('the suite finds a store that does not conform', async () => {
       /RUN_LEASED, got none/,
     ],
     ['keeps nothing', () => ({ get: () => undefined }), /a: expected "newest"/],
+    [
+      'keeps texts of removed runs',
+      (store) => ({ put: (key, text) => store.put(key, text) }),
+      /a text that went with old records: expected undefined/,
+    ],
   ];
   for (const [what, breaks, message] of broken) {
     const checks = storeConformance({
@@ -82,7 +87,7 @@ test('the suite finds a store that does not conform', async () => {
           runs: () => store.runs(),
           remove: (runId) => store.remove(runId),
           get: (key) => store.get(key),
-          put: (key, text) => store.put(key, text),
+          put: (key, text, runId) => store.put(key, text, runId),
         };
         return { ...kept, ...breaks(store) };
       },

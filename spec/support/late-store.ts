@@ -39,8 +39,8 @@ export class LateStore implements CheckpointStore {
         entries: log.entries,
         append: (entries: readonly LogEntry[]) =>
           this.#call(`append ${entries.map(({ seq }) => seq).join(' ')}`, () => log.append(entries)),
-        replace: (entries: readonly LogEntry[]) =>
-          this.#call(`replace ${entries.length}`, () => log.replace(entries)),
+        replace: (entries: readonly LogEntry[], gone?: readonly string[]) =>
+          this.#call(`replace ${entries.length}`, () => log.replace(entries, gone)),
         close: () => this.#call('close', () => log.close()),
       };
     });
@@ -64,9 +64,9 @@ export class LateStore implements CheckpointStore {
     return this.#call('get', () => this.inner.get(key));
   }
 
-  put(key: string, text: string): Late<void> {
+  put(key: string, text: string, runId?: string): Late<void> {
     if (key.startsWith('durations ')) return this.inner.put(key, text);
-    return this.#call('put', () => this.inner.put(key, text));
+    return this.#call('put', () => this.inner.put(key, text, runId));
   }
 
   /** Answers the oldest call that waits, which must be `what`; what follows from it has happened on return. */

@@ -200,6 +200,30 @@ export function storeConformance(subject: StoreSubject): readonly ConformanceChe
       same(await other.get(long), texts.at(-1), 'a long key');
       same(await other.get('A'), undefined, 'another key');
     },
+
+    'texts kept for a run go with it, or when its records are replaced': async (store) => {
+      const other = await reopen(store);
+      for (const runId of ['a', 'b']) {
+        const log = await store.open(runId);
+        await log.append(entries(1, 'one'));
+        await log.close();
+      }
+      for (const [key, runId] of [['x', 'a'], ['y', 'a'], ['z', 'b'], ['taken', 'a'], ['for good']] as const)
+        await store.put(key, `text of ${key}`, runId);
+      await store.put('taken', 'newer', 'b');
+      const log = await store.open('a');
+      await log.replace(entries(1, 'short'), ['x', 'z']);
+      await log.close();
+      same(await other.get('x'), undefined, 'a text that went with old records');
+      same(await other.get('y'), 'text of y', 'a text that stays with new records');
+      same(await other.get('z'), 'text of z', 'a text of another run');
+      await other.remove('a');
+      same(await store.get('y'), undefined, 'a text of a removed run');
+      same(await store.get('taken'), 'newer', 'a text that another run has put since');
+      same(await store.get('for good'), 'text of for good', 'a text of no run');
+      await other.remove('b');
+      same(await store.get('z'), undefined, 'a text of the other run');
+    },
   };
   for (const durability of ['sync', 'group', 'exit'] as const)
     checks[`a run that failed goes on where it was (${durability})`] = (store) =>
