@@ -273,6 +273,18 @@ export function brief(text: string): string {
   return visible(shortened.replaceAll(/[\n\r\t]+/g, ' '));
 }
 
+/** What something that was thrown says, in at most 2,000 characters. Never throws, whatever it is. */
+export function messageOf(error: unknown): string {
+  let text: string;
+  try {
+    const message: unknown = (error as { readonly message?: unknown } | null | undefined)?.message;
+    text = typeof message === 'string' && message !== '' ? message : String(error);
+  } catch {
+    text = `${shown(error)} that cannot be shown`;
+  }
+  return visible(text.length > 2_000 ? `${text.slice(0, 1_960)}… (${text.length} characters)` : text);
+}
+
 /** Shows a wrong value in a message without printing its content. */
 export function shown(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean' || value === undefined || value === null) {

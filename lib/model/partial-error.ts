@@ -1,4 +1,4 @@
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { brief, messageOf, RxhiveError } from '../kernel/errors.js';
 import type { Results } from './result.js';
 import type { RunStatus } from './status.js';
 
@@ -25,7 +25,7 @@ export class PartialWorkflowError extends RxhiveError {
         ? status === 'suspended'
           ? ' People have to answer its questions first: see result.questions.'
           : ''
-        : ` First: "${brief(first[0])}": ${first[1] instanceof Error ? first[1].message : String(first[1])}`;
+        : ` First: "${brief(first[0])}": ${messageOf(first[1])}`;
     const counts = `${failed.size} failed or cancelled, ${skipped.size} skipped`;
     super('PARTIAL_WORKFLOW', `Workflow "${brief(workflow)}" ended ${status}: ${counts}.${reason}`, {
       cause: first?.[1],

@@ -1,4 +1,4 @@
-import { brief, LimitExceededError, type RxhiveError } from '../kernel/errors.js';
+import { LimitExceededError, type RxhiveError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
 import { contestOf, isForgiven, isLost } from '../model/contest.js';
 import type { Forgotten } from '../model/forgotten.js';
@@ -16,8 +16,9 @@ import type {
 } from '../model/result.js';
 import { isEnd, type RunStatus } from '../model/status.js';
 import type { Task } from '../model/task.js';
+import { asText } from './report-text.js';
 import { LazyResults } from './results.js';
-import { type Bill, moneyLines, spendersOf, usageOf } from './spending.js';
+import { type Bill, spendersOf, usageOf } from './spending.js';
 
 /** What a result is built from; nothing is copied until somebody reads it. */
 export interface Facts {
@@ -128,7 +129,8 @@ function statusOf(counts: Counts, facts: Facts): RunStatus {
   if (good < total)
     for (const node of facts.nodes.values())
       if (!usable(node) && (isLost(node) || isForgiven(node))) excused += 1;
-  if (good + excused === total && good > 0) return 'succeeded';
+  // Nothing to do is done.
+  if (good + excused === total && (good > 0 || total === 0)) return 'succeeded';
   return good === 0 ? 'failed' : 'partial';
 }
 
@@ -169,39 +171,53 @@ function rootCauses(start: TaskNode, known: Map<TaskNode, readonly string[]>): r
   const stack: TaskNode[] = [start];
   while (stack.length > 0) {
     const node = stack[stack.length - 1] as TaskNode;
-    const guilty: TaskNode[] = [];
-    for (const edge of node.inEdges) {
-      const { mode, from } = edge;
-      const contest = contestOf(edge);
-      if (contest?.state === 'failed' && isEnd(from.status) && !usable(from) && !isLost(from))
-        guilty.push(from);
-      if ((mode === 'value' || mode === 'latest') && isEnd(from.status) && !usable(from)) guilty.push(from);
-    }
-    // Held until its parent was durable, which it never was.
-    const { parent } = node;
-    if (guilty.length === 0 && parent !== undefined && isEnd(parent.status) && !usable(parent))
-      guilty.push(parent);
-    if (node.error instanceof LimitExceededError) {
-      known.set(node, [node.error.limitName]);
+    if (known.has(node)) {
       stack.pop();
       continue;
     }
-    const unknown = guilty.filter((from) => from.status === 'skipped' && !known.has(from));
-    if (unknown.length > 0) {
-      stack.push(...unknown.slice(0, 1));
+    if (node.error instanceof LimitExceededError) {
+      known.set(node, [node.error.limitName]);
       continue;
     }
-    const roots = new Set<string>();
-    for (const from of guilty) {
-      if (from.status === 'skipped') for (const id of known.get(from) ?? []) roots.add(id);
-      else roots.add(from.id);
-    }
-    // Neighbours in a chain mostly share their causes: share the array too.
-    const only = guilty.length === 1 && guilty[0]?.status === 'skipped' ? known.get(guilty[0]) : undefined;
-    known.set(node, only ?? [...roots]);
-    stack.pop();
+    const guilty = guiltyOf(node);
+    const before = stack.length;
+    for (const from of guilty) if (from.status === 'skipped' && !known.has(from)) stack.push(from);
+    if (stack.length === before) known.set(node, merged(guilty, known));
   }
   return known.get(start) ?? [];
+}
+
+/** What a task was skipped for: dependencies that did not succeed, or its parent. */
+function guiltyOf(node: TaskNode): TaskNode[] {
+  const guilty: TaskNode[] = [];
+  for (const edge of node.inEdges) {
+    const { mode, from } = edge;
+    const contest = contestOf(edge);
+    if (contest?.state === 'failed' && isEnd(from.status) && !usable(from) && !isLost(from))
+      guilty.push(from);
+    if ((mode === 'value' || mode === 'latest') && isEnd(from.status) && !usable(from)) guilty.push(from);
+  }
+  // Held until its parent was durable, which it never was.
+  const { parent } = node;
+  if (guilty.length === 0 && parent !== undefined && isEnd(parent.status) && !usable(parent))
+    guilty.push(parent);
+  return guilty;
+}
+
+/** Neighbours mostly share their causes: they share the array, too, or wide failures would take space in squares. */
+function merged(
+  guilty: readonly TaskNode[],
+  known: ReadonlyMap<TaskNode, readonly string[]>,
+): readonly string[] {
+  const own: string[] = [];
+  const lists = new Set<readonly string[]>();
+  for (const from of guilty) {
+    if (from.status === 'skipped') lists.add(known.get(from) ?? []);
+    else own.push(from.id);
+  }
+  const [only] = lists;
+  if (only !== undefined && lists.size === 1 && own.length === 0) return only;
+  return [...new Set([...[...lists].flat(), ...own])];
 }
 
 function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () => TaskReports): RunReport {
@@ -260,40 +276,4 @@ function criticalPath(nodes: ReadonlyMap<string, TaskNode>): RunReport['critical
     node = before;
   }
   return { tasks: path.reverse(), ms };
-}
-
-function asText(report: RunReport, tasks: TaskReports, questions: readonly OpenQuestion[]): string {
-  const counts = Object.entries(report.counts).filter(([, count]) => count > 0);
-  const lines = [
-    `${report.workflow}: ${report.status} in ${report.wallMs} ms (work ${report.workMs} ms, retries ${report.retries})`,
-    `tasks: ${counts.map(([status, count]) => `${count} ${status}`).join(', ') || 'none'}`,
-  ];
-  for (const task of tasks.values()) {
-    if (task.status === 'failed')
-      lines.push(
-        `failed "${brief(task.id)}" after ${task.attempts.length} attempts: ${messageOf(task.error)}`,
-      );
-    if (task.status === 'skipped')
-      lines.push(
-        `skipped "${brief(task.id)}" because of ${(task.skippedBecause ?? []).map(brief).join(', ')}`,
-      );
-  }
-  lines.push(...moneyLines(report));
-  for (const { id, prompt } of questions)
-    lines.push(`waits for an answer to "${brief(id)}": ${brief(prompt)}`);
-  const path = report.criticalPath.tasks;
-  const shown =
-    path.length > 12 ? [...path.slice(0, 6), `… ${path.length - 11} more …`, ...path.slice(-5)] : path;
-  lines.push(`critical path, ${report.criticalPath.ms} ms: ${shown.map(brief).join(' -> ')}`);
-  // Nobody tunes a run of less than a second.
-  const saving = report.wallMs < 1_000 ? [] : report.speedUps;
-  if (saving.length > 0) {
-    const savings = saving.map(({ task, savesMs }) => `"${brief(task)}" ${savesMs} ms`);
-    lines.push(`to speed up; in half its time each saves: ${savings.join(', ')}`);
-  }
-  return lines.join('\n');
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

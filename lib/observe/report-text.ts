@@ -1,0 +1,68 @@
+import { brief, messageOf } from '../kernel/errors.js';
+import type { OpenQuestion } from '../model/question.js';
+import type { RunReport, TaskReport, TaskReports } from '../model/result.js';
+import { moneyLines } from './spending.js';
+
+/** Lines about tasks that did not succeed. */
+const mostLines = 100;
+/** Causes that a line names. */
+const mostNames = 5;
+
+/** The report as people read it. Never throws, whatever was thrown, and is never longer than can be read. */
+export function asText(report: RunReport, tasks: TaskReports, questions: readonly OpenQuestion[]): string {
+  const counts = Object.entries(report.counts).filter(([, count]) => count > 0);
+  const lines = [
+    `${report.workflow}: ${report.status} in ${report.wallMs} ms (work ${report.workMs} ms, retries ${report.retries})`,
+    `tasks: ${counts.map(([status, count]) => `${count} ${status}`).join(', ') || 'none'}`,
+    ...failureLines(tasks),
+    ...moneyLines(report),
+  ];
+  for (const { id, prompt } of questions)
+    lines.push(`waits for an answer to "${brief(id)}": ${brief(prompt)}`);
+  const path = report.criticalPath.tasks;
+  if (path.length > 0)
+    lines.push(`critical path, ${report.criticalPath.ms} ms: ${pathOf(path).map(brief).join(' -> ')}`);
+  // Nobody tunes a run of less than a second.
+  const saving = report.wallMs < 1_000 ? [] : report.speedUps;
+  if (saving.length > 0) {
+    const savings = saving.map(({ task, savesMs }) => `"${brief(task)}" ${savesMs} ms`);
+    lines.push(`to speed up; in half its time each saves: ${savings.join(', ')}`);
+  }
+  return lines.join('\n');
+}
+
+/** Each cause once, with the first task it is told of. */
+function failureLines(tasks: TaskReports): string[] {
+  const found = new Map<string, { readonly verb: string; readonly first: string; more: number }>();
+  for (const task of tasks.values()) {
+    const verb = verbOf(task);
+    if (verb === undefined) continue;
+    const why = whyOf(task);
+    const known = found.get(`${verb} ${why}`);
+    if (known === undefined) found.set(`${verb} ${why}`, { verb, first: task.id, more: 0 });
+    else known.more += 1;
+  }
+  const lines = [...found].map(([key, { verb, first, more }]) => {
+    const others = more === 0 ? '' : ` and ${more} more`;
+    return `${verb} "${brief(first)}"${others}${key.slice(verb.length + 1)}`;
+  });
+  if (lines.length <= mostLines) return lines;
+  const left = [...found.values()].slice(mostLines).reduce((sum, { more }) => sum + more + 1, 0);
+  return [...lines.slice(0, mostLines), `… and ${left} more that failed or were skipped for other causes`];
+}
+
+function verbOf({ status }: TaskReport): string | undefined {
+  return status === 'failed' || status === 'skipped' ? status : undefined;
+}
+
+/** The end of a line: what the task failed with, or what it was skipped for. */
+function whyOf({ status, attempts, error, skippedBecause = [] }: TaskReport): string {
+  if (status !== 'skipped') return ` after ${attempts.length} attempts: ${messageOf(error)}`;
+  const more = skippedBecause.length > mostNames ? ` and ${skippedBecause.length - mostNames} more` : '';
+  return ` because of ${skippedBecause.slice(0, mostNames).map(brief).join(', ')}${more}`;
+}
+
+function pathOf(path: readonly string[]): readonly string[] {
+  if (path.length <= 12) return path;
+  return [...path.slice(0, 6), `… ${path.length - 11} more …`, ...path.slice(-5)];
+}
