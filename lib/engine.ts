@@ -62,10 +62,11 @@ export class Engine {
   readonly messages: Messages;
   readonly breakpoints: Breakpoints;
   readonly stuck: Stuck;
-  readonly streams = new TaskStreams();
+  readonly streams: TaskStreams;
   readonly audience = new Audience(
     () => this.start(),
     () => this.ended || this.cancel('unsubscribed'),
+    (work) => this.clock.after(0, work),
   );
   readonly done = new ReplaySubject<WorkflowResult>(1);
   /** There is a result. */
@@ -93,6 +94,7 @@ export class Engine {
     this.#owner = owner;
     this.#options = checkOptions(options, settings);
     this.clock = new Clock(options);
+    this.streams = new TaskStreams(this.clock);
     this.learning = new Learning(definition, options);
     this.graph = plan(definition, owner, this.learning.expected);
     this.state = new State(settings.state);
@@ -263,6 +265,7 @@ export class Engine {
     this.#limits.tell();
     closeGates(this.graph);
     this.clock.dispose();
+    this.streams.close();
     this.learning.end();
     const result = resultOf({
       nodes: this.graph.nodes,
@@ -280,7 +283,8 @@ export class Engine {
       speedUps: (path) => speedUps(this.graph.nodes, path, this.scheduler.limit),
     });
     this.ended = true;
-    this.hub.tell({ type: 'run', reason: 'ended', status: result.status });
+    const { status, error } = result;
+    this.hub.tell({ type: 'run', reason: 'ended', status, ...(error !== undefined && { error }) });
     this.#ports.around.end(result);
     this.done.next(result);
     this.done.complete();
@@ -316,7 +320,7 @@ export class Engine {
     if (this.#started) announceAdded(this.hub, nodes, parent);
     // Before that the scheduler counts and readies all tasks of the graph itself.
     if (this.#opened) this.scheduler.admit(nodes, holder);
-    else this.scheduler.lend(nodes);
+    else this.scheduler.lending.lend(nodes);
   }
 
   #executePorts(input: unknown): ExecutePorts {

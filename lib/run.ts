@@ -78,7 +78,10 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     );
   }
 
-  /** Every value of the task's stream from now on; for a task that has ended its result. */
+  /**
+   * Every value of the task's stream from now on, and those it has said in this turn of the event loop as soon as it was
+   * called; for a task that has ended before, its result.
+   */
   values$<T>(task: Task<T>): Observable<T> {
     return this.#view((subscriber: Subscriber<T>) =>
       (this.#engine.streams.of(this.#engine.graph.nodeOf(task)) as Observable<T>).subscribe(subscriber),
@@ -130,14 +133,17 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.#engine.scheduler.close();
   }
 
-  /** Aborts what runs, cancels the rest. The result says `cancelled`. */
-  cancel(): void {
-    this.#engine.cancel('cancelled');
+  /**
+   * Aborts what runs, cancels the rest. The result says `cancelled`; `why` (a text or an error) is told by its error, by
+   * events, report and page, and by `ctx.signal.reason`.
+   */
+  cancel(why?: unknown): void {
+    this.#engine.cancel('cancelled', why);
   }
 
-  /** Cancels one task; its dependents are skipped. */
-  cancelTask(task: Task | string): void {
-    this.#engine.scheduler.cancelTask(this.#engine.graph.nodeOf(task));
+  /** Cancels one task; its dependents are skipped. `why` is told as with {@link Run.cancel}. */
+  cancelTask(task: Task | string, why?: unknown): void {
+    this.#engine.scheduler.cancelTask(this.#engine.graph.nodeOf(task), why);
   }
 
   /** Says in one sentence what a task is doing or waiting for. */

@@ -75,8 +75,8 @@ export async function watched(source: Watched, values: Watching): Promise<Workfl
 function acted(run: Run, lines$: Observable<string>): DashboardSource {
   return {
     lines$,
-    cancel: () => run.cancel(),
-    cancelTask: (id) => run.cancelTask(id),
+    cancel: (why) => run.cancel(why),
+    cancelTask: (id, why) => run.cancelTask(id, why),
     setConcurrency: (limit) => run.setConcurrency(limit),
     setGroupConcurrency: (name, limit) => run.setGroupConcurrency(name, limit),
     pause: () => run.pause(),

@@ -4,8 +4,8 @@ import type { GroupLimits } from '../model/limiter.js';
 
 /** What a page may do to a run. */
 export interface ActionTarget {
-  cancel(): void;
-  cancelTask(id: string): void;
+  cancel(why?: string): void;
+  cancelTask(id: string, why?: string): void;
   setConcurrency(limit: number): void;
   setGroupConcurrency(name: never, limit: number): void;
   /** Without these, a page pauses by a limit of 0 and cannot step or answer. */
@@ -20,6 +20,7 @@ export interface ActionTarget {
 /** Limits before a pause, by run. */
 const paused = new WeakMap<object, number>();
 const usual = 16;
+const byPage = 'somebody did so on the page';
 
 /**
  * Does what a page asks for. The wish comes from outside: nothing in it is trusted. What it promises is to be waited for.
@@ -35,10 +36,10 @@ export function act(target: Partial<ActionTarget>, wish: unknown): Promise<void>
   const run = target as ActionTarget;
   switch (action) {
     case 'cancel':
-      run.cancel();
+      run.cancel(byPage);
       break;
     case 'cancelTask':
-      run.cancelTask(textOf(taskId, 'taskId'));
+      run.cancelTask(textOf(taskId, 'taskId'), byPage);
       break;
     case 'pause':
       if (run.pause !== undefined) return run.pause() as undefined;

@@ -6,45 +6,63 @@ export interface Failure {
   readonly stopped: readonly TaskView[];
 }
 
-/** What went wrong: root causes first, those that stopped most before the others. */
+/** What went wrong: root causes first, those that stopped most before the others; what may fail comes last. */
 export function failuresOf(view: RunView): Failure[] {
-  const stopped = new Map<string, TaskView[]>();
-  for (const [id, roots] of rootsOfSkipped(view))
+  const behind = new Map<ReadonlySet<string>, TaskView[]>();
+  for (const [id, roots] of rootsOfSkipped(view)) {
+    const list = behind.get(roots) ?? [];
+    behind.set(roots, list);
+    list.push(view.tasks.get(id) as TaskView);
+  }
+  const stopped = new Map<string, readonly TaskView[]>();
+  for (const [roots, list] of behind)
     for (const root of roots) {
-      const behind = stopped.get(root) ?? [];
-      stopped.set(root, behind);
-      behind.push(view.tasks.get(id) as TaskView);
+      const others = stopped.get(root);
+      // Shared where it can be: after a wide failure the lists together would take space in squares.
+      stopped.set(root, others === undefined ? list : [...others, ...list]);
     }
+  const weight = ({ status, tolerated }: TaskView): number => (status === 'failed' ? (tolerated ? 0 : 2) : 1);
   return view
     .list()
     .filter(({ status }) => status === 'failed' || status === 'cancelled')
     .map((task) => ({ task, stopped: stopped.get(task.id) ?? [] }))
-    .sort(
-      (a, b) =>
-        Number(b.task.status === 'failed') - Number(a.task.status === 'failed') ||
-        b.stopped.length - a.stopped.length,
-    );
+    .sort((a, b) => weight(b.task) - weight(a.task) || b.stopped.length - a.stopped.length);
 }
 
-/** For each skipped task the failed ones it goes back to. */
+/** For each skipped task the failed ones it goes back to; neighbours with the same causes have the same set. */
 function rootsOfSkipped(view: RunView): Map<string, ReadonlySet<string>> {
-  const roots = new Map<string, Set<string>>();
+  const roots = new Map<string, ReadonlySet<string>>();
   // Dependencies come before dependents in nearly every log; a few rounds settle the rest.
   for (let round = 0, grew = true; grew && round < 50; round++) {
     grew = false;
     for (const task of view.tasks.values()) {
       if (task.status !== 'skipped') continue;
-      const own = roots.get(task.id) ?? new Set<string>();
-      const before = own.size;
-      for (const { id, mode } of task.dependencies) {
-        if (mode !== 'value' && mode !== 'latest') continue;
-        const status = view.tasks.get(id)?.status;
-        if (status === 'failed' || status === 'cancelled') own.add(id);
-        else if (status === 'skipped') for (const root of roots.get(id) ?? []) own.add(root);
-      }
-      roots.set(task.id, own);
-      grew ||= own.size > before;
+      const before = roots.get(task.id);
+      const now = rootsOf(task, view, roots);
+      if (before !== undefined && before.size >= now.size) continue;
+      roots.set(task.id, now);
+      grew = true;
     }
   }
   return roots;
+}
+
+function rootsOf(
+  { dependencies }: TaskView,
+  view: RunView,
+  known: ReadonlyMap<string, ReadonlySet<string>>,
+): ReadonlySet<string> {
+  const own = new Set<string>();
+  const others = new Set<ReadonlySet<string>>();
+  for (const { id, mode } of dependencies) {
+    if (mode !== 'value' && mode !== 'latest') continue;
+    const status = view.tasks.get(id)?.status;
+    const roots = known.get(id);
+    if (status === 'failed' || status === 'cancelled') own.add(id);
+    else if (status === 'skipped' && roots !== undefined) others.add(roots);
+  }
+  const [only] = others;
+  if (only !== undefined && others.size === 1 && own.size === 0) return only;
+  for (const roots of others) for (const root of roots) own.add(root);
+  return own;
 }

@@ -4,7 +4,7 @@ import { failuresOf } from './failures.js';
 import { criticalPath } from './graph-view.js';
 import { recorded } from './recorded.js';
 import { ranFor, spentBy } from './spent.js';
-import { count, duration, messageOf, short, spanNames } from './text.js';
+import { count, duration, messageOf, short, spanNames, statusOf } from './text.js';
 import { timeByKind } from './timeline.js';
 import type { RunView, SpanKind, TaskView } from './view-model.js';
 
@@ -23,6 +23,7 @@ export function markdownOf(view: RunView): string {
   const parts = [
     `# ${md(view.workflow || 'run', 80)}: ${view.status}`,
     `${md(view.runId, 80)}, ${duration(view.now)}. ${counts(view)}.`,
+    ...(view.error === undefined ? [] : [`${md(messageOf(view.error), 500)}`]),
     ...failures(view),
     ...questions(view),
     ...time(view),
@@ -47,7 +48,7 @@ function failures(view: RunView): string[] {
     const more = stopped.length > 5 ? ` and ${count(stopped.length - 5)} more` : '';
     const behind =
       stopped.length === 0 ? '' : `\n  - It stopped ${count(stopped.length)}: ${names.join(', ')}${more}.`;
-    return `- **${md(task.id, 80)}** ${task.status}${tries}${why}${behind}`;
+    return `- **${md(task.id, 80)}** ${statusOf(task)}${tries}${why}${behind}`;
   });
   return ['## What went wrong', [...lines, ...rest(all.length)].join('\n')];
 }

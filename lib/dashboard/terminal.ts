@@ -8,7 +8,7 @@ import {
 } from 'rxjs';
 import type { WorkflowEvent } from '../model/event.js';
 import { Redactor } from '../observe/redact.js';
-import { duration, messageOf, short, statusSigns } from './text.js';
+import { duration, messageOf, short, statusOf, statusSigns } from './text.js';
 import { RunView, type TaskView } from './view-model.js';
 
 /** Where a terminal is written to: `process.stderr`, or anything with `write`. */
@@ -197,7 +197,7 @@ class Screen {
   }
 
   #problems(): string[] {
-    const failed = this.#view.list().filter(({ status }) => status === 'failed');
+    const failed = this.#view.list().filter(({ status, tolerated }) => status === 'failed' && !tolerated);
     const lines = failed
       .slice(0, 20)
       .map((task) =>
@@ -219,12 +219,12 @@ class Screen {
     if (event.type === 'log')
       return `${at} ${this.#text(event.taskId, 60)}: ${this.#text(event.message, 500)}`;
     if (event.type !== 'task') return undefined;
-    const { reason, taskId, error, delay } = event;
+    const { reason, taskId, error, delay, tolerated = false } = event;
     if (reason === 'waiting' || reason === 'ready') return undefined;
     const why = error === undefined ? '' : `: ${this.#text(messageOf(error), 500)}`;
     const next = delay === undefined ? '' : `, again in ${duration(delay)}`;
-    const line = `${at} ${statusSigns[reason]} ${this.#text(taskId, 60)} ${reason}${why}${next}`;
-    return reason === 'failed'
+    const line = `${at} ${statusSigns[reason]} ${this.#text(taskId, 60)} ${statusOf({ status: reason, tolerated })}${why}${next}`;
+    return reason === 'failed' && !tolerated
       ? this.#paint(line, 'red')
       : reason === 'succeeded'
         ? this.#paint(line, 'green')

@@ -50,6 +50,17 @@ export function messageOf(error: unknown): string {
   return shownValue(error, 500);
 }
 
+/** The status of a task, in words. */
+export function statusOf({
+  status,
+  tolerated,
+}: {
+  readonly status: TaskStatus;
+  readonly tolerated: boolean;
+}): string {
+  return tolerated ? `${status}, tolerated` : status;
+}
+
 /** Statuses in the order in which they are told, with a sign that does not need colour. */
 export const statusSigns: Readonly<Record<TaskStatus, string>> = {
   running: '▶',

@@ -24,6 +24,8 @@ export class RunView {
   workflow = '';
   startedAt = 0;
   status: RunStatus | 'running' | 'waiting' = 'waiting';
+  /** Why it was cancelled. */
+  error: unknown;
   /** Ms of the run at the newest event. */
   now = 0;
   /** Grows with each event: what was drawn from an older one is out of date. */
@@ -177,6 +179,7 @@ export class RunView {
     this.stuck = event.reason === 'stuck' && Array.isArray(event.waitsFor) ? event.waitsFor.map(String) : [];
     if (event.reason === 'ended') {
       this.status = event.status ?? 'cancelled';
+      this.error = event.error;
       for (const task of this.tasks.values()) closeSpan(task.spans, event.at);
       return;
     }
@@ -197,6 +200,7 @@ export class RunView {
       dependencies,
       parent,
       status: 'waiting',
+      tolerated: false,
       spans: [new Span('dependencies', at)],
       attempts: 0,
       permitMs: 0,
@@ -222,6 +226,7 @@ export class RunView {
     const task = this.#task(event.taskId, event.at);
     const before = task.status;
     task.status = event.reason;
+    task.tolerated = event.tolerated === true;
     const permitMs = Number(event.permitMs ?? task.permitMs);
     closeSpan(task.spans, event.at, permitMs - task.permitMs);
     task.permitMs = permitMs;

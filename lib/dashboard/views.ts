@@ -12,6 +12,8 @@ export interface TaskView {
   readonly dependencies: PlannedTask['dependencies'];
   readonly parent: string | undefined;
   status: TaskStatus;
+  /** It has failed, as it may. */
+  tolerated: boolean;
   readonly spans: Span[];
   attempts: number;
   /** Ms it has waited for permits so far. */

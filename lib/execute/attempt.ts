@@ -26,12 +26,17 @@ export function launch(node: TaskNode, ports: ExecutePorts): Observable<Signal> 
   return new Observable<Signal>((subscriber) => {
     const attempt = new Attempt(node, ports, subscriber);
     node.running = attempt;
+    attempt.calling = true;
     attempt.start();
+    attempt.calling = false;
   });
 }
 
 /** Runs the body once and follows what it returns: value, promise, stream, or a promise of one. */
 class Attempt extends AttemptContext {
+  early = 0;
+  /** The body has not given control back yet. */
+  calling = false;
   readonly #subscriber: Subscriber<Signal>;
   #timer: Timer | undefined;
   #idle: Timer | undefined;
@@ -269,6 +274,7 @@ class Attempt extends AttemptContext {
   #value(value: unknown): void {
     if (this.ended) return;
     this.#beat();
+    if (this.calling) this.early += 1;
     this.#subscriber.next({ kind: 'value', node: this.node, source: this, value });
   }
 

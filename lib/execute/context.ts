@@ -49,6 +49,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.attempt = node.attempt;
   }
 
+  abstract early: number;
   abstract stop(reason: RxhiveError): void;
   abstract refresh(): void;
   /** Stops the clocks of the attempt while people are asked, or lets them go on. */

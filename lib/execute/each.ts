@@ -20,7 +20,8 @@ type Progress = EachResult<unknown, unknown, boolean>;
  * @throws RxhiveError INVALID_OPTION
  */
 export function eachTask(id: string, options: Options): TaskDefinition {
-  const { from, run, key, dependencies, group, priority, retry, timeout, resources, keep } = options;
+  const { from, run, key, dependencies, group, priority, retry, timeout, resources, keep, tolerate } =
+    options;
   const fail = (what: string, value: unknown, instead: string): never => {
     throw new RxhiveError(
       'INVALID_OPTION',
@@ -38,6 +39,7 @@ export function eachTask(id: string, options: Options): TaskDefinition {
     ...(retry !== undefined && { retry }),
     ...(timeout !== undefined && { timeout }),
     ...(resources !== undefined && { resources }),
+    ...(tolerate !== undefined && { tolerate }),
     type: id,
     version: options.version ?? String(run),
   };

@@ -147,7 +147,9 @@ export class WorkflowCancelledError extends RxhiveError {
       budget: 'a hard budget was passed',
       lost: 'another attempt or task was first, and nothing else needs this one',
     };
-    super('WORKFLOW_CANCELLED', `Cancelled: ${why[reason]}.`, {
+    // Those who cancel say why; the other causes are errors that are told elsewhere.
+    const said = cause !== undefined && (reason === 'cancelled' || reason === 'signal');
+    super('WORKFLOW_CANCELLED', `Cancelled: ${why[reason]}${said ? `: ${messageOf(cause)}` : '.'}`, {
       ...(cause === undefined ? {} : { cause }),
       details: { reason },
     });

@@ -36,20 +36,29 @@ export class Contest {
   }
 }
 
+/** Has it failed, as it may: that was declared, and all who depend on it can do without? */
+export function isTolerated(node: TaskNode): boolean {
+  if (node.status !== 'failed' || node.definition.tolerate !== true) return false;
+  for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+    if (edge.mode === 'value' || edge.mode === 'latest' || contestOf(edge)?.state === 'failed') return false;
+  return true;
+}
+
 /**
- * Is a failure of the task no failure of the run? So where it was a candidate, whose parent tells, and where only contests
- * depend on it that can still be won, or are.
+ * Is a failure of the task no failure of the run? So where it is tolerated, where it was a candidate, whose parent tells,
+ * and where only contests depend on it that can still be won, or are.
  */
 export function isForgiven(node: TaskNode): boolean {
-  if (node.definition.candidate === true) return true;
+  if (node.definition.candidate === true || isTolerated(node)) return true;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
     if ((contestOf(edge)?.state ?? 'failed') === 'failed') return false;
   return node.firstOut !== undefined;
 }
 
 /** Was it stopped because another one was first? */
-export function isLost({ error }: TaskNode): boolean {
-  return error instanceof WorkflowCancelledError && error.reason === 'lost';
+export function isLost({ status, error }: TaskNode): boolean {
+  // What else was thrown may be anything, also something that cannot be asked what it is.
+  return status === 'cancelled' && error instanceof WorkflowCancelledError && error.reason === 'lost';
 }
 
 /** The contest an edge is part of. */

@@ -41,6 +41,8 @@ export interface EachOptions<
   readonly retry?: number | RetryOptions;
   /** Ms for one attempt at an item, or limits by kind. Default: the workflow's, else none. */
   readonly timeout?: number | TimeoutOptions;
+  /** Items that fail leave the run `succeeded`; see the same option of a task. Default false: it is `partial`. */
+  readonly tolerate?: boolean;
   /** Amounts of the workflow's `resources` each item holds while running. */
   readonly resources?: { readonly [name in X]?: number };
   /** Change it and stored results of items are not used again. Default: the source text of `run`. */

@@ -52,7 +52,7 @@ export interface RunEvent extends EventBase {
   readonly taskId?: string;
   /** With `stuck`: a sentence for each thing that is waited for. */
   readonly waitsFor?: readonly string[];
-  /** With `compacted`: why the log could not be made shorter; it grows from now on. */
+  /** With `ended`: why the run was cancelled. With `compacted`: why the log could not be made shorter; it grows from now on. */
   readonly error?: unknown;
 }
 
@@ -72,6 +72,8 @@ export interface PlannedTask {
     readonly need?: number;
   }[];
   readonly resources?: Readonly<Record<string, number>>;
+  /** Declared as one that may fail. */
+  readonly tolerate?: true;
   /** Ms it was expected to take. */
   readonly estimate?: number;
   /** Its limits that are not of one attempt, ms. */
@@ -111,6 +113,8 @@ export interface TaskEvent extends EventBase {
   readonly taskId: string;
   /** With `failed` and `cancelled`. */
   readonly error?: unknown;
+  /** With `failed`: it may, see the option `tolerate`. */
+  readonly tolerated?: true;
   /** With `succeeded` and `restored`: the result, where there is one. */
   readonly value?: unknown;
   /** With `running`: ms it has waited for permits so far, where it has. */

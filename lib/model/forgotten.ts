@@ -1,3 +1,4 @@
+import { isTolerated } from './contest.js';
 import type { TaskNode } from './node.js';
 import { Spending } from './usage.js';
 
@@ -8,6 +9,8 @@ const mostKept = 100;
 export class Forgotten {
   readonly counts = { succeeded: 0, failed: 0, skipped: 0, cancelled: 0, restored: 0 };
   total = 0;
+  /** Failures among them that are tolerated. */
+  tolerated = 0;
   workMs = 0;
   retries = 0;
   /** By group; undefined: without one. */
@@ -22,6 +25,7 @@ export class Forgotten {
     }
     this.counts[node.status as keyof Forgotten['counts']] += 1;
     this.total += 1;
+    if (isTolerated(node)) this.tolerated += 1;
     this.workMs += node.runningMs;
     this.retries += Math.max(0, node.attempt - 1);
     const { group } = node.definition;

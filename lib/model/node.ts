@@ -47,6 +47,8 @@ export interface AttemptHandle {
   stop(reason: RxhiveError): void;
   /** New values of `latest` dependencies are there. */
   refresh(): void;
+  /** Values its body said before it gave control back for the first time, and that were not shown yet. */
+  early: number;
   /** Changes of the state to replay when the attempt succeeds. */
   readonly recipes: readonly Recipe<never>[] | undefined;
   /** What the body returned, where its schema made something else of it. */

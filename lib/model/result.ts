@@ -37,6 +37,8 @@ export interface TaskReport {
   readonly status: TaskStatus;
   readonly attempts: readonly AttemptReport[];
   readonly error?: unknown;
+  /** With `failed`: it may, see the option `tolerate`. */
+  readonly tolerated?: true;
   /** With `skipped`: ids of the tasks that are the root causes; or the option, such as `budget.cost`, that is. */
   readonly skippedBecause?: readonly string[];
   readonly waits: Waits;

@@ -201,6 +201,11 @@ export interface TaskSettings<
   readonly priority?: number;
   /** Tries after the first, or a full policy. Default: the workflow's, else 0. */
   readonly retry?: number | RetryOptions;
+  /**
+   * A failure of it leaves the run `succeeded`, and does not end it under `fail-fast`, where all who depend on it accept
+   * that (`optional`, `settled`, `orElse`). Reports still tell of it, as tolerated. Default false.
+   */
+  readonly tolerate?: boolean;
   /** Starts another attempt beside one that is slow, where a place is free. Default: none. */
   readonly hedge?: HedgeOptions;
   /** Ms for one attempt, or limits by kind. Default: the workflow's, else none. */
@@ -251,6 +256,7 @@ export interface TaskDefinition {
   readonly whenOpen?: 'wait' | 'fail' | undefined;
   /** One of several its parent tries: the parent's end tells how the run went. */
   readonly candidate?: boolean | undefined;
+  readonly tolerate?: boolean | undefined;
   /** It adds items that are forgotten when they have ended, and holds no slot meanwhile. */
   readonly feeds?: boolean | undefined;
   readonly priority?: number | undefined;

@@ -11,10 +11,13 @@ export class Audience {
   #direct = 0;
   readonly #start: () => void;
   readonly #left: () => void;
+  readonly #later: (work: () => void) => unknown;
 
-  constructor(start: () => void, left: () => void) {
+  /** `later` calls what it is given in the next turn of the event loop. */
+  constructor(start: () => void, left: () => void, later: (work: () => void) => unknown) {
     this.#start = start;
     this.#left = left;
+    this.#later = later;
   }
 
   /** Connects a subscriber first and starts the run then, so that it misses nothing. */
@@ -24,11 +27,14 @@ export class Audience {
     const connected = connect(subscriber);
     const subscription = connected instanceof Observable ? connected.subscribe(subscriber) : connected;
     this.#start();
+    // It has seen all at once: others may come in this turn to watch the rest.
+    const atOnce = subscriber.closed && !direct;
     return () => {
       subscription.unsubscribe();
       this.#watchers -= 1;
       if (direct) this.#direct -= 1;
-      if ((direct && this.#direct === 0) || this.#watchers === 0) this.#left();
+      if (atOnce) this.#later(() => this.#watchers === 0 && this.#left());
+      else if ((direct && this.#direct === 0) || this.#watchers === 0) this.#left();
     };
   }
 

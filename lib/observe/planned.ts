@@ -49,13 +49,14 @@ export function announceAdded(watch: Watch, nodes: readonly TaskNode[], parent: 
 function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
   const tasks: PlannedTask[] = [];
   for (const { id, definition, inEdges } of nodes) {
-    const { type = id, group, priority = 0, estimate, resources, timeout } = definition;
+    const { type = id, group, priority = 0, estimate, resources, timeout, tolerate } = definition;
     const dependencies = inEdges.length === 0 ? none : dependenciesOf(inEdges);
     const task: { -readonly [key in keyof PlannedTask]: PlannedTask[key] } = { id, dependencies };
     if (type !== id) task.type = type;
     if (group !== undefined) task.group = group;
     if (priority !== 0) task.priority = priority;
     if (estimate !== undefined) task.estimate = estimate;
+    if (tolerate === true) task.tolerate = true;
     if (resources !== undefined) {
       const amounts = Object.entries(resources).filter(
         (one): one is [string, number] => one[1] !== undefined,

@@ -1,4 +1,4 @@
-import { brief, messageOf } from '../kernel/errors.js';
+import { brief, messageOf, type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { RunReport, TaskReport, TaskReports } from '../model/result.js';
 import { moneyLines } from './spending.js';
@@ -8,13 +8,21 @@ const mostLines = 100;
 /** Causes that a line names. */
 const mostNames = 5;
 
+/** What else there is to tell. */
+interface Closing {
+  /** Why the run was cancelled. */
+  readonly closing: RxhiveError | undefined;
+  readonly questions: readonly OpenQuestion[] | undefined;
+}
+
 /** The report as people read it. Never throws, whatever was thrown, and is never longer than can be read. */
-export function asText(report: RunReport, tasks: TaskReports, questions: readonly OpenQuestion[]): string {
+export function asText(report: RunReport, tasks: TaskReports, { closing, questions = [] }: Closing): string {
   const counts = Object.entries(report.counts).filter(([, count]) => count > 0);
   const lines = [
     `${report.workflow}: ${report.status} in ${report.wallMs} ms (work ${report.workMs} ms, retries ${report.retries})`,
     `tasks: ${counts.map(([status, count]) => `${count} ${status}`).join(', ') || 'none'}`,
-    ...failureLines(tasks),
+    ...(closing === undefined ? [] : [messageOf(closing)]),
+    ...failureLines(tasks, closing),
     ...moneyLines(report),
   ];
   for (const { id, prompt } of questions)
@@ -32,10 +40,10 @@ export function asText(report: RunReport, tasks: TaskReports, questions: readonl
 }
 
 /** Each cause once, with the first task it is told of. */
-function failureLines(tasks: TaskReports): string[] {
+function failureLines(tasks: TaskReports, closing: RxhiveError | undefined): string[] {
   const found = new Map<string, { readonly verb: string; readonly first: string; more: number }>();
   for (const task of tasks.values()) {
-    const verb = verbOf(task);
+    const verb = verbOf(task, closing);
     if (verb === undefined) continue;
     const why = whyOf(task);
     const known = found.get(`${verb} ${why}`);
@@ -51,12 +59,17 @@ function failureLines(tasks: TaskReports): string[] {
   return [...lines.slice(0, mostLines), `… and ${left} more that failed or were skipped for other causes`];
 }
 
-function verbOf({ status }: TaskReport): string | undefined {
-  return status === 'failed' || status === 'skipped' ? status : undefined;
+function verbOf({ status, error, tolerated }: TaskReport, closing: unknown): string | undefined {
+  if (status === 'failed') return tolerated === true ? 'tolerated' : 'failed';
+  if (status === 'skipped') return status;
+  // Those that ended with the run have no reason of their own, those that lost a race have not gone wrong.
+  if (status !== 'cancelled' || error === closing) return undefined;
+  return error instanceof WorkflowCancelledError && error.reason === 'lost' ? undefined : status;
 }
 
 /** The end of a line: what the task failed with, or what it was skipped for. */
 function whyOf({ status, attempts, error, skippedBecause = [] }: TaskReport): string {
+  if (status === 'cancelled') return `: ${messageOf(error)}`;
   if (status !== 'skipped') return ` after ${attempts.length} attempts: ${messageOf(error)}`;
   const more = skippedBecause.length > mostNames ? ` and ${skippedBecause.length - mostNames} more` : '';
   return ` because of ${skippedBecause.slice(0, mostNames).map(brief).join(', ')}${more}`;

@@ -1,6 +1,6 @@
 import { LimitExceededError, type RxhiveError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
-import { contestOf, isForgiven, isLost } from '../model/contest.js';
+import { contestOf, isForgiven, isLost, isTolerated } from '../model/contest.js';
 import type { Forgotten } from '../model/forgotten.js';
 import type { TaskNode } from '../model/node.js';
 import { PartialWorkflowError } from '../model/partial-error.js';
@@ -124,13 +124,13 @@ function statusOf(counts: Counts, facts: Facts): RunStatus {
   if (facts.closing !== undefined) return 'cancelled';
   if (facts.questions !== undefined) return 'suspended';
   const good = counts.succeeded + counts.restored;
-  let excused = 0;
+  let excused = facts.forgotten.tolerated;
   const total = facts.nodes.size + facts.forgotten.total;
   if (good < total)
     for (const node of facts.nodes.values())
       if (!usable(node) && (isLost(node) || isForgiven(node))) excused += 1;
-  // Nothing to do is done.
-  if (good + excused === total && (good > 0 || total === 0)) return 'succeeded';
+  // With nothing to do as well.
+  if (good + excused === total) return 'succeeded';
   return good === 0 ? 'failed' : 'partial';
 }
 
@@ -153,6 +153,7 @@ function reportOf(node: TaskNode, causes: Map<TaskNode, readonly string[]>): Tas
     status: node.status,
     attempts,
     ...(node.error === undefined ? {} : { error: node.error }),
+    ...(isTolerated(node) && { tolerated: true as const }),
     ...(node.status === 'skipped' ? { skippedBecause: rootCauses(node, causes) } : {}),
     waits: {
       dependencies: node.dependenciesMs,
@@ -248,7 +249,7 @@ function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () =>
     subscriberErrors,
   };
   return Object.defineProperty(report, 'toString', {
-    value: () => asText(report, tasks(), facts.questions ?? []),
+    value: () => asText(report, tasks(), facts),
   });
 }
 

@@ -1,21 +1,35 @@
 import { Observable, Subject } from 'rxjs';
+import type { Clock, Timer } from '../kernel/clock.js';
 import type { TaskNode } from '../model/node.js';
 import { lastWord } from './last-word.js';
 
-/** The values of tasks somebody watches; nothing is made for the others. */
+/**
+ * The values of tasks somebody watches; nothing is made for the others, but for what a body says as soon as it is called:
+ * nobody can watch a task earlier than in the turn of the event loop in which its run is started, or it is added.
+ */
 export class TaskStreams {
+  readonly #clock: Clock;
+  /** What was said in this turn by bodies that were called in it. */
+  readonly #early = new Map<TaskNode, unknown[]>();
+  #forget: Timer | undefined;
   readonly #streams = new Map<TaskNode, { values: Subject<unknown>; emitted: boolean }>();
 
   #failure: { readonly error: unknown } | undefined;
 
-  /** Values from now on, then the last word; for a task that has ended only that. */
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Values from this turn on, then the last word; for a task that has ended before only that. */
   of(node: TaskNode): Observable<unknown> {
     return new Observable((subscriber) => {
-      if (node.ended) return lastWord(node, subscriber, false);
+      const early = this.#early.get(node);
+      for (const value of early ?? []) subscriber.next(value);
+      if (node.ended) return lastWord(node, subscriber, early !== undefined);
       if (this.#failure !== undefined) return subscriber.error(this.#failure.error);
       let stream = this.#streams.get(node);
       if (stream === undefined) {
-        stream = { values: new Subject(), emitted: false };
+        stream = { values: new Subject(), emitted: early !== undefined };
         this.#streams.set(node, stream);
       }
       subscriber.add(stream.values.subscribe(subscriber));
@@ -23,11 +37,33 @@ export class TaskStreams {
   }
 
   value(node: TaskNode, value: unknown): void {
+    const attempt = node.running;
+    if (attempt !== undefined && attempt.early > 0) {
+      attempt.early -= 1;
+      this.#keep(node, value);
+    }
     if (this.#streams.size === 0) return;
     const stream = this.#streams.get(node);
     if (stream === undefined) return;
     stream.emitted = true;
     stream.values.next(value);
+  }
+
+  #keep(node: TaskNode, value: unknown): void {
+    const early = this.#early.get(node);
+    if (early === undefined) this.#early.set(node, [value]);
+    else early.push(value);
+    this.#forget ??= this.#clock.after(0, () => this.#turned());
+  }
+
+  #turned(): void {
+    this.#forget = undefined;
+    this.#early.clear();
+  }
+
+  /** The clock has forgotten its timers. */
+  close(): void {
+    if (this.#forget !== undefined) this.#forget = this.#clock.after(0, () => this.#turned());
   }
 
   /** No task will say anything any more: the run could not start, or it ended with tasks that wait for people. */

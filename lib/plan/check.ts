@@ -9,6 +9,7 @@ export interface Finding {
   /**
    * `definition`: the run would refuse to start. `unreachable`: can never run, something it needs can never succeed.
    * `retry-in-vain`, `timeout-in-vain`, `queue-in-vain`: an option whose effect another one makes impossible.
+   * `tolerate-in-vain`: a dependent needs the result all the same.
    * `budget-too-small`: there are more tasks than calls. `unused-group`, `unused-resource`: nobody names it.
    */
   readonly kind:
@@ -17,6 +18,7 @@ export interface Finding {
     | 'retry-in-vain'
     | 'timeout-in-vain'
     | 'queue-in-vain'
+    | 'tolerate-in-vain'
     | 'budget-too-small'
     | 'unused-group'
     | 'unused-resource';
@@ -47,7 +49,13 @@ export function checkWorkflow(flow: Definable): Finding[] {
     const task = definition.tasks[i];
     if (typeof task === 'object' && task !== null) findings.push(...inVain(id, task, definition));
   });
-  return [...findings, ...unreachable(definition, findings), ...queues(definition), ...unused(definition)];
+  return [
+    ...findings,
+    ...unreachable(definition, findings),
+    ...queues(definition),
+    ...unused(definition),
+    ...toleratedInVain(definition),
+  ];
 }
 
 function faultsOf(error: unknown): Finding[] {
@@ -155,6 +163,22 @@ function queues({ tasks, settings }: WorkflowDefinition): Finding[] {
     findings.push({ kind: 'queue-in-vain', message });
   }
   return findings;
+}
+
+/** Tasks whose failure is declared tolerated, while a dependent cannot do without them. */
+function toleratedInVain({ ids, tasks }: WorkflowDefinition): Finding[] {
+  const tolerated = new Set(ids.filter((_, i) => tasks[i]?.tolerate === true));
+  if (tolerated.size === 0) return [];
+  return ids.flatMap((id, i) =>
+    Object.values(tasks[i]?.dependencies ?? {}).flatMap((one: AnyDependency): Finding[] => {
+      if (one instanceof Choice) return [];
+      if (one instanceof Dependency && one.mode !== 'value' && one.mode !== 'latest') return [];
+      const taskId = one instanceof Dependency ? one.task.id : one?.id;
+      if (!tolerated.has(taskId)) return [];
+      const message = `Task "${brief(taskId)}" has tolerate: true, but "${brief(id)}" needs its result: make that optional(), settled() or orElse(), or leave tolerate out.`;
+      return [{ kind: 'tolerate-in-vain', taskId, message }];
+    }),
+  );
 }
 
 /** Groups and resources nobody names, and budgets that end before the tasks do. */

@@ -192,6 +192,8 @@ export function validateTask(
   if (task.priority !== undefined && !Number.isFinite(task.priority)) {
     fault('bad-number', `${where}: priority is ${shown(task.priority)}; give a finite number.`);
   }
+  if (task.tolerate !== undefined && typeof task.tolerate !== 'boolean')
+    fault('bad-option', `${where}: tolerate is ${shown(task.tolerate)}; give true or leave it out.`);
   checkNumber(fault, `${where}: estimate`, task.estimate, 0, false, false);
   checkTokens(fault, where, task, settings);
   checkRetry(fault, where, task.retry);
@@ -266,6 +268,7 @@ function isPlain(id: unknown, task: TaskDefinition): boolean {
     task.estimate === undefined &&
     task.retry === undefined &&
     task.tokens === undefined &&
+    task.tolerate === undefined &&
     task.timeout === undefined &&
     task.whenOpen === undefined &&
     task.hedge === undefined &&

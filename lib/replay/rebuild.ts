@@ -76,7 +76,7 @@ export class Rebuilt {
 
   #definition(task: RecordedTask): TaskDefinition {
     const { plan, attempts } = task;
-    const { id, type, group, resources, estimate, timeout } = plan;
+    const { id, type, group, resources, estimate, timeout, tolerate } = plan;
     const { priorities = {} } = this.#changes;
     const changed = [id, type ?? id].find((name) => Object.hasOwn(priorities, name));
     return {
@@ -87,6 +87,7 @@ export class Rebuilt {
       resources,
       estimate,
       ...(timeout !== undefined && { timeout }),
+      tolerate,
       retry: {
         count: attempts.length,
         backoff: (retry) => attempts[retry - 1]?.delay ?? 0,

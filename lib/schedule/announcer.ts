@@ -1,3 +1,4 @@
+import { isTolerated } from '../model/contest.js';
 import type { EventBody } from '../model/event.js';
 import type { TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
@@ -25,6 +26,7 @@ export class Announcer {
     if (delay !== undefined) event.delay = delay;
     const permitMs = node.extra?.permitMs ?? 0;
     if (reason === 'running' && permitMs > 0) event.permitMs = permitMs;
+    if (reason === 'failed' && isTolerated(node)) event.tolerated = true;
     if (node.ended) {
       const { value } = node;
       if (value !== undefined) event.value = value;

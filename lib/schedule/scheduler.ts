@@ -15,7 +15,7 @@ import { Announcer } from './announcer.js';
 import { Deadlines } from './deadlines.js';
 import { Dependents } from './dependents.js';
 import type { Moment } from './explain.js';
-import { type LendMoves, lend } from './inherit.js';
+import { Lending } from './inherit.js';
 import { Intake } from './intake.js';
 import { Outcomes } from './outcomes.js';
 import { ReadyQueue } from './ready-queue.js';
@@ -58,6 +58,12 @@ export class Scheduler {
   readonly #deadlines: Deadlines;
   /** Ends what gates will not let in. */
   readonly turnstile: Turnstile;
+  /** Makes what tasks wait for as important as they are. */
+  readonly lending = new Lending({
+    ranked: () => this.#settings.policy !== 'fifo',
+    find: (id) => this.#nodes.get(id),
+    raise: (node, priority, rank) => this.#queue.raise(node, priority, rank),
+  });
   /** Waits of running tasks: joins, pauses, streams. */
   readonly streaming = new Streaming({
     enter: (node, status) => this.#enter(node, status),
@@ -76,7 +82,7 @@ export class Scheduler {
       this.#dependents.show(node);
     },
     waits: (node) => this.#ports.waits(node),
-    lend: (node) => this.lend([node]),
+    lend: (node) => this.lending.lend([node]),
     atTurnEnd: (work) => this.#drain.atTurnEnd(work),
     command: (run) => this.#command(run),
   });
@@ -195,19 +201,8 @@ export class Scheduler {
     }
     this.#command(() => {
       this.#intake.add(nodes);
-      this.lend(nodes);
+      this.lending.lend(nodes);
     });
-  }
-
-  /** What tasks wait for becomes as important as they are. */
-  lend(nodes: readonly TaskNode[]): void {
-    const ranked = this.#settings.policy !== 'fifo';
-    const moves: LendMoves = {
-      ranked,
-      find: (id) => this.#nodes.get(id),
-      raise: (node, priority, rank) => this.#queue.raise(node, priority, rank),
-    };
-    for (const node of nodes) if (!node.ended) lend(node, moves);
   }
 
   /** Ends everything that has not ended. The first reason counts. */
@@ -223,11 +218,11 @@ export class Scheduler {
     });
   }
 
-  /** Ends one task; its dependents are skipped. */
-  cancelTask(node: TaskNode): void {
+  /** Ends one task; its dependents are skipped. `why`: what the user says about it. */
+  cancelTask(node: TaskNode, why?: unknown): void {
     this.#command(() => {
       if (node.ended || node.committing) return;
-      this.#abandon(node, 'cancelled', new WorkflowCancelledError('cancelled'));
+      this.#abandon(node, 'cancelled', new WorkflowCancelledError('cancelled', why));
     });
   }
 

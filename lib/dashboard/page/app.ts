@@ -1,7 +1,7 @@
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { TaskStatus } from '../../model/status.js';
-import { count, duration, short, statusSigns } from '../text.js';
+import { count, duration, messageOf, short, statusSigns } from '../text.js';
 import type { RunView } from '../view-model.js';
 import { EventList } from './event-list.js';
 import { Gauges } from './gauges.js';
@@ -123,7 +123,7 @@ function head(act: Act): unknown {
   };
   return html`<header class="top">
     <h1>${view.workflow === '' ? 'rxhive' : short(view.workflow, 60)}</h1>
-    <span class="status ${view.status}">${view.status}</span>
+    <span class="status ${view.status}" title=${view.error === undefined ? '' : short(messageOf(view.error), 500)}>${view.status}</span>
     <span class="hint">${short(view.runId, 40)} ${duration(view.now)} · ${words[origin]}${dropped > 0 ? ` · ${count(dropped)} events dropped` : ''}</span>
     <span class="counts">${(Object.keys(statusSigns) as TaskStatus[]).filter((status) => (counts[status] ?? 0) > 0).map((status) => html`<span class="count ${status}" title=${status}><span class="sign">${statusSigns[status]}</span> ${count(counts[status] ?? 0)} ${status}</span>`)}</span>
     ${

@@ -1,7 +1,7 @@
 import { StateReplay } from '../changes.js';
 import { failuresOf } from '../failures.js';
 import { type Spent, spentBy } from '../spent.js';
-import { count, duration, messageOf, short, shownValue, spanNames } from '../text.js';
+import { count, duration, messageOf, short, shownValue, spanNames, statusOf } from '../text.js';
 import { timeByKind } from '../timeline.js';
 import type { RunView, SpanKind, TaskView } from '../view-model.js';
 import { html } from './html.js';
@@ -42,7 +42,7 @@ export function Failures({
     ${act !== undefined && view.status !== 'running' && html`<div class="tools"><button onClick=${() => act('retryFailed')}>run what failed again</button></div>`}
     ${order.slice(0, 200).map(
       ({ task, stopped }) => html`<article class="failure">
-      <h3><button class="link" onClick=${() => select(task.id)}>${short(task.id)}</button> ${task.status}${task.attempts > 1 ? ` after ${task.attempts} attempts` : ''}</h3>
+      <h3><button class="link" onClick=${() => select(task.id)}>${short(task.id)}</button> ${statusOf(task)}${task.attempts > 1 ? ` after ${task.attempts} attempts` : ''}</h3>
       <p class="error">${short(messageOf(task.error), 1_000)}</p>
       ${stopped.length > 0 && html`<p>It stopped ${stopped.length}: ${stopped.slice(0, 20).map((one) => html`<button class="link" onClick=${() => select(one.id)}>${short(one.id, 30)}</button> `)}${stopped.length > 20 ? `and ${stopped.length - 20} more` : ''}</p>`}
     </article>`,

@@ -1,4 +1,14 @@
-import { count, duration, messageOf, short, shownValue, spanNames, statusSigns, visible } from '../text.js';
+import {
+  count,
+  duration,
+  messageOf,
+  short,
+  shownValue,
+  spanNames,
+  statusOf,
+  statusSigns,
+  visible,
+} from '../text.js';
 import type { RunView, TaskView } from '../view-model.js';
 import { html } from './html.js';
 
@@ -23,7 +33,7 @@ export function TaskPanel({
       <button onClick=${() => select('')} aria-label="close">×</button>
     </header>
     <dl>
-      <dt>status</dt><dd>${task.status}</dd>
+      <dt>status</dt><dd>${statusOf(task)}</dd>
       ${task.type !== id && html`<dt>type</dt><dd>${short(task.type)}</dd>`}
       ${task.group !== undefined && html`<dt>group</dt><dd>${short(task.group)}</dd>`}
       ${task.parent !== undefined && html`<dt>added by</dt><dd>${link(task.parent, select)}</dd>`}
