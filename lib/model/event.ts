@@ -78,6 +78,8 @@ export interface PlannedTask {
   readonly estimate?: number;
   /** Its limits that are not of one attempt, ms. */
   readonly timeout?: { readonly total?: number; readonly queue?: number };
+  /** One of several its parent tries: the parent's end tells how that went. */
+  readonly candidate?: true;
 }
 
 /** What is going to run: the graph at the start, then the tasks that are added. */

@@ -57,6 +57,7 @@ function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
     if (priority !== 0) task.priority = priority;
     if (estimate !== undefined) task.estimate = estimate;
     if (tolerate === true) task.tolerate = true;
+    if (definition.candidate === true) task.candidate = true;
     if (resources !== undefined) {
       const amounts = Object.entries(resources).filter(
         (one): one is [string, number] => one[1] !== undefined,

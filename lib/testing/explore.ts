@@ -1,8 +1,7 @@
 import type { RunStatus } from '../model/status.js';
 import type { Definable } from '../model/workflow.js';
-import type { MemoryDump } from '../stores/memory.js';
 import { defaultInvariants } from './invariants.js';
-import { type Invariant, Life, type Violation } from './life.js';
+import { type Invariant, type Legacy, Life, type Violation } from './life.js';
 import { literal } from './literal.js';
 import { drawTimeline } from './timeline.js';
 import type { TrialOptions } from './trial.js';
@@ -21,7 +20,7 @@ export interface ExploreOptions extends Omit<TrialOptions, 'seed' | 'store' | 'r
   readonly invariants?: readonly Invariant[];
   /** Let processes die and others go on with what is in the log. Default true. */
   readonly crashes?: boolean;
-  /** Processes die at one of so many first records of the log. Default: two more than there are tasks at the beginning. */
+  /** Processes die at one of so many first records of the log. Default: at any that one has written so far. */
   readonly records?: number;
   /** Share of attempts that are made to fail, 0 to 1. Default 0. */
   readonly failures?: number;
@@ -36,8 +35,10 @@ export interface Exploration {
   readonly schedules: number;
   /** Processes that died. */
   readonly crashes: number;
-  /** Records of the log after which one died, each at least once. */
+  /** Records of the log at which one died, each at least once. */
   readonly crashPoints: number;
+  /** Most records one has written. */
+  readonly records: number;
   /** Bodies called. */
   readonly attempts: number;
   /** How many ended how. */
@@ -76,16 +77,24 @@ interface Played {
  */
 export async function explore(subject: Subject, options: ExploreOptions = {}): Promise<Exploration> {
   const { schedules = 500, seed: first = 1, crashes = true, failures = 0 } = options;
-  const { records = 2 + made(subject).definition().ids.length } = options;
-  const odds: TwistOdds = { crashes, failures, records };
-  const seen = { crashes: 0, attempts: 0, points: new Set<number>(), statuses: new Map<RunStatus, number>() };
+  const seen = {
+    crashes: 0,
+    attempts: 0,
+    records: 0,
+    points: new Set<number>(),
+    statuses: new Map<RunStatus, number>(),
+  };
+  let turn = 0;
   for (let i = 0; i < schedules; i++) {
     const seed = first + i;
+    const odds: TwistOdds = { failures, records: crashes ? (options.records ?? seen.records) : 0 };
+    const deaths = drawCrashes(seed, turn, odds);
+    if (deaths.length > 0) turn += 1;
     const way: Schedule = {
       seed,
       durability: seed % 2 === 0 ? 'group' : 'sync',
       latency: seed % 8 < 6 ? 0 : seed % 8,
-      crashes: drawCrashes(seed, odds),
+      crashes: deaths,
     };
     const played = await play(subject, way, options, (attempt) => drawTwist(seed, attempt, odds));
     if (played.violation !== undefined) {
@@ -95,6 +104,7 @@ export async function explore(subject: Subject, options: ExploreOptions = {}): P
     for (const [n, life] of played.lives.entries()) {
       if (life.crashed) seen.points.add(way.crashes?.[n]?.record ?? 0);
       if (life.crashed) seen.crashes += 1;
+      seen.records = Math.max(seen.records, life.records);
     }
     seen.attempts += played.attempts;
     const status = played.lives.at(-1)?.trial.result?.status;
@@ -104,6 +114,7 @@ export async function explore(subject: Subject, options: ExploreOptions = {}): P
     schedules,
     crashes: seen.crashes,
     crashPoints: seen.points.size,
+    records: seen.records,
     attempts: seen.attempts,
     statuses: Object.fromEntries(seen.statuses),
   };
@@ -144,7 +155,7 @@ async function play(
   };
   const lives: Life[] = [];
   const died: Crash[] = [];
-  let dump: MemoryDump = {};
+  const legacy: Legacy = { dump: {}, kept: new Map(), planned: new Map(), parents: new Map() };
   let violation: Violation | undefined;
   for (let number = 1; violation === undefined; number++) {
     const crash = way.crashes?.[number - 1];
@@ -153,7 +164,7 @@ async function play(
       trial: { ...trial, seed: way.seed },
       durability: way.durability ?? 'sync',
       latency: way.latency ?? 0,
-      dump,
+      legacy,
       crash,
       until,
       invariants: [...defaultInvariants, ...invariants],
@@ -162,7 +173,7 @@ async function play(
     lives.push(life);
     onLife?.(life);
     await life.live();
-    ({ violation, dump } = life);
+    ({ violation } = life);
     if (!life.crashed) break;
     if (crash !== undefined) died.push(crash);
   }

@@ -7,23 +7,17 @@ export type AnyBody = (inputs: never, ctx: never) => unknown;
 /** Bodies by task id or by type: they take the place of the ones a workflow has. */
 export type Agents = Readonly<Record<string, AnyBody>>;
 
-/** Puts something around the body of a task. */
-export type WrapBody = (taskId: string, run: AnyBody, task: TaskDefinition) => AnyBody;
-
 /** The same workflow with other bodies; tasks added at run time get theirs too. */
-export function instrument(
-  definition: WorkflowDefinition,
-  agents: Agents = {},
-  wrap: WrapBody = (_, run) => run,
-): WorkflowDefinition {
+export function instrument(definition: WorkflowDefinition, agents?: Agents): WorkflowDefinition {
+  if (agents === undefined) return definition;
   const change = (id: string, task: TaskDefinition): TaskDefinition => {
     if (typeof task?.run !== 'function') return task;
     const agent = agents[id] ?? (task.type === undefined ? undefined : agents[task.type]);
-    const run = wrap(id, agent ?? task.run, task);
+    const run: AnyBody = agent ?? task.run;
     return {
       ...task,
       // A wrapper has the same source text whatever is in it.
-      version: task.version ?? String(agent ?? task.run),
+      version: task.version ?? String(run),
       run: (inputs: never, ctx: never) => run(inputs, withSpawn(ctx, change)),
     };
   };

@@ -5,22 +5,35 @@ import type { Invariant, Life } from './life.js';
 const limits: Invariant = {
   name: 'limits hold',
   event: (event, life) => {
-    if (event.type !== 'task' || event.reason !== 'running') return undefined;
-    const running = life.holding;
+    const hedges = event.type === 'attempt' && event.hedge === true && event.reason === 'started';
+    if (!hedges && (event.type !== 'task' || event.reason !== 'running')) return undefined;
+    const running = [...holdersOf(life, pausesUnseen), ...(hedges ? [event.taskId] : [])];
     if (running.length > life.concurrency)
       return `${running.length} tasks run at once (${running.join(', ')}), the limit is ${life.concurrency}`;
-    const group = life.definitions.get(event.taskId)?.group;
+    const group = life.planned.get(event.taskId)?.group;
     const limit = group === undefined ? undefined : life.groups.get(group)?.limit;
-    const members = running.filter((id) => life.definitions.get(id)?.group === group);
+    const members = running.filter((id) => life.planned.get(id)?.group === group);
     if (limit !== undefined && members.length > limit)
       return `${members.length} tasks of group ${group} run at once (${members.join(', ')}), the limit is ${limit}`;
     for (const [name, capacity] of Object.entries(life.settings.resources ?? {})) {
-      const taken = running.reduce((sum, id) => sum + (life.definitions.get(id)?.resources?.[name] ?? 0), 0);
+      const taken = running.reduce((sum, id) => sum + (life.planned.get(id)?.resources?.[name] ?? 0), 0);
       if (taken > capacity) return `${taken} of resource ${name} are taken, there are ${capacity}`;
     }
     return undefined;
   },
 };
+
+/** Who has a slot, once for each attempt; once in all where `unless` says that more cannot be known. */
+function holdersOf(life: Life, unless: (life: Life, taskId: string) => boolean = () => false): string[] {
+  return life.holding.flatMap((id) =>
+    Array<string>(unless(life, id) ? 1 : Math.max(1, life.attemptsOf(id))).fill(id),
+  );
+}
+
+/** A task that pauses gives slots back; of an attempt beside the first nobody is told when. */
+function pausesUnseen(life: Life, taskId: string): boolean {
+  return life.paused.has(taskId);
+}
 
 /** A body runs after what it depends on, in its slot, and not while another attempt of its task does. */
 const order: Invariant = {
@@ -80,17 +93,41 @@ const nothingLost: Invariant = {
   name: 'no result is lost',
   end: (life) => {
     const { result } = life.trial;
-    if (result === undefined) return undefined;
+    if (result === undefined || result.status === 'cancelled') return undefined;
     for (const id of life.before) {
-      const status = result.tasks.get(id)?.status;
-      if (status !== 'restored' && !life.rerun.has(id) && life.committed.has(id))
+      const status = life.statuses.get(id);
+      if (status === 'restored' || life.missing.has(id) || heldAbove(id, life)) continue;
+      if (!life.rerun.has(id))
         return `the result of ${id} was in the log, now the task is ${status ?? 'gone'}`;
+      if (!goesOn(id, life)) return `${id} was announced to run again, and is ${status ?? 'gone'}`;
     }
     for (const id of life.in('succeeded'))
-      if (!result.results.has(id)) return `${id} succeeded, and its result is not there at the end`;
+      if (!result.results.has(id) && !life.isItem(id))
+        return `${id} succeeded, and its result is not there at the end`;
     return undefined;
   },
 };
+
+/** What a task of items, or one that tries candidates, came to tells of those. */
+function heldAbove(id: string, life: Life): boolean {
+  const parent = life.parents.get(id);
+  if (parent === undefined || !(life.isItem(id) || life.planned.get(id)?.candidate === true)) return false;
+  return endedOf(parent, life) || heldAbove(parent, life);
+}
+
+/** It has run again or is about to, or who adds it ran again and did so no more. */
+function goesOn(id: string, life: Life): boolean {
+  const status = life.statuses.get(id);
+  if (status !== undefined) return isEnd(status) || life.trial.result?.status === 'suspended';
+  const parent = life.parents.get(id);
+  if (parent === undefined || life.statuses.get(parent) === 'restored') return false;
+  return endedOf(parent, life) || goesOn(parent, life);
+}
+
+function endedOf(id: string, life: Life): boolean {
+  const status = life.statuses.get(id);
+  return status !== undefined && isEnd(status);
+}
 
 /** The run ends when everything has, not before, and says so truly. */
 const noEarlyEnd: Invariant = {
@@ -100,12 +137,30 @@ const noEarlyEnd: Invariant = {
     const open = [...life.statuses].filter(([, status]) => !isEnd(status));
     if (open.length > 0)
       return `the run ends while ${open.map(([id, status]) => `${id} is ${status}`).join(', ')}`;
-    const bad = [...life.statuses].filter(([, status]) => status !== 'succeeded' && status !== 'restored');
-    if (event.status === 'succeeded' && bad.length > 0)
-      return `the run has succeeded although ${bad.map(([id, status]) => `${id} was ${status}`).join(', ')}`;
-    return undefined;
+    const bad = [...life.statuses].filter(
+      ([id, status]) => status !== 'succeeded' && status !== 'restored' && !isExcused(id, life),
+    );
+    if (event.status !== 'succeeded') return undefined;
+    const gone = [...life.failedBefore].filter((id) => !life.statuses.has(id) && !isExcused(id, life));
+    const all = [
+      ...bad.map(([id, status]) => `${id} was ${status}`),
+      ...gone.map((id) => `${id} had failed`),
+    ];
+    return all.length === 0 ? undefined : `the run has succeeded although ${all.join(', ')}`;
   },
 };
+
+/** It need not succeed: it lost, its parent tells how it went, or only races and quorums wanted it. */
+function isExcused(taskId: string, life: Life): boolean {
+  if (life.lost.has(taskId) || life.planned.get(taskId)?.candidate === true) return true;
+  const wanted = [...life.statuses.keys()].flatMap((id) =>
+    life.dependenciesOf(id).filter(({ ids }) => ids.includes(taskId)),
+  );
+  const isChoice = ({ mode }: { readonly mode: string }): boolean => mode === 'race' || mode === 'quorum';
+  // A join is not announced: its parent tells whether it could do without.
+  const joined = life.paused.has(life.parents.get(taskId) ?? '');
+  return wanted.every(isChoice) && (wanted.length > 0 || joined);
+}
 
 /** Waits and running time of a task are its whole time, exactly. */
 const booked: Invariant = {
@@ -134,13 +189,13 @@ const quiescence: Invariant = {
 const noIdleSlot: Invariant = {
   name: 'no slot is left idle',
   rest: (life) => {
-    if (life.trial.ended || life.holding.length >= life.concurrency) return undefined;
-    const running = life.holding;
+    const running = holdersOf(life);
+    if (life.trial.ended || running.length >= life.concurrency) return undefined;
     for (const id of life.in('ready')) {
-      const task = life.definitions.get(id);
+      const task = life.planned.get(id);
       if (task === undefined || Object.keys(task.resources ?? {}).length > 0 || gated(life, task.group))
         continue;
-      const members = running.filter((one) => life.definitions.get(one)?.group === task.group);
+      const members = running.filter((one) => life.planned.get(one)?.group === task.group);
       const limit = task.group === undefined ? undefined : life.groups.get(task.group)?.limit;
       if (limit === undefined || members.length < limit)
         return `${id} is ready and ${running.length} of ${life.concurrency} slots are in use`;

@@ -1,21 +1,13 @@
 import { NEVER } from 'rxjs';
 import { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 import { mostOf } from '../model/adaptive.js';
-import type { WorkflowEvent } from '../model/event.js';
-import type { LogRecord } from '../model/record.js';
+import type { PlannedTask, WorkflowEvent } from '../model/event.js';
+import type { AttemptCall } from '../model/middleware.js';
 import { isEnd, type TaskStatus } from '../model/status.js';
-import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
-import {
-  type AnyDependency,
-  Choice,
-  type Dependencies,
-  Dependency,
-  type TaskDefinition,
-} from '../model/task.js';
 import type { Definable, WorkflowSettings } from '../model/workflow.js';
-import { type MemoryDump, memory } from '../stores/memory.js';
-import type { AnyBody } from './instrument.js';
+import type { MemoryDump } from '../stores/memory.js';
 import { durationOf } from './marble-text.js';
+import { MortalStore, type Remains } from './mortal-store.js';
 import { Trial, type TrialOptions } from './trial.js';
 import { type Crash, Endings, type Twist, twisted } from './twist.js';
 import { drive, virtually } from './virtual-time.js';
@@ -47,6 +39,12 @@ interface LiveGroup {
   gatedUntil: number;
 }
 
+/** What outlives a process: its store, and what was seen of tasks that the next one need not announce again. */
+export interface Legacy extends Remains {
+  readonly planned: Map<string, PlannedTask>;
+  readonly parents: Map<string, string>;
+}
+
 /** What one life is made of. */
 export interface LifeOptions {
   readonly number: number;
@@ -54,7 +52,8 @@ export interface LifeOptions {
   readonly durability: 'sync' | 'group';
   /** Ms the store takes to write. */
   readonly latency: number;
-  readonly dump: MemoryDump;
+  /** What the lives before have left. */
+  readonly legacy: Legacy;
   readonly crash: Crash | undefined;
   readonly until: number | string;
   readonly invariants: readonly Invariant[];
@@ -73,45 +72,74 @@ export class Life {
   /** When each task was added, ms of the run. */
   readonly addedAt = new Map<string, number>();
   readonly endedAt = new Map<string, number>();
-  readonly definitions = new Map<string, TaskDefinition>();
+  /** Tasks as they stand in the graph, also those that only a life before has planned. */
+  readonly planned: ReadonlyMap<string, PlannedTask>;
   readonly groups = new Map<string, LiveGroup>();
   concurrency: number;
   /** Tasks whose success is in the log now. */
-  readonly committed = new Set<string>();
+  readonly committed: ReadonlySet<string>;
   /** Tasks whose success was in the log when this life began. */
   readonly before: ReadonlySet<string>;
+  /** Tasks that had failed for good by then. */
+  readonly failedBefore: ReadonlySet<string>;
   /** Of those, the ones that were announced to run again. */
   readonly rerun = new Set<string>();
+  /** Of those, the ones that were announced to be there again once somebody adds them. */
+  readonly missing = new Set<string>();
+  /** Who added whom, as far as a life has seen it. */
+  readonly parents: ReadonlyMap<string, string>;
+  /** Tasks that have given their slot back for a while. */
+  readonly paused = new Set<string>();
+  /** Tasks that were stopped because another one was first. */
+  readonly lost = new Set<string>();
   violation: Violation | undefined;
-  crashed = false;
   readonly #options: LifeOptions;
   readonly #endings: Endings;
   readonly #calls = new Map<string, number>();
   readonly #streamed = new Set<string>();
+  /** Tasks that feed others: what they return is no body of the user's. */
+  readonly #feeding: ReadonlySet<string>;
   /** Running tasks whose body has ended: they wait for a slow store, without a slot. */
   readonly #ending = new Set<string>();
-  readonly #store = memory();
+  /** How many attempts go on beside the first of their task, and the bodies that are not over. */
+  readonly #rivals = new Map<string, number>();
+  readonly #open = new Map<string, Set<number>>();
+  readonly #store: MortalStore;
 
   constructor(subject: Definable, options: LifeOptions) {
     this.#options = options;
     this.number = options.number;
     this.durability = options.durability;
     this.#endings = new Endings(this.scheduler);
-    const { settings } = subject.definition();
+    const { settings, ids, tasks } = subject.definition();
     this.settings = settings;
+    this.planned = options.legacy.planned;
+    this.parents = options.legacy.parents;
+    this.#feeding = new Set(ids.filter((_, i) => tasks[i]?.feeds === true));
     this.concurrency = mostOf(settings.concurrency, 16);
     for (const [name, group] of Object.entries(settings.groups ?? {}))
       this.groups.set(name, { limit: mostOf(group.concurrency, Number.POSITIVE_INFINITY), gatedUntil: 0 });
-    this.#store = memory(options.dump);
-    for (const { body } of this.#store.read('explored')) this.#note(body);
+    this.#store = new MortalStore({
+      runId: 'explored',
+      remains: options.legacy,
+      crash: options.crash,
+      latency: options.latency,
+      scheduler: this.scheduler,
+      lost: (tasks) =>
+        this.#fail('no result is lost', `the log was made shorter, and ${tasks.join(', ')} is gone`),
+    });
+    this.committed = this.#store.committed;
     this.before = new Set(this.committed);
-    const { seed = 1, ...trial } = options.trial;
-    this.trial = Trial.of(
-      subject,
-      this.scheduler,
-      { ...trial, seed, runId: 'explored', durability: options.durability, store: this.#mortal() },
-      (taskId, run, task) => this.#twist(taskId, run, task),
-    );
+    this.failedBefore = new Set(this.#store.failed);
+    const { seed = 1, middleware = [], ...trial } = options.trial;
+    this.trial = Trial.of(subject, this.scheduler, {
+      ...trial,
+      seed,
+      runId: 'explored',
+      durability: options.durability,
+      store: this.#store,
+      middleware: [{ attempt: (call, next) => this.#twist(call, next) }, ...middleware],
+    });
     for (const id of this.trial.ids) {
       this.statuses.set(id, 'waiting');
       this.addedAt.set(id, 0);
@@ -120,7 +148,16 @@ export class Life {
 
   /** What a crash at this moment would leave. */
   get dump(): MemoryDump {
-    return this.#store.dump();
+    return this.#store.dump;
+  }
+
+  get crashed(): boolean {
+    return this.#store.crashed;
+  }
+
+  /** Writes of the log so far. */
+  get records(): number {
+    return this.#store.writes;
   }
 
   /** Ms of virtual time. */
@@ -138,17 +175,32 @@ export class Life {
     return this.in('running').filter((id) => this.#options.latency === 0 || !this.#ending.has(id));
   }
 
-  /** What a task depends on, as far as it is known: `need` of `ids` in one of the modes. */
+  /** True for a task of one item: it is forgotten when it has ended. */
+  isItem(taskId: string): boolean {
+    return this.#feeding.has(this.parents.get(taskId) ?? '');
+  }
+
+  /** Attempts of a running task, each with a slot unless its body has given it back. */
+  attemptsOf(taskId: string): number {
+    const hedged = (this.#rivals.get(taskId) ?? 0) > 0;
+    return hedged ? (this.#open.get(taskId)?.size ?? 0) : 1;
+  }
+
+  /** What a task depends on: `need` of `ids` in one of the modes. */
   dependenciesOf(
     taskId: string,
   ): { readonly ids: readonly string[]; readonly mode: string; readonly need: number }[] {
-    const given: Dependencies = this.definitions.get(taskId)?.dependencies ?? {};
-    return Object.values(given).map((one: AnyDependency) => {
-      if (one instanceof Choice)
-        return { ids: one.tasks.map(({ id }) => id), mode: one.mode, need: one.need };
-      if (one instanceof Dependency) return { ids: [one.task.id], mode: one.mode, need: 1 };
-      return { ids: [one.id], mode: 'value', need: 1 };
-    });
+    const list: { readonly ids: string[]; readonly mode: string; readonly need: number }[] = [];
+    const choices = new Map<number, string[]>();
+    for (const { id, mode, choice, need = 1 } of this.planned.get(taskId)?.dependencies ?? []) {
+      const known = choice === undefined ? undefined : choices.get(choice);
+      if (known === undefined) {
+        const ids = [id];
+        list.push({ ids, mode, need });
+        if (choice !== undefined) choices.set(choice, ids);
+      } else known.push(id);
+    }
+    return list;
   }
 
   live(): Promise<void> {
@@ -161,6 +213,7 @@ export class Life {
       if (this.trial.failure !== undefined)
         this.#fail('the run can start', String((this.trial.failure as Error)?.message));
       this.#ask((one) => one.end?.(this));
+      this.#options.legacy.dump = this.dump;
     });
   }
 
@@ -185,14 +238,28 @@ export class Life {
     if (event.type === 'task') {
       this.statuses.set(event.taskId, event.reason);
       this.#ending.delete(event.taskId);
+      const { reason: why } = (event.error ?? {}) as { readonly reason?: unknown };
+      if (event.reason === 'suspended') this.paused.add(event.taskId);
+      if (event.reason === 'cancelled' && why === 'lost') this.lost.add(event.taskId);
       if (!this.addedAt.has(event.taskId)) this.addedAt.set(event.taskId, event.at);
       if (isEnd(event.reason)) this.endedAt.set(event.taskId, event.at);
     } else if (event.type === 'plan')
-      for (const { id } of event.tasks) {
+      for (const task of event.tasks) {
+        const { id } = task;
+        this.#options.legacy.planned.set(id, task);
+        if (event.parent !== undefined) this.#options.legacy.parents.set(id, event.parent);
+        for (const { id: from, mode } of task.dependencies) if (mode === 'latest') this.#streamed.add(from);
         if (!this.statuses.has(id)) this.statuses.set(id, 'waiting');
         if (!this.addedAt.has(id)) this.addedAt.set(id, event.at);
       }
-    else if (event.type === 'run') for (const { taskId } of event.rerun ?? []) this.rerun.add(taskId);
+    else if (event.type === 'run') {
+      for (const { taskId } of event.rerun ?? []) this.rerun.add(taskId);
+      for (const id of event.missing ?? []) this.missing.add(id);
+    } else if (event.type === 'attempt' && event.hedge === true)
+      this.#rivals.set(
+        event.taskId,
+        (this.#rivals.get(event.taskId) ?? 0) + (event.reason === 'started' ? 1 : -1),
+      );
     else if (event.type === 'group') this.#limit(event);
     this.#ask((one) => one.event?.(event, this));
   }
@@ -205,76 +272,26 @@ export class Life {
     else if (name === undefined && concurrency !== undefined) this.concurrency = concurrency;
   }
 
-  #twist(taskId: string, run: AnyBody, task: TaskDefinition): AnyBody {
-    this.definitions.set(taskId, task);
-    for (const { ids, mode } of this.dependenciesOf(taskId))
-      if (mode === 'latest') for (const id of ids) this.#streamed.add(id);
-    return (inputs, ctx) => {
-      if (this.#over) return NEVER;
-      this.#ask((one) => one.body?.(taskId, this));
-      const call = (this.#calls.get(taskId) ?? 0) + 1;
-      this.#calls.set(taskId, call);
-      const { number } = this.#options;
-      const twist = this.#options.twistOf(`${taskId}#${call}${number === 1 ? '' : `@${number}`}`);
-      const streams = this.#streamed.has(taskId);
-      const hold: Endings['hold'] = (how, deliver) =>
-        this.#endings.hold(how, () => {
-          if (this.#calls.get(taskId) === call) this.#ending.add(taskId);
-          deliver();
-        });
-      return twisted(() => run(inputs, ctx), twist, { hold }, streams);
+  #twist({ taskId, onStop }: AttemptCall, next: () => unknown): unknown {
+    if (this.#over) return NEVER;
+    this.#ask((one) => one.body?.(taskId, this));
+    const call = (this.#calls.get(taskId) ?? 0) + 1;
+    this.#calls.set(taskId, call);
+    const { number } = this.#options;
+    const twist = this.#options.twistOf(`${taskId}#${call}${number === 1 ? '' : `@${number}`}`);
+    const open = this.#open.get(taskId) ?? new Set();
+    this.#open.set(taskId, open.add(call));
+    const over = (): void => {
+      open.delete(call);
+      if (open.size === 0) this.#ending.add(taskId);
     };
-  }
-
-  /** A store whose process dies at a given record. */
-  #mortal(): CheckpointStore {
-    const store = this.#store;
-    const { crash, latency } = this.#options;
-    let records = 0;
-    const append = (log: RunLog, entries: readonly LogEntry[]): void => {
-      for (const entry of entries) {
-        if (this.crashed) return;
-        records += 1;
-        const dies = crash?.record === records;
-        if (dies && crash.lost === true) this.crashed = true;
-        else {
-          log.append([entry]);
-          this.#note(entry.body);
-          if (dies) this.crashed = true;
-        }
-      }
-    };
-    return {
-      open: (runId) => {
-        const log = store.open(runId);
-        const later = (entries: readonly LogEntry[]): Promise<void> =>
-          new Promise((done) => {
-            this.scheduler.schedule(() => {
-              append(log, entries);
-              if (!this.crashed) done();
-            }, latency);
-          });
-        return {
-          entries: log.entries,
-          append: (entries) => (latency > 0 ? later(entries) : append(log, entries)),
-          replace: (entries, gone) => {
-            if (!this.crashed) log.replace(entries, gone);
-          },
-          close: () => log.close(),
-        };
-      },
-      read: (runId) => store.read(runId),
-      runs: () => store.runs(),
-      remove: (runId) => store.remove(runId),
-      get: (key) => store.get(key),
-      put: (key, text, runId) => store.put(key, text, runId),
-    };
-  }
-
-  #note(body: string): void {
-    // Kind and ids are plain text in any encoding of values.
-    const record = JSON.parse(body) as LogRecord;
-    if (record.kind === 'commit') this.committed.add(record.task);
-    else if (record.kind === 'dropped') for (const id of record.tasks) this.committed.delete(id);
+    onStop(over);
+    const streams = this.#streamed.has(taskId) || this.#feeding.has(taskId);
+    const hold: Endings['hold'] = (how, deliver) =>
+      this.#endings.hold(how, () => {
+        over();
+        deliver();
+      });
+    return twisted(next, twist, { hold }, streams);
   }
 }

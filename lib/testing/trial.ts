@@ -7,7 +7,7 @@ import { isEnd, type TaskStatus } from '../model/status.js';
 import { Task } from '../model/task.js';
 import type { Definable } from '../model/workflow.js';
 import { Run } from '../run.js';
-import { type Agents, instrument, type WrapBody } from './instrument.js';
+import { type Agents, instrument } from './instrument.js';
 import type { Moment } from './marble-text.js';
 import { type TimelinePicture, type TimelineRow, timelineOf } from './timeline.js';
 
@@ -46,9 +46,8 @@ export class Trial {
     subject: Definable,
     scheduler: SimulationScheduler,
     { agents, ...options }: TrialOptions = {},
-    wrap?: WrapBody,
   ): Trial {
-    const definition = instrument(subject.definition(), agents, wrap);
+    const definition = instrument(subject.definition(), agents);
     const run = new Run(definition, { ...defaults, ...options, scheduler });
     return new Trial(run, scheduler);
   }

@@ -18,7 +18,10 @@ export interface Twist {
   readonly deaf?: true;
 }
 
-/** When a process dies: as it writes this record of the log (counted from 1), with or without it. */
+/**
+ * When a process dies: as it writes this record of the log (counted from 1), with or without it. A log that is made
+ * shorter counts as one record too: it dies with the short log there, or the long one.
+ */
 export interface Crash {
   readonly record: number;
   /** The record is lost. */
@@ -38,20 +41,24 @@ export interface Schedule {
   readonly crashes?: readonly Crash[];
 }
 
-/** Share of attempts that are made to fail, and how many records a log may have. */
+/** Share of attempts that are made to fail, and how many records a log may have; 0: no process dies. */
 export interface TwistOdds {
   readonly failures: number;
   readonly records: number;
-  readonly crashes: boolean;
 }
 
-/** A way to go, drawn from a seed. Twists depend on the name of the attempt, not on the order of events. */
-export function drawCrashes(seed: number, { records, crashes }: TwistOdds): Crash[] {
+/**
+ * How the processes of one way to go die, drawn from a seed: none, or the first one at the record whose `turn` it is, so
+ * that all have theirs with and without it, and others anywhere.
+ */
+export function drawCrashes(seed: number, turn: number, { records }: TwistOdds): Crash[] {
+  if (records === 0) return [];
   const random = seededRandom(fnv1a(`crashes ${seed}`));
   const list: Crash[] = [];
-  while (crashes && list.length < 3 && random() < 0.45) {
-    const record = 1 + Math.floor(random() * records);
-    list.push(random() < 0.5 ? { record } : { record, lost: true });
+  while (list.length < 3 && random() < 0.45) {
+    const place = list.length === 0 ? turn : Math.floor(random() * records * 2);
+    const record = 1 + (Math.floor(place / 2) % records);
+    list.push(place % 2 === 0 ? { record } : { record, lost: true });
   }
   return list;
 }

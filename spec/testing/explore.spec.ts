@@ -5,10 +5,10 @@ import * as real from '../../lib/index.js';
 import * as testing from '../../lib/testing/index.js';
 import { type Plant, type Planted, withPlants } from './planted.js';
 
-const { explore, playSchedule } = testing;
+const { explore, MarbleError, playSchedule } = testing;
 type Schedule = testing.Schedule;
 
-/** Groups, resources, retries, timeouts, state, streams, spawned and joined tasks, handlers. */
+/** Groups, resources, retries, timeouts, hedges, state, streams, spawned and joined tasks, handlers. */
 function busy({ workflow, latest, optional }: typeof real): real.Workflow {
   const flow = workflow({
     name: 'busy',
@@ -40,6 +40,7 @@ function busy({ workflow, latest, optional }: typeof real): real.Workflow {
   flow.task('live', { dependencies: { stream: latest(stream) }, run: (inputs$) => inputs$ });
   flow.task('heavy', { resources: { gpu: 2 }, run: () => timer(4) });
   flow.task('light', { resources: { gpu: 1 }, run: () => timer(4) });
+  flow.task('hedged', { hedge: { after: 2 }, run: () => timer(6) });
   const join = flow.task('join', {
     dependencies: parts.map((part) => optional(part)),
     run: async (_, ctx) => ctx.join([1, 2].map((n) => ctx.spawn(`child${n}`, { run: () => timer(n) }))),
@@ -52,13 +53,18 @@ test('2,000 ways with failures, crashes, late and double words: every invariant 
   const seen = await explore(() => busy(real), { schedules: 2_000, failures: 0.25 });
   assert.is(seen.schedules, 2_000);
   assert.ok(seen.crashes > 500, `${seen.crashes} crashes`);
-  // A crash at every commit: as many as there are records when nothing fails.
   assert.ok(seen.crashPoints >= 12, `${seen.crashPoints} records`);
   const { partial = 0, succeeded = 0 } = seen.statuses;
   assert.ok(partial > 100 && succeeded > 100, `${partial} partial, ${succeeded} succeeded`);
 });
 
-const plants: Record<string, { readonly plants: readonly Plant[]; readonly finds: RegExp }> = {
+interface Fault {
+  readonly plants: readonly Plant[];
+  readonly finds: RegExp;
+  readonly options?: testing.ExploreOptions;
+}
+
+const plants: Record<string, Fault> = {
   'a slot leak': {
     plants: [
       [
@@ -101,15 +107,34 @@ const plants: Record<string, { readonly plants: readonly Plant[]; readonly finds
     plants: [['commit/transaction.ts', "if (!handled(node)) return 'restored';", 'return undefined;']],
     finds: /^no committed task runs again$/,
   },
+  'an attempt beside another one without a slot': {
+    plants: [['schedule/scheduler.ts', 'this.active >= this.limit ||', 'this.active > this.limit ||']],
+    finds: /^limits hold$/,
+  },
+  'a failure that is passed over': {
+    plants: [['observe/report.ts', '(isLost(node) || isForgiven(node))', '(isLost(node) || isForgiven)']],
+    finds: /^no early success$/,
+  },
+  'a shorter log without its first result': {
+    plants: [
+      [
+        'commit/compact.ts',
+        'const commits = [...past.commits.values()].map(',
+        'const commits = [...past.commits.values()].slice(1).map(',
+      ],
+    ],
+    finds: /^no result is lost$/,
+    options: { compact: { keep: 1 } },
+  },
 };
 
-for (const [name, { plants: list, finds }] of Object.entries(plants)) {
+for (const [name, { plants: list, finds, options }] of Object.entries(plants)) {
   test(`${name} is found within 2,000 ways, and the test it prints fails only with the bug`, async () => {
     await withPlants(list, async (copy: Planted) => {
       const subject = (): real.Workflow => busy(copy.main);
       let found: testing.ExploreError | undefined;
       try {
-        await copy.testing.explore(subject, { schedules: 2_000, failures: 0.25 });
+        await copy.testing.explore(subject, { schedules: 2_000, failures: 0.25, ...options });
       } catch (error) {
         found = error as testing.ExploreError;
       }
@@ -122,11 +147,142 @@ for (const [name, { plants: list, finds }] of Object.entries(plants)) {
       if (process.env.SHOW === '1') console.log(found.message);
       const schedule = new Function(`return ${printed}`)() as Schedule;
       assert.equal(schedule, found.schedule);
-      assert.is((await copy.testing.playSchedule(subject, schedule))?.invariant, found.violation.invariant);
-      assert.is(await playSchedule(() => busy(real), schedule), undefined);
+      assert.is(
+        (await copy.testing.playSchedule(subject, schedule, options))?.invariant,
+        found.violation.invariant,
+      );
+      assert.is(await playSchedule(() => busy(real), schedule, options), undefined);
     });
   });
 }
+
+const { workflow, race, quorum, fallback, settled, optional } = real;
+const after =
+  <T>(ms: number, value: T) =>
+  async (_: unknown, ctx: real.TaskContext): Promise<T> => {
+    await ctx.sleep(ms);
+    return value;
+  };
+const failing = (ms: number) => async (_: unknown, ctx: real.TaskContext) => {
+  await ctx.sleep(ms);
+  throw new MarbleError('meant');
+};
+
+/** Correct workflows in which something may end badly, or be forgotten, and all is well. */
+const harmless: Record<string, () => real.Workflow<never, never, never>> = {
+  'a race with a loser, a failure and what only they need': () => {
+    const flow = workflow({ name: 'race', concurrency: 3 });
+    const source = flow.task('source', { run: after(1, 0) });
+    const slow = flow.task('slow', { dependencies: [source], run: after(6, 'slow') });
+    const bad = flow.task('bad', { run: failing(1) });
+    const first = flow.task('first', {
+      dependencies: [race([bad, slow, flow.task('fast', { run: after(3, 'fast') })])],
+      run: ([one]) => one,
+    });
+    flow.task('last', { dependencies: [first, optional(slow)], run: () => 1 });
+    return flow as never;
+  },
+  'a quorum, of tasks and of children': () => {
+    const flow = workflow({ name: 'quorum', concurrency: 3 });
+    const five = [1, 2, 3, 4, 5].map((n) => flow.task(`t${n}`, { run: n === 2 ? failing(n) : after(n, n) }));
+    flow.task('three', { dependencies: [quorum(3, five)], run: ([three]) => three.length });
+    flow.task('parent', {
+      run: async (_, ctx) => {
+        const children = [1, 2, 3].map((n) => ctx.spawn(`k${n}`, { run: after(n, n) }));
+        return (await ctx.join(quorum(2, children))).length;
+      },
+    });
+    return flow as never;
+  },
+  'a fallback whose first candidate fails, in a group of one': () => {
+    const flow = workflow({ name: 'fallback', concurrency: 2, groups: { near: { concurrency: 1 } } });
+    for (const id of ['a', 'b'])
+      flow.task(id, {
+        run: fallback([
+          { name: 'broken', group: 'near', run: failing(2) },
+          { name: 'good', run: after(3, id) },
+        ]),
+      });
+    return flow as never;
+  },
+  'a fallback whose round is repeated': () => {
+    const flow = workflow({ name: 'round', concurrency: 2 });
+    const a = flow.task('a', {
+      retry: { count: 1, backoff: () => 2 },
+      run: fallback([
+        { name: 'x', run: failing(1) },
+        { name: 'y', run: failing(1) },
+      ]),
+    });
+    flow.task('b', { dependencies: [settled(a)], run: ([{ status }]) => status });
+    return flow as never;
+  },
+  'items that are forgotten': () => {
+    const flow = workflow({ name: 'each', concurrency: 2, state: { sum: 0 } });
+    const each = flow.each('each', {
+      from: [1, 2, 3, 4],
+      key: (n) => `n${n}`,
+      keep: true,
+      run: async (n, ctx) => {
+        await ctx.sleep(n);
+        ctx.update((state) => {
+          state.sum += n;
+        });
+        return n;
+      },
+    });
+    flow.task('sum', { dependencies: { each }, run: ({ each }) => each.values.length });
+    return flow as never;
+  },
+  'attempts beside slow ones, with limits and timeouts': () => {
+    const flow = workflow({ name: 'hedge', concurrency: 3, groups: { g: { concurrency: 2 } } });
+    const all = [1, 2, 3].map((n) =>
+      flow.task(`t${n}`, {
+        group: 'g',
+        hedge: { after: 2, max: 2 },
+        timeout: 40,
+        retry: { count: 1, backoff: () => 2 },
+        run: after(5, n),
+      }),
+    );
+    flow.task('end', { dependencies: all.map((one) => optional(one)), run: () => 1 });
+    return flow as never;
+  },
+};
+
+for (const [name, flow] of Object.entries(harmless)) {
+  test(`no false alarm for ${name}`, async () => {
+    for (const failures of name.startsWith('items') ? [0] : [0, 0.25])
+      for (const compact of [undefined, { keep: 1 }]) {
+        const options = compact === undefined ? {} : { compact };
+        const seen = await explore(flow, { schedules: 150, failures, ...options });
+        assert.ok(seen.crashes > 40, `${seen.crashes} crashes`);
+      }
+  });
+}
+
+test('processes die at every record of a log, and at each step that makes it shorter', async () => {
+  const flow = (): real.Workflow => {
+    const line = workflow({ name: 'line', concurrency: 1, state: { text: '' } });
+    let before: real.Task[] = [];
+    for (let i = 0; i < 8; i++) {
+      const run = async (_: unknown, ctx: real.TaskContext<{ text: string }>): Promise<void> => {
+        await ctx.sleep(1);
+        ctx.update((state) => {
+          state.text = `${i} `.repeat(99);
+        });
+      };
+      before = [line.task(`t${i}`, { dependencies: before, run })];
+    }
+    return line as unknown as real.Workflow;
+  };
+  const whole = await explore(flow, { schedules: 100 });
+  assert.is(whole.crashPoints, whole.records);
+  const short = await explore(flow, { schedules: 200, compact: { keep: 1 } });
+  assert.is(short.crashPoints, short.records);
+  // Compactions are writes of their own.
+  assert.ok(short.records > whole.records, `${short.records} and ${whole.records} writes`);
+});
 
 test('invariants of the user are asked too, and the failure is short', async () => {
   const flow = (): real.Workflow => {
