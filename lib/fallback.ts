@@ -45,12 +45,13 @@ export function fallback<I, S, W, const C extends readonly Candidate<I, unknown,
   return withCandidates(body, candidates as readonly Candidate[]) as never;
 }
 
-/** Another attempt of the task tries its candidates anew. */
+/** Another attempt of the task tries its candidates anew. `##` in an id is a `#` of a name. */
 function idOf(
   name: string,
   { taskId, attempt }: { readonly taskId: string; readonly attempt: number },
 ): string {
-  return attempt === 1 ? `${taskId}/${name}` : `${taskId}/${name}#${attempt}`;
+  const id = `${taskId}/${name.replaceAll('#', '##')}`;
+  return attempt === 1 ? id : `${id}#${attempt}`;
 }
 
 function taskOf<I, S, W>(

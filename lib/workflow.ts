@@ -19,7 +19,7 @@ import type {
 import { definedTasks } from './observe/defined.js';
 import { durationsOf, type LearntDuration } from './observe/durations.js';
 import { toDot, toMermaid } from './observe/export.js';
-import { checkInput } from './plan/input.js';
+import { checkInput, checkRunId } from './plan/input.js';
 import { Run } from './run.js';
 import { storeAt } from './stores/at-path.js';
 
@@ -123,7 +123,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     const from = storeAt(store);
     const spill = new Spill(from, Number.POSITIVE_INFINITY);
     return promised(() =>
-      after(from.read(runId), (entries) => new History<S>(entries, runId, name, state, spill)),
+      after(from.read(checkRunId(runId)), (entries) => new History<S>(entries, runId, name, state, spill)),
     );
   }
 
@@ -174,6 +174,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    * @throws WorkflowDefinitionError with all faults; RxhiveError `INVALID_INPUT`, `INVALID_OPTION`
    */
   fork(from: string, options: ForkOptions<S, I, G>): Run<S, G> {
+    checkRunId(from, 'The run to fork');
     const { at, state, concurrency, groups = {}, store, ...others } = options;
     const definition = this.definition();
     const { settings } = definition;
@@ -205,7 +206,10 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     options: { readonly keep?: number } = {},
   ): Promise<{ readonly before: number; readonly after: number }> {
     const { name, state } = this.settings;
-    return promised(() => compactLog(storeAt(store), runId, { name, state, keep: checkKeep(options.keep) }));
+    return promised(() => {
+      const keep = checkKeep(options.keep);
+      return compactLog(storeAt(store), checkRunId(runId), { name, state, keep });
+    });
   }
 
   /**

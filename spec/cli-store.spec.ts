@@ -132,6 +132,9 @@ test('a wrong call is one clear line, and makes no file', async () => {
     [['fork', store, '--state', '{'], /--state is no JSON/],
     [['fork', store, '--set', 'a.priority=3'], /a fork can have other limits only/],
     [['run', module, '--run', 'x'], /give --store too/],
+    [['run', module, '--store', join(folder, 'new.db'), '--run', ''], /--run is empty/],
+    [['fork', store, '--as', ' '], /--as is empty/],
+    [['resume', store, '--run', ''], /there is no run ""/],
   ];
   const commands: Record<string, Command> = { run, resume, fork };
   for (const [[name = '', ...words], message] of wrong) {

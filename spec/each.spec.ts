@@ -183,6 +183,91 @@ test('items update the state, add tasks, and are told apart by key', async () =>
   assert.is(results.get('child_items/n2'), 2);
 });
 
+test('two items with the same key are refused, with the key and both items', async () => {
+  const store = memory();
+  const worked: number[] = [];
+  const flow = workflow({ name: 'same', concurrency: 1 });
+  const orders = flow.each('orders', {
+    from: [
+      { customer: 'ann', amount: 1 },
+      { customer: 'bob', amount: 10 },
+      { customer: 'ann', amount: 100 },
+    ],
+    key: ({ customer }) => customer,
+    run: ({ amount }) => worked.push(amount),
+  });
+  for (let i = 0; i < 2; i++) {
+    const { tasks } = await flow.run({ store, runId: 'r', retry: 'failed' }).result();
+    const { error } = tasks.get(orders) ?? missing();
+    const { code, message, details } = error as RxhiveError;
+    assert.is(code, 'INVALID_OPTION');
+    assert.match(message, 'flow.each "orders": items 0 and 2 have the same key "ann"');
+    assert.equal(details, { taskId: 'orders', key: 'ann', items: [0, 2] });
+  }
+  assert.equal([worked[0], worked.lastIndexOf(1), worked.includes(100)], [1, 0, false]);
+});
+
+test('a key is a text or a number, and no two are the same id', async () => {
+  const told = async (keys: readonly unknown[]): Promise<string> => {
+    const flow = workflow({ name: 'keys', concurrency: 1 });
+    const items = flow.each('items', { from: keys, key: (one) => one as string, run: () => 1 });
+    const { tasks } = await flow.run().result();
+    return String((tasks.get(items)?.error as Error | undefined)?.message ?? 'fine');
+  };
+  assert.is(await told(['a', 'A', ' ', 'a/b', 'a b', '__proto__', 0, 1.5, -1, '01']), 'fine');
+  const none: unknown[] = [
+    '',
+    undefined,
+    null,
+    true,
+    {},
+    [],
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    Promise.resolve('a'),
+  ];
+  for (const bad of none)
+    assert.match(
+      await told(['a', bad]),
+      /the key of item 1 is .*; return a text that is not empty/,
+      String(bad),
+    );
+  for (const [one, other] of [
+    [1, '1'],
+    [-0, 0],
+    ['1e+21', 1e21],
+  ])
+    assert.match(await told([one, other]), 'items 0 and 1 have the same key');
+});
+
+test('no other task has the id of an item, also of one that is forgotten', async () => {
+  const spawning = async (id: string): Promise<string> => {
+    const flow = workflow({ name: 'ids', concurrency: 1 });
+    const a = flow.each('a', { from: ['b/0', 'x'], key: (key) => key, run: () => 1 });
+    const n = flow.each('n', { from: [1, 2], run: () => 1 });
+    flow.task('late', { dependencies: [a, n], run: (_, ctx) => void ctx.spawn(id, { run: () => 2 }) });
+    const { tasks } = await flow.run().result();
+    return String((tasks.get('late')?.error as Error | undefined)?.message ?? 'fine');
+  };
+  for (const id of ['a/x', 'a/b/0', 'n/0', 'n/1'])
+    assert.match(await spawning(id), `There are two tasks with the id "${id}", one an item of flow.each`);
+  for (const id of ['a/y', 'n/2', 'n/00', 'n/-0', 'n/']) assert.is(await spawning(id), 'fine', id);
+});
+
+test('items of two sources with the same ids are refused', async () => {
+  for (const order of [0, 1]) {
+    const flow = workflow({ name: 'inside', concurrency: 1 });
+    const outer = { from: ['b/0', 'b/1'], key: (key: string) => key, run: () => 1 };
+    const inner = { from: [1, 2], run: () => 1 };
+    if (order === 0) flow.each('a', outer);
+    flow.each('a/b', inner);
+    if (order === 1) flow.each('a', outer);
+    const { tasks } = await flow.run().result();
+    const errors = [...tasks.values()].flatMap(({ error }) => (error === undefined ? [] : [String(error)]));
+    assert.match(errors.join('\n'), /There are two tasks with the id "a\/b\/\d"/);
+  }
+});
+
 test('with a store, items that have succeeded are not worked on again', async () => {
   const store = memory();
   let broken = true;

@@ -253,6 +253,25 @@ test('candidates come back from a log, and inputs that changed make them run aga
   assert.is(changed.results.get('last'), '2');
 });
 
+test('a candidate is not taken for another attempt of one, whatever their names', async () => {
+  const seen: string[] = [];
+  const run = (_: unknown, { taskId }: { readonly taskId: string }): never => {
+    seen.push(taskId);
+    return down();
+  };
+  const flow = workflow({ name: 'names' });
+  flow.task('t', {
+    retry: 1,
+    run: fallback([
+      { name: 'a', run },
+      { name: 'a#2', run },
+    ]),
+  });
+  const { status } = await flow.run().result();
+  assert.is(status, 'failed');
+  assert.equal(seen, ['t/a', 't/a##2', 't/a#2', 't/a##2#2']);
+});
+
 test('a fallback that loses a race takes its candidates along', async () => {
   const scheduler = new SimulationScheduler();
   const flow = workflow({ name: 'raced' });

@@ -200,6 +200,37 @@ test('what makes no sense in a fork is refused, and nothing is written', async (
   assert.type(typedFork, 'function');
 });
 
+test('an id of a run that is empty is refused wherever one is given, and nothing is kept under it', async () => {
+  const store = memory();
+  const flow = workflow({ name: 'named' });
+  flow.task('t', { run: () => 1 });
+  await flow.run({ store, runId: 'there' }).result();
+  for (const none of ['', ' ', '\n\t', null, 7] as string[]) {
+    const ways: Record<string, () => unknown> = {
+      run: () => flow.run({ runId: none }),
+      'run with a store': () => flow.run({ store, runId: none }),
+      history: () => flow.history(store, none),
+      questions: () => flow.questions(store, none),
+      answer: () => flow.answer(store, none, 'q', 1),
+      compact: () => flow.compact(store, none),
+      compensate: () => flow.compensate(none, { store }),
+      'fork of': () => flow.fork(none, { store, runId: 'new' }),
+      'fork as': () => flow.fork('there', { store, runId: none }),
+    };
+    for (const [name, way] of Object.entries(ways)) {
+      const { code, message } = await refused(way);
+      assert.is(code, 'INVALID_OPTION', name);
+      assert.match(message, / is .*; give a text that is not empty/, name);
+    }
+  }
+  assert.equal(
+    store.runs().map(({ runId }) => runId),
+    ['there'],
+  );
+  const { status } = await flow.run({ store, runId: ' spaces are fine ' }).result();
+  assert.is(status, 'succeeded');
+});
+
 test('a compacted log goes on as the whole one does, and says where it begins', async () => {
   for (const [name, store] of stores('compact')) {
     const ran: string[] = [];

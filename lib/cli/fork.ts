@@ -34,6 +34,7 @@ export const fork: Command = async (words) => {
   const at = values.at === undefined ? undefined : Number(values.at);
   if (at !== undefined && !(Number.isInteger(at) && at >= 1))
     throw new WrongCall(`--at ${values.at}: give the number of a record, from 1`);
+  if (values.as?.trim() === '') throw new WrongCall('--as is empty; give the id of the fork');
   const runId = values.as ?? freeId(from, new Set(runs.map((run) => run.runId)));
   const run = source.fork(from, {
     ...goOn(store, runId, values.dashboard),

@@ -22,6 +22,7 @@ export const run: Command = async (words) => {
     if (values.run !== undefined) throw new WrongCall('--run names a run of a store; give --store too');
     return watch(runOf(found, {}), values);
   }
+  if (values.run?.trim() === '') throw new WrongCall('--run is empty; give the id of the run');
   const runId = values.run ?? `${found.definition().settings.name}-${Date.now().toString(36)}`;
   await remember(values.store, runId, module as string);
   console.error(`run ${runId} in ${named(values.store)}`);

@@ -5,6 +5,7 @@ import type { EachItem, EachOptions, EachResult, Items, ItemWatch } from '../mod
 import type { TaskNode } from '../model/node.js';
 import { Task, type TaskDefinition } from '../model/task.js';
 import type { AttemptContext } from './context.js';
+import { ItemKeys } from './item-keys.js';
 
 /** Items that wait for a slot. One: the source is asked when a slot is free, not before. */
 const ahead = 1;
@@ -80,6 +81,7 @@ class Feed implements ItemWatch {
   #failed = 0;
   readonly #failures: { readonly index: number; readonly error: unknown }[] = [];
   readonly #values: unknown[] | undefined;
+  readonly #keys: ItemKeys;
 
   constructor(
     ctx: AttemptContext,
@@ -94,6 +96,8 @@ class Feed implements ItemWatch {
     this.#item = item;
     this.#subscriber = subscriber;
     this.#values = options.keep === true ? [] : undefined;
+    this.#keys = new ItemKeys(ctx.taskId, options.key);
+    ctx.node.more().itemKeys = this.#keys;
   }
 
   /** Gives the slot back and begins; the returned function stops it. */
@@ -188,8 +192,8 @@ class Feed implements ItemWatch {
       return;
     }
     const index = this.#taken;
-    const { key, run } = this.#options;
-    const id = `${this.#ctx.taskId}/${key === undefined ? index : key(item, index)}`;
+    const { run } = this.#options;
+    const id = this.#keys.idOf(item);
     const inputs = this.#inputs as never;
     const definition: TaskDefinition = {
       ...this.#item,

@@ -29,10 +29,12 @@ export interface EachOptions<
   /** Keep the results for `values` of the result? Default false: they are forgotten once they were shown. */
   readonly keep?: K;
   /**
-   * Name of an item's task, behind the id of this one and a slash; has to differ from all others. With a store, an
-   * item with the name of one that has succeeded is not worked on again. Default: its index.
+   * Name of an item's task, behind the id of this one and a slash: a text that is not empty, or a finite number. It has
+   * to differ from all others, and is remembered for that; for two items with the same, or one that is the id of another
+   * task, this task fails. With a store, an item with the name of one that has succeeded is not worked on again.
+   * Default: its index.
    */
-  readonly key?: (item: T, index: number) => string;
+  readonly key?: (item: T, index: number) => string | number;
   /** Concurrency group of the items. Default: none. */
   readonly group?: G;
   /** Priority of the items and of the task. Default 0. */

@@ -107,6 +107,8 @@ export interface NodeExtra {
   children: string[] | undefined;
   /** Items it has added that have not ended: they inherit its priority. */
   items: Set<TaskNode> | undefined;
+  /** Ids that its items have, or had before they were forgotten. */
+  itemKeys: { has(id: string): boolean } | undefined;
   /** Suspended because a producer it streams from is suspended. */
   starved: boolean;
   /** Ids of the open questions its attempt waits for. */
@@ -284,6 +286,7 @@ export class TaskNode implements HeapItem {
       join: undefined,
       children: undefined,
       items: undefined,
+      itemKeys: undefined,
       starved: false,
       asking: undefined,
       hearing: undefined,

@@ -28,7 +28,7 @@ export interface RunOptions<I = unknown> {
   readonly scheduler?: SchedulerLike;
   /** Seed of jitter and ids: the same seed, the same choices. Default: random. */
   readonly seed?: number;
-  /** Name of the run in events, reports and idempotency keys. Default: workflow name and a random part. */
+  /** Name of the run in events, reports and idempotency keys, not empty. Default: workflow name and a random part. */
   readonly runId?: string;
   /**
    * Learn how long tasks take, for ranks and ETA of later runs of this workflow. Default true; false with a

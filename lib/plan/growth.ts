@@ -1,4 +1,4 @@
-import { brief, LimitExceededError, RxhiveError } from '../kernel/errors.js';
+import { brief, LimitExceededError, RxhiveError, WorkflowDefinitionError } from '../kernel/errors.js';
 import type { ItemWatch } from '../model/each.js';
 import { Forgotten } from '../model/forgotten.js';
 import type { Spawned, TaskNode } from '../model/node.js';
@@ -26,6 +26,7 @@ export class Growth {
     const fresh =
       parent === undefined ? tasks : tasks.filter(({ handle }) => nodes.get(handle.id)?.parent !== parent);
     this.#checkSize(fresh.length);
+    for (const { handle } of fresh) this.#checkId(handle.id, undefined);
     const added = this.#graph.add(
       fresh.map((task) => task.handle.id),
       fresh.map((task) => task.definition),
@@ -49,6 +50,7 @@ export class Growth {
     known: (node: TaskNode) => void,
   ): TaskNode[] {
     this.#checkSize(1);
+    this.#checkId(handle.id, parent);
     const added = this.#graph.add([handle.id], [definition], [handle]);
     const extra = parent.more();
     extra.items ??= new Set();
@@ -77,6 +79,19 @@ export class Growth {
       ids.map(() => gone),
       ids.map((id) => new Task(id, run)),
     );
+  }
+
+  /** Items are forgotten: their ids are not in the graph, but in a log they are, and no other task may have them. */
+  #checkId(id: unknown, feed: TaskNode | undefined): void {
+    if (typeof id !== 'string') return;
+    for (let at = id.indexOf('/'); at >= 0; at = id.indexOf('/', at + 1)) {
+      const other = this.#graph.nodes.get(id.slice(0, at));
+      if (other === undefined || other === feed || other.extra?.itemKeys?.has(id) !== true) continue;
+      const message = `There are two tasks with the id "${brief(id)}", one an item of flow.each "${brief(other.id)}"; rename one.`;
+      throw new WorkflowDefinitionError(this.#graph.settings.name, [
+        { kind: 'duplicate-id', taskId: id, message },
+      ]);
+    }
   }
 
   #checkSize(more: number): void {

@@ -30,11 +30,11 @@ export function checkInput(definition: WorkflowDefinition, input: unknown): unkn
 }
 
 /** Options of a run of a workflow, when they make sense. @throws RxhiveError INVALID_OPTION */
-export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'store' | 'load$' | 'pauseBefore'>>(
-  options: O,
-  { load$: otherwise, memory }: WorkflowSettings,
-): O {
+export function checkOptions<
+  O extends Pick<RunOptions, 'suspend' | 'store' | 'load$' | 'pauseBefore' | 'runId'>,
+>(options: O, { load$: otherwise, memory }: WorkflowSettings): O {
   const { suspend, store, load$ = otherwise, pauseBefore = [] } = options;
+  if (options.runId !== undefined) checkRunId(options.runId);
   checkBreakpoints(pauseBefore);
   const watermark = memory?.soft !== undefined ? 'soft' : memory?.hard !== undefined ? 'hard' : undefined;
   if (watermark !== undefined && load$ === undefined)
@@ -53,6 +53,16 @@ export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'store' | 'l
     suspend === 'exit'
       ? 'suspend: "exit" needs a store, or the run could not go on; give one, or suspend: "wait".'
       : `suspend is ${shown(suspend)}; give "wait" or "exit".`;
+  throw new RxhiveError('INVALID_OPTION', message);
+}
+
+/**
+ * The id of a run. One without a letter is mostly a variable that was not set: all runs with it would be one.
+ * @throws RxhiveError INVALID_OPTION
+ */
+export function checkRunId(runId: string, name = 'runId'): string {
+  if (typeof runId === 'string' && /\S/.test(runId)) return runId;
+  const message = `${name} is ${shown(runId)}; give a text that is not empty, the same for the same run.`;
   throw new RxhiveError('INVALID_OPTION', message);
 }
 
