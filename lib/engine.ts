@@ -12,6 +12,7 @@ import { inputsOf } from './execute/inputs.js';
 import { Locks } from './execute/locks.js';
 import type { ExecutePorts } from './execute/ports.js';
 import { onAbort } from './kernel/abort.js';
+import { callerContext } from './kernel/async-context.js';
 import { Clock } from './kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
 import type { AttemptHandle, Spawned, TaskNode } from './model/node.js';
@@ -209,10 +210,11 @@ export class Engine {
   start(): void {
     if (this.#started) return;
     this.#started = true;
+    this.clock.context = callerContext();
     const { signal } = this.#options;
     announceStart(this.hub, {
       workflow: this.#definition.settings.name,
-      startedAt: this.clock.now(),
+      startedAt: this.clock.wall(),
       concurrency: this.scheduler.limit,
       state: this.state.current,
       settings: this.#definition.settings,
@@ -342,7 +344,7 @@ export class Engine {
         this.#options.store,
         this.#definition.owner,
         { workflow: settings.name, runId: this.runId },
-        () => this.clock.now(),
+        () => this.clock.wall(),
       ),
       told: tell,
       waits: this.scheduler.streaming,

@@ -1,5 +1,6 @@
 import { filter, firstValueFrom, type Observable, type Subscriber } from 'rxjs';
 import { Engine } from './engine.js';
+import { callerContext } from './kernel/async-context.js';
 import type { Breakpoint } from './model/breakpoint.js';
 import type { Channel, Message } from './model/channel.js';
 import type { WorkflowEvent } from './model/event.js';
@@ -124,7 +125,8 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     options: TaskOptions<D, R, S, unknown, G, string, O>,
   ): Task<O> {
     const handle = new Task<O>(id, this);
-    this.#engine.add([{ handle, definition: bodied(options as unknown as TaskDefinition) }]);
+    const definition = bodied(options as unknown as TaskDefinition);
+    this.#engine.add([{ handle, definition, context: callerContext() }]);
     return handle;
   }
 

@@ -341,7 +341,15 @@ test('a slow subscriber of snapshot$ holds up nobody and keeps no old state aliv
           looked = done;
         }),
     });
-    before = [look];
+    // Something to look at that comes after its start.
+    const mark = flow.task(`mark ${wave}`, {
+      dependencies: tasks,
+      run: (_, ctx) =>
+        ctx.update((s) => {
+          s.page = [ctx.taskId];
+        }),
+    });
+    before = [look, mark];
   }
   let most = 0;
   const run = flow.run();

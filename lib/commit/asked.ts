@@ -48,6 +48,8 @@ export interface Asked {
   /** First in, first checked; the first stays until it is settled. */
   readonly offers: Offer[];
   answer: Answer | undefined;
+  /** Its deadline in ms of the clock, which nobody sets, unlike that of the stamp in its record. Infinity: it has none. */
+  due: number;
   timer: Timer | undefined;
 }
 
@@ -105,7 +107,7 @@ export class AskedQuestions {
     return `${taskId}?${key ?? 1 + this.of(taskId).filter(({ record }) => record.key === undefined).length}`;
   }
 
-  add(record: QuestionRecord): Asked {
+  add(record: QuestionRecord, due: number): Asked {
     const { id, task, prompt, context } = record;
     const asked: Asked = {
       id,
@@ -118,6 +120,7 @@ export class AskedQuestions {
       superseded: false,
       offers: [],
       answer: undefined,
+      due,
       timer: undefined,
     };
     this.#byId.set(id, asked);

@@ -145,7 +145,7 @@ export class Messages {
     const sent = line.sentBy(task);
     const seq = (sent.at(-1)?.envelope.seq ?? 0) + 1;
     const id = `${line.name}/${task}/${seq}`;
-    const at = this.#ports.clock.now();
+    const at = this.#ports.clock.wall();
     const more = key === undefined ? {} : { key };
     const envelope = { v: 1, id, channel: line.name, from: task, seq, at, attempt, ...more } as const;
     const post = this.#postOf(envelope, text);
@@ -193,7 +193,7 @@ export class Messages {
       return;
     }
     const { id, channel } = post.envelope;
-    const head = JSON.stringify({ kind: 'reply', v: 1, id, from, at: this.#ports.clock.now() });
+    const head = JSON.stringify({ kind: 'reply', v: 1, id, from, at: this.#ports.clock.wall() });
     post.replying = true;
     this.#underWay += 1;
     this.#ports.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {

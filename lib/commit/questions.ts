@@ -48,12 +48,11 @@ export class Questions {
   load({ questions = new Map(), retried = new Set() }: Partial<PastQuestions> = {}): void {
     const now = this.#ports.clock.now();
     for (const { record, answer } of questions.values()) {
-      const asked = this.#asked.add(record);
+      const asked = this.#asked.add(record, this.#dueOf(record));
       if (answer !== undefined) {
         asked.answer = { text: encode(answer.value), by: answer.by };
         this.#asked.enter(asked, 'answered');
-      } else if (record.deadline !== undefined && record.deadline <= now && retried.has(record.task))
-        this.#asked.enter(asked, 'stale');
+      } else if (asked.due <= now && retried.has(record.task)) this.#asked.enter(asked, 'stale');
     }
     const early = this.#early ?? [];
     this.#early = undefined;
@@ -142,7 +141,8 @@ export class Questions {
 
   #new(task: string, question: Question): Asked {
     const id = this.#asked.nextId(task, question.options.key);
-    const asked = this.#asked.add(recordOf(id, task, question, this.#ports.clock.now()));
+    const record = recordOf(id, task, question, this.#ports.clock.wall());
+    const asked = this.#asked.add(record, this.#dueOf(record));
     this.#enter(asked, 'stale');
     return asked;
   }
@@ -166,7 +166,14 @@ export class Questions {
 
   #askAnew(asked: Asked, question: Question): void {
     asked.content = textOf(question.options);
-    this.#write(asked, recordOf(asked.id, asked.record.task, question, this.#ports.clock.now()));
+    const record = recordOf(asked.id, asked.record.task, question, this.#ports.clock.wall());
+    asked.due = this.#dueOf(record);
+    this.#write(asked, record);
+  }
+
+  #dueOf({ deadline }: QuestionRecord): number {
+    const { clock } = this.#ports;
+    return deadline === undefined ? Number.POSITIVE_INFINITY : clock.now() + deadline - clock.wall();
   }
 
   /** The question becomes durable, then visible. */
@@ -201,8 +208,8 @@ export class Questions {
       watch.emit({ type: 'question', reason: 'asked', taskId: task, questionId: id, prompt, ...more });
     }
     clock.cancel(asked.timer);
-    if (deadline !== undefined && deadline > clock.now())
-      asked.timer = clock.after(deadline - clock.now(), () => this.#overdue(asked));
+    if (Number.isFinite(asked.due) && asked.due > clock.now())
+      asked.timer = clock.after(asked.due - clock.now(), () => this.#overdue(asked));
     this.#overdue(asked);
     this.#next(asked);
     this.#ports.waiting();
@@ -270,8 +277,7 @@ export class Questions {
 
   #overdue(asked: Asked): void {
     const { record, question, state } = asked;
-    if (state !== 'open' || record.deadline === undefined || record.deadline > this.#ports.clock.now())
-      return;
+    if (state !== 'open' || asked.due > this.#ports.clock.now()) return;
     const value = question?.options.default;
     if (value !== undefined) {
       const text = encode(value);

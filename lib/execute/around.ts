@@ -51,6 +51,13 @@ export class Around {
 
   /** What the body returns, through all of the middleware. */
   attempt(node: TaskNode, ctx: Stoppable, inputs: unknown): unknown {
+    const { context } = node.principal;
+    return context === undefined
+      ? this.#attempt(node, ctx, inputs)
+      : context.runInAsyncScope(() => this.#attempt(node, ctx, inputs));
+  }
+
+  #attempt(node: TaskNode, ctx: Stoppable, inputs: unknown): unknown {
     const body = (given: unknown): unknown => node.definition.run(given as never, ctx as never);
     if (this.#list.length === 0) return body(inputs);
     // An attempt beside another one belongs to the same task.

@@ -48,6 +48,8 @@ class Attempt extends AttemptContext {
   #inputs: InputStream | undefined;
   #source: Subscription | undefined;
   #iterator: AsyncIterator<unknown> | undefined;
+  /** Forgets to ask it for more in the next turn of the event loop. */
+  #rest: (() => void) | undefined;
   /** False: the result was there already, nobody is called. */
   #paid = true;
   #lead: { done(value: unknown): void; left(): void } | undefined;
@@ -255,7 +257,9 @@ class Attempt extends AttemptContext {
       }
       last = item.value;
       this.#value(last);
-      pull();
+      // A generator whose values are there at once would let nobody else in: no timer, no cancel.
+      if (this.ports.clock.overdue) this.#rest = this.ports.clock.nextTurn(pull);
+      else pull();
     };
     pull();
   }
@@ -349,7 +353,7 @@ class Attempt extends AttemptContext {
     if (this.ended) return;
     this.#close();
     const { node, ports } = this;
-    const gate = retryAfter(error, ports.clock.now());
+    const gate = retryAfter(error, ports.clock.wall());
     let signal: Signal = { kind: 'failed', node, source: this, error, gate };
     try {
       const retry = node.definition.retry ?? ports.settings.retry;
@@ -375,6 +379,7 @@ class Attempt extends AttemptContext {
     if (!committing) this.#lead?.left();
     if (this.#timer !== undefined) this.ports.clock.cancel(this.#timer);
     if (this.#idle !== undefined) this.ports.clock.cancel(this.#idle);
+    this.#rest?.();
     this.#source?.unsubscribe();
   }
 }

@@ -1,4 +1,5 @@
 import { firstValueFrom, Observable, of } from 'rxjs';
+import { callerContext } from '../kernel/async-context.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import type {
   AskOptions,
@@ -158,7 +159,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     const handle = this.ports.handleFor(this.node, id);
     if (this.ports.graph.find(handle) === undefined) {
       this.spawned ??= [];
-      this.spawned.push({ handle, definition: bodied(definition) });
+      this.spawned.push({ handle, definition: bodied(definition), context: callerContext() });
     }
     return handle;
   }

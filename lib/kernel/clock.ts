@@ -1,4 +1,5 @@
 import { asyncScheduler, type SchedulerLike, type Subscription } from 'rxjs';
+import { type AsyncContext, callerContext } from './async-context.js';
 import { Heap, type HeapItem } from './heap.js';
 import { type Random, seededRandom } from './random.js';
 
@@ -21,8 +22,8 @@ export interface ClockOptions {
 const slice = 8;
 /** At most so many breaths without giving it back: virtual time stands still while somebody computes. */
 const mostBreaths = 1_000;
-/** A clock further than this from the time of day is virtual, in ms. */
-const realTime = 60_000;
+/** Time of the world, in ms since 1970, is later than this; virtual time, which begins at 0, is not. */
+const leastReal = 1e11;
 
 /** Timers of the platform overflow above this many ms and fire at once. The clock cuts longer waits in pieces. */
 export const longestTimer = 2_147_483_647;
@@ -39,8 +40,12 @@ export class Clock {
   readonly #timers = new Heap<Timer>((a, b) => a.due < b.due || (a.due === b.due && a.order < b.order));
   #action: Subscription | undefined;
   #actionDue = Number.POSITIVE_INFINITY;
+  /** A timer that has fired shows that it is this late, whatever clocks say. */
+  #least = Number.NEGATIVE_INFINITY;
   #order = 0;
   #breaths = 0;
+  /** Where work of this clock runs: with whoever started the run. */
+  context: AsyncContext = callerContext();
 
   constructor(options: ClockOptions = {}) {
     this.#scheduler = options.scheduler ?? asyncScheduler;
@@ -48,14 +53,22 @@ export class Clock {
     this.random = seededRandom(this.seed);
   }
 
-  /** Now, in ms, as the scheduler counts it. */
+  /**
+   * Now, in ms, for whatever is waited for: it only goes forward, also when somebody sets the clock of the machine. In
+   * virtual time, as the scheduler counts it.
+   */
   now(): number {
+    return this.#isReal ? Math.max(this.#least, monotonic()) : this.#scheduler.now();
+  }
+
+  /** The time of day, in ms, for stamps that others read: it may be set forward and back. */
+  wall(): number {
     return this.#scheduler.now();
   }
 
   /** Is it the time of the world? Not so for a virtual scheduler, nor for the default one in `TestScheduler.run`. */
   get real(): boolean {
-    return Math.abs(this.now() - Date.now()) < 1_000;
+    return Math.abs(this.#scheduler.now() - Date.now()) < 1_000;
   }
 
   /** Stands for this time: clocks with the same source can share what is bound to a time. */
@@ -98,9 +111,22 @@ export class Clock {
     return eventLoop.next(work);
   }
 
+  /**
+   * Have those who ask this had the event loop for a slice, in real time? Then what is left is for `nextTurn`. Cheap, to
+   * be asked at every step.
+   */
+  get overdue(): boolean {
+    return eventLoop.overdue && this.#isReal;
+  }
+
+  /** Calls `work` in a turn of the event loop of its own, in real time; returns how to forget it. */
+  nextTurn(work: () => void): () => void {
+    return eventLoop.next(() => this.context.runInAsyncScope(work));
+  }
+
   /** Inside `TestScheduler.run` the default scheduler is virtual too. */
   get #isReal(): boolean {
-    return this.#scheduler === asyncScheduler && Math.abs(this.now() - Date.now()) < realTime;
+    return this.#scheduler === asyncScheduler && this.#scheduler.now() > leastReal;
   }
 
   /** Forgets all timers and frees the scheduled action. */
@@ -114,11 +140,16 @@ export class Clock {
   #arm(due: number): void {
     this.#action?.unsubscribe();
     this.#actionDue = due;
-    const delay = Math.min(due - this.now(), longestTimer);
-    this.#action = this.#scheduler.schedule(() => this.#fire(), Math.max(0, delay));
+    const now = this.now();
+    const delay = Math.max(0, Math.min(due - now, longestTimer));
+    this.#action = this.#scheduler.schedule(
+      () => this.context.runInAsyncScope(() => this.#fire(now + delay)),
+      delay,
+    );
   }
 
-  #fire(): void {
+  #fire(planned: number): void {
+    this.#least = Math.max(this.#least, planned);
     this.#action?.unsubscribe();
     this.#action = undefined;
     this.#actionDue = Number.POSITIVE_INFINITY;
@@ -142,9 +173,23 @@ class EventLoop {
   #armed = false;
   /** When the present slice began. */
   #since = Number.NEGATIVE_INFINITY;
+  /** When somebody first asked in this turn whether it is overdue; undefined: nobody did. */
+  #asked: number | undefined;
 
+  /** Has whoever runs in the slice it was given used it up? */
   get used(): boolean {
     return performance.now() - this.#since >= slice;
+  }
+
+  /** Is it a slice ago that somebody first asked this in this turn? Also true of turns nobody was given. */
+  get overdue(): boolean {
+    const now = performance.now();
+    if (this.#asked !== undefined) return now - this.#asked >= slice;
+    this.#asked = now;
+    turn(() => {
+      this.#asked = undefined;
+    });
+    return false;
   }
 
   /** Calls `work` in a turn of its own; returns how to forget it. */
@@ -169,8 +214,25 @@ class EventLoop {
   }
 }
 
-/** A macrotask: as soon as what is due has had its turn. A timer of 0 ms would wait a ms or more. */
+const immediate = globalThis.setImmediate as typeof setImmediate | undefined;
+
+/**
+ * A macrotask: as soon as what is due has had its turn; a timer of 0 ms would wait a ms or more. That of the platform: a
+ * test that puts its own timers in place of the global ones must not stop those who compute.
+ */
 const turn: (work: () => void) => void =
-  typeof setImmediate === 'function' ? (work) => void setImmediate(work) : (work) => void setTimeout(work, 0);
+  immediate === undefined ? (work) => void setTimeout(work, 0) : (work) => void immediate(work);
 
 const eventLoop = new EventLoop();
+
+let latest = Number.NEGATIVE_INFINITY;
+let behind = 0;
+
+/** Whole ms since 1970 as of the start of the process, and on from there by a clock that nobody sets. */
+function monotonic(): number {
+  const now = performance.timeOrigin + performance.now() + behind;
+  // Only a test that puts its own clock in place of the platform's takes time back.
+  if (now < latest) behind += latest - now;
+  else latest = now;
+  return Math.floor(latest);
+}

@@ -1,3 +1,4 @@
+import type { Clock } from './clock.js';
 import { Heap, type HeapItem } from './heap.js';
 
 /** Work put off to the end of a turn; `order` decides who goes first. */
@@ -6,22 +7,40 @@ export interface TurnEnd extends HeapItem {
   run(): void;
 }
 
+/** Items between two looks at the event loop. */
+const steps = 16;
+/** Looks before the first rest: a small run goes from start to end in one go, however slow the machine is. */
+const leastLooks = 32;
+
 /**
  * The run-to-completion loop: whatever is pushed while an item is handled waits until that item is done.
  *
  * This is what keeps a chain of 100,000 synchronous tasks off the stack: RxJS loses values silently when a
  * chain of emissions overflows it. One turn is: all queued items, then end-of-turn work in `order`
  * (each followed by the items it queued), then `idle`; a turn that queued more begins again.
+ *
+ * In real time it gives the event loop back when that has been kept for a slice, and goes on in a turn of its own;
+ * what is pushed until then waits in the queue. It runs in the context of its clock, whoever pushes.
  */
 export class Drain<T> {
   #queue: T[] = [];
   #head = 0;
   #draining = false;
+  /** It goes on in the next turn of the event loop. */
+  #parked = false;
+  #steps = 0;
+  #looks = 0;
+  readonly #clock: Pick<Clock, 'overdue' | 'nextTurn' | 'context'>;
   readonly #turnEnds = new Heap<TurnEnd>((a, b) => a.order < b.order);
   readonly #step: (item: T) => void;
   readonly #idle: () => void;
 
-  constructor(step: (item: T) => void, idle: () => void) {
+  constructor(
+    clock: Pick<Clock, 'overdue' | 'nextTurn' | 'context'>,
+    step: (item: T) => void,
+    idle: () => void,
+  ) {
+    this.#clock = clock;
     this.#step = step;
     this.#idle = idle;
   }
@@ -42,26 +61,45 @@ export class Drain<T> {
     if (work.heapIndex < 0) this.#turnEnds.push(work);
   }
 
-  /** Runs turns until nothing is left to do. */
+  /** Runs turns until nothing is left to do, or the event loop has to be given back. */
   flush(): void {
-    if (this.#draining) return;
+    if (this.#draining || this.#parked) return;
     this.#draining = true;
     try {
-      do {
-        this.#empty();
-        for (let work = this.#turnEnds.pop(); work !== undefined; work = this.#turnEnds.pop()) {
-          work.run();
-          this.#empty();
-        }
-        this.#idle();
-      } while (this.pending);
+      this.#clock.context.runInAsyncScope(this.#turns);
     } finally {
       this.#draining = false;
     }
   }
 
-  #empty(): void {
+  /** Puts what is left off to the next turn of the event loop, if that has been kept for long. True: it did. */
+  rest(): boolean {
+    this.#looks += 1;
+    if (this.#parked || this.#looks < leastLooks || !this.#clock.overdue) return this.#parked;
+    this.#parked = true;
+    this.#clock.nextTurn(() => {
+      this.#parked = false;
+      this.flush();
+    });
+    return true;
+  }
+
+  readonly #turns = (): void => {
+    do {
+      if (!this.#empty()) return;
+      for (let work = this.#turnEnds.pop(); work !== undefined; work = this.#turnEnds.pop()) {
+        work.run();
+        if (!this.#empty()) return;
+      }
+      this.#idle();
+    } while (this.pending && !this.#parked);
+  };
+
+  /** False: the rest has been put off. */
+  #empty(): boolean {
     while (this.#head < this.#queue.length) {
+      this.#steps += 1;
+      if (this.#steps % steps === 0 && this.rest()) return false;
       const item = this.#queue[this.#head] as T;
       this.#queue[this.#head] = undefined as T;
       this.#head += 1;
@@ -71,5 +109,6 @@ export class Drain<T> {
       }
       this.#step(item);
     }
+    return true;
   }
 }

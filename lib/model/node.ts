@@ -1,3 +1,4 @@
+import type { AsyncContext } from '../kernel/async-context.js';
 import type { Timer } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { HeapItem } from '../kernel/heap.js';
@@ -65,6 +66,8 @@ export interface AttemptHandle {
 export interface Spawned {
   readonly handle: Task;
   readonly definition: TaskDefinition;
+  /** Where it was added; its body runs there. Default: where its parent does, else where the run was started. */
+  readonly context?: AsyncContext;
 }
 
 /** A running task's wait for others; the slot is given back while it lasts. */
@@ -184,6 +187,8 @@ export class TaskNode implements HeapItem {
   item: ItemWatch | undefined = undefined;
   /** Parent of a spawned task. */
   parent: TaskNode | undefined = undefined;
+  /** Where its body runs; undefined: where the run was started. */
+  context: AsyncContext | undefined = undefined;
 
   constructor(handle: Task, definition: TaskDefinition, seq: number, lane: Lane) {
     this.handle = handle;
@@ -268,6 +273,18 @@ export class TaskNode implements HeapItem {
     if (this.extra?.spent !== undefined) usage.add(this.extra.spent);
     usage.calls = this.calls;
     return usage;
+  }
+
+  /** Its attempt is over and waits for nothing; true: it had asked people. */
+  forgetWaits(): boolean {
+    const { extra } = this;
+    if (extra === undefined) return false;
+    extra.join = undefined;
+    extra.hearing = undefined;
+    extra.starved = false;
+    const asked = extra.asking !== undefined;
+    extra.asking = undefined;
+    return asked;
   }
 
   /** The extra part, made on first use. */

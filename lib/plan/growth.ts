@@ -32,6 +32,7 @@ export class Growth {
       fresh.map((task) => task.definition),
       fresh.map((task) => task.handle),
     );
+    for (let i = 0; i < added.length; i++) (added[i] as TaskNode).context = fresh[i]?.context;
     if (parent === undefined || added.length === 0) return added;
     const extra = parent.more();
     extra.children ??= [];
@@ -57,6 +58,7 @@ export class Growth {
     for (const node of added) {
       node.parent = parent;
       node.priority = Math.max(node.priority, parent.priority);
+      node.context = parent.context;
       node.item = watch;
       extra.items.add(node);
       known(node);

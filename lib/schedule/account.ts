@@ -1,7 +1,10 @@
 import type { TaskNode } from '../model/node.js';
 
-/** Books the time since the last change of status, `spent` ms until `now`; the parts add up to the wall time. */
-export function account(node: TaskNode, spent: number, now: number): void {
+/** Books the time since the last change of status, until `now`; the parts add up to the wall time. */
+export function account(node: TaskNode, now: number): void {
+  const spent = now - node.since;
+  node.since = now;
+  if (spent <= 0) return;
   if (node.status === 'waiting') node.dependenciesMs += spent;
   else if (node.status === 'ready') {
     const permit = permitShare(node, spent, now);

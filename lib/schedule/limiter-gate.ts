@@ -110,7 +110,7 @@ export class LimiterGate implements Gate {
 
   /** Headers of an answer that one of its tasks got. */
   told(headers: unknown): void {
-    const limits = toldLimits(headers, this.#ports.clock.now());
+    const limits = toldLimits(headers, this.#ports.clock.wall());
     if (limits.length > 0) this.#at.told(limits);
   }
 

@@ -97,10 +97,7 @@ export class Scheduler {
     wake: (node) => this.streaming.wake(node),
     refresh: (node) => this.streaming.refresh(node),
   });
-  readonly #drain = new Drain<Signal | Command>(
-    (item) => this.#step(item),
-    () => this.#pump(),
-  );
+  readonly #drain: Drain<Signal | Command>;
   #running: Subscription | undefined;
   /** Things that have happened: finer than any clock. */
   #steps = 0;
@@ -114,6 +111,11 @@ export class Scheduler {
     this.#nodes = nodes;
     this.#settings = settings;
     this.#clock = clock;
+    this.#drain = new Drain(
+      clock,
+      (item) => this.#step(item),
+      () => this.#pump(),
+    );
     this.#origin = clock.now();
     this.#ports = ports;
     this.#announcer = new Announcer(ports.watch);
@@ -269,7 +271,10 @@ export class Scheduler {
     // Before the start only a cancelled run has an end.
     if (this.ended || (this.#running === undefined && this.closing === undefined)) return;
     if (this.closing === undefined)
-      while (this.active < this.limit && this.#queue.peek() !== undefined) this.#slots.next();
+      while (this.active < this.limit && this.#queue.peek() !== undefined) {
+        if (this.#drain.rest()) return;
+        this.#slots.next();
+      }
     if (
       this.open > 0
         ? !(this.#ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
@@ -349,13 +354,7 @@ export class Scheduler {
   #free(node: TaskNode, end?: AttemptEnd): void {
     if (this.#queue.leave(node, end)) this.active -= 1;
     node.running = undefined;
-    if (node.extra === undefined) return;
-    node.extra.join = undefined;
-    node.extra.hearing = undefined;
-    node.extra.starved = false;
-    if (node.extra.asking === undefined) return;
-    node.extra.asking = undefined;
-    this.#deadlines.still(node, false);
+    if (node.forgetWaits()) this.#deadlines.still(node, false);
   }
 
   #end(node: TaskNode, status: TaskStatus, error: unknown): void {
@@ -383,10 +382,7 @@ export class Scheduler {
   }
 
   #enter(node: TaskNode, status: TaskStatus, error?: unknown, delay?: number): void {
-    const now = this.now();
-    const spent = now - node.since;
-    if (spent > 0) account(node, spent, now);
-    node.since = now;
+    account(node, this.now());
     node.status = status;
     this.#announcer.task(node, error, delay);
   }

@@ -43,7 +43,7 @@ export function leaveAll(
   for (const node of nodes) {
     if (node.ended) continue;
     stop(node, reason);
-    account(node, now - node.since, now);
-    node.since = node.endedAt = now;
+    account(node, now);
+    node.endedAt = now;
   }
 }

@@ -1,0 +1,114 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { memory, type Run, RxhiveError, workflow } from '../lib/index.js';
+import { SimulationScheduler } from '../lib/testing/index.js';
+
+/** Items of a source that a broken build would take all at once; it ends then, so that the spec says so. */
+const many = 300_000;
+
+function* numbers(): Generator<number> {
+  for (let i = 0; i < many; i++) yield i;
+}
+
+async function* later(): AsyncGenerator<number> {
+  yield* numbers();
+}
+
+const bodies: Readonly<Record<string, (item: number) => unknown>> = {
+  'a body that returns at once': (item) => item,
+  'a body of one microtask': async (item) => item,
+};
+
+for (const [name, run] of Object.entries(bodies)) {
+  for (const [kind, from] of [
+    ['iterable', numbers],
+    ['async iterable', later],
+  ] as const) {
+    for (const stored of [false, true]) {
+      test(`timers get their turn among the items of an ${kind}: ${name}${stored ? ', with a store' : ''}`, async () => {
+        const flow = workflow({ name: 'each' });
+        flow.each('each', { from, run });
+        const one: Run = flow.run(stored ? { store: memory(), runId: 'each' } : {}) as Run;
+        setTimeout(() => one.cancel(), 20);
+        assert.is((await one.result()).status, 'cancelled');
+      });
+    }
+  }
+}
+
+test('timers get their turn among tasks that end at once, however many may run', async () => {
+  const flow = workflow({ name: 'wide', concurrency: 100_000 });
+  for (let i = 0; i < 20_000; i++) flow.task(`t${i}`, { run: () => i });
+  const run = flow.run();
+  let turns = 0;
+  const tick = setInterval(() => turns++, 0);
+  const result = await run.result();
+  clearInterval(tick);
+  assert.is(result.status, 'succeeded');
+  assert.ok(turns > 1, `${turns}`);
+});
+
+test('a chain of tasks that end at once can be cancelled', async () => {
+  const flow = workflow({ name: 'chain', maxTasks: many + 10 });
+  flow.onTaskComplete(flow.task('t0', { run: () => 0 }), (_, add) => add('t1', { run: () => 1 }));
+  let last = 0;
+  flow.handle('type:link', (value, add) => {
+    last = value as number;
+    if (last < many) add(`t${last + 1}`, { type: 'link', run: () => last + 1 });
+  });
+  flow.task('first', { type: 'link', run: () => 10 });
+  const run = flow.run();
+  setTimeout(() => run.cancel(), 20);
+  assert.is((await run.result()).status, 'cancelled');
+  assert.ok(last < many);
+});
+
+test('a generator of microtasks obeys its timeout and a cancel', async () => {
+  let taken = 0;
+  const endless = async function* (): AsyncGenerator<number> {
+    for (taken = 0; taken < 10 * many; taken++) yield taken;
+  };
+  const flow = workflow({ name: 'generator' });
+  flow.task('t', { timeout: 20, run: endless });
+  const { error } = (await flow.run().result()).tasks.get('t') ?? {};
+  assert.is(error instanceof RxhiveError && error.code, 'TASK_TIMEOUT');
+  const patient = workflow({ name: 'patient' });
+  patient.task('t', { run: endless });
+  const run = patient.run();
+  setTimeout(() => run.cancel(), 20);
+  assert.is((await run.result()).status, 'cancelled');
+});
+
+test('a generator that is left behind is not asked again', async () => {
+  let taken = 0;
+  const flow = workflow({ name: 'left' });
+  flow.task('t', {
+    timeout: 20,
+    run: async function* () {
+      for (;;) yield taken++;
+    },
+  });
+  await flow.run().result();
+  const before = taken;
+  for (let i = 0; i < 5; i++) await new Promise((done) => setImmediate(done));
+  assert.is(taken, before);
+});
+
+test('a small run goes from start to end in one go', () => {
+  const flow = workflow({ name: 'small' });
+  for (let i = 0; i < 20; i++) flow.task(`t${i}`, { run: () => i });
+  const run = flow.run();
+  run.events$.subscribe();
+  assert.ok([...run.snapshot().tasks.values()].every((status) => status === 'succeeded'));
+});
+
+test('in virtual time nobody waits for the event loop', () => {
+  const flow = workflow({ name: 'virtual' });
+  for (let i = 0; i < 5_000; i++) flow.task(`t${i}`, { run: () => i });
+  const scheduler = new SimulationScheduler();
+  const run = flow.run({ scheduler });
+  run.events$.subscribe();
+  assert.ok([...run.snapshot().tasks.values()].every((status) => status === 'succeeded'));
+});
+
+test.run();
