@@ -772,7 +772,7 @@ test('a hostile log reaches no prototype, and is named', async () => {
   for (const value of [
     data,
     '{"__proto__":{"polluted":true},"prototype":{"polluted":true}}',
-    `{"$":"error","v":["__proto__","x",[["__proto__",{"polluted":true}]],null]}`,
+    `{"$":"error","v":["Error",[["__proto__",{"polluted":true},1]]]}`,
     `{"$":"collection","v":[["__proto__",{"polluted":true}]]}`,
   ]) {
     const body = JSON.stringify({ ...commit, value: 0 }).replace('"value":0', `"value":${value}`);

@@ -1,6 +1,17 @@
+import { deepStrictEqual } from 'node:assert';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { channel, human, memory, type RxhiveError, typed, workflow } from '../lib/index.js';
+import {
+  channel,
+  collection,
+  human,
+  memory,
+  type RxhiveError,
+  type TaskContext,
+  typed,
+  type WorkflowResult,
+  workflow,
+} from '../lib/index.js';
 
 const codeOf = (error: unknown): string | undefined => (error as RxhiveError | undefined)?.code;
 
@@ -86,6 +97,173 @@ test('what a body that runs again asks and says is known in any order of names a
     sent.filter((reason) => reason === 'sent' || reason === 'repeated' || reason === 'asked'),
     ['sent', 'asked', 'repeated', 'repeated', 'sent'],
   );
+});
+
+type Anything = Record<string, unknown>;
+
+/** Runs a task on a state, then once more from the log. */
+async function twice(
+  run: (ctx: TaskContext<Anything>) => unknown,
+  state: Anything = {},
+): Promise<[first: WorkflowResult<Anything>, again: WorkflowResult<Anything>]> {
+  const store = memory();
+  const make = (): Promise<WorkflowResult<Anything>> => {
+    const flow = workflow({ name: 'twice', state });
+    flow.task('t', { version: '1', run: (_, ctx) => run(ctx) });
+    return flow.run({ store, runId: 'r' }).result();
+  };
+  return [await make(), await make()];
+}
+
+const error = ([{ tasks }]: [WorkflowResult<Anything>, unknown]): RxhiveError =>
+  tasks.get('t')?.error as RxhiveError;
+
+test('what a file has comes back as a Buffer, and bytes of each kind as they were', async () => {
+  const values = {
+    file: Buffer.from('hi'),
+    part: new Uint8Array([1, 2, 3, 4]).subarray(1, 3),
+    floats: Float32Array.of(0.5, -0),
+    view: new DataView(Uint8Array.of(7, 8).buffer),
+    buffer: Uint8Array.of(9).buffer,
+  };
+  const [, again] = await twice(() => values);
+  const back = again.results.get('t') as typeof values;
+  assert.ok(Buffer.isBuffer(back.file));
+  assert.is(String(back.file), 'hi');
+  assert.equal([...back.part], [2, 3]);
+  assert.equal(back, values);
+  assert.is(back.view.getInt8(1), 8);
+});
+
+test('errors come back with cause and errors; a class of their own becomes the nearest of the language', async () => {
+  class Refused extends TypeError {
+    readonly code = 429;
+  }
+  const values = [
+    new AggregateError([new RangeError('a'), 'b'], 'all', { cause: { tries: 3 } }),
+    new Error('why', { cause: undefined }),
+    new Refused('no'),
+    new DOMException('stop', 'AbortError'),
+  ];
+  const [, again] = await twice(() => values);
+  const [all, why, refused, stop] = again.results.get('t') as typeof values;
+  assert.instance(all, AggregateError);
+  assert.equal((all as AggregateError).errors, [new RangeError('a'), 'b']);
+  assert.equal([all?.cause, Object.hasOwn(why as Error, 'cause')], [{ tries: 3 }, true]);
+  assert.instance(refused, TypeError);
+  assert.equal([refused?.message, (refused as Refused).code], ['no', 429]);
+  assert.equal([stop?.name, stop?.message], ['AbortError', 'stop']);
+});
+
+test('what a log cannot keep is refused with its place, as who wrote the body knows it', async () => {
+  class Bee {}
+  class Comb extends Map {}
+  const places: [RegExp, (ctx: TaskContext<Anything>) => unknown, Anything?][] = [
+    [
+      /^the result\.items\[3\] is a Bee, which a store cannot keep; return plain data/,
+      () => ({ items: [0, 1, 2, new Bee()] }),
+    ],
+    [/^the result is a Comb, a subclass of Map, .* make a Map of it/, () => new Comb()],
+    [
+      /^the result\.a\["b c"\]\.get\("k"\) is a symbol/,
+      () => ({ a: { 'b c': new Map([['k', Symbol('s')]]) } }),
+    ],
+    [/^the result \(key 0\) is a function/, () => new Map([[() => 1, 1]])],
+    [
+      /^the result \(entry 1\)\.x is a Promise, .* await it first/,
+      () => new Set([1, { x: Promise.resolve() }]),
+    ],
+    [/^the result\.cause\.socket is a Bee/, () => new Error('no', { cause: { socket: new Bee() } })],
+    [/^the result\.self is a circle/, () => { const a: Anything = {}; a.self = a; return a; }], // biome-ignore format: short
+    [/^state\.docs\.a\[0\] is a Bee/, (ctx) => ctx.update((s) => { (s.docs as Anything).a = [new Bee()]; }), { docs: {} }], // biome-ignore format: short
+    [/^state\.docs is a Bee/, (ctx) => ctx.update((s) => { s.docs = new Bee(); })], // biome-ignore format: short
+    [/^state\.docs\.get\("k"\)\.x is a Bee/, (ctx) => ctx.update((s) => { (s.docs as Map<string, unknown>).set('k', { x: new Bee() }); }), { docs: collection() }], // biome-ignore format: short
+    [/^state\.docs\.get\(1\) is a Bee/, (ctx) => ctx.update((s) => { (s.docs as Map<number, unknown>).set(1, new Bee()); }), { docs: new Map() }], // biome-ignore format: short
+    [/^state\.x is an object with the reserved name __proto__/, (ctx) => ctx.update((s) => { s.x = JSON.parse('{"__proto__":1}'); })], // biome-ignore format: short
+    [
+      /^the context of the question\.to is a Bee/,
+      (ctx) => ctx.ask(human(typed<unknown>(), { prompt: 'Pay?', context: { to: new Bee() } })),
+    ],
+    [/^the message\.x is a Bee/, (ctx) => ctx.send(channel<unknown>('said'), { x: new Bee() })],
+  ];
+  for (const [message, run, state] of places) {
+    const refused = error(await twice(run, state));
+    assert.is(refused?.code, 'NOT_SERIALIZABLE', String(message));
+    assert.match(refused.message, message);
+  }
+  const flow = workflow({ name: 'input', input: typed<unknown>() });
+  flow.task('t', { run: () => 1 });
+  const run = flow.run({ store: memory(), input: { docs: [new Bee()] } });
+  const failed = await run.result().catch((fault: unknown) => fault as RxhiveError);
+  assert.match((failed as RxhiveError).message, /^the input\.docs\[0\] is a Bee/);
+});
+
+test('ten thousand levels, and objects in very many places, are refused with a code and at once', async () => {
+  const deep = (depth: number): unknown => {
+    let value: unknown = 'end';
+    for (let i = 0; i < depth; i++) value = i % 2 === 0 ? { next: value } : [value];
+    return value;
+  };
+  let doubled: unknown = { text: 'x' };
+  for (let i = 0; i < 30; i++) doubled = [doubled, doubled];
+  for (const value of [deep(10_000), doubled]) {
+    const results = error(await twice(() => value));
+    assert.is(results.code, 'NOT_SERIALIZABLE');
+    assert.match(
+      results.message,
+      /^the result.* is (nested deeper than 500 levels|longer than 8388608 characters)/,
+    );
+    const states = error(await twice((ctx) => ctx.update((s) => { s.x = value; }))); // biome-ignore format: short
+    assert.is(states.code, 'NOT_SERIALIZABLE');
+    const said = error(await twice((ctx) => ctx.send(channel<unknown>('said'), value)));
+    assert.is(said.code, 'NOT_SERIALIZABLE');
+    const asked = error(await twice((ctx) => ctx.ask(human(typed<unknown>(), { context: value }))));
+    assert.is(asked.code, 'NOT_SERIALIZABLE');
+    const flow = workflow({ name: 'given', input: typed<unknown>() });
+    flow.task('t', { run: () => 1 });
+    assert.is(await refusal(flow.run({ store: memory(), input: value }).result()), 'NOT_SERIALIZABLE');
+  }
+  const flat = [deep(450), Array(3).fill(deep(50))];
+  const [, again] = await twice(() => flat);
+  assert.equal(JSON.stringify(again.results.get('t')), JSON.stringify(flat));
+});
+
+test('a state with any keys and any entries goes on as it was, whatever was added, changed and taken out', async () => {
+  const keys = ['a', 1, Number.NaN, true, null, 5n, new Date(0), { k: 1 }, ['a', 1], new Map([[1, 2]])];
+  for (const key of keys) {
+    for (const other of ['b', ...keys]) {
+      const bee = { n: 1 };
+      const steps: ((s: { m: Map<unknown, { n: number }>; set: Set<unknown>; list: unknown[] }) => void)[] = [
+        (s) => void s.m.set(key, { n: 1 }),
+        (s) => void s.set.add(key).add(bee),
+        (s) => void s.m.set(other, { n: 5 }),
+        (s) => { for (const one of s.m.values()) one.n += 1; }, // biome-ignore format: short
+        (s) => { for (const one of s.set) if (typeof one === 'object' && one !== null && 'n' in one) (one as { n: number }).n = 7; }, // biome-ignore format: short
+        (s) => { s.list.push({ set: new Set([{ x: 1 }]), m: new Map([[key, { n: 1 }]]) }); }, // biome-ignore format: short
+        (s) => { const [first] = s.list as [{ set: Set<{ x: number }>; m: Map<unknown, { n: number }> }]; for (const one of first.set) one.x = 2; for (const one of first.m.values()) one.n = 2; }, // biome-ignore format: short
+        (s) => { s.set.delete(key); s.set.delete(other); s.m.delete(other); }, // biome-ignore format: short
+        (s) => { s.list.unshift(0); }, // biome-ignore format: short
+      ];
+      const store = memory();
+      const make = (): Promise<WorkflowResult> => {
+        const state = { m: new Map(), set: new Set(), list: [] };
+        const flow = workflow({ name: 'keys', concurrency: 1, state });
+        for (const [i, step] of steps.entries())
+          flow.task(`t${i}`, { version: '1', run: (_, ctx) => ctx.update(step) });
+        return flow.run({ store, runId: 'r' }).result();
+      };
+      const first = (await make()).orThrow();
+      const again = (await make()).orThrow();
+      assert.is(again.report.counts.restored, steps.length);
+      deepStrictEqual(again.state, first.state);
+      // The changes taken back lead to the beginning.
+      const past = await workflow({
+        name: 'keys',
+        state: { m: new Map(), set: new Set(), list: [] },
+      }).history(store, 'r');
+      deepStrictEqual(past.snapshotAt(past.last).state, first.state);
+    }
+  }
 });
 
 test.run();

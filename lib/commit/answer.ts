@@ -4,6 +4,7 @@ import type { Question, QuestionOptions } from '../model/question.js';
 import { type Fit, fit } from '../model/schema.js';
 import { canonical } from './canonical.js';
 import { decode } from './codec.js';
+import { shownPart } from './places.js';
 
 /** Gives `then` what the schema makes of an answer; later, when the schema is asynchronous. */
 export function checkAnswer(
@@ -16,12 +17,15 @@ export function checkAnswer(
   settle(() => fit(schema, answer), then, threw);
 }
 
+/** Parts of a question, as who asks knows them. */
+const questionParts = { prompt: 'the prompt', context: 'the context of the question' };
+
 /**
  * Prompt and context as text: what a question without a key is known by.
  * @throws RxhiveError NOT_SERIALIZABLE
  */
 export function textOf({ prompt = '', context }: Pick<QuestionOptions, 'prompt' | 'context'>): string {
-  return canonical({ prompt, context });
+  return canonical({ prompt, context }, (path) => shownPart(questionParts, path));
 }
 
 /** Undefined when an answer says what the accepted one does. */

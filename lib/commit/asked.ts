@@ -5,6 +5,7 @@ import type { AnswerRecord, QuestionRecord } from '../model/record.js';
 import { jsonSchemaOf } from '../model/schema.js';
 import { textOf } from './answer.js';
 import { encode } from './codec.js';
+import { shownPart } from './places.js';
 
 /**
  * `known`: in the log, not asked by this process yet. `stale`: known, but it has to be asked anew. `asking`: its record
@@ -165,7 +166,8 @@ export function recordOf(id: string, task: string, question: Question, at: numbe
     ...(deadline !== undefined && { deadline: at + deadline }),
   };
   // A default that no log can keep must not turn up only when the deadline has passed.
-  encode([record, value]);
+  encode(value, { name: 'the default of the question' });
+  encode(record, { name: (path) => shownPart({}, path) });
   return record;
 }
 

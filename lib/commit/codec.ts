@@ -1,140 +1,77 @@
 import { RxhiveError } from '../kernel/errors.js';
-import { isRecord } from '../kernel/plain.js';
-import { Collection } from './collection.js';
-
-/** Marks what JSON has no word for: `{ "$": kind, "v": ... }`. */
-type Tagged = { readonly $: string; readonly v?: unknown };
+import { type Path, shownPath } from './places.js';
+import { isPlainTree } from './plain-tree.js';
+import { read } from './reader.js';
+import { Refusal, TooLong, Writer } from './writer.js';
 
 /** Longest record in characters. */
 export const longestRecord = 8 * 1024 * 1024;
 
+/** How {@link encode} goes about it. */
+export interface EncodeOptions {
+  /** More characters are refused. */
+  readonly longest?: number;
+  /** What the value is called when it is refused, such as `the result`, or what a place in it is. */
+  readonly name?: string | ((path: Path) => string);
+  /** Fields of errors that cannot be written are left out. */
+  readonly lossy?: boolean;
+  /** True for paths within a state: it has no reserved names, and no lists with names beside their places. */
+  isState?(path: Path): boolean;
+}
+
 /**
- * Writes a value as JSON text that {@link decode} reads back: plain data, `undefined`, dates, maps, sets, bigints,
- * bytes, collections, errors, and numbers JSON cannot hold.
- * @throws RxhiveError NOT_SERIALIZABLE with the place of what cannot be written, or of a text too long
+ * Writes a value as JSON text that {@link decode} reads back as its equal: plain data, `undefined`, holes, dates, maps, sets,
+ * bigints, bytes, regular expressions, addresses, collections, errors, and numbers JSON cannot hold. One object in several places
+ * comes back as several.
+ * @throws RxhiveError NOT_SERIALIZABLE with the place of what cannot be written: class instances, functions, symbols, circles,
+ *   more than 500 levels, too long a text
  */
-export function encode(value: unknown, longest = longestRecord): string {
-  const text = JSON.stringify(write(value, [], new Set()));
-  if (text.length > longest) {
-    throw new RxhiveError(
-      'NOT_SERIALIZABLE',
-      `A value has ${text.length} characters as JSON, more than ${longest}; store it elsewhere and return a reference.`,
-    );
+export function encode(value: unknown, options: EncodeOptions = {}): string {
+  const { longest = longestRecord } = options;
+  try {
+    if (isPlainTree(value)) {
+      const text = textOf(value, longest);
+      if (text !== undefined) return text;
+    }
+    const text = textOf(written(value, options), longest);
+    if (text !== undefined) return text;
+    throw new TooLong(longest, []);
+  } catch (error) {
+    throw error instanceof Refusal ? refused(error, options) : error;
   }
-  return text;
 }
 
-/** Reads what {@link encode} wrote. @throws SyntaxError, TypeError for anything else */
+/** What is written of a value, for {@link encode} and for who compares. @throws Refusal */
+export function written(
+  value: unknown,
+  { longest = longestRecord, lossy = false, isState }: EncodeOptions = {},
+): unknown {
+  return new Writer({ longest, lossy, isState: isState ?? (() => false) }).write(value);
+}
+
+/** Reads what {@link encode} wrote. @throws SyntaxError, TypeError, RangeError for anything else */
 export function decode(text: string): unknown {
-  return read(JSON.parse(text));
+  const json: unknown = JSON.parse(text);
+  return text.includes('"$"') ? read(json) : json;
 }
 
-function refuse(what: string, path: readonly string[]): never {
-  const where = path.length === 0 ? 'the value' : `the value at ${path.join('.').slice(0, 200)}`;
-  throw new RxhiveError(
-    'NOT_SERIALIZABLE',
-    `${where} is ${what}, which a store cannot keep; return plain data, Date, Map, Set, bigint, bytes or Error.`,
-  );
+/** Undefined: it is too long, if not for JSON itself. */
+function textOf(json: unknown, longest: number): string | undefined {
+  try {
+    const text = JSON.stringify(json);
+    return text.length > longest ? undefined : text;
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
-function write(value: unknown, path: string[], above: Set<object>): unknown {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
-  if (typeof value === 'number') {
-    return Number.isFinite(value) && !Object.is(value, -0)
-      ? value
-      : { $: 'number', v: Object.is(value, -0) ? '-0' : String(value) };
-  }
-  if (value === undefined) return { $: 'undefined' };
-  if (typeof value === 'bigint') return { $: 'bigint', v: String(value) };
-  if (typeof value !== 'object') return refuse(`a ${typeof value}`, path);
-  if (above.has(value)) return refuse('a circle', path);
-  above.add(value);
-  const written = writeObject(value, path, above);
-  above.delete(value);
-  return written;
-}
-
-function writeObject(value: object, path: string[], above: Set<object>): unknown {
-  const inner = (key: string, one: unknown): unknown => {
-    path.push(key);
-    const written = write(one, path, above);
-    path.pop();
-    return written;
-  };
-  if (Array.isArray(value)) return Array.from(value, (one, i) => inner(String(i), one));
-  if (value instanceof Date) return { $: 'date', v: value.getTime() };
-  if (value instanceof Map)
-    return { $: 'map', v: [...value].map(([key, one]) => [inner('key', key), inner(String(key), one)]) };
-  if (value instanceof Set) return { $: 'set', v: [...value].map((one, i) => inner(String(i), one)) };
-  if (value instanceof Collection)
-    return { $: 'collection', v: [...value].map(([key, one]) => [key, inner(key, one)]) };
-  if (value instanceof Uint8Array) {
-    const parts: string[] = [];
-    // In pieces: one character after the other takes thirty times the memory.
-    for (let i = 0; i < value.length; i += 8_192)
-      parts.push(String.fromCharCode(...value.subarray(i, i + 8_192)));
-    return { $: 'bytes', v: btoa(parts.join('')) };
-  }
-  if (value instanceof Error) {
-    const { name, message, cause } = value;
-    const facts = Object.entries(value).filter(([key]) => key !== 'cause' && key !== 'name');
-    const kept = facts.flatMap(([key, one]) => {
-      try {
-        return [[key, inner(key, one)]];
-      } catch {
-        return []; // A request or socket on an error must not keep the error out of the log.
-      }
-    });
-    return { $: 'error', v: [name, message, kept, cause instanceof Error ? inner('cause', cause) : null] };
-  }
-  if (!isRecord(value)) return refuse(`a ${(value as object).constructor?.name ?? 'class instance'}`, path);
-  const entries = Object.entries(value).map(([key, one]) => [key, inner(key, one)] as const);
-  const plain = Object.fromEntries(entries);
-  return Object.hasOwn(plain, '$') ? { $: 'record', v: entries } : plain;
-}
-
-function read(json: unknown): unknown {
-  if (typeof json !== 'object' || json === null) return json;
-  if (Array.isArray(json)) return json.map(read);
-  if (!Object.hasOwn(json, '$'))
-    return Object.fromEntries(Object.entries(json).map(([key, one]) => [key, read(one)]));
-  const { $, v } = json as Tagged;
-  const pairs = (): [string, unknown][] => (v as [string, unknown][]).map(([key, one]) => [key, read(one)]);
-  switch ($) {
-    case 'undefined':
-      return undefined;
-    case 'number':
-      return Number(v);
-    case 'bigint':
-      return BigInt(v as string);
-    case 'date':
-      return new Date(v === null ? Number.NaN : (v as number));
-    case 'map':
-      return new Map((v as [unknown, unknown][]).map(([key, one]) => [read(key), read(one)]));
-    case 'set':
-      return new Set((v as unknown[]).map(read));
-    case 'collection': {
-      const made = new Collection<unknown>();
-      for (const [key, one] of pairs()) made.set(key, one);
-      return made;
-    }
-    case 'bytes':
-      return Uint8Array.from(atob(v as string), (char) => char.charCodeAt(0));
-    case 'record':
-      return Object.fromEntries(pairs());
-    case 'error': {
-      const [name, message, facts, cause] = v as [string, string, [string, unknown][], unknown];
-      const error = cause === null ? new Error(message) : new Error(message, { cause: read(cause) });
-      for (const [key, one] of [['name', name], ...facts] as [string, unknown][])
-        Object.defineProperty(error, key, {
-          value: key === 'name' ? one : read(one),
-          configurable: true,
-          writable: true,
-          enumerable: key !== 'name',
-        });
-      return error;
-    }
-    default:
-      throw new TypeError(`unknown kind ${String($).slice(0, 40)}`);
-  }
+/** Says what is refused, and where. */
+export function refused(refusal: Refusal, { name = 'the value' }: EncodeOptions): RxhiveError {
+  const { what, advice, path } = refusal;
+  // What is too long is so by all of it, not by where it was found to be.
+  const steps = refusal instanceof TooLong ? path.slice(0, typeof name === 'string' ? 0 : 1) : path;
+  const place = typeof name === 'string' ? shownPath(name, steps) : name(steps);
+  const message = `${place} is ${what}, which a store cannot keep; ${advice}.`;
+  return new RxhiveError('NOT_SERIALIZABLE', message, { details: { place } });
 }

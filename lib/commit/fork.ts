@@ -7,6 +7,7 @@ import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
 import { encode } from './codec.js';
 import { Numbers } from './compact.js';
 import { readEntry } from './entry.js';
+import { type Path, shownPart } from './places.js';
 import { stateOf } from './resume.js';
 import { keyOfResult } from './spill.js';
 import { State } from './state.js';
@@ -46,8 +47,10 @@ function copied(entries: readonly LogEntry[], to: string, source: ForkSource): C
     return encode({ ...record, spilled } satisfies CommitRecord);
   });
   const begin: RunRecord = { ...first, ...(input && { input: input.value }), from: { runId: from, seq } };
-  bodies[0] = encode(begin);
-  if (state !== undefined) bodies.push(encode(given(from, records.slice(0, count), initial, state)));
+  const name = (path: Path): string => shownPart({ state: 'state', input: 'the input' }, path);
+  bodies[0] = encode(begin, { name });
+  if (state !== undefined)
+    bodies.push(encode(given(from, records.slice(0, count), initial, state), { name }));
   return { entries: bodies.map((body, i) => ({ seq: i + 1, body })), results };
 }
 

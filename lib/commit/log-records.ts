@@ -4,6 +4,7 @@ import type { AttemptHandle, TaskNode } from '../model/node.js';
 import type { CommitRecord, FailedRecord } from '../model/record.js';
 import { encode } from './codec.js';
 import { unlogged } from './ledger.js';
+import { type Path, shownInState, shownPart } from './places.js';
 import { versionOf } from './resume.js';
 import type { StateChange } from './state.js';
 
@@ -11,26 +12,30 @@ import type { StateChange } from './state.js';
 export function commitText(
   node: TaskNode,
   attempt: AttemptHandle,
-  { patches, inverse }: Partial<StateChange>,
+  change: StateChange | undefined,
   at: number,
   outside: boolean,
   spilled: string | undefined,
 ): string {
-  const bad = patches?.find(({ path }) => path.some((key) => reservedNames.has(key)));
+  const { patches = [], inverse = [] } = change ?? {};
+  const bad = patches.find(({ path }) =>
+    path.some((key) => typeof key === 'symbol' || reservedNames.has(key)),
+  );
   if (bad !== undefined) {
-    const message = `Task "${brief(node.id)}" writes state.${bad.path.join('.')}, a reserved name; use another key, or a collection().`;
+    const message = `Task "${brief(node.id)}" writes state.${bad.path.map(String).join('.')}, a symbol or reserved name; use another key, or a collection().`;
     throw new RxhiveError('NOT_SERIALIZABLE', message);
   }
-  return encode({
+  const record = {
     kind: 'commit',
     ...courseOf(node, at),
     value: spilled === undefined ? node.value : undefined,
     ...(spilled !== undefined && { spilled }),
     ...(attempt.returned !== undefined && returnedBy(attempt.returned.value, node.value)),
-    ...(patches !== undefined && patches.length > 0 && { patches, inverse: inverse ?? [] }),
+    ...(patches.length > 0 && { patches, inverse }),
     ...(attempt.children !== undefined && { spawned: attempt.children }),
     ...(outside && { outside: true as const }),
-  } satisfies CommitRecord);
+  } satisfies CommitRecord;
+  return encode(record, { name: (path) => placeInCommit(record, change, path), isState: inPatch });
 }
 
 /** A failure as text; an error that cannot be stored leaves its message. */
@@ -38,11 +43,26 @@ export function failureText(node: TaskNode, at: number): string {
   const spawned = node.extra?.children;
   const record = { kind: 'failed', ...courseOf(node, at), ...(spawned && { spawned }) } as const;
   try {
-    return encode({ ...record, error: node.error } satisfies FailedRecord);
+    return encode({ ...record, error: node.error } satisfies FailedRecord, { lossy: true });
   } catch {
     const message = String((node.error as Error)?.message ?? 'an error that cannot be stored');
     return encode({ ...record, error: new Error(message) } satisfies FailedRecord);
   }
+}
+
+function inPatch(path: Path): boolean {
+  return path[0] === 'patches' || path[0] === 'inverse';
+}
+
+/** A place in the record of a commit, as who wrote the task knows it. */
+function placeInCommit(record: CommitRecord, change: StateChange | undefined, path: Path): string {
+  const [part, at, , ...rest] = path;
+  const patch = inPatch(path) && typeof at === 'number' ? record[part as 'patches']?.[at] : undefined;
+  if (patch !== undefined) return shownInState(change?.next, patch.path, rest);
+  return shownPart(
+    { value: 'the result', returned: 'what the body returned', patches: 'what the task writes to the state' },
+    path,
+  );
 }
 
 /** How a task came to its end. */

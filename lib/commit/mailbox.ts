@@ -40,7 +40,7 @@ export class AttemptMailbox implements Mailbox {
     this.#name(line, key);
     const { schema } = channel;
     const offer: Offer = { by: this, text: undefined, key, told, waiting: false };
-    if (schema === undefined) offer.text = encode(value);
+    if (schema === undefined) offer.text = encode(value, { name: 'the message' });
     line.offers.add(offer);
     this.#waiting.set(offer, line);
     if (schema === undefined) this.#office.pump(line);
@@ -97,7 +97,7 @@ export class AttemptMailbox implements Mailbox {
   ask(taskId: string, value: unknown, key: string | undefined, told: AskTold): () => void {
     const line = this.#office.lineFor(`@${taskId}`, this.#sender.task);
     this.#name(line, key);
-    const text = encode(value);
+    const text = encode(value, { name: 'the message' });
     const known = this.#known(line, key, text);
     if (known !== undefined) this.#repeat(line, known);
     const silent = this.#office.noReply(taskId);
@@ -176,7 +176,7 @@ export class AttemptMailbox implements Mailbox {
       if (!this.#waiting.has(offer)) return;
       try {
         if ('issues' in found) throw new InvalidMessageError(line.name, found.issues, placesOf(found.issues));
-        offer.text = encode(found.value);
+        offer.text = encode(found.value, { name: 'the message' });
       } catch (error) {
         refused(error);
         return;

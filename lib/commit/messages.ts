@@ -187,7 +187,7 @@ export class Messages {
 
   /** The reply becomes durable, then those who asked get it. The first counts. */
   reply(post: Post, from: string, value: unknown, done: (error?: RxhiveError) => void): void {
-    const text = encode(value);
+    const text = encode(value, { name: 'the reply' });
     if (post.reply !== undefined || post.replying) {
       done();
       return;

@@ -231,9 +231,11 @@ export class Questions {
   #check(asked: Asked, offer: Offer): void {
     let text: string;
     try {
-      text = encode(offer.value);
+      text = encode(offer.value, { name: 'the answer' });
       // The record is a little longer: too long is for the person to hear, not for the run.
-      encode({ kind: 'answer', id: asked.id, value: offer.value, by: 'person' } satisfies AnswerRecord);
+      encode({ kind: 'answer', id: asked.id, value: offer.value, by: 'person' } satisfies AnswerRecord, {
+        name: 'the answer',
+      });
     } catch (error) {
       this.#reply(asked, offer, error as RxhiveError);
       return;

@@ -38,7 +38,7 @@ export class Spill {
    */
   keep(runId: string, taskId: string, begun: number, value: unknown): string | undefined {
     if (!this.#prompt || this.#above === Number.POSITIVE_INFINITY || isSmall(value)) return undefined;
-    const text = encode(value, longest);
+    const text = encode(value, { longest, name: 'the result' });
     if (text.length <= this.#above) return undefined;
     const key = this.#newKey(runId, taskId, begun);
     const answer = this.#texts.put(key, text, runId);

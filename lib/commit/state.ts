@@ -6,6 +6,8 @@ import { applied, byKey, partOf } from './collection-patches.js';
 import { LastWrites } from './conflict.js';
 import { TrackedReads } from './reads.js';
 import { replay } from './recipe.js';
+import { wholePatches } from './whole-patches.js';
+import { deepest } from './writer.js';
 
 enableMapSet();
 enablePatches();
@@ -38,7 +40,7 @@ export class State {
         `state is ${shown(initial)}; give a plain object, array, Map or Set.`,
       );
     }
-    this.#current = this.#head = freeze(initial, true);
+    this.#current = this.#head = walked(() => freeze(initial, true));
   }
 
   get current(): unknown {
@@ -47,7 +49,7 @@ export class State {
 
   /** `base`, or the newest state, as it would be with `recipes` applied. */
   preview(recipes: readonly Recipe<never>[] | undefined, base: unknown = this.#current): unknown {
-    return recipes === undefined ? base : produce(base, replay(base, recipes));
+    return recipes === undefined ? base : changed(base, recipes, produce);
   }
 
   /** Begins to note what a serializable attempt reads. */
@@ -82,11 +84,11 @@ export class State {
   /** Replays a task's recipes on the newest state, all or none. Patches are made where somebody needs them. */
   prepare(recipes: readonly Recipe<never>[], patched: boolean): StateChange {
     const base = this.#head;
-    if (this.#readers === 0 && !patched) return { next: produce(base, replay(base, recipes)) };
+    if (this.#readers === 0 && !patched) return { next: changed(base, recipes, produce) };
     type Made = [unknown, StatePatch[], StatePatch[]];
-    const [next, patches, inverse] = produceWithPatches(base, replay(base, recipes)) as unknown as Made;
+    const [next, patches, inverse] = changed(base, recipes, produceWithPatches) as Made;
     const [forth, back] = byKey(patches, inverse, next);
-    return { next, patches: forth, inverse: back };
+    return { next, ...wholePatches(base, next, forth, back) };
   }
 
   /** Makes a prepared change the newest state. */
@@ -128,6 +130,43 @@ export class State {
   /** Notes who writes what, `ahead` commits after the newest state. */
   #track(taskId: string, { patches }: StateChange, ahead: number): void {
     for (const { path } of patches ?? []) this.#writes.write(path, this.seq + ahead, taskId);
+  }
+}
+
+/** `base` as recipes change it. What they throw is thrown. */
+function changed(
+  base: unknown,
+  recipes: readonly Recipe<never>[],
+  make: (base: unknown, recipe: (draft: unknown) => void) => unknown,
+): unknown {
+  const change = replay(base, recipes);
+  let fault: { readonly error: unknown } | undefined;
+  try {
+    return walked(() =>
+      make(base, (draft) => {
+        try {
+          change(draft);
+        } catch (error) {
+          fault = { error };
+          throw error;
+        }
+      }),
+    );
+  } catch (error) {
+    throw fault === undefined ? error : fault.error;
+  }
+}
+
+/** Immer looks into all that it is given. @throws RxhiveError NOT_SERIALIZABLE for what it cannot */
+function walked<T>(walk: () => T): T {
+  try {
+    return walk();
+  } catch (error) {
+    const message =
+      error instanceof RangeError
+        ? `The state is nested too deep, or holds a circle; keep it within ${deepest} levels.`
+        : `The state holds something that cannot be read (${String((error as Error)?.message ?? error)}); keep it plain data.`;
+    throw new RxhiveError('NOT_SERIALIZABLE', message, { cause: error });
   }
 }
 

@@ -21,6 +21,7 @@ import { Ledger, logged, unlogged } from './ledger.js';
 import type { LogPorts, RunFacts } from './log.js';
 import { commitText, failureText } from './log-records.js';
 import { PendingCommits } from './pending.js';
+import { shownPart } from './places.js';
 import { Past, type Resumed, stateOf } from './resume.js';
 import type { State } from './state.js';
 
@@ -120,7 +121,9 @@ export class Transactions {
     if (first?.kind !== 'run') {
       const at = this.#begun();
       journal.append(
-        encode({ kind: 'run', format: 1, workflow, input: input?.value, at } satisfies RunRecord),
+        encode({ kind: 'run', format: 1, workflow, input: input?.value, at } satisfies RunRecord, {
+          name: (path) => shownPart({ input: 'the input' }, path),
+        }),
       );
       return undefined;
     }
@@ -255,7 +258,7 @@ export class Transactions {
     const body =
       this.#journal === undefined
         ? undefined
-        : commitText(node, attempt, change ?? {}, this.#ports.now(), this.#ports.outside(node), key);
+        : commitText(node, attempt, change, this.#ports.now(), this.#ports.outside(node), key);
     const journal = this.#journal;
     if (spawned !== undefined) this.#ports.addSpawned(node, spawned, journal?.holds === true);
     logged(node);
