@@ -43,6 +43,14 @@ export type { Late } from './kernel/late.js';
 export { bottleneck } from './limiters/bottleneck.js';
 export { virtual } from './limiters/virtual.js';
 export { type Adaptive, type AdaptiveOptions, adaptive } from './model/adaptive.js';
+export {
+  type Agent,
+  type AgentCall,
+  type AgentDependency,
+  type AgentFunction,
+  AgentTask,
+  type AgentTaskOptions,
+} from './model/agent.js';
 export type { BreakerOptions, BreakerState } from './model/breaker.js';
 export type { Breakpoint, StartingTask } from './model/breakpoint.js';
 export type { BudgetLimit, BudgetOptions, BudgetReport, BudgetState, Caps } from './model/budget.js';
@@ -168,15 +176,7 @@ export { type BufferedOptions, buffered } from './observe/buffered.js';
 export type { LearntDuration } from './observe/durations.js';
 export { type EventLogOptions, eventLines, readEventLog } from './observe/event-log.js';
 export type { RedactOptions } from './observe/redact.js';
-export {
-  type Agent,
-  type AgentCall,
-  type AgentFunction,
-  AgentTask,
-  type AgentTaskOptions,
-  type OrchestratorOptions,
-  WorkflowOrchestrator,
-} from './orchestrator.js';
+export { type OrchestratorOptions, WorkflowOrchestrator } from './orchestrator.js';
 export { checkWorkflow, type Finding } from './plan/check.js';
 export type { Run } from './run.js';
 export { type RunWorkflowOptions, runWorkflow } from './run-workflow.js';

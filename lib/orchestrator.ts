@@ -1,127 +1,77 @@
 import { defer, finalize, firstValueFrom, type Observable, Subject } from 'rxjs';
-import { brief, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
-import type { BudgetOptions } from './model/budget.js';
+import { brief, type DefinitionFault, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
+import type { Adaptive } from './model/adaptive.js';
+import type { Agent, AgentCall, AgentDependency, AgentInputs, AgentTask } from './model/agent.js';
 import type { TaskContext } from './model/context.js';
 import type { WorkflowEvent } from './model/event.js';
-import type { Place } from './model/executor.js';
-import type { Limiter, LimiterSettings } from './model/limiter.js';
-import type { Middleware } from './model/middleware.js';
-import type { RetryOptions, TimeoutOptions } from './model/policy.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
-import type { RunOptions } from './model/run-options.js';
-import type { StandardSchema } from './model/schema.js';
 import type { CheckpointStore } from './model/store.js';
-import { Task, type TaskDefinition } from './model/task.js';
-import type { Price } from './model/usage.js';
-import type { FailurePolicy, GroupOptions, WorkflowDefinition } from './model/workflow.js';
+import { Dependency, Task, type TaskDefinition } from './model/task.js';
+import type { GroupOptions, OptionNames, WorkflowDefinition, WorkflowOptions } from './model/workflow.js';
 import { GuardedStream } from './observe/guarded-stream.js';
 import type { Run } from './run.js';
-import { Workflow } from './workflow.js';
+import { type AnswerOptions, type RunArguments, Workflow } from './workflow.js';
 
-/** What an {@link AgentTask} is made from. */
-export interface AgentTaskOptions<A extends string = string> {
-  readonly id: string;
-  /** Name of one of the orchestrator's agents. */
-  readonly agentType: A;
-  /** Handed to the agent as it is. */
-  readonly data?: unknown;
-  /** Ids of tasks that must have succeeded. They may be added later, but before the run starts. */
-  readonly dependencies?: readonly string[];
-  /** One of the orchestrator's `concurrencyGroups`. */
-  readonly concurrencyGroup?: string;
-  /** Higher goes first. Default 0. */
-  readonly priority?: number;
-  /** Tokens an attempt will use, for limiters with `tokensPerMinute`. Default: learnt, from data and inputs. */
-  readonly tokens?: number;
-  /** Tries after the first, or a policy. */
-  readonly retry?: number | RetryOptions;
-  /** Ms for one attempt, or limits by kind. */
-  readonly timeout?: number | TimeoutOptions;
-  /** Schema of the agent's answer; a misfit fails the attempt with `INVALID_RESULT`. Default: anything. */
-  readonly result?: StandardSchema;
-}
-
-/** One piece of work for an agent: plain data, no code. */
-export class AgentTask<const A extends string = string> {
-  readonly options: AgentTaskOptions<A>;
-
-  constructor(options: AgentTaskOptions<A>) {
-    this.options = options;
-  }
-
-  get id(): string {
-    return this.options.id;
-  }
-}
-
-/** The task as its agent sees it. */
-export interface AgentCall {
-  readonly id: string;
-  readonly agentType: string;
-  readonly data: unknown;
-  /** Results of its dependencies by id. */
-  readonly inputs: Readonly<Record<string, unknown>>;
-}
-
-/** The work of an agent: may return a value, a promise, an async iterable or an Observable. */
-export type AgentFunction = (task: AgentCall, ctx: TaskContext) => unknown;
-
-/** A function, or an object with `run`; an executor such as `threads({ file })` is one. */
-export type Agent =
-  | AgentFunction
-  | {
-      run(task: AgentCall, ctx: TaskContext): unknown;
-      /** What it runs on; who finds no slot waits. Default: in this process, as many as come. */
-      readonly place?: Place;
-      /** Change it and stored results are not used again. Default: the source text of `run`. */
-      readonly version?: string;
-    };
-
-/** How a {@link WorkflowOrchestrator} works. */
-export interface OrchestratorOptions<Agents extends Record<string, Agent>> {
+/** How a {@link WorkflowOrchestrator} works: the options of a workflow, with these names for what agents have. */
+export interface OrchestratorOptions<
+  Agents extends Record<string, Agent<S, I>>,
+  S = unknown,
+  I = unknown,
+  G extends string = string,
+  X extends string = string,
+> extends Omit<WorkflowOptions<S, I, G, X>, 'name' | 'concurrency' | 'groups'> {
   /** Agents by name. */
   readonly agents: Agents;
   /** Shown in reports. Default `orchestrator`. */
   readonly name?: string;
-  /** What it is good for: models to which it is offered as a tool decide by that. Default: names its tasks. */
-  readonly description?: string;
   /** False: one task at a time. Default true. */
   readonly parallelExecution?: boolean;
-  /** Tasks running at once. Default 10. */
-  readonly maxConcurrentTasks?: number;
+  /** Tasks running at once. Whole number from 1, Infinity, or `adaptive(...)`. Default 10. */
+  readonly maxConcurrentTasks?: number | Adaptive;
   /** May tasks be added while a run goes on? Default true. */
   readonly dynamicTasks?: boolean;
   /** Limits by group name: tasks at once, or all options of a group. */
-  readonly concurrencyGroups?: Readonly<Record<string, number | GroupOptions>>;
-  /** What one provider allows all tasks together. Default: no limits. */
-  readonly limiter?: Limiter | LimiterSettings;
-  /** Code around runs, tasks and attempts: the first is the outermost. Default: none. */
-  readonly middleware?: readonly Middleware[];
-  /** Default `continue`. */
-  readonly failurePolicy?: FailurePolicy;
-  /** Most a run may use. Default: no limit. */
-  readonly budget?: BudgetOptions;
-  /** Prices by model, for `ctx.usage({ model })`. */
-  readonly prices?: { readonly [model: string]: Price };
+  readonly concurrencyGroups?: { readonly [name in G]: number | GroupOptions };
 }
 
+/** Refuses names of groups that do not exist, where they are known to the compiler. */
+type KnownGroup<N extends string, G extends string> = string extends N
+  ? unknown
+  : [N] extends [G]
+    ? unknown
+    : { readonly options: { readonly concurrencyGroup?: G } };
+
+const optionNames: OptionNames = {
+  groups: 'concurrencyGroups',
+  concurrency: 'maxConcurrentTasks',
+  dependency: 'the id of a task, or { id, mode }',
+};
+
 /** Adds a task from within a handler. */
-export type AddAgentTask<A extends string> = (task: AgentTask<A>) => void;
+export type AddAgentTask<A extends string, G extends string = string> = <N extends string = string>(
+  task: AgentTask<A, N> & KnownGroup<N, G>,
+) => void;
 
 /**
  * The facade for those who think in agents and string ids. Calls `workflow()` and `run()`, does no engine
  * work itself.
  */
-export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
-  readonly #options: OrchestratorOptions<Agents>;
+export class WorkflowOrchestrator<
+  Agents extends Record<string, Agent<S, I>>,
+  S = undefined,
+  I = undefined,
+  G extends string = never,
+  X extends string = never,
+> {
+  readonly #options: OrchestratorOptions<Agents, S, I, G, X>;
   readonly #tasks: AgentTask[] = [];
   readonly #handlers: [string, (value: unknown, add: AddAgentTask<string>) => unknown][] = [];
   readonly #events = new Subject<WorkflowEvent>();
-  #run: Run | undefined;
+  #run: Run<S, G> | undefined;
   #busy = false;
 
-  constructor(options: OrchestratorOptions<Agents>) {
+  constructor(options: OrchestratorOptions<Agents, S, I, G, X>) {
     this.#options = options;
   }
 
@@ -134,7 +84,9 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
   }
 
   /** Adds a task; while a run goes on, to that run. @throws RxhiveError when `dynamicTasks` is false and one runs */
-  addTask(task: AgentTask<keyof Agents & string>): this {
+  addTask<const N extends string = string>(
+    task: AgentTask<keyof Agents & string, N> & KnownGroup<N, G>,
+  ): this {
     if (this.#run === undefined) {
       this.#tasks.push(task);
       return this;
@@ -147,7 +99,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
   /** Calls `handler` with the result of the task with this id, or of each task of this agent type. */
   onTaskComplete(
     taskIdOrAgentType: string,
-    handler: (result: unknown, add: AddAgentTask<keyof Agents & string>) => unknown,
+    handler: (result: unknown, add: AddAgentTask<keyof Agents & string, G>) => unknown,
   ): this {
     this.#handlers.push([
       taskIdOrAgentType,
@@ -160,14 +112,9 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
    * Runs all tasks added so far. Rejects only for a faulty definition, never for a failed task.
    * @throws WorkflowDefinitionError with all faults
    */
-  executeWorkflow(
-    options: Pick<
-      RunOptions,
-      'signal' | 'store' | 'runId' | 'durability' | 'retry' | 'suspend' | 'middleware'
-    > = {},
-  ): Promise<WorkflowResult> {
+  executeWorkflow(...options: RunArguments<I>): Promise<WorkflowResult<S>> {
     return this.#alone(() => {
-      const run = this.#workflow().run(options);
+      const run = this.workflow().run(...options);
       this.#follow(run);
       return run.result();
     });
@@ -181,7 +128,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
     store?: CheckpointStore | string,
     runId = '',
   ): readonly OpenQuestion[] | Promise<readonly OpenQuestion[]> {
-    return store === undefined ? (this.#run?.questions() ?? []) : this.#workflow().questions(store, runId);
+    return store === undefined ? (this.#run?.questions() ?? []) : this.workflow().questions(store, runId);
   }
 
   /** Answers a question of the run that goes on, as `run.answer` does. @throws RxhiveError RUN_ENDED when none does */
@@ -192,19 +139,19 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
     runId: string,
     questionId: string,
     value: unknown,
-    options?: Pick<RunOptions, 'signal' | 'durability' | 'retry' | 'middleware'>,
-  ): Promise<WorkflowResult>;
+    options?: Omit<AnswerOptions<S, I, G>, 'watch'>,
+  ): Promise<WorkflowResult<S>>;
   answer(
     first: CheckpointStore | string,
     second: unknown,
     questionId?: string,
     value?: unknown,
-    options: Pick<RunOptions, 'signal' | 'durability' | 'retry' | 'middleware'> = {},
+    options: Omit<AnswerOptions<S, I, G>, 'watch'> = {},
   ): Promise<unknown> {
     if (questionId !== undefined) {
-      const watch = (run: Run): void => this.#follow(run);
+      const watch = (run: Run<S, G>): void => this.#follow(run);
       const more = { ...options, watch };
-      return this.#alone(() => this.#workflow().answer(first, String(second), questionId, value, more));
+      return this.#alone(() => this.workflow().answer(first, String(second), questionId, value, more));
     }
     if (this.#run !== undefined) return this.#run.answer(String(first), second);
     const message = 'No run goes on in this orchestrator; give the store and the id of the run too.';
@@ -212,7 +159,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
   }
 
   /** One run at a time: agents and handlers are the same for all. */
-  #alone(begin: () => Promise<WorkflowResult>): Promise<WorkflowResult> {
+  #alone(begin: () => Promise<WorkflowResult<S>>): Promise<WorkflowResult<S>> {
     return firstValueFrom(
       defer(() => {
         if (this.#busy) {
@@ -232,53 +179,49 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
     );
   }
 
-  #follow(run: Run): void {
+  #follow(run: Run<S, G>): void {
     this.#run = run;
     run.events$.subscribe({ next: (event) => this.#events.next(event), error: () => undefined });
   }
 
   /** The graph of the tasks added so far as Mermaid or DOT text. */
   graph(format: 'mermaid' | 'dot' = 'mermaid'): string {
-    return this.#workflow().graph(format);
+    return this.workflow().graph(format);
   }
 
   /** The workflow made from the tasks added so far, as data. */
   definition(): WorkflowDefinition {
-    return this.#workflow().definition();
+    return this.workflow().definition();
   }
 
-  #workflow(): Workflow {
+  /** The run that goes on: to look at it, change its limits, end it. */
+  get currentRun(): Run<S, G> | undefined {
+    return this.#run;
+  }
+
+  /** The workflow made from the tasks added so far, with all that workflows can do; its runs are its own. */
+  workflow(): Workflow<S, I, G, X> {
     const {
+      agents: _,
+      dynamicTasks: __,
       name = 'orchestrator',
       parallelExecution = true,
       maxConcurrentTasks = 10,
       concurrencyGroups = {},
-      failurePolicy,
-      limiter,
-      middleware,
-      budget,
-      prices,
-      description,
+      ...same
     } = this.#options;
     const groups = Object.fromEntries(
-      Object.entries(concurrencyGroups).map(([group, limits]) => [
+      Object.entries<number | GroupOptions>(concurrencyGroups).map(([group, limits]) => [
         group,
         typeof limits === 'number' ? { concurrency: limits } : limits,
       ]),
-    );
-    const settings = {
-      name,
-      concurrency: parallelExecution ? maxConcurrentTasks : 1,
-      groups,
-      ...(failurePolicy === undefined ? {} : { failurePolicy }),
-      ...(limiter === undefined ? {} : { limiter }),
-      ...(middleware === undefined ? {} : { middleware }),
-      ...(budget === undefined ? {} : { budget }),
-      ...(prices === undefined ? {} : { prices }),
-      ...(description === undefined ? {} : { description }),
-    };
-    const flow = new Workflow(settings, this);
-    for (const task of this.#tasks) flow.task(task.id, this.#definition(task) as never);
+    ) as { [name in G]: GroupOptions };
+    const concurrency = parallelExecution ? maxConcurrentTasks : 1;
+    const faults: DefinitionFault[] = [];
+    const origin = { memory: this, names: optionNames, faults };
+    const flow = new Workflow<S, I, G, X>({ ...same, name, concurrency, groups }, origin);
+    for (const task of this.#tasks)
+      flow.task(task.id, this.#definition(task, (fault) => faults.push(fault)) as never);
     for (const [key, handler] of this.#handlers) {
       const call = (value: unknown, add: (id: string, task: TaskDefinition) => unknown): unknown =>
         handler(value, (task) => {
@@ -287,7 +230,7 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
         });
       flow.handle(`id:${key}`, call).handle(`type:${key}`, call);
     }
-    return flow as unknown as Workflow;
+    return flow;
   }
 
   #dynamic(task: AgentTask): void {
@@ -298,49 +241,60 @@ export class WorkflowOrchestrator<Agents extends Record<string, Agent>> {
     );
   }
 
-  #definition(task: AgentTask): TaskDefinition {
-    const {
-      id,
-      agentType,
-      data,
-      dependencies = [],
-      concurrencyGroup,
-      priority,
-      retry,
-      timeout,
-      tokens,
-      result,
-    } = task.options;
-    const agent = Object.hasOwn(this.#options.agents, agentType)
-      ? this.#options.agents[agentType]
-      : undefined;
-    if (agent === undefined) {
-      const message = `Task "${brief(id)}" wants agent ${shown(agentType)}, which does not exist; add it to agents.`;
-      const bad = { kind: 'unknown-agent' as const, taskId: id, message };
-      throw new WorkflowDefinitionError(this.#options.name ?? 'orchestrator', [bad]);
-    }
+  /** `fault`: takes what is wrong, so that all of it can be told together. @throws WorkflowDefinitionError without it */
+  #definition({ options }: AgentTask, fault?: (fault: DefinitionFault) => void): TaskDefinition {
+    const { id, agentType, data, dependencies = [], concurrencyGroup, tokens, cache, ...same } = options;
+    const agent = this.#agent(id, agentType, fault);
+    const ids = dependencies.map((one) => (typeof one === 'string' ? one : one?.id));
+    const inputsOf = (values: readonly unknown[]): AgentInputs =>
+      Object.fromEntries(ids.map((one, i) => [one, values[i]]));
+    const { key, ttl } = cache ?? {};
     return {
-      dependencies: dependencies.map((one) => new Task(one)),
-      run: (values: readonly unknown[], ctx: TaskContext) => {
-        const inputs = Object.fromEntries(dependencies.map((one, i) => [one, values[i]]));
-        const call: AgentCall = { id, agentType, data, inputs };
+      ...same,
+      dependencies: dependencies.map(dependencyOf) as readonly Task[],
+      run: (values: readonly unknown[], ctx: TaskContext<S, I>) => {
+        const call: AgentCall = { id, agentType, data, inputs: inputsOf(values) };
         return typeof agent === 'function' ? agent(call, ctx) : agent.run(call, ctx);
       },
       group: concurrencyGroup,
-      priority,
-      retry,
-      timeout,
-      tokens,
+      tokens:
+        typeof tokens === 'function' ? (values: readonly unknown[]) => tokens(inputsOf(values)) : tokens,
+      ...(cache !== undefined && {
+        cache: {
+          ...(ttl !== undefined && { ttl }),
+          ...(key !== undefined && {
+            key: (values: readonly unknown[], input: unknown) => key(inputsOf(values), input),
+          }),
+        },
+      }),
       data,
-      result,
       type: agentType,
       ...(typeof agent === 'object' && agent.place !== undefined && { place: agent.place }),
       // Asked for by stores and caches only: data can be large.
       get version() {
-        return `${String(typeof agent === 'function' ? agent : (agent.version ?? agent.run))}\n${textOf(data)}`;
+        const own = options.version ?? (typeof agent === 'function' ? agent : (agent.version ?? agent.run));
+        return `${String(own)}\n${textOf(data)}`;
       },
     };
   }
+
+  #agent(id: string, agentType: string, fault?: (fault: DefinitionFault) => void): Agent<S, I> {
+    const { agents } = this.#options;
+    if (Object.hasOwn(agents, agentType)) return agents[agentType] as Agent<S, I>;
+    const message = `Task "${brief(id)}" wants agent ${shown(agentType)}, which does not exist; add it to agents.`;
+    const bad = { kind: 'unknown-agent' as const, taskId: id, message };
+    if (fault === undefined) throw new WorkflowDefinitionError(this.#options.name ?? 'orchestrator', [bad]);
+    fault(bad);
+    return () => undefined;
+  }
+}
+
+/** The dependency that an id, or one with a mode, stands for; what stands for none is left for the plan to tell. */
+function dependencyOf(one: string | AgentDependency): unknown {
+  if (typeof one === 'string') return new Task(one);
+  const { id, mode } = one ?? {};
+  if (typeof id !== 'string' || !['optional', 'settled', 'orElse'].includes(mode)) return one;
+  return new Dependency(new Task(id), mode, one.mode === 'orElse' ? one.value : undefined);
 }
 
 /** Data as text, to notice that they changed; data that cannot be written count as unchanged. */

@@ -2,6 +2,7 @@ import { checkKeep, compactLog } from './commit/compact.js';
 import { History } from './commit/history.js';
 import { Spill } from './commit/spill.js';
 import { eachTask } from './execute/each.js';
+import type { DefinitionFault } from './kernel/errors.js';
 import { after, promised } from './kernel/late.js';
 import type { EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
@@ -10,11 +11,13 @@ import type { WorkflowResult } from './model/result.js';
 import type { ForkOptions, ResolvedRunOptions, RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
 import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
-import type {
-  CompletionHandler,
-  WorkflowDefinition,
-  WorkflowOptions,
-  WorkflowSettings,
+import {
+  type CompletionHandler,
+  type OptionNames,
+  optionNames,
+  type WorkflowDefinition,
+  type WorkflowOptions,
+  type WorkflowSettings,
 } from './model/workflow.js';
 import { definedTasks } from './observe/defined.js';
 import { durationsOf, type LearntDuration } from './observe/durations.js';
@@ -43,6 +46,9 @@ export interface AnswerOptions<S = unknown, I = unknown, G extends string = stri
   readonly watch?: (run: Run<S, G>) => void;
 }
 
+/** What stands behind a workflow that was made from something else. */
+type Origin = Pick<WorkflowDefinition, 'memory' | 'names' | 'faults'>;
+
 /** A definition of tasks. Holds no execution: `run()` makes as many as wanted. */
 export class Workflow<S = unknown, I = unknown, G extends string = string, X extends string = string> {
   readonly settings: WorkflowSettings;
@@ -52,11 +58,15 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   readonly #handlers = new Map<string, CompletionHandler[]>();
 
   readonly #memory: object;
+  readonly #names: OptionNames;
+  readonly #faults: readonly DefinitionFault[];
 
-  /** `memory`: what is kept over runs is kept as long as this lives. Default: the workflow. */
-  constructor(options: WorkflowOptions<S, I, G, X>, memory?: object) {
+  /** `origin`: what it is made from, where that is not the user's own call. */
+  constructor(options: WorkflowOptions<S, I, G, X>, origin: Partial<Origin> = {}) {
     this.settings = options as WorkflowSettings;
-    this.#memory = memory ?? this;
+    this.#memory = origin.memory ?? this;
+    this.#names = origin.names ?? optionNames;
+    this.#faults = origin.faults ?? [];
   }
 
   get name(): string {
@@ -260,6 +270,8 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   definition(): WorkflowDefinition {
     return {
       settings: this.settings,
+      names: this.#names,
+      faults: this.#faults,
       owner: this,
       memory: this.#memory,
       ids: [...this.#ids],

@@ -62,6 +62,7 @@ test('all faults are reported together, a cycle with its path', () => {
   orchestrator.addTask(new AgentTask({ id: 'b', agentType: 'work', dependencies: ['a'] }));
   orchestrator.addTask(new AgentTask({ id: 'b', agentType: 'work', priority: Number.NaN }));
   orchestrator.addTask(
+    // @ts-expect-error no such group
     new AgentTask({ id: 'c', agentType: 'work', dependencies: ['nobody'], concurrencyGroup: 'none' }),
   );
   return orchestrator.executeWorkflow().then(

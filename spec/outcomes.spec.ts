@@ -323,6 +323,7 @@ test('what a body says as soon as it is called reaches all who watch it in that 
   const a = flow.task('a', { run: () => of(1, 2, 3) });
   const b = flow.task('b', { run: () => concat(of(4), of(5, 6)) });
   const plain = flow.task('plain', { run: () => 7 });
+  flow.task('slow', { run: (_, ctx) => ctx.sleep(1) });
   const seen: Record<string, unknown[]> = { a: [], b: [], plain: [], added: [], late: [] };
   const watch =
     (name: string) =>

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { fromProcess } from '../lib/adapters/process.js';
 import {
   type AdaptedAgent,
+  AgentTask,
   type Channel,
   channel,
   fallback,
@@ -15,6 +16,7 @@ import {
   race,
   typed,
   virtual,
+  WorkflowOrchestrator,
   workflow,
 } from '../lib/index.js';
 
@@ -140,6 +142,39 @@ test('what must not compile does not', async () => {
   // @ts-expect-error lines are lines of JSON, text, or read by a function
   assert.throws(() => fromProcess('cat', [], { output: 'xml' }), /output is "xml"/);
   assert.throws(() => flow.run(), /"gpu"/);
+});
+
+test('an unknown group of an orchestrator does not compile where its name is known', () => {
+  const orchestrator = new WorkflowOrchestrator({
+    agents: { work: () => 1, rest: () => 2 },
+    concurrencyGroups: { llm: 1, web: { concurrency: 2 } },
+  });
+  orchestrator.addTask(new AgentTask({ id: 'a', agentType: 'work', concurrencyGroup: 'llm' }));
+  orchestrator.addTask(new AgentTask({ id: 'b', agentType: 'work' }));
+  // @ts-expect-error no such group
+  orchestrator.addTask(new AgentTask({ id: 'c', agentType: 'work', concurrencyGroup: 'lmm' }));
+  // @ts-expect-error no such agent
+  orchestrator.addTask(new AgentTask({ id: 'd', agentType: 'wrok', concurrencyGroup: 'llm' }));
+  const made = ['e', 'f'].map((id) => new AgentTask({ id, agentType: 'rest', concurrencyGroup: 'web' }));
+  const odd = ['g'].map((id) => new AgentTask({ id, agentType: 'rest', concurrencyGroup: 'wbe' }));
+  for (const task of [...made, new AgentTask({ id: 'h', agentType: 'work' })]) orchestrator.addTask(task);
+  // @ts-expect-error one of them is in no such group
+  for (const task of [...made, ...odd]) orchestrator.addTask(task);
+  // Known at run time only: that is when it is told.
+  const group = ['x', 'llm'][1] as string;
+  orchestrator.addTask(new AgentTask({ id: 'i', agentType: 'work', concurrencyGroup: group }));
+  orchestrator.onTaskComplete('a', (_, add) => {
+    add(new AgentTask({ id: 'j', agentType: 'work', concurrencyGroup: 'web' }));
+    // @ts-expect-error no such group
+    add(new AgentTask({ id: 'k', agentType: 'work', concurrencyGroup: 'bew' }));
+  });
+  const none = new WorkflowOrchestrator({ agents: { work: () => 1 } });
+  // @ts-expect-error it has no groups
+  none.addTask(new AgentTask({ id: 'a', agentType: 'work', concurrencyGroup: 'llm' }));
+  // @ts-expect-error no such option
+  new WorkflowOrchestrator({ agents: {}, states: { n: 0 } });
+  // @ts-expect-error no such option
+  new AgentTask({ id: 'a', agentType: 'work', retries: 3 });
 });
 
 test.run();

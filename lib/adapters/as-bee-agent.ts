@@ -70,7 +70,7 @@ export interface BeeAgentOptions {
 /**
  * A workflow or an orchestrator as an agent of BeeAI: a `BaseAgent` with memory, emitter, abort and `clone()`, for
  * `HandoffTool`, `AgentWorkflow`, or steps of a `Workflow`. A run of the agent is a run of the workflow. A function gets what
- * is asked and makes the workflow: orchestrators, which have no input, want that.
+ * is asked and makes the workflow: orchestrators whose tasks carry the prompt want that.
  *
  * ```ts
  * const research = await asBeeAgent(flow, { description: 'Researches a topic, several sources at once' });

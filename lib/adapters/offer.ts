@@ -18,7 +18,7 @@ interface OfferedWorkflow extends Definable {
   run(...options: never[]): OfferedRun;
 }
 
-/** An orchestrator: it has no input, and runs once at a time. */
+/** An orchestrator: it runs once at a time. */
 interface OfferedOrchestrator extends Definable {
   readonly events$: Observable<WorkflowEvent>;
   answer(questionId: string, value: unknown): Promise<void>;

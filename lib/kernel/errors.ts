@@ -78,18 +78,35 @@ export interface DefinitionFault {
 
 /** A definition that cannot run. Lists *all* faults; nothing was started. */
 export class WorkflowDefinitionError extends RxhiveError {
-  readonly faults: readonly DefinitionFault[];
+  declare readonly faults: readonly DefinitionFault[];
 
   constructor(workflow: string, faults: readonly DefinitionFault[]) {
-    const shown = faults.slice(0, 20).map((fault) => `\n  - ${fault.message}`);
-    const more = faults.length > 20 ? `\n  - and ${faults.length - 20} more` : '';
+    const lines = linesOf(faults);
+    const shown = lines.slice(0, 20).map((line) => `\n  - ${line}`);
+    const more = lines.length > 20 ? `\n  - and ${lines.length - 20} more` : '';
     super(
       'WORKFLOW_DEFINITION',
       `Workflow "${brief(workflow)}" has ${faults.length} fault${faults.length === 1 ? '' : 's'}; nothing was started:${shown.join('')}${more}`,
-      { details: { faults } },
+      { details: { faults: faults.length } },
     );
-    this.faults = faults;
+    // The message has it: what prints errors with their fields shall not say it again.
+    Object.defineProperty(this, 'faults', { value: faults });
   }
+}
+
+/** One line for tasks with the same fault. */
+function linesOf(faults: readonly DefinitionFault[]): string[] {
+  const found = new Map<string, { readonly message: string; readonly head: string; more: number }>();
+  for (const { taskId, message } of faults) {
+    const head = taskId === undefined ? '' : `Task "${brief(taskId)}"`;
+    const rest = message.startsWith(head) ? message.slice(head.length) : message;
+    const known = found.get(rest);
+    if (known === undefined || head === '') found.set(rest, { message, head, more: 0 });
+    else known.more += 1;
+  }
+  return [...found].map(([rest, { message, head, more }]) =>
+    more === 0 ? message : `${head} (and ${more} more)${rest}`,
+  );
 }
 
 /** Which clock of a task ran out. */

@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import type { DefinitionFault } from '../kernel/errors.js';
 import type { Adaptive } from './adaptive.js';
 import type { BreakerOptions } from './breaker.js';
 import type { BudgetOptions } from './budget.js';
@@ -101,9 +102,27 @@ export interface WorkflowOptions<
 /** {@link WorkflowOptions} with all types forgotten: what the engine works with. */
 export type WorkflowSettings = WorkflowOptions<unknown, unknown, string, string>;
 
+/** What options are called where faults are told: an orchestrator has names of its own. */
+export interface OptionNames {
+  readonly groups: string;
+  readonly concurrency: string;
+  /** What a dependency has to be. */
+  readonly dependency: string;
+}
+
+/** The names of a workflow. */
+export const optionNames: OptionNames = {
+  groups: 'groups',
+  concurrency: 'concurrency',
+  dependency: 'the handle that flow.task() returned',
+};
+
 /** A workflow as data: its settings and its tasks in order of definition. */
 export interface WorkflowDefinition {
   readonly settings: WorkflowSettings;
+  readonly names: OptionNames;
+  /** What was found to be wrong while it was made; the plan tells it with what it finds itself. */
+  readonly faults: readonly DefinitionFault[];
   readonly owner: object;
   /** What is kept over runs is kept as long as this lives. */
   readonly memory: object;

@@ -13,7 +13,7 @@ import { Group, Lane, type Need, Resource } from '../model/lane.js';
 import { Edge, TaskNode } from '../model/node.js';
 import type { Expected } from '../model/ports.js';
 import { Choice, Dependency, Task, type TaskDefinition } from '../model/task.js';
-import type { WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
+import type { OptionNames, WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 import { orderAndRank, rankAgain } from './rank.js';
 import { validateSettings, validateTask } from './validate.js';
 import { problemOf } from './validate-guards.js';
@@ -24,6 +24,7 @@ export class Graph {
   readonly groups = new Map<string, Group>();
   readonly resources = new Map<string, Resource>();
   readonly settings: WorkflowSettings;
+  readonly #names: OptionNames;
   readonly #owner: object;
   readonly #run: object;
   readonly #lanes = new Map<string, Lane>();
@@ -37,8 +38,14 @@ export class Graph {
   #made = 0;
 
   /** `owner` and `run` made the handles that may be used here. */
-  constructor(settings: WorkflowSettings, owner: object, run: object, expected: Expected) {
+  constructor(
+    settings: WorkflowSettings,
+    { owner, names }: Pick<WorkflowDefinition, 'owner' | 'names'>,
+    run: object,
+    expected: Expected,
+  ) {
     this.settings = settings;
+    this.#names = names;
     this.#expected = expected;
     this.#owner = owner;
     this.#run = run;
@@ -93,7 +100,7 @@ export class Graph {
       const id = ids[i] as string;
       const task = tasks[i] as TaskDefinition;
       const before = faults.length;
-      validateTask(id, task, this.settings, faults);
+      validateTask(id, task, this.settings, faults, this.#names);
       const known = this.nodes.has(id);
       if (known) {
         const message = `There are two tasks with the id "${brief(id)}"; rename one.`;
@@ -175,10 +182,7 @@ export class Graph {
     const fault = (kind: DefinitionFault['kind'], message: string): undefined =>
       this.#fault(faults, node, kind, message);
     if (!(handle instanceof Task))
-      return fault(
-        'unknown-dependency',
-        `depends on ${shown(handle)}; give the handle that flow.task() returned.`,
-      );
+      return fault('unknown-dependency', `depends on ${shown(handle)}; give ${this.#names.dependency}.`);
     if (handle.owner !== undefined && handle.owner !== this.#owner && handle.owner !== this.#run)
       return fault(
         'foreign-dependency',
@@ -253,21 +257,22 @@ function unlink(edge: Edge): void {
  * @throws WorkflowDefinitionError with all faults at once.
  */
 export function plan(definition: WorkflowDefinition, run: object, expected: Expected = estimated): Graph {
-  const settingFaults = validateSettings(definition.settings);
+  const settingFaults = validateSettings(definition.settings, definition.names);
   const safe = settingFaults.length === 0;
+  const known = [...definition.faults, ...settingFaults];
   const graph = new Graph(
     safe ? definition.settings : withoutNumbers(definition.settings),
-    definition.owner,
+    definition,
     run,
     expected,
   );
   try {
     graph.add(definition.ids, definition.tasks, definition.handles);
   } catch (error) {
-    if (!(error instanceof WorkflowDefinitionError) || safe) throw error;
-    throw new WorkflowDefinitionError(String(definition.settings.name), [...settingFaults, ...error.faults]);
+    if (!(error instanceof WorkflowDefinitionError) || known.length === 0) throw error;
+    throw new WorkflowDefinitionError(String(definition.settings.name), [...known, ...error.faults]);
   }
-  if (!safe) throw new WorkflowDefinitionError(String(definition.settings.name), settingFaults);
+  if (known.length > 0) throw new WorkflowDefinitionError(String(definition.settings.name), known);
   return graph;
 }
 

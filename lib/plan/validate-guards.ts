@@ -2,21 +2,21 @@ import { isObservable } from 'rxjs';
 import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
 import { budgetLimits } from '../model/budget.js';
 import { Dependency, type TaskDefinition } from '../model/task.js';
-import type { WorkflowSettings } from '../model/workflow.js';
+import type { OptionNames, WorkflowSettings } from '../model/workflow.js';
 
 type Fault = (kind: DefinitionFault['kind'], message: string) => void;
 type Bag = Readonly<Record<string, unknown>>;
 
 /** Everything wrong with prices, budgets, breakers and watermarks. */
-export function validateGuards(settings: WorkflowSettings, fault: Fault): void {
+export function validateGuards(settings: WorkflowSettings, fault: Fault, names: OptionNames): void {
   if (settings.load$ !== undefined && !isObservable(settings.load$))
     fault('bad-option', `load$ is ${shown(settings.load$)}; give an Observable, such as systemLoad().`);
   checkMemory(fault, settings.memory);
   checkPrices(fault, settings.prices);
   checkBudget(fault, 'budget', settings.budget);
   for (const [name, group] of Object.entries(settings.groups ?? {})) {
-    checkBudget(fault, `groups.${brief(name)}.budget`, group?.budget);
-    checkBreaker(fault, `groups.${brief(name)}.breaker`, group?.breaker);
+    checkBudget(fault, `${names.groups}.${brief(name)}.budget`, group?.budget);
+    checkBreaker(fault, `${names.groups}.${brief(name)}.breaker`, group?.breaker);
   }
 }
 

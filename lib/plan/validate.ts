@@ -5,7 +5,7 @@ import { isLimiter, limiterFaults, mostTokens } from '../model/limiter.js';
 import type { RetryOptions } from '../model/policy.js';
 import { isSchema } from '../model/schema.js';
 import type { TaskDefinition } from '../model/task.js';
-import type { WorkflowSettings } from '../model/workflow.js';
+import type { OptionNames, WorkflowSettings } from '../model/workflow.js';
 import { checkHedge, checkWhenOpen, validateGuards } from './validate-guards.js';
 
 /** Longest id in characters; longer ones are data, not names. */
@@ -119,13 +119,13 @@ function checkTokens(fault: Fault, where: string, task: TaskDefinition, settings
 }
 
 /** Everything wrong with the settings of a workflow. */
-export function validateSettings(settings: WorkflowSettings): DefinitionFault[] {
+export function validateSettings(settings: WorkflowSettings, names: OptionNames): DefinitionFault[] {
   const faults: DefinitionFault[] = [];
   const fault: Fault = (kind, message) => faults.push({ kind, message });
   if (typeof settings.name !== 'string' || settings.name === '') {
     fault('bad-option', `name is ${shown(settings.name)}; give the workflow a name that is not empty.`);
   }
-  checkConcurrency(fault, 'concurrency', settings.concurrency);
+  checkConcurrency(fault, names.concurrency, settings.concurrency);
   checkNumber(fault, 'memory.spillAbove', settings.memory?.spillAbove, 0, true, true);
   checkNumber(fault, 'maxTasks', settings.maxTasks, 1, true, true);
   checkNumber(fault, 'retryBudget', settings.retryBudget, 0, true, true);
@@ -145,15 +145,15 @@ export function validateSettings(settings: WorkflowSettings): DefinitionFault[] 
   checkRetry(fault, 'workflow', settings.retry);
   checkTimeout(fault, 'workflow', settings.timeout);
   for (const [name, group] of Object.entries(settings.groups ?? {})) {
-    checkConcurrency(fault, `groups.${brief(name)}.concurrency`, group?.concurrency);
-    checkLimiter(fault, `groups.${brief(name)}.`, group?.limiter);
+    checkConcurrency(fault, `${names.groups}.${brief(name)}.concurrency`, group?.concurrency);
+    checkLimiter(fault, `${names.groups}.${brief(name)}.`, group?.limiter);
   }
   for (const [name, capacity] of Object.entries(settings.resources ?? {})) {
     if (!(typeof capacity === 'number' && capacity > 0 && Number.isFinite(capacity))) {
       fault('bad-number', `resources.${brief(name)} is ${shown(capacity)}; give a capacity above 0.`);
     }
   }
-  validateGuards(settings, fault);
+  validateGuards(settings, fault, names);
   return faults;
 }
 
@@ -163,6 +163,7 @@ export function validateTask(
   task: TaskDefinition,
   settings: WorkflowSettings,
   faults: DefinitionFault[],
+  names: OptionNames,
 ): void {
   if (isPlain(id, task)) return;
   const taskId = typeof id === 'string' ? id : shown(id);
@@ -225,14 +226,14 @@ export function validateTask(
   if (task.group !== undefined && !Object.hasOwn(settings.groups ?? {}, task.group)) {
     fault(
       'unknown-group',
-      `${where} is in group ${shown(task.group)}, which the workflow does not have; add it to groups.`,
+      `${where} is in group ${shown(task.group)}, which does not exist; add it to ${names.groups}.`,
     );
   }
   for (const { name, group } of candidatesOf(task.run) ?? []) {
     if (group !== undefined && !Object.hasOwn(settings.groups ?? {}, group))
       fault(
         'unknown-group',
-        `${where}: candidate "${brief(name)}" is in group ${shown(group)}, which the workflow does not have; add it to groups.`,
+        `${where}: candidate "${brief(name)}" is in group ${shown(group)}, which does not exist; add it to ${names.groups}.`,
       );
   }
   for (const [name, amount] of Object.entries(task.resources ?? {})) {
@@ -240,7 +241,7 @@ export function validateTask(
     if (capacity === undefined) {
       fault(
         'unknown-resource',
-        `${where} needs resource "${brief(name)}", which the workflow does not have; add it to resources.`,
+        `${where} needs resource "${brief(name)}", which does not exist; add it to resources.`,
       );
     } else if (amount !== undefined && !(Number.isFinite(amount) && amount >= 0)) {
       fault(

@@ -1,8 +1,9 @@
 import { AgentError, type AgentErrorKind } from '../../adapters/agent-error.js';
 import type { AdaptedAgent } from '../../adapters/contract.js';
+import { AgentTask } from '../../model/agent.js';
 import type { RetryOptions } from '../../model/policy.js';
 import type { WorkflowResult } from '../../model/result.js';
-import { AgentTask, WorkflowOrchestrator } from '../../orchestrator.js';
+import { WorkflowOrchestrator } from '../../orchestrator.js';
 import { workflow } from '../../workflow.js';
 import { type AnswerRule, echo, OpenAIServer, type OpenAIServerOptions } from '../openai-server.js';
 import type { ModelRequest, Reply } from '../openai-wire.js';

@@ -1,0 +1,71 @@
+import type { CacheOptions } from './cache.js';
+import type { TaskContext } from './context.js';
+import type { Place } from './executor.js';
+import type { TaskSettings } from './task.js';
+
+/** A dependency that may fail; as data, like all of an {@link AgentTask}. */
+export type AgentDependency =
+  /** What `optional(...)` and `settled(...)` are for a workflow. */
+  | { readonly id: string; readonly mode: 'optional' | 'settled' }
+  /** What `orElse(..., value)` is. */
+  | { readonly id: string; readonly mode: 'orElse'; readonly value: unknown };
+
+/** Inputs of an agent: results of its dependencies by id. */
+export type AgentInputs = Readonly<Record<string, unknown>>;
+
+/** What an {@link AgentTask} is made from: the options of a task of a workflow, with these names for what agents have. */
+export interface AgentTaskOptions<A extends string = string, G extends string = string>
+  extends Omit<TaskSettings<never>, 'dependencies' | 'group' | 'type' | 'tokens' | 'cache'> {
+  readonly id: string;
+  /** Name of one of the orchestrator's agents. It is the `type` of the task, too. */
+  readonly agentType: A;
+  /** Handed to the agent as it is. */
+  readonly data?: unknown;
+  /**
+   * Ids of tasks that must have succeeded, or `{ id, mode }` of those that need not. They may be added later, but before
+   * the run starts.
+   */
+  readonly dependencies?: readonly (string | AgentDependency)[];
+  /** One of the orchestrator's `concurrencyGroups`. */
+  readonly concurrencyGroup?: G;
+  /** Tokens an attempt will use, for limiters with `tokensPerMinute`. Default: learnt, from data and inputs. */
+  readonly tokens?: number | ((inputs: AgentInputs) => number);
+  /** Uses a result of an earlier or simultaneous task; agent, version and data are always part of the key. Default: runs. */
+  readonly cache?: CacheOptions<AgentInputs, unknown>;
+}
+
+/** One piece of work for an agent: plain data, but for options that take a function. */
+export class AgentTask<const A extends string = string, const G extends string = string> {
+  readonly options: AgentTaskOptions<A, G>;
+
+  constructor(options: AgentTaskOptions<A, G>) {
+    this.options = options;
+  }
+
+  get id(): string {
+    return this.options.id;
+  }
+}
+
+/** The task as its agent sees it. */
+export interface AgentCall {
+  readonly id: string;
+  readonly agentType: string;
+  readonly data: unknown;
+  /** Results of its dependencies by id. */
+  readonly inputs: Readonly<Record<string, unknown>>;
+}
+
+/** The work of an agent: may return a value, a promise, an async iterable or an Observable. */
+export type AgentFunction<S = unknown, I = unknown> = (task: AgentCall, ctx: TaskContext<S, I>) => unknown;
+
+/** A function, or an object with `run`; an executor such as `threads({ file })` is one. */
+export type Agent<S = unknown, I = unknown> =
+  | AgentFunction<S, I>
+  | {
+      run(task: AgentCall, ctx: TaskContext<S, I>): unknown;
+      /** What it runs on; who finds no slot waits. Default: in this process, as many as come. */
+      readonly place?: Place;
+      /** Change it and stored results are not used again. Default: the source text of `run`. */
+      readonly version?: string;
+    };
