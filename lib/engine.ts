@@ -3,6 +3,7 @@ import { ResultCache } from './commit/cache.js';
 import { factsOf, logOf } from './commit/log.js';
 import { Messages } from './commit/messages.js';
 import { Questions } from './commit/questions.js';
+import type { Revived } from './commit/recovery.js';
 import { State } from './commit/state.js';
 import { Transactions } from './commit/transaction.js';
 import { Around } from './execute/around.js';
@@ -26,7 +27,7 @@ import { Audience } from './observe/audience.js';
 import { CommitFeed } from './observe/commit-feed.js';
 import { Learning } from './observe/durations.js';
 import { EventHub } from './observe/events.js';
-import { announceAdded, announceStart } from './observe/planned.js';
+import { announceAdded, announceBack, announceStart } from './observe/planned.js';
 import { resultOf } from './observe/report.js';
 import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
@@ -81,6 +82,8 @@ export class Engine {
   readonly #transactions: Transactions;
   readonly #limits: LimitsFeed;
   readonly #circle: Circle;
+  /** Records of tasks that were added before the log was open. */
+  readonly #early: string[] = [];
   #started = false;
   /** The store has answered: the scheduler has begun. */
   #opened = false;
@@ -109,8 +112,17 @@ export class Engine {
       watched: () => this.hub.active,
       lost: (error) => this.scheduler.cancel(error),
       outside: (node) => node.parent === undefined && node.handle.owner === owner,
+      recovery: {
+        nodes: this.graph.nodes,
+        groups: this.graph.groups,
+        types: definition.types,
+        retry: settings.retry,
+        owner,
+        inputsOf,
+        bringBack: (tasks) => this.#bringBack(tasks),
+      },
     });
-    this.#growth = new Growth(this.graph);
+    this.#growth = new Growth(this.graph, definition.types);
     this.hub = new EventHub(this.runId, () => this.scheduler.now());
     this.commits = new CommitFeed(this.hub);
     this.questions = new Questions({
@@ -138,11 +150,15 @@ export class Engine {
         this.streams.value(node, value);
         if (this.hub.active) this.hub.emit({ type: 'value', reason: 'emitted', taskId: node.id, value });
       },
-      resumed: () => this.#transactions.resumed,
-      recall: (node) => this.#transactions.recall(node, (one) => this.#ports.handlersOf(one).length > 0),
+      resumed: () => this.#transactions.recovery !== undefined,
+      recall: (node) => this.#transactions.recall(node),
+      began: (node) => this.#transactions.began(node),
+      rests: (node) => this.#transactions.rests(node),
+      retries: (node, delay) => this.#transactions.retries(node, delay),
+      replayed: (node, goesOn, cause) => this.#transactions.recovery?.replayed(node, goesOn, cause),
       used: (node) => this.#transactions.used(node),
       ended: (node) => {
-        if (node.status === 'failed') this.#transactions.failed(node);
+        this.#transactions.ended(node, this.scheduler.closing !== undefined);
         this.learning.ended(node);
         this.questions.ended(node);
         this.messages.ended(node);
@@ -162,7 +178,9 @@ export class Engine {
         this.#unlisten?.();
         this.load.end();
         const asked = this.questions.end(this.scheduler.open > 0);
-        this.#transactions.close((error) => this.#finish(this.scheduler.closing ?? error, asked));
+        this.#transactions.close(this.scheduler.open > 0, (error) =>
+          this.#finish(this.scheduler.closing ?? error, asked),
+        );
       },
     });
     this.#limits = new LimitsFeed(
@@ -234,20 +252,21 @@ export class Engine {
   #open(): void {
     const facts = factsOf(this.#options, this.#definition.settings, this.#ports);
     this.#transactions.open(
-      this.graph.nodes,
       facts,
       (resumed) => {
         this.questions.load(resumed);
         this.messages.load(resumed?.messages);
         if (resumed !== undefined) {
-          const { restored, rerun, missing, orphans, spent, input } = resumed;
+          const { restored, rerun, missing, spent, retries, input } = resumed;
           const told = { restored, rerun, missing, state: this.state.current };
           this.#ports.input = input;
           this.hub.tell({ type: 'run', reason: 'resumed', ...told });
           chargeEarlier(this.graph, spent);
-          this.#growth.bringBack(orphans, this.#owner);
+          this.#ports.budget.left -= retries;
         }
         this.#opened = true;
+        announceBack(this.hub, this.#growth.back.values());
+        for (const text of this.#early) this.#transactions.added(text);
         this.load.begin();
         this.scheduler.start();
       },
@@ -315,7 +334,24 @@ export class Engine {
   /** Takes tasks in while the run goes on. @throws RxhiveError RUN_ENDED, LIMIT_EXCEEDED, WORKFLOW_DEFINITION */
   add(tasks: readonly Spawned[], parent?: TaskNode, holder?: TaskNode): void {
     if (this.scheduler.ended || this.scheduler.closing !== undefined) throw runEnded(this.runId);
-    this.#admit(this.#growth.add(tasks, parent), parent, holder);
+    if (parent !== undefined) {
+      this.#admit(this.#growth.add(tasks, parent), parent, holder);
+      return;
+    }
+    // Made first: what cannot be written is not added.
+    const text = this.#transactions.addedText(tasks);
+    const nodes = this.#growth.add(tasks, parent);
+    if (text !== undefined && this.#opened) this.#transactions.added(text);
+    else if (text !== undefined) this.#early.push(text);
+    this.#admit(nodes);
+  }
+
+  /** Takes tasks of an earlier process in. */
+  #bringBack(tasks: readonly Revived[]): void {
+    const nodes = this.#growth.bringBack(tasks);
+    if (!this.#opened) return;
+    announceBack(this.hub, nodes);
+    this.scheduler.admit(nodes);
   }
 
   #admit(nodes: readonly TaskNode[], parent?: TaskNode, holder?: TaskNode): void {
@@ -337,7 +373,6 @@ export class Engine {
       watch: this.hub,
       handlersOf: (node) => handlersOf(node, handlers),
       state: this.state,
-      replayed: (node) => this.#transactions.replayed(node),
       locks: new Locks(),
       around: new Around(this.#options, this.#definition, this.runId, (error) => this.audience.failed(error)),
       cache: new ResultCache(

@@ -119,7 +119,12 @@ export {
 } from './model/policy.js';
 export { human, type OpenQuestion, type Question, type QuestionOptions } from './model/question.js';
 export type {
+  AddedDependency,
+  AddedRecord,
+  AddedTask,
   AnswerRecord,
+  AttemptRecord,
+  BegunRecord,
   CommitRecord,
   DroppedRecord,
   FailedRecord,
@@ -134,6 +139,7 @@ export type {
   StatePatch,
   StatePath,
   StateRecord,
+  StoppedRecord,
   UsageRecord,
   WaitTimes,
 } from './model/record.js';
@@ -168,7 +174,10 @@ export {
   type Task,
   type TaskOptions,
   type TaskSettings,
+  type TaskType,
+  type TaskTypeOptions,
   type TaskWork,
+  type TypedTaskOptions,
 } from './model/task.js';
 export type { Price, UsageReport } from './model/usage.js';
 export type { FailurePolicy, GroupOptions, SchedulingPolicy, WorkflowOptions } from './model/workflow.js';

@@ -1,13 +1,19 @@
 import { defer, finalize, firstValueFrom, type Observable, Subject } from 'rxjs';
 import { brief, type DefinitionFault, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
 import type { Adaptive } from './model/adaptive.js';
-import type { Agent, AgentCall, AgentDependency, AgentInputs, AgentTask } from './model/agent.js';
+import {
+  type Agent,
+  type AgentCall,
+  type AgentDependency,
+  type AgentInputs,
+  AgentTask,
+} from './model/agent.js';
 import type { TaskContext } from './model/context.js';
 import type { WorkflowEvent } from './model/event.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
 import type { CheckpointStore } from './model/store.js';
-import { Dependency, Task, type TaskDefinition } from './model/task.js';
+import { type AnyDependency, Dependency, Task, type TaskDefinition } from './model/task.js';
 import type { GroupOptions, OptionNames, WorkflowDefinition, WorkflowOptions } from './model/workflow.js';
 import { GuardedStream } from './observe/guarded-stream.js';
 import type { Run } from './run.js';
@@ -222,6 +228,12 @@ export class WorkflowOrchestrator<
     const flow = new Workflow<S, I, G, X>({ ...same, name, concurrency, groups }, origin);
     for (const task of this.#tasks)
       flow.task(task.id, this.#definition(task, (fault) => faults.push(fault)) as never);
+    // By its type and data a task comes back from a log without the handler that added it.
+    for (const agentType of Object.keys(this.#options.agents))
+      flow.registerType(agentType, ({ id, data, options, dependencies = [] }) => {
+        const on = (dependencies as readonly AnyDependency[]).map(agentDependencyOf);
+        return this.#definition(new AgentTask({ ...options, id, agentType, data, dependencies: on }));
+      });
     for (const [key, handler] of this.#handlers) {
       const call = (value: unknown, add: (id: string, task: TaskDefinition) => unknown): unknown =>
         handler(value, (task) => {
@@ -245,6 +257,7 @@ export class WorkflowOrchestrator<
   #definition({ options }: AgentTask, fault?: (fault: DefinitionFault) => void): TaskDefinition {
     const { id, agentType, data, dependencies = [], concurrencyGroup, tokens, cache, ...same } = options;
     const agent = this.#agent(id, agentType, fault);
+    const { id: _, agentType: __, data: ___, dependencies: ____, ...own } = options;
     const ids = dependencies.map((one) => (typeof one === 'string' ? one : one?.id));
     const inputsOf = (values: readonly unknown[]): AgentInputs =>
       Object.fromEntries(ids.map((one, i) => [one, values[i]]));
@@ -269,6 +282,8 @@ export class WorkflowOrchestrator<
       }),
       data,
       type: agentType,
+      // A schema cannot be stored.
+      ...(options.result === undefined && { stored: { type: agentType, data, options: own, lenient: true } }),
       ...(typeof agent === 'object' && agent.place !== undefined && { place: agent.place }),
       // Asked for by stores and caches only: data can be large.
       get version() {
@@ -295,6 +310,13 @@ function dependencyOf(one: string | AgentDependency): unknown {
   const { id, mode } = one ?? {};
   if (typeof id !== 'string' || !['optional', 'settled', 'orElse'].includes(mode)) return one;
   return new Dependency(new Task(id), mode, one.mode === 'orElse' ? one.value : undefined);
+}
+
+/** The same from what a log says. */
+function agentDependencyOf(one: AnyDependency): string | AgentDependency {
+  if (!(one instanceof Dependency)) return (one as Task).id;
+  const { mode, fallback, task } = one;
+  return { id: task.id, mode, ...(mode === 'orElse' && { value: fallback }) } as AgentDependency;
 }
 
 /** Data as text, to notice that they changed; data that cannot be written count as unchanged. */

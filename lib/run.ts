@@ -4,12 +4,12 @@ import { callerContext } from './kernel/async-context.js';
 import type { Breakpoint } from './model/breakpoint.js';
 import type { Channel, Message } from './model/channel.js';
 import type { WorkflowEvent } from './model/event.js';
-import { bodied } from './model/executor.js';
+import { addedBy } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
 import type { OpenQuestion } from './model/question.js';
 import type { Snapshot, WorkflowResult } from './model/result.js';
 import type { ResolvedRunOptions } from './model/run-options.js';
-import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
+import { type ResultOf, Task, type TaskOptions, type TaskType, type TypedTaskOptions } from './model/task.js';
 import type { WorkflowDefinition } from './model/workflow.js';
 import type { Connect } from './observe/audience.js';
 import { conflated } from './observe/conflated.js';
@@ -123,9 +123,16 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   task<const D, R, O = ResultOf<R>>(
     id: string,
     options: TaskOptions<D, R, S, unknown, G, string, O>,
-  ): Task<O> {
-    const handle = new Task<O>(id, this);
-    const definition = bodied(options as unknown as TaskDefinition);
+  ): Task<O>;
+  /**
+   * Adds a task of a type. It is in the log at once: when the run goes on it is there again, nobody has to add it. Who does
+   * so all the same, with the same data, gets the one that is there.
+   * @throws RxhiveError RUN_ENDED, LIMIT_EXCEEDED, WORKFLOW_DEFINITION, NOT_SERIALIZABLE
+   */
+  task<T, O>(type: TaskType<T, O>, id: string, data: T, options?: TypedTaskOptions): Task<O>;
+  task(first: unknown, second: unknown, data?: unknown, options?: TypedTaskOptions): Task {
+    const { id, definition } = addedBy(first, second, data, options);
+    const handle = new Task(id, this);
     this.#engine.add([{ handle, definition, context: callerContext() }]);
     return handle;
   }

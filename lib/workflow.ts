@@ -2,7 +2,7 @@ import { checkKeep, compactLog } from './commit/compact.js';
 import { History } from './commit/history.js';
 import { Spill } from './commit/spill.js';
 import { eachTask } from './execute/each.js';
-import type { DefinitionFault } from './kernel/errors.js';
+import { brief, type DefinitionFault, RxhiveError, shown } from './kernel/errors.js';
 import { after, promised } from './kernel/late.js';
 import type { EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
@@ -10,7 +10,16 @@ import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
 import type { ForkOptions, ResolvedRunOptions, RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
-import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from './model/task.js';
+import {
+  type ResultOf,
+  Task,
+  type TaskDefinition,
+  type TaskOptions,
+  TaskType,
+  type TaskTypeOptions,
+  type TypedTaskOptions,
+  type TypeMaker,
+} from './model/task.js';
 import {
   type CompletionHandler,
   type OptionNames,
@@ -27,10 +36,11 @@ import { Run } from './run.js';
 import { storeAt } from './stores/at-path.js';
 
 /** Adds a task from within a completion handler; it becomes part of the same commit. */
-export type AddTask<S, I, G extends string, X extends string> = <const D, R, O = ResultOf<R>>(
-  id: string,
-  options: TaskOptions<D, R, S, I, G, X, O>,
-) => Task<O>;
+export interface AddTask<S, I, G extends string, X extends string> {
+  <const D, R, O = ResultOf<R>>(id: string, options: TaskOptions<D, R, S, I, G, X, O>): Task<O>;
+  /** One task of a type: when the run goes on it comes back by its data, the handler is not called again. */
+  <T, O>(type: TaskType<T, O>, id: string, data: T, options?: TypedTaskOptions): Task<O>;
+}
 
 /** Arguments of `flow.run`: an input is required where the workflow declares one. */
 export type RunArguments<I> = undefined extends I
@@ -56,6 +66,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   readonly #tasks: TaskDefinition[] = [];
   readonly #handles: Task[] = [];
   readonly #handlers = new Map<string, CompletionHandler[]>();
+  readonly #types = new Map<string, TypeMaker>();
 
   readonly #memory: object;
   readonly #names: OptionNames;
@@ -80,6 +91,49 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     const handle = new Task<O>(id, this);
     this.#handles.push(handle);
     return handle;
+  }
+
+  /**
+   * Registers a body by name. Tasks of the type are added at run time with data instead of a closure (`ctx.spawn(type, id,
+   * data)`, `add(type, id, data)` in a completion handler, `run.task(type, id, data)`): type, data and options are in the
+   * log, so a run that goes on brings them back by itself. `data` must be something that a store can keep.
+   *
+   * ```ts
+   * const analyse = flow.taskType('analyse', { retry: 2, run: (doc: { url: string }, ctx) => read(doc.url, ctx.signal) });
+   * flow.task('plan', { run: (_, ctx) => ctx.spawn(analyse, 'analyse-1', { url: 'https://...' }).id });
+   * ```
+   * @throws RxhiveError INVALID_OPTION for a name that is taken, or a body that is no function
+   */
+  taskType<T, R, O = ResultOf<R>>(
+    name: string,
+    options: TaskTypeOptions<T, R, S, I, G, X, O>,
+  ): TaskType<T, O> {
+    const { run, ...settings } = options ?? {};
+    if (typeof name !== 'string' || name === '' || this.#types.has(name)) {
+      const message = `flow.taskType got the name ${shown(name)}; give a text that no other type of the workflow has.`;
+      throw new RxhiveError('INVALID_OPTION', message);
+    }
+    if (typeof run !== 'function') {
+      const message = `Task type "${brief(name)}" has run ${shown(run)}; give a function of the data.`;
+      throw new RxhiveError('INVALID_OPTION', message);
+    }
+    const body = run as unknown as (data: unknown, ctx: unknown, inputs: unknown) => unknown;
+    const make: TypeMaker = ({ data, options: own, dependencies }) => ({
+      ...(settings as object),
+      ...own,
+      ...(dependencies !== undefined && { dependencies }),
+      type: name,
+      data,
+      version: settings.version ?? String(run),
+      run: (inputs: unknown, ctx: unknown) => body(data, ctx, inputs),
+    });
+    return new TaskType<T, O>(name, this.registerType(name, make));
+  }
+
+  /** Registers what makes tasks of a type; what {@link Workflow.taskType} and the facade call. */
+  registerType(name: string, make: TypeMaker): TypeMaker {
+    this.#types.set(name, make);
+    return make;
   }
 
   /**
@@ -278,6 +332,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
       tasks: [...this.#tasks],
       handles: [...this.#handles],
       handlers: this.#handlers,
+      types: this.#types,
     };
   }
 }

@@ -45,7 +45,17 @@ function problemOf(record: LogRecord): string | undefined {
         ? undefined
         : 'it is no usage of a task';
     case 'dropped':
-      return isList(record.tasks, (id) => typeof id === 'string') ? undefined : 'it names no tasks';
+      return isList(record.tasks, isName) ? undefined : 'it names no tasks';
+    case 'added':
+      return isList(record.tasks, isAdded) ? undefined : 'it names no tasks';
+    case 'begun':
+      return isList(record.tasks, isBegun) ? undefined : 'it names no attempts';
+    case 'attempt':
+      return isName(record.task) && isCount(record.attempt) && Number.isFinite(record.until)
+        ? undefined
+        : 'it is no attempt of a task';
+    case 'stopped':
+      return undefined;
     case 'state':
       return record.given === undefined || isList(record.given, isPath) ? undefined : 'a path is none';
     case 'question':
@@ -73,8 +83,11 @@ function problemOfEnd(record: CommitRecord | FailedRecord): string | undefined {
   if (record.usage !== undefined && !isUsage(record.usage)) return 'its usage is none';
   if (record.waits !== undefined && !isList(record.waits, isNumber))
     return 'its waits are no list of numbers';
-  if (record.spawned !== undefined && !isList(record.spawned, (id) => typeof id === 'string'))
+  if (record.spawned !== undefined && !isList(record.spawned, isAdded))
     return 'the tasks it added have no names';
+  if (record.joined !== undefined && !isList(record.joined, isName)) return 'what it waited for has no names';
+  if (record.parent !== undefined && !isName(record.parent)) return 'who added it has no name';
+  if (record.item !== undefined && !isRecord(record.item)) return 'its item is none';
   if (record.kind === 'failed') return undefined;
   for (const patches of [record.patches, record.inverse])
     if (patches !== undefined && !isList(patches, isPatch)) return 'a change of the state is none';
@@ -92,6 +105,34 @@ function problemOfMessage(record: MessageRecord | ReplyRecord): string | undefin
   return typeof record.channel === 'string' && isCount(record.seq) && keyed
     ? undefined
     : 'it names no channel';
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string';
+}
+
+function isBegun(value: unknown): boolean {
+  return isList(value, () => true) && isName(value[0]) && isCount(value[1]);
+}
+
+/** A task that was added: its name, or what brings it back. */
+function isAdded(value: unknown): boolean {
+  if (isName(value)) return true;
+  if (!isRecord(value) || !isName(value.id)) return false;
+  const { type, group, options, dependencies } = value;
+  const named = [type, group].every((one) => one === undefined || isName(one));
+  const fits = options === undefined || isRecord(options);
+  return named && fits && (dependencies === undefined || isList(dependencies, isDependency));
+}
+
+const modes: readonly unknown[] = [undefined, 'latest', 'optional', 'settled', 'orElse', 'race', 'quorum'];
+
+function isDependency(value: unknown): boolean {
+  if (!isRecord(value) || !isName(value.id) || !modes.includes(value.mode)) return false;
+  const { mode, key, choice, need } = value;
+  const chosen =
+    mode === 'race' || mode === 'quorum' ? isCount(choice) && isCount(need) : choice === undefined;
+  return chosen && (key === undefined || isName(key));
 }
 
 function isCount(value: unknown): boolean {

@@ -1,7 +1,9 @@
 import { brief, RxhiveError } from '../kernel/errors.js';
 import { reservedNames } from '../kernel/plain.js';
-import type { AttemptHandle, TaskNode } from '../model/node.js';
+import { isLost } from '../model/contest.js';
+import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
 import type { CommitRecord, FailedRecord } from '../model/record.js';
+import { addedBy } from './added.js';
 import { encode } from './codec.js';
 import { unlogged } from './ledger.js';
 import { type Path, shownInState, shownPart } from './places.js';
@@ -32,7 +34,7 @@ export function commitText(
     ...(spilled !== undefined && { spilled }),
     ...(attempt.returned !== undefined && returnedBy(attempt.returned.value, node.value)),
     ...(patches.length > 0 && { patches, inverse }),
-    ...(attempt.children !== undefined && { spawned: attempt.children }),
+    ...provenanceOf(node, attempt.spawned),
     ...(outside && { outside: true as const }),
   } satisfies CommitRecord;
   return encode(record, { name: (path) => placeInCommit(record, change, path), isState: inPatch });
@@ -40,12 +42,20 @@ export function commitText(
 
 /** A failure as text; an error that cannot be stored leaves its message. */
 export function failureText(node: TaskNode, at: number): string {
-  const spawned = node.extra?.children;
-  const record = { kind: 'failed', ...courseOf(node, at), ...(spawned && { spawned }) } as const;
+  const { status, error } = node;
+  const record = {
+    kind: 'failed',
+    ...courseOf(node, at),
+    ...(status !== 'failed' && { status: status as 'cancelled' | 'skipped' }),
+    ...(status === 'cancelled' && { reason: isLost(node) ? ('lost' as const) : ('cancelled' as const) }),
+    ...provenanceOf(node, undefined),
+  } as const;
   try {
-    return encode({ ...record, error: node.error } satisfies FailedRecord, { lossy: true });
+    return encode({ ...record, error: status === 'cancelled' ? undefined : error } satisfies FailedRecord, {
+      lossy: true,
+    });
   } catch {
-    const message = String((node.error as Error)?.message ?? 'an error that cannot be stored');
+    const message = String((error as Error)?.message ?? 'an error that cannot be stored');
     return encode({ ...record, error: new Error(message) } satisfies FailedRecord);
   }
 }
@@ -63,6 +73,38 @@ function placeInCommit(record: CommitRecord, change: StateChange | undefined, pa
     { value: 'the result', returned: 'what the body returned', patches: 'what the task writes to the state' },
     path,
   );
+}
+
+/** Who added it, whom it added, and whom it waited for. */
+function provenanceOf(
+  node: TaskNode,
+  spawned: readonly Spawned[] | undefined,
+): Pick<CommitRecord, 'spawned' | 'joined' | 'parent' | 'item'> {
+  const { extra, parent, item, definition } = node;
+  if (
+    extra?.children === undefined &&
+    spawned === undefined &&
+    parent === undefined &&
+    extra?.joined === undefined
+  )
+    return {};
+  const added = addedBy(node, spawned);
+  return {
+    ...(added.length > 0 && { spawned: added }),
+    ...(extra?.joined !== undefined && { joined: [...extra.joined] }),
+    ...(parent !== undefined && { parent: parent.id }),
+    ...(item !== undefined && { item: itemOf(definition.stored?.data) }),
+  };
+}
+
+/** An item of `flow.each`; without its data where they cannot be stored. */
+function itemOf(data: unknown): { readonly data?: unknown } {
+  try {
+    encode(data);
+    return { data };
+  } catch {
+    return {};
+  }
 }
 
 /** How a task came to its end. */

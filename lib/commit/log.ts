@@ -9,6 +9,8 @@ import { Spill } from './spill.js';
 
 /** Where the log of a run is, and how it is written. */
 export interface LogPorts extends Pick<JournalPorts, 'runId' | 'durability' | 'clock' | 'open' | 'spill'> {
+  /** What is in it is another run's. */
+  readonly fork: boolean;
   /** Keeps it short; undefined: it grows. */
   readonly compaction: (Omit<Compaction, 'shorten'> & { readonly initial: unknown }) | undefined;
 }
@@ -48,6 +50,7 @@ export function logOf(
       runId,
       durability,
       clock,
+      fork: fork !== undefined,
       open: () => (fork === undefined ? store.open(runId) : openFork(store, runId, fork)),
       spill: new Spill(store, settings.memory?.spillAbove ?? defaultSpillAbove),
       compaction: compact && {

@@ -1,9 +1,11 @@
 import { brief, CheckpointCorruptError, RxhiveError, shown } from '../kernel/errors.js';
 import { fnv1a } from '../kernel/hash.js';
 import { after, isLate, type Late } from '../kernel/late.js';
-import { contestOf } from '../model/contest.js';
+import { Contest } from '../model/contest.js';
 import type { TaskNode } from '../model/node.js';
 import type {
+  AddedDependency,
+  AddedTask,
   AnswerRecord,
   CommitRecord,
   FailedRecord,
@@ -14,9 +16,12 @@ import type {
   StatePath,
 } from '../model/record.js';
 import { type Fit, fit } from '../model/schema.js';
-import type { TaskDefinition } from '../model/task.js';
+import type { DependencyMode, TaskDefinition } from '../model/task.js';
 import type { Spending } from '../model/usage.js';
+import { versionText } from './added.js';
+import { canonical } from './canonical.js';
 import type { PastMessage } from './messages.js';
+import type { Stale } from './staleness.js';
 import { patched } from './state.js';
 
 /** What stands for the code of a task: its `version`, else its source text. */
@@ -24,12 +29,31 @@ export function codeOf(definition: TaskDefinition): string {
   return definition.version ?? String(definition.run);
 }
 
-/** Tells a task from a changed one: its code, and what it depends on. */
+/** Tells a task from a changed one: its code, the data it works on where a log knows it, and what it depends on. */
 export function versionOf(node: TaskNode): string {
-  let text = codeOf(node.definition);
-  for (const edge of node.inEdges)
-    text += `\n${edge.mode}${contestOf(edge)?.need ?? ''} ${edge.key ?? ''} ${edge.from.id}`;
-  return fnv1a(text).toString(36);
+  return versionFrom(
+    node.definition,
+    node.inEdges.map(({ mode, key, from, fallback }) => ({
+      id: from.id,
+      mode: mode as DependencyMode,
+      ...(key !== undefined && { key }),
+      ...(fallback instanceof Contest && { need: fallback.need }),
+    })),
+  );
+}
+
+/** The same for a task that is not in the graph. */
+export function versionFrom(definition: TaskDefinition, dependencies: readonly AddedDependency[]): string {
+  const { stored } = definition;
+  const own = stored?.type !== undefined && stored.lenient !== true ? `\n${canonical(stored.data)}` : '';
+  return fnv1a(versionText(codeOf(definition) + own, dependencies)).toString(36);
+}
+
+/** A task that was added at run time, as a log tells of it. */
+export interface Added extends AddedTask {
+  /** Undefined: it was added from outside. */
+  readonly parent: string | undefined;
+  readonly item?: { readonly data?: unknown } | undefined;
 }
 
 /** A question in a log, and its answer where it has one. */
@@ -44,8 +68,6 @@ export interface Resumed {
   readonly restored: number;
   /** Tasks that had finished and run again, and why. */
   readonly rerun: readonly { readonly taskId: string; readonly because: string }[];
-  /** Ids of finished tasks whose definition is gone because their parent does not run again. */
-  readonly orphans: readonly string[];
   /** What earlier processes have used, by group; undefined: tasks without one. */
   readonly spent: ReadonlyMap<string | undefined, Spending>;
   /** What it has asked people. */
@@ -54,8 +76,10 @@ export interface Resumed {
   readonly messages: readonly PastMessage[];
   /** Tasks that had failed and run again. */
   readonly retried: ReadonlySet<string>;
-  /** Ids of finished tasks that `run.task` had added: who wants them adds them again. */
+  /** Ids of tasks of the log that are not there: they, or who added them, were closures that are not defined any more. */
   readonly missing: readonly string[];
+  /** Attempts that failed and were followed by others. */
+  readonly retries: number;
   /** The input of the log. */
   readonly input: unknown;
 }
@@ -67,8 +91,10 @@ export class Past {
   readonly failures = new Map<string, FailedRecord>();
   /** By id, in the order in which they were asked first. */
   readonly questions = new Map<string, PastQuestion>();
+  /** Tasks of registered bodies that were added from outside. */
+  readonly outside = new Map<string, AddedTask>();
   /** Tasks whose result is not used although it is there, and why. */
-  readonly stale = new Map<string, string>();
+  readonly stale = new Map<string, Stale>();
   /** The state that a record holds as a whole; undefined: none does. */
   #base: { readonly state: unknown } | undefined;
   /** Commits whose changes come after the base, in order. */
@@ -84,6 +110,7 @@ export class Past {
     for (const record of records) {
       if (record.kind === 'dropped') this.#forgetAll(record.tasks, record.stays === true);
       else if (record.kind === 'failed') this.failures.set(record.task, record);
+      else if (record.kind === 'added') for (const one of record.tasks) this.outside.set(one.id, one);
       else if (record.kind === 'state') this.#restart(record.state, record.given ?? []);
       else if (record.kind === 'question' || record.kind === 'answer') this.#remember(record);
       else if (record.kind === 'commit') {
@@ -109,35 +136,35 @@ export class Past {
     return late.reduce<Late<void>>((before, one) => after(before, () => one), undefined);
   }
 
+  /** Who added which task, as far as records that hold tell. */
+  added(): Map<string, Added> {
+    const found = new Map<string, Added>();
+    const ends = [...this.commits.values(), ...this.failures.values()];
+    for (const { task, spawned = [] } of ends)
+      for (const one of spawned)
+        found.set(typeof one === 'string' ? one : one.id, {
+          ...(typeof one === 'string' ? { id: one } : one),
+          parent: task,
+        });
+    for (const { task, parent, item } of ends)
+      if (parent !== undefined && !found.has(task)) found.set(task, { id: task, parent, item });
+    for (const [id, one] of this.outside) if (!found.has(id)) found.set(id, { ...one, parent: undefined });
+    return found;
+  }
+
   /**
-   * Drops the results of tasks that changed or are to run again (`rerun`), of tasks behind them, of tasks that wrote
-   * over what those had written, and of tasks that have to run to bring back a task they added.
+   * Drops the ends of tasks that changed or are to run again, and of all that goes back to them.
    * @throws RxhiveError INVALID_OPTION where what was written cannot be taken back
    */
-  compare(nodes: ReadonlyMap<string, TaskNode>, rerun: readonly string[] = []): void {
-    for (const [id, record] of this.commits) {
-      const node = nodes.get(id);
-      const why = node === undefined ? undefined : this.#changed(node);
-      if (why !== undefined) this.stale.set(id, why);
-      const lost = record.spawned?.find((child) => !this.commits.has(child));
-      if (lost !== undefined) this.stale.set(id, `"${lost}", which it adds, has not finished`);
-    }
-    for (const id of rerun) if (this.commits.has(id)) this.stale.set(id, 'it was asked to run again');
-    for (let before = -1; before !== this.stale.size; ) {
-      before = this.stale.size;
-      this.#spread(nodes);
-    }
-    for (const [id, why] of this.stale) {
+  drop(stale: ReadonlyMap<string, Stale>): void {
+    for (const [id, { because }] of stale) {
       const record = this.commits.get(id);
+      if (record !== undefined || this.failures.has(id)) this.stale.set(id, stale.get(id) as Stale);
       if (record?.wrote === undefined || this.pathsOf(record).length === 0) continue;
-      const message = `Task "${brief(id)}" would run again (${why}), but the log was compacted since it had written a large part of the state, which cannot be taken back. Give it the version it had, or fork the run with a state.`;
+      const message = `Task "${brief(id)}" would run again (${because}), but the log was compacted since it had written a large part of the state, which cannot be taken back. Give it the version it had, or fork the run with a state.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
     this.#forgetAll([...this.stale.keys()], false);
-    for (const [id, { version }] of this.failures) {
-      const node = nodes.get(id);
-      if (node !== undefined && (versionOf(node) !== version || rerun.includes(id))) this.failures.delete(id);
-    }
   }
 
   /** Did the task end in an earlier process, and does that hold? */
@@ -151,7 +178,7 @@ export class Past {
    */
   recheck(node: TaskNode): string | undefined {
     this.#ask(node);
-    return this.#changed(node);
+    return this.changed(node);
   }
 
   /** The result of a commit that holds, as the task's schema of today makes it. */
@@ -196,26 +223,13 @@ export class Past {
     return undefined;
   }
 
-  #changed(node: TaskNode): string | undefined {
+  /** Why what a task of the graph came to is not what it would come to now. */
+  changed(node: TaskNode): string | undefined {
     const record = this.commits.get(node.id) ?? this.failures.get(node.id);
     if (versionOf(node) !== record?.version) return 'it has changed';
     const found = this.#fits.get(node.id);
     const unfit = found !== undefined && (found === 'unfit' || 'issues' in found);
     return unfit ? 'its stored result does not fit its schema any more' : undefined;
-  }
-
-  #spread(nodes: ReadonlyMap<string, TaskNode>): void {
-    const written: StatePath[] = [];
-    for (const record of this.commits.values()) {
-      const node = nodes.get(record.task);
-      const above = node?.inEdges.find((edge) => this.stale.has(edge.from.id));
-      if (!this.stale.has(record.task) && above !== undefined)
-        this.stale.set(record.task, `"${above.from.id}" runs again`);
-      const paths = this.pathsOf(record);
-      if (!this.stale.has(record.task) && paths.some((path) => written.some((one) => touches(one, path))))
-        this.stale.set(record.task, 'it changed what a task that runs again had written');
-      if (this.stale.has(record.task)) written.push(...paths);
-    }
   }
 
   #remember(record: QuestionRecord | AnswerRecord): void {

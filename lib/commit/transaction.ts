@@ -1,28 +1,34 @@
 import type { Clock } from '../kernel/clock.js';
-import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import { after, type Late, settle } from '../kernel/late.js';
+import type { RxhiveError } from '../kernel/errors.js';
+import { type Late, settle } from '../kernel/late.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
-import type { CommitDone, CommitOutcome } from '../model/ports.js';
+import type { CommitDone, CommitOutcome, Recalled } from '../model/ports.js';
 import type {
+  AddedRecord,
+  AddedTask,
   AnswerRecord,
+  AttemptRecord,
   DroppedRecord,
   LoggedUsage,
   LogRecord,
   QuestionRecord,
   ResumedRecord,
   RunRecord,
+  StoppedRecord,
   UsageRecord,
 } from '../model/record.js';
-import { canonical } from './canonical.js';
+import { described } from './added.js';
+import { AttemptLog } from './attempt-log.js';
 import { encode } from './codec.js';
 import { compacted, ProcessTimes } from './compact.js';
 import { Journal } from './journal.js';
-import { Ledger, logged, unlogged } from './ledger.js';
+import { type Ledger, logged, unlogged } from './ledger.js';
 import type { LogPorts, RunFacts } from './log.js';
 import { commitText, failureText } from './log-records.js';
 import { PendingCommits } from './pending.js';
 import { shownPart } from './places.js';
-import { Past, type Resumed, stateOf } from './resume.js';
+import { Recovery, type RecoveryPorts } from './recovery.js';
+import type { Resumed } from './resume.js';
 import type { State } from './state.js';
 
 /** Runs of one task that may be lost to conflicts before it fails: a guard against running for ever. */
@@ -40,6 +46,8 @@ export interface CommitPorts {
   outside(node: TaskNode): boolean;
   /** The store fails, and with it what the run relies on. */
   lost(error: RxhiveError): void;
+  /** What bringing tasks back needs of the run. */
+  readonly recovery: Omit<RecoveryPorts, 'time' | 'drop'>;
 }
 
 /** The commit stage: a task's result, its writes and the tasks it added become one record, or nothing happens. */
@@ -49,14 +57,16 @@ export class Transactions {
   readonly #log: LogPorts | undefined;
   readonly #ports: CommitPorts;
   readonly #clock: Clock | undefined;
-  #past: Past | undefined;
-  #ledger: Ledger | undefined;
-  /** Tasks that were compared with the log already, or whose definition is gone. */
-  #known = new Set<string>();
+  #recovery: Recovery | undefined;
   /** Written before the next record: a run that goes on and finds nothing to do writes nothing. */
   #resumed: ResumedRecord | undefined;
-  /** Tasks restored by running their completion handlers again. */
-  readonly #replayed = new Set<TaskNode>();
+  readonly #attempts: AttemptLog | undefined;
+  /** The process before has died: the first attempt of this one tells the log of it. */
+  #mark = false;
+  /** This process has written more than the first record. */
+  #wrote = false;
+  /** Tasks that have ended before the log was open. */
+  #early: TaskNode[] | undefined = [];
   readonly #pending: PendingCommits;
 
   /** Without `log` nothing is kept. */
@@ -66,6 +76,13 @@ export class Transactions {
     this.#ports = ports;
     this.#log = log;
     this.#clock = log?.clock;
+    this.#attempts =
+      log &&
+      new AttemptLog({
+        clock: log.clock,
+        append: (body) => this.#append(body),
+        flush: () => this.#journal?.flush(() => undefined),
+      });
     this.#journal =
       log &&
       new Journal({
@@ -85,7 +102,6 @@ export class Transactions {
    * INVALID_INPUT, INVALID_OPTION, NOT_SERIALIZABLE, STORE_FAILED.
    */
   open(
-    nodes: ReadonlyMap<string, TaskNode>,
     facts: RunFacts,
     done: (resumed: Resumed | undefined) => void,
     failed: (error: unknown) => void,
@@ -97,29 +113,31 @@ export class Transactions {
     }
     journal.open((records) => {
       settle(
-        () => this.#resume(journal, records, nodes, facts),
-        done,
+        () => this.#resume(journal, records, facts),
+        (resumed) => {
+          const early = this.#early ?? [];
+          this.#early = undefined;
+          for (const node of early) if (this.#recovery?.past.has(node.id) !== true) this.ended(node, false);
+          done(resumed);
+        },
         (error) => journal.close(() => failed(error)),
       );
     }, failed);
   }
 
-  /** Writes what is left and gives the lease back; `done` gets an error when records are lost. */
-  close(done: (error?: RxhiveError) => void): void {
+  /** Writes what is left and gives the lease back; `suspended`: what is left waits for people. `done` gets an error when records are lost. */
+  close(suspended: boolean, done: (error?: RxhiveError) => void): void {
+    // What was under way was stopped; it was not what ended the process.
+    if (this.#attempts?.close() || (suspended && this.#wrote))
+      this.#append(encode({ kind: 'stopped' } satisfies StoppedRecord));
     if (this.#journal === undefined) done();
     else this.#journal.close(done);
   }
 
-  #resume(
-    journal: Journal,
-    records: readonly LogRecord[],
-    nodes: ReadonlyMap<string, TaskNode>,
-    facts: RunFacts,
-  ): Late<Resumed | undefined> {
+  #resume(journal: Journal, records: readonly LogRecord[], facts: RunFacts): Late<Resumed | undefined> {
     const { workflow, input } = facts;
-    const first = records[0];
-    if (first?.kind !== 'run') {
-      const at = this.#begun();
+    const at = this.#begun();
+    if (records[0]?.kind !== 'run') {
       journal.append(
         encode({ kind: 'run', format: 1, workflow, input: input?.value, at } satisfies RunRecord, {
           name: (path) => shownPart({ input: 'the input' }, path),
@@ -127,115 +145,31 @@ export class Transactions {
       );
       return undefined;
     }
-    if (first.workflow !== workflow) {
-      const message = `The log is of workflow ${shown(first.workflow)}, this is "${brief(workflow)}"; use another runId.`;
-      throw new RxhiveError('INVALID_OPTION', message);
-    }
-    if (input !== undefined && canonical(first.input) !== canonical(input.value)) {
-      throw new RxhiveError(
-        'INVALID_INPUT',
-        'The run began with another input; give the same, or another runId.',
-      );
-    }
-    const unknown = facts.rerun.find(
-      (id) => !nodes.has(id) && !records.some((one) => one.kind === 'commit' && one.task === id),
-    );
-    if (unknown !== undefined)
-      throw new RxhiveError(
-        'INVALID_OPTION',
-        `rerun names ${shown(unknown)}, which is no task; check the id.`,
-      );
-    const past = new Past(records);
-    return after(past.check(nodes), () => this.#compared(past, records, nodes, facts));
+    this.#resumed = { kind: 'resumed', at, before: new ProcessTimes(records).total };
+    this.#recovery = new Recovery(records, {
+      ...this.#ports.recovery,
+      time: () => this.#clock?.now() ?? 0,
+      drop: (tasks, stays) => this.#drop(tasks, stays),
+    });
+    const { died, deaths } = this.#recovery.tries;
+    if (this.#log?.fork !== true) this.#mark = died;
+    if (this.#mark) this.#attempts?.afterDeaths(deaths);
+    return this.#recovery.begin(records, facts, this.#state);
   }
 
-  #compared(
-    past: Past,
-    records: readonly LogRecord[],
-    nodes: ReadonlyMap<string, TaskNode>,
-    { runId, state, retryFailed, rerun }: RunFacts,
-  ): Resumed {
-    past.compare(nodes, rerun);
-    this.#resumed = { kind: 'resumed', at: this.#begun(), before: new ProcessTimes(records).total };
-    // Noted before anything runs: a crash before they have all run again must not bring old results back.
-    if (past.stale.size > 0) this.#drop([...past.stale.keys()], false);
-    const retried = new Set(retryFailed ? past.failures.keys() : []);
-    // Noted too: who suspends or crashes while it runs again has not failed.
-    if (retried.size > 0) this.#drop([...retried], false);
-    for (const id of retried) past.failures.delete(id);
-    this.#state.restore(stateOf(runId, records, state, past));
-    this.#past = past;
-    this.#ledger = new Ledger(records);
-    const parents = [...past.commits.values(), ...past.failures.values()];
-    const orphans = parents
-      .flatMap(({ spawned = [] }) => spawned)
-      .filter((id) => !nodes.has(id) && past.has(id));
-    const missing = [...past.commits.values()].filter(
-      (record) => record.outside === true && !nodes.has(record.task),
-    );
-    this.#known = new Set([...nodes.keys(), ...orphans]);
-    return {
-      restored: past.commits.size,
-      rerun: [...past.stale].map(([taskId, because]) => ({ taskId, because })),
-      orphans,
-      spent: this.#ledger.groups,
-      questions: past.questions,
-      messages: records.filter(
-        (one) => one.kind === 'message' || one.kind === 'reply' || one.kind === 'reader',
-      ),
-      retried,
-      missing: missing.map(({ task }) => task),
-      input: (records[0] as RunRecord).input,
-    };
+  /** What goes on of an earlier process; undefined: there was none. */
+  get recovery(): Recovery | undefined {
+    return this.#recovery;
   }
 
-  /** The log says what tasks have done in an earlier process. */
-  get resumed(): boolean {
-    return this.#past !== undefined;
-  }
-
-  /**
-   * Gives a task the result, or the error, it had before; undefined when it has to run, if only (`handled`) for
-   * its completion handlers.
-   */
-  recall(node: TaskNode, handled: (node: TaskNode) => boolean): 'restored' | 'failed' | undefined {
-    this.#ledger?.bill(node);
-    const ended = this.#recall(node, handled);
-    if (ended === undefined && node.calls > 0) node.more().loggedCalls = node.calls;
-    return ended;
-  }
-
-  #recall(node: TaskNode, handled: (node: TaskNode) => boolean): 'restored' | 'failed' | undefined {
-    const past = this.#past;
-    if (past === undefined || !past.has(node.id)) return undefined;
-    const above = node.inEdges.find((edge) => past.stale.has(edge.from.id));
-    const why =
-      above !== undefined
-        ? `"${above.from.id}" runs again`
-        : this.#known.has(node.id)
-          ? undefined
-          : past.recheck(node);
-    if (why !== undefined) {
-      // What it had written is in the state already, and others may have built on it.
-      this.#drop([node.id], true);
-      past.stale.set(node.id, why);
-      return undefined;
-    }
-    const record = past.commits.get(node.id) ?? past.failures.get(node.id);
-    if (record === undefined) return undefined;
-    if (record.kind === 'failed') {
-      node.error = record.error;
-      return 'failed';
-    }
-    if (!this.#spilled(node, past.spilledOf(record))) node.value = past.resultOf(record);
-    if (!handled(node)) return 'restored';
-    this.#replayed.add(node);
-    return undefined;
-  }
-
-  /** The result a task had before, where only its handlers are to be called again. */
-  replayed(node: TaskNode): { readonly value: unknown } | undefined {
-    return this.#replayed.has(node) ? { value: node.value } : undefined;
+  /** Gives a task the end it had before; undefined when it has to run, if only to bring back what it had added. */
+  recall(node: TaskNode): Recalled | undefined {
+    const recovery = this.#recovery;
+    const end = recovery?.recall(node);
+    const record = recovery?.past.commits.get(node.id);
+    if (record !== undefined && !this.#spilled(node, recovery?.past.spilledOf(record)))
+      node.value = recovery?.past.resultOf(record);
+    return end;
   }
 
   /**
@@ -244,8 +178,8 @@ export class Transactions {
    */
   commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome {
     const { recipes, spawned } = attempt;
-    if (this.#replayed.has(node)) {
-      if (spawned !== undefined) this.#ports.addSpawned(node, spawned, false);
+    if (node.extra?.replay !== undefined) {
+      this.used(node);
       return 'restored';
     }
     const conflict = this.#conflict(node, attempt, done);
@@ -262,6 +196,7 @@ export class Transactions {
     const journal = this.#journal;
     if (spawned !== undefined) this.#ports.addSpawned(node, spawned, journal?.holds === true);
     logged(node);
+    this.#attempts?.ended(node.id);
     this.#spilled(node, key);
     if (body !== undefined && this.#put(body) === false && journal !== undefined) {
       if (change !== undefined) this.#state.reserve(node.id, change);
@@ -314,18 +249,72 @@ export class Transactions {
     }
   }
 
-  /** Notes a failure, so that it is known when the run goes on. */
-  failed(node: TaskNode): void {
-    const journal = this.#journal;
-    if (journal === undefined || this.#past?.failures.has(node.id) === true) return;
+  /** Notes an end that is no success, so that it is known when the run goes on; `closing`: all of the run ends. */
+  ended(node: TaskNode, closing: boolean): void {
+    if (closing) this.#attempts?.stopped(node.id);
+    else this.#attempts?.ended(node.id);
+    if (this.#journal === undefined || closing) return;
+    if (this.#early !== undefined) {
+      this.#early.push(node);
+      return;
+    }
+    const isFailure = node.status === 'failed' || node.status === 'cancelled' || node.status === 'skipped';
+    if (!isFailure || this.#recovery?.past.failures.has(node.id) === true) return;
+    // What is skipped is skipped again, where it is defined again.
+    const candidate = node.definition.candidate === true && node.status !== 'failed';
+    if (candidate || (node.status === 'skipped' && (node.parent === undefined || node.extra?.held === true)))
+      return;
     const body = failureText(node, this.#ports.now());
     logged(node);
     this.#append(body);
   }
 
+  /** Notes that an attempt is under way: a task that ends its process must not do so for ever. */
+  began({ id, attempt }: TaskNode): void {
+    if (this.#log?.durability === 'exit') return;
+    if (this.#mark) {
+      // The next process sees that this one was there, whatever becomes of it.
+      this.#mark = false;
+      if (this.#resumed !== undefined) this.#begin(this.#resumed);
+      this.#journal?.flush(() => undefined);
+    }
+    this.#attempts?.began(id, attempt);
+  }
+
+  /** Notes, where it was noted, that an attempt waits for others. */
+  rests({ id }: TaskNode): void {
+    this.#attempts?.rests(id);
+  }
+
+  /** Notes that an attempt has failed, and when the next one may begin. */
+  retries({ id, attempt }: TaskNode, delay: number): void {
+    this.#attempts?.ended(id);
+    if (this.#journal === undefined) return;
+    const until = (this.#clock?.now() ?? 0) + delay;
+    this.#append(encode({ kind: 'attempt', task: id, attempt, until } satisfies AttemptRecord));
+  }
+
+  /** Tasks of registered bodies, as a record; undefined: there are none, or no log. @throws RxhiveError NOT_SERIALIZABLE */
+  addedText(tasks: readonly Spawned[]): string | undefined {
+    const known = this.#recovery?.past.outside;
+    const found = tasks
+      .map(({ handle, definition }) => described(handle.id, definition))
+      .filter(
+        (one): one is AddedTask =>
+          typeof one !== 'string' && one.type !== undefined && known?.has(one.id) !== true,
+      );
+    if (this.#journal === undefined || found.length === 0) return undefined;
+    return encode({ kind: 'added', tasks: found } satisfies AddedRecord);
+  }
+
+  /** Writes what {@link Transactions.addedText} has made. */
+  added(text: string): void {
+    this.#append(text);
+  }
+
   /** What tasks have used, in earlier processes, that this one has not had. */
   get spentElsewhere(): Ledger['unbilled'] {
-    return this.#ledger?.unbilled ?? [];
+    return this.#recovery?.ledger.unbilled ?? [];
   }
 
   /** Notes what an attempt used that no other record will tell of; nothing where it used nothing. */
@@ -350,10 +339,15 @@ export class Transactions {
   }
 
   #put(body: string): boolean | undefined {
-    const resumed = this.#resumed;
-    this.#resumed = undefined;
-    if (resumed !== undefined) this.#journal?.append(encode(resumed));
+    if (this.#resumed !== undefined) this.#begin(this.#resumed);
+    this.#wrote = true;
     return this.#journal?.append(body);
+  }
+
+  #begin(resumed: ResumedRecord): void {
+    this.#resumed = undefined;
+    this.#wrote = true;
+    this.#journal?.append(encode(resumed));
   }
 
   /** When this process began with the run, as its clock counts. */

@@ -6,11 +6,11 @@ import {
   type Subscriber,
   type Subscription,
 } from 'rxjs';
-import type { Timer } from '../kernel/clock.js';
-import { brief, InvalidResultError, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
+import { brief, InvalidResultError, RxhiveError, type TaskTimeoutError } from '../kernel/errors.js';
 import { retryAfter } from '../kernel/http-headers.js';
 import { settle } from '../kernel/late.js';
 import type { CacheAnswer } from '../model/cache.js';
+import { addedBy } from '../model/executor.js';
 import type { TaskNode } from '../model/node.js';
 import { timeoutsOf } from '../model/policy.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
@@ -20,6 +20,7 @@ import { AttemptContext } from './context.js';
 import { InputStream, inputsOf } from './inputs.js';
 import type { ExecutePorts } from './ports.js';
 import { decideRetry } from './retry.js';
+import { AttemptTimeouts } from './timeouts.js';
 
 /** The execute stage: one attempt of a task as an Observable of what it has to say. */
 export function launch(node: TaskNode, ports: ExecutePorts): Observable<Signal> {
@@ -38,13 +39,7 @@ class Attempt extends AttemptContext {
   /** The body has not given control back yet. */
   calling = false;
   readonly #subscriber: Subscriber<Signal>;
-  #timer: Timer | undefined;
-  #idle: Timer | undefined;
-  #idleMs: number | undefined;
-  /** Ms that were left for the attempt when people were asked; undefined while its clocks go. */
-  #left: number | undefined;
-  #limit: number | undefined;
-  #still = false;
+  #timeouts: AttemptTimeouts | undefined;
   #inputs: InputStream | undefined;
   #source: Subscription | undefined;
   #iterator: AsyncIterator<unknown> | undefined;
@@ -62,20 +57,21 @@ class Attempt extends AttemptContext {
   start(): void {
     const { node, ports } = this;
     node.item?.started(node);
-    const before = ports.replayed(node);
-    if (before !== undefined) {
+    const replay = node.extra?.replay;
+    if (replay?.body === false) {
       this.#paid = false;
-      this.#accepted(before.value);
+      this.#accepted(node.value);
       return;
     }
     const timeouts = timeoutsOf(node.definition.timeout, ports.settings.timeout);
-    if (timeouts !== undefined) this.#arm(timeouts.attempt, timeouts.idle);
+    if (timeouts !== undefined)
+      this.#timeouts = new AttemptTimeouts(ports.clock, node.id, timeouts, (error) => this.#timedOut(error));
     try {
       if (node.streaming) this.#inputs = new InputStream(node);
       const inputs = this.#inputs?.inputs$ ?? inputsOf(node);
       // One beside another must not wait for that one's result.
       const beside = node.principal !== node;
-      if (node.definition.cache === undefined || node.streaming || beside) this.#run(inputs);
+      if (node.definition.cache === undefined || node.streaming || beside || replay) this.#run(inputs);
       else this.#runOnce(inputs);
     } catch (error) {
       this.#failed(error);
@@ -146,6 +142,18 @@ class Attempt extends AttemptContext {
     this.#inputs?.refresh();
   }
 
+  /** After the turn: the body is in the midst of adding. */
+  protected override complete(): void {
+    this.ports.clock.after(0, () => {
+      if (this.ended) return;
+      const { taskId } = this;
+      const message = `The replay of task "${brief(taskId)}" has brought back all that was wanted.`;
+      this.abort(new RxhiveError('ATTEMPT_ENDED', message, { details: { taskId } }));
+      this.#leaveIterator();
+      this.#accepted(this.node.value);
+    });
+  }
+
   override stop(reason: RxhiveError): void {
     if (this.ended) return;
     this.#close(reason);
@@ -154,40 +162,8 @@ class Attempt extends AttemptContext {
     this.#subscriber.complete();
   }
 
-  #arm(limit: number | undefined, idle: number | undefined): void {
-    if (limit !== undefined && Number.isFinite(limit)) this.#armAttempt(limit, limit);
-    if (idle !== undefined && Number.isFinite(idle)) {
-      this.#idleMs = idle;
-      this.#beat();
-    }
-  }
-
   protected override still(still: boolean): void {
-    const { clock } = this.ports;
-    this.#still = still;
-    if (still) {
-      if (this.#timer !== undefined) this.#left = this.#timer.due - clock.now();
-      clock.cancel(this.#timer);
-      clock.cancel(this.#idle);
-      return;
-    }
-    const limit = this.#limit;
-    if (limit !== undefined && this.#left !== undefined) this.#armAttempt(limit, this.#left);
-    this.#beat();
-  }
-
-  #beat(): void {
-    const idle = this.#idleMs;
-    if (idle === undefined || this.#still) return;
-    const { clock } = this.ports;
-    clock.cancel(this.#idle);
-    this.#idle = clock.after(idle, () => this.#timedOut(new TaskTimeoutError(this.node.id, 'idle', idle)));
-  }
-
-  #armAttempt(limit: number, left: number): void {
-    this.#limit = limit;
-    const late = (): void => this.#timedOut(new TaskTimeoutError(this.node.id, 'attempt', limit));
-    this.#timer = this.ports.clock.after(left, late);
+    this.#timeouts?.still(still);
   }
 
   #timedOut(error: TaskTimeoutError): void {
@@ -277,12 +253,18 @@ class Attempt extends AttemptContext {
 
   #value(value: unknown): void {
     if (this.ended) return;
-    this.#beat();
+    this.#timeouts?.beat();
+    if (this.replaying !== undefined) return;
     if (this.calling) this.early += 1;
     this.#subscriber.next({ kind: 'value', node: this.node, source: this, value });
   }
 
   #succeeded(value: unknown): void {
+    // Its committed result holds.
+    if (this.node.extra?.replay !== undefined) {
+      this.#accepted(this.node.value);
+      return;
+    }
     this.#check(value, (issues) =>
       this.#failed(new InvalidResultError(this.node.id, issues, placesOf(issues))),
     );
@@ -318,14 +300,18 @@ class Attempt extends AttemptContext {
   #accepted(value: unknown): void {
     if (this.ended) return;
     if (!this.#paid) this.node.uncall();
-    this.#handle(this.ports.handlersOf(this.node), 0, value);
+    const called = this.node.extra?.replay?.handlers !== false;
+    this.#handle(called ? this.ports.handlersOf(this.node) : [], 0, value);
   }
 
   /** Calls completion handlers one after the other, within the attempt: what they add commits with it. */
   #handle(handlers: readonly CompletionHandler[], at: number, value: unknown): void {
     for (let i = at; i < handlers.length; i++) {
       try {
-        const answer = (handlers[i] as CompletionHandler)(value, (id, task) => this.add(id, task));
+        const answer = (handlers[i] as CompletionHandler)(value, (first, second, data, options) => {
+          const { id, definition } = addedBy(first, second, data, options);
+          return this.add(id, definition, 'handler');
+        });
         if (typeof (answer as PromiseLike<unknown> | undefined)?.then === 'function') {
           (answer as PromiseLike<unknown>).then(
             () => this.ended || this.#handle(handlers, i + 1, value),
@@ -377,8 +363,7 @@ class Attempt extends AttemptContext {
   #close(reason?: RxhiveError, committing = false): void {
     this.end(reason, committing);
     if (!committing) this.#lead?.left();
-    if (this.#timer !== undefined) this.ports.clock.cancel(this.#timer);
-    if (this.#idle !== undefined) this.ports.clock.cancel(this.#idle);
+    this.#timeouts?.stop();
     this.#rest?.();
     this.#source?.unsubscribe();
   }

@@ -9,14 +9,14 @@ import type {
   Request,
   SendOptions,
 } from '../model/channel.js';
-import { isLost } from '../model/contest.js';
+import { Contest } from '../model/contest.js';
 import type { GroupState, Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
-import { bodied } from '../model/executor.js';
-import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
+import { addedBy } from '../model/executor.js';
+import type { AttemptHandle, Replay, Spawned, TaskNode } from '../model/node.js';
 import { type Asker, Question } from '../model/question.js';
-import { type ResultOf, Task, type TaskDefinition, type TaskOptions } from '../model/task.js';
+import { Task, type TaskDefinition, type TypedTaskOptions } from '../model/task.js';
 import { Correspondence } from './correspondence.js';
-import { joined } from './inputs.js';
+import { type JoinTarget, joined } from './inputs.js';
 import { joinTargets, shapeOf } from './join-targets.js';
 import type { ExecutePorts } from './ports.js';
 import { report } from './usage.js';
@@ -30,7 +30,6 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   readonly attempt: number;
   recipes: Recipe<never>[] | undefined;
   spawned: Spawned[] | undefined;
-  #children: Task[] | undefined;
   returned: { readonly value: unknown } | undefined;
   reads: Reads | undefined;
   #ended = false;
@@ -52,6 +51,8 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   abstract early: number;
   abstract stop(reason: RxhiveError): void;
+  /** With a replay: all that was wanted has come back. */
+  protected abstract complete(): void;
   abstract refresh(): void;
   /** Stops the clocks of the attempt while people are asked, or lets them go on. */
   protected abstract still(still: boolean): void;
@@ -70,6 +71,11 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   get input(): unknown {
     return this.ports.input;
+  }
+
+  get replaying(): { readonly value: unknown } | undefined {
+    const replay = this.node.extra?.replay;
+    return replay === undefined ? undefined : { value: this.node.value };
   }
 
   get idempotencyKey(): string {
@@ -121,35 +127,20 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     return this.reads.read(this.ports.state.preview(this.recipes, this.reads.snapshot), select);
   }
 
-  /** Those that lost a race are not missed when the run goes on. */
-  get children(): readonly string[] | undefined {
-    const kept = this.#children?.filter((child) => {
-      const node = this.ports.graph.find(child);
-      return node === undefined || !isLost(node);
-    });
-    return kept?.map(({ id }) => id);
-  }
-
   shared(name: string): Shared {
     return { use: (fn) => this.#use(name, fn) };
   }
 
-  spawn<const D, R, O = ResultOf<R>>(
-    id: string,
-    options: TaskOptions<D, R, unknown, unknown, string, string, O>,
-  ): Task<O> {
-    const handle = this.add(id, options as unknown as TaskDefinition);
-    // Candidates are made again by their parent alone, when it runs again.
-    if ((options as unknown as TaskDefinition).candidate !== true) {
-      this.#children ??= [];
-      this.#children.push(handle);
-    }
-    return handle as Task<O>;
+  spawn(first: unknown, second: unknown, data?: unknown, options?: TypedTaskOptions): Task<never> {
+    const { id, definition } = addedBy(first, second, data, options);
+    return this.add(id, definition) as Task<never>;
   }
 
   /** Buffers a task the body or a handler adds. */
-  protected add(id: string, definition: TaskDefinition): Task {
+  protected add(id: string, definition: TaskDefinition, by?: 'handler'): Task {
     this.#alive('spawn');
+    const replay = this.node.extra?.replay;
+    if (replay !== undefined) return this.#addAgain(replay, id, definition);
     if (this.spawned?.some((one) => one.handle.id === id)) {
       throw new RxhiveError(
         'WORKFLOW_DEFINITION',
@@ -159,8 +150,17 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     const handle = this.ports.handleFor(this.node, id);
     if (this.ports.graph.find(handle) === undefined) {
       this.spawned ??= [];
-      this.spawned.push({ handle, definition: bodied(definition), context: callerContext() });
+      this.spawned.push({ handle, definition, context: callerContext(), ...(by && { by }) });
     }
+    return handle;
+  }
+
+  /** In a replay: adds what is wanted at once, and nothing else. */
+  #addAgain({ wanted }: Replay, id: string, definition: TaskDefinition): Task {
+    const handle = this.ports.handleFor(this.node, id);
+    if (!wanted.delete(id)) return handle;
+    this.ports.flush(this.node, [{ handle, definition, context: callerContext() }]);
+    if (wanted.size === 0) this.complete();
     return handle;
   }
 
@@ -169,6 +169,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.#flush();
     const shape = shapeOf(tasks);
     const targets = joinTargets(tasks, this.node, (task) => this.ports.graph.find(task));
+    this.#note(targets);
     return this.#promise((resolve, reject) => {
       const nodes = targets.map((target) => target.node);
       this.ports.waits.join(this.node, nodes, (error) => {
@@ -181,6 +182,15 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       });
       return undefined;
     }) as Promise<never>;
+  }
+
+  /** What it waits for is part of what its result comes from. */
+  #note(targets: readonly JoinTarget[]): void {
+    const extra = this.node.principal.more();
+    extra.joined ??= new Set();
+    for (const { node } of targets)
+      for (const one of node instanceof Contest ? node.edges.map(({ from }) => from) : [node])
+        extra.joined.add(one.id);
   }
 
   #flush(): void {

@@ -34,7 +34,7 @@ export function eachTask(id: string, options: Options): TaskDefinition {
   if (typeof run !== 'function') fail('run', run, 'give a function of the item');
   if (key !== undefined && typeof key !== 'function') fail('key', key, 'give a function of the item');
   if (keep !== undefined && typeof keep !== 'boolean') fail('keep', keep, 'give true or false');
-  const item: Omit<TaskDefinition, 'run'> = {
+  const shared: Omit<TaskDefinition, 'run'> = {
     group,
     priority,
     ...(retry !== undefined && { retry }),
@@ -44,6 +44,11 @@ export function eachTask(id: string, options: Options): TaskDefinition {
     type: id,
     version: options.version ?? String(run),
   };
+  const item = (data: unknown, inputs: () => unknown): TaskDefinition => ({
+    ...shared,
+    stored: { data },
+    run: (_: unknown, ctx: unknown) => run(data, ctx as TaskContext, inputs() as never),
+  });
   return {
     ...(dependencies !== undefined && { dependencies: dependencies as never }),
     priority,
@@ -52,6 +57,7 @@ export function eachTask(id: string, options: Options): TaskDefinition {
     timeout: {},
     version: options.version ?? `${String(from)}\n${String(run)}`,
     feeds: true,
+    item,
     run: (inputs: unknown, ctx: unknown) =>
       new Observable((subscriber) =>
         new Feed(ctx as AttemptContext, inputs, options, item, subscriber).begin(),
@@ -64,7 +70,7 @@ class Feed implements ItemWatch {
   readonly #ctx: AttemptContext;
   readonly #inputs: unknown;
   readonly #options: Options;
-  readonly #item: Omit<TaskDefinition, 'run'>;
+  readonly #item: NonNullable<TaskDefinition['item']>;
   readonly #subscriber: Subscriber<Progress>;
   /** Items that have not ended, and those of them that have not begun. */
   readonly #open = new Map<TaskNode, { readonly index: number; readonly item: unknown }>();
@@ -87,7 +93,7 @@ class Feed implements ItemWatch {
     ctx: AttemptContext,
     inputs: unknown,
     options: Options,
-    item: Omit<TaskDefinition, 'run'>,
+    item: NonNullable<TaskDefinition['item']>,
     subscriber: Subscriber<Progress>,
   ) {
     this.#ctx = ctx;
@@ -192,13 +198,8 @@ class Feed implements ItemWatch {
       return;
     }
     const index = this.#taken;
-    const { run } = this.#options;
     const id = this.#keys.idOf(item);
-    const inputs = this.#inputs as never;
-    const definition: TaskDefinition = {
-      ...this.#item,
-      run: (_: unknown, ctx: unknown) => run(item, ctx as TaskContext, inputs),
-    };
+    const definition = this.#item(item, () => this.#inputs);
     const { node: parent, ports } = this.#ctx;
     const spawned = { handle: new Task(id, parent.handle.owner), definition };
     this.#taken += 1;

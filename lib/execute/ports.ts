@@ -30,8 +30,6 @@ export interface ExecutePorts {
   input: unknown;
   readonly budget: RetryBudget;
   readonly watch: Watch;
-  /** The result of an earlier process, where only handlers are to be called again. */
-  replayed(node: TaskNode): { readonly value: unknown } | undefined;
   handlersOf(node: TaskNode): readonly CompletionHandler[];
   readonly locks: Locks;
   /** Middleware, with the body in its midst. */

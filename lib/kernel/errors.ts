@@ -33,7 +33,9 @@ export type ErrorCode =
   | 'ALREADY_ANSWERED'
   | 'ANSWER_REFUSED'
   | 'RUN_SUSPENDED'
-  | 'AGENT_FAILED';
+  | 'AGENT_FAILED'
+  | 'CHILD_MISSING'
+  | 'ATTEMPT_LOST';
 
 /** Base of every error rxhive makes. `details` holds typed facts, free of task inputs and secrets. */
 export class RxhiveError extends Error {

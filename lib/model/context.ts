@@ -11,7 +11,16 @@ import type {
   SendOptions,
 } from './channel.js';
 import type { Question } from './question.js';
-import type { Choice, Dependencies, InputsOf, ResultOf, Task, TaskOptions } from './task.js';
+import type {
+  Choice,
+  Dependencies,
+  InputsOf,
+  ResultOf,
+  Task,
+  TaskOptions,
+  TaskType,
+  TypedTaskOptions,
+} from './task.js';
 
 /** What an attempt used, reported by the body through `ctx.usage`. Amounts add up. */
 export interface Usage {
@@ -68,6 +77,13 @@ export interface TaskContext<S = unknown, I = unknown> {
   readonly attempt: number;
   readonly taskId: string;
   readonly runId: string;
+  /**
+   * Set where the task has finished in an earlier process, and its body is called again for one reason: to bring back
+   * closures it had added that have not finished. Holds its committed result, so that a planner need not pay for it
+   * again. What the body returns, writes and sends then is ignored; what it uses counts; it is stopped once it has added
+   * what is wanted. Tasks of a type (`flow.taskType`) need no replay.
+   */
+  readonly replaying: { readonly value: unknown } | undefined;
   /** The input given to `flow.run({ input })`. */
   readonly input: I;
   /** The same for every attempt of this task in this run: send it to services that deduplicate. */
@@ -96,6 +112,11 @@ export interface TaskContext<S = unknown, I = unknown> {
     id: string,
     options: TaskOptions<D, R, S, I, string, string, O>,
   ): Task<O>;
+  /**
+   * Adds a task of a type. When the run goes on it comes back by its data; this body is not called again for it.
+   * @throws RxhiveError INVALID_OPTION for a type of another workflow
+   */
+  spawn<T, O>(type: TaskType<T, O>, id: string, data: T, options?: TypedTaskOptions): Task<O>;
   /**
    * Waits for tasks and gives this task's slot back meanwhile. Takes what `dependencies` takes, modes included
    * (`latest` excepted). Rejects with the error of a failed one, `TASK_SKIPPED`, or `TOO_FEW_SUCCEEDED` for a

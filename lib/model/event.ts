@@ -134,6 +134,8 @@ export interface AttemptEvent extends EventBase {
   readonly attempt: number;
   /** It runs beside the attempt of that number: see the option `hedge`. */
   readonly hedge?: true;
+  /** The task had finished; its body or its handlers are called again to bring back tasks they had added. */
+  readonly replay?: true;
   readonly error?: unknown;
   /** With `failed`: ms a provider asked to wait. */
   readonly retryAfter?: number;

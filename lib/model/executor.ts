@@ -1,5 +1,5 @@
 import type { TaskContext } from './context.js';
-import type { TaskDefinition } from './task.js';
+import { type TaskDefinition, TaskType, type TypedTaskOptions } from './task.js';
 
 /** Something attempts run on, by one or several executors. Who finds no slot waits, as for a resource. */
 export interface Place {
@@ -39,4 +39,18 @@ export function bodied(definition: TaskDefinition): TaskDefinition {
     version: definition.version ?? executor.version,
     run: (inputs, ctx) => executor.run(inputs, ctx),
   };
+}
+
+/** A task as it was given at run time: `(id, options)`, or `(type, id, data, options)`. */
+export function addedBy(
+  first: unknown,
+  second: unknown,
+  data?: unknown,
+  options?: TypedTaskOptions,
+): { readonly id: string; readonly definition: TaskDefinition } {
+  if (first instanceof TaskType) {
+    const id = second as string;
+    return { id, definition: bodied(first.task(id, data, options)) };
+  }
+  return { id: first as string, definition: bodied(second as TaskDefinition) };
 }

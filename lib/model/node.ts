@@ -54,8 +54,6 @@ export interface AttemptHandle {
   readonly recipes: readonly Recipe<never>[] | undefined;
   /** What the body returned, where its schema made something else of it. */
   readonly returned: { readonly value: unknown } | undefined;
-  /** Ids of the tasks the body has added. */
-  readonly children: readonly string[] | undefined;
   /** What a serializable attempt has read. */
   readonly reads: Reads | undefined;
   /** Tasks to add when the attempt succeeds. */
@@ -68,6 +66,20 @@ export interface Spawned {
   readonly definition: TaskDefinition;
   /** Where it was added; its body runs there. Default: where its parent does, else where the run was started. */
   readonly context?: AsyncContext;
+  /** A completion handler added it. */
+  readonly by?: 'handler';
+}
+
+/** A task that has ended runs once more, for the tasks it had added as closures and that have not ended. */
+export interface Replay {
+  /** How it had ended: that holds. */
+  readonly end: 'restored' | 'failed' | 'cancelled';
+  readonly error: unknown;
+  /** Its body is called; else its completion handlers alone. */
+  readonly body: boolean;
+  readonly handlers: boolean;
+  /** Ids of tasks that have not come back yet. */
+  readonly wanted: Set<string>;
 }
 
 /** A running task's wait for others; the slot is given back while it lasts. */
@@ -106,8 +118,16 @@ export interface NodeExtra {
   /** What its lane had waited for permits when the task became ready. */
   permitMark: number;
   join: Join | undefined;
-  /** Ids of the tasks it has added so far, in all attempts. */
-  children: string[] | undefined;
+  /** The tasks it has added so far, in all attempts. */
+  children: TaskNode[] | undefined;
+  /** It waits for the task that added it to be durable. */
+  held: boolean;
+  /** Ids of the tasks it has joined so far, in all attempts. */
+  joined: Set<string> | undefined;
+  /** It has ended in an earlier process, and runs to bring back tasks it had added. */
+  replay: Replay | undefined;
+  /** Ms that were left of a backoff when the process before ended. */
+  backoffLeft: number;
   /** Items it has added that have not ended: they inherit its priority. */
   items: Set<TaskNode> | undefined;
   /** Ids that its items have, or had before they were forgotten. */
@@ -304,6 +324,10 @@ export class TaskNode implements HeapItem {
       children: undefined,
       items: undefined,
       itemKeys: undefined,
+      held: false,
+      joined: undefined,
+      replay: undefined,
+      backoffLeft: 0,
       starved: false,
       asking: undefined,
       hearing: undefined,

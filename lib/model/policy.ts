@@ -38,6 +38,12 @@ export interface RetryOptions {
    * where it is a boolean; else not for HTTP status 400-499 except 408, 409, 425, 429; else yes.
    */
   readonly retryIf?: (error: unknown, attempt: number) => boolean;
+  /**
+   * Processes, one after the other, that may die while the task is under way, and without anything getting done, before it
+   * has failed with `ATTEMPT_LOST`: one that ends its process must not do so for ever. Whole number from 1. Default: one
+   * more than `count`, at least 3.
+   */
+  readonly lost?: number;
 }
 
 /** The four clocks of a task, in ms. */

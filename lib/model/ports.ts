@@ -15,6 +15,9 @@ export interface Watch {
 /** How a commit went. */
 export type CommitOutcome = 'done' | 'rerun' | 'restored' | 'later' | 'wait';
 
+/** How a task ended in an earlier process. */
+export type Recalled = 'restored' | 'failed' | 'cancelled' | 'skipped';
+
 /** A commit that was to come later is durable; with an error: it never will be. One that had to wait can be tried again. */
 export type CommitDone = (error?: RxhiveError) => void;
 
@@ -35,7 +38,15 @@ export interface SchedulerPorts {
   /** There was an earlier process: tasks may have ended in it. */
   resumed(): boolean;
   /** How the task ended in an earlier process; undefined: it has to run. */
-  recall(node: TaskNode): 'restored' | 'failed' | undefined;
+  recall(node: TaskNode): Recalled | undefined;
+  /** An attempt begins, or goes on after a wait. */
+  began(node: TaskNode): void;
+  /** An attempt waits for others, without a slot. */
+  rests(node: TaskNode): void;
+  /** An attempt has failed, another one follows after `delay` ms. */
+  retries(node: TaskNode, delay: number): void;
+  /** The replay of a task is over; `goesOn`: what has not come back has failed. `cause`: what the replay failed with. */
+  replayed(node: TaskNode, goesOn: boolean, cause: unknown): void;
   /** A value of a stream, before dependents see it. */
   value(node: TaskNode, value: unknown): void;
   /** An attempt has ended that is followed by no commit and no end of its task. */

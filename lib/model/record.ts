@@ -1,4 +1,5 @@
 import type { Message } from './channel.js';
+import type { DependencyMode } from './task.js';
 import type { UsageReport } from './usage.js';
 
 /** First record of a log. */
@@ -57,23 +58,96 @@ export interface CommitRecord {
   readonly outside?: true;
   /** What was used since the task's record before; undefined: one call. */
   readonly usage?: LoggedUsage;
-  /** Ids of the tasks it added, but for those of completion handlers, which are called again. */
-  readonly spawned?: readonly string[];
+  /** The tasks it added; the id alone: a closure of its body, without dependencies. */
+  readonly spawned?: readonly (string | AddedTask)[];
+  /** Ids of the tasks whose ends it waited for while it ran. */
+  readonly joined?: readonly string[];
+  /** Who added it, where that was a task. */
+  readonly parent?: string;
+  /** It is an item of `flow.each`; `data`: the item, where it can be stored. */
+  readonly item?: { readonly data?: unknown };
 }
 
-/** A task failed for good. */
+/** A task that was added at run time: enough to bring it back where its body is registered by name. */
+export interface AddedTask {
+  readonly id: string;
+  /** A completion handler of the task added it; left out: its body did. */
+  readonly by?: 'handler';
+  /** One of several its parent tries; its parent alone makes it again. */
+  readonly candidate?: true;
+  /** Name under which its body is registered; left out: the body is a closure of who added it. */
+  readonly type?: string;
+  /** What the registered body works on. */
+  readonly data?: unknown;
+  /** What differs from the options of its type. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly group?: string;
+  readonly dependencies?: readonly AddedDependency[];
+}
+
+/** A dependency of a task that was added at run time. */
+export interface AddedDependency {
+  readonly id: string;
+  /** Left out: `value`. */
+  readonly mode?: DependencyMode;
+  /** Name of the input; left out: the dependencies are a tuple. */
+  readonly key?: string;
+  /** With `race` and `quorum`: which choice of the task it is part of, from 0, and how many of it are needed. */
+  readonly choice?: number;
+  readonly need?: number;
+  /** With `orElse`. */
+  readonly fallback?: unknown;
+}
+
+/** Tasks of registered bodies that `run.task` has added. */
+export interface AddedRecord {
+  readonly kind: 'added';
+  readonly tasks: readonly AddedTask[];
+}
+
+/**
+ * Attempts that have been under way for a while, by task; attempt 0: it waits for others. One that is found here and
+ * nowhere later was lost with its process.
+ */
+export interface BegunRecord {
+  readonly kind: 'begun';
+  readonly tasks: readonly (readonly [task: string, attempt: number])[];
+}
+
+/** An attempt failed that another one follows. */
+export interface AttemptRecord {
+  readonly kind: 'attempt';
+  readonly task: string;
+  readonly attempt: number;
+  /** When the next one may begin, in ms as the run's clock counts. */
+  readonly until: number;
+}
+
+/** The process gave the run back; attempts that were under way were stopped, not lost. */
+export interface StoppedRecord {
+  readonly kind: 'stopped';
+}
+
+/** A task failed for good, or was cancelled by itself, or (one that was added) skipped. */
 export interface FailedRecord {
   readonly kind: 'failed';
   readonly task: string;
   readonly version: string;
+  /** Left out: it failed. */
+  readonly status?: 'cancelled' | 'skipped';
+  /** With `cancelled`. */
+  readonly reason?: 'cancelled' | 'lost';
   readonly error: unknown;
   readonly attempt: number;
   readonly at: readonly [startedAt: number, endedAt: number];
   readonly waits?: WaitTimes;
   /** As in a commit. */
   readonly usage?: LoggedUsage;
-  /** Ids of the tasks it had added; those that finished stay part of the run. */
-  readonly spawned?: readonly string[];
+  /** As in a commit. */
+  readonly spawned?: readonly (string | AddedTask)[];
+  readonly joined?: readonly string[];
+  readonly parent?: string;
+  readonly item?: { readonly data?: unknown };
 }
 
 /** An attempt ended that is followed by no other record: it failed, was stopped, or lost, and had used something. */
@@ -175,6 +249,10 @@ export type LogRecord =
   | FailedRecord
   | UsageRecord
   | DroppedRecord
+  | AddedRecord
+  | BegunRecord
+  | AttemptRecord
+  | StoppedRecord
   | StateRecord
   | QuestionRecord
   | AnswerRecord

@@ -244,6 +244,79 @@ export interface TaskSettings<
   readonly onConflict?: 'rerun' | 'replay' | 'fail';
 }
 
+/** What a task is made again from: a registered body by name and its data, or the data of an item. */
+export interface StoredTask {
+  /** Undefined with an item: its task knows the body. */
+  readonly type?: string;
+  readonly data: unknown;
+  /** What differs from the options of its type; plain data. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Where its data cannot be written it is stored as a closure, instead of failing who adds it. */
+  readonly lenient?: boolean;
+}
+
+/** Makes a task of a registered type; `dependencies` are those of the one task. */
+export type TypeMaker = (task: {
+  readonly id: string;
+  readonly data: unknown;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly dependencies: Dependencies | undefined;
+}) => TaskDefinition;
+
+/** How tasks of a type are to run; see `flow.taskType`. `T` data, `R` what the body returns. */
+export interface TaskTypeOptions<
+  T,
+  R,
+  S = unknown,
+  I = unknown,
+  G extends string = string,
+  X extends string = string,
+  O = ResultOf<R>,
+> extends Omit<
+    TaskSettings<Record<string, AnyDependency>, S, I, G, X, O>,
+    'dependencies' | 'type' | 'cache' | 'tokens'
+  > {
+  /** The work. `data` is what the one task was added with, `inputs` are the results of its dependencies. */
+  readonly run: (data: T, ctx: TaskContext<S, I>, inputs: Readonly<Record<string, unknown>>) => R;
+  /** Tokens an attempt will use, in and out. Default: learnt, from data and inputs as JSON. */
+  readonly tokens?: number;
+}
+
+/** What one task of a type may say beside its data. */
+export interface TypedTaskOptions {
+  /** Default: none. */
+  readonly dependencies?: Dependencies;
+  /** Higher goes first. Default: that of the type. */
+  readonly priority?: number;
+}
+
+/**
+ * A body registered by name, made by `flow.taskType()`. Tasks of it are added with data instead of a closure, so a log
+ * can bring them back by itself. `T` data, `O` result.
+ */
+export class TaskType<in T = never, out O = unknown> {
+  /** Type of the results. Exists for the compiler only. */
+  declare readonly '~output': O;
+  /** Type of the data. Exists for the compiler only. */
+  declare readonly '~data': (data: T) => void;
+  readonly name: string;
+  readonly #make: TypeMaker;
+
+  /** Made by `flow.taskType()`. */
+  constructor(name: string, make: TypeMaker) {
+    this.name = name;
+    this.#make = make;
+  }
+
+  /** One task of the type, as the engine works with it. @throws RxhiveError INVALID_OPTION for an unknown option */
+  task(id: string, data: unknown, { dependencies, ...options }: TypedTaskOptions = {}): TaskDefinition {
+    const made = this.#make({ id, data, options: { ...options }, dependencies });
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    const stored = { type: this.name, data, ...(given.length > 0 && { options: Object.fromEntries(given) }) };
+    return { ...made, stored };
+  }
+}
+
 /** {@link TaskOptions} with all types forgotten: what the engine works with. */
 export interface TaskDefinition {
   readonly dependencies?: Dependencies | undefined;
@@ -259,6 +332,10 @@ export interface TaskDefinition {
   readonly tolerate?: boolean | undefined;
   /** It adds items that are forgotten when they have ended, and holds no slot meanwhile. */
   readonly feeds?: boolean | undefined;
+  /** With {@link TaskDefinition.feeds}: makes an item again from its data; `inputs` are read when it runs. */
+  readonly item?: ((data: unknown, inputs: () => unknown) => TaskDefinition) | undefined;
+  /** What it can be made again from when its run goes on; undefined: its body is a closure. */
+  readonly stored?: StoredTask | undefined;
   readonly priority?: number | undefined;
   readonly retry?: number | RetryOptions | undefined;
   readonly timeout?: number | TimeoutOptions | undefined;

@@ -9,7 +9,7 @@ import type { MemoryOptions } from './memory.js';
 import type { Middleware } from './middleware.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { StandardSchema } from './schema.js';
-import type { Task, TaskDefinition } from './task.js';
+import type { Task, TaskDefinition, TaskType, TypedTaskOptions, TypeMaker } from './task.js';
 import type { Price } from './usage.js';
 
 /** What happens to the rest of a run when a task fails. */
@@ -130,6 +130,8 @@ export interface WorkflowDefinition {
   readonly tasks: readonly TaskDefinition[];
   readonly handles: readonly Task[];
   readonly handlers: ReadonlyMap<string, readonly CompletionHandler[]>;
+  /** Bodies registered by name: what makes tasks again that a log tells of. */
+  readonly types: ReadonlyMap<string, TypeMaker>;
 }
 
 /** A workflow or an orchestrator, for those who only read what it consists of. */
@@ -140,5 +142,5 @@ export interface Definable {
 /** Called with a task's result before it is committed; `add` makes tasks part of the same commit. */
 export type CompletionHandler = (
   value: unknown,
-  add: (id: string, task: TaskDefinition) => unknown,
+  add: (first: string | TaskType, second: unknown, data?: unknown, options?: TypedTaskOptions) => Task,
 ) => unknown;

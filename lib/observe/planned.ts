@@ -45,6 +45,18 @@ export function announceAdded(watch: Watch, nodes: readonly TaskNode[], parent: 
   watch.emit({ type: 'plan', reason: 'added', tasks: planned(nodes), ...by });
 }
 
+/** Says which tasks have come back from a log, and who had added them. */
+export function announceBack(watch: Watch, nodes: Iterable<TaskNode>): void {
+  if (!watch.active) return;
+  const byParent = new Map<TaskNode | undefined, TaskNode[]>();
+  for (const node of nodes) {
+    const list = byParent.get(node.parent);
+    if (list === undefined) byParent.set(node.parent, [node]);
+    else list.push(node);
+  }
+  for (const [parent, children] of byParent) announceAdded(watch, children, parent);
+}
+
 /** Tasks as they stand in the graph. */
 function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
   const tasks: PlannedTask[] = [];

@@ -1,21 +1,29 @@
-import { brief, LimitExceededError, RxhiveError, WorkflowDefinitionError } from '../kernel/errors.js';
+import { brief, LimitExceededError, RxhiveError, shown, WorkflowDefinitionError } from '../kernel/errors.js';
 import type { ItemWatch } from '../model/each.js';
 import { Forgotten } from '../model/forgotten.js';
 import type { Spawned, TaskNode } from '../model/node.js';
-import { Task } from '../model/task.js';
+import type { TaskDefinition } from '../model/task.js';
 import type { Graph } from './graph.js';
 
-const gone = { run: () => undefined };
+/** An item that comes back alone: nobody takes its place. */
+const unwatched: ItemWatch = { started: () => undefined, ended: () => undefined };
 
 /** Adds tasks to the graph of a run, up to the workflow's `maxTasks`. */
 export class Growth {
   readonly #graph: Graph;
   readonly #most: number;
   readonly forgotten = new Forgotten();
+  /** Tasks that came back before those who had added them, by their ids. */
+  readonly #apart = new Map<string, TaskNode[]>();
 
-  /** @throws LimitExceededError where there are more from the beginning */
-  constructor(graph: Graph) {
+  /** Tasks that came back from a log, by id. */
+  readonly back = new Map<string, TaskNode>();
+  readonly #types: { has(name: string): boolean };
+
+  /** `types`: names of registered bodies. @throws LimitExceededError where there are more tasks from the beginning */
+  constructor(graph: Graph, types: { has(name: string): boolean }) {
     this.#graph = graph;
+    this.#types = types;
     this.#most = graph.settings.maxTasks ?? graph.nodes.size + 100_000;
     this.#checkSize(0);
   }
@@ -23,8 +31,10 @@ export class Growth {
   /** Makes nodes of tasks, but for those `parent` has added before. @throws LimitExceededError, WorkflowDefinitionError */
   add(tasks: readonly Spawned[], parent: TaskNode | undefined): TaskNode[] {
     const { nodes } = this.#graph;
-    const fresh =
-      parent === undefined ? tasks : tasks.filter(({ handle }) => nodes.get(handle.id)?.parent !== parent);
+    for (const { definition } of tasks) this.#checkType(definition);
+    const fresh = tasks.filter(({ handle: { id }, definition }) =>
+      parent === undefined ? !this.#isBack(id, definition) : nodes.get(id)?.parent !== parent,
+    );
     this.#checkSize(fresh.length);
     for (const { handle } of fresh) this.#checkId(handle.id, undefined);
     const added = this.#graph.add(
@@ -33,12 +43,9 @@ export class Growth {
       fresh.map((task) => task.handle),
     );
     for (let i = 0; i < added.length; i++) (added[i] as TaskNode).context = fresh[i]?.context;
-    if (parent === undefined || added.length === 0) return added;
-    const extra = parent.more();
-    extra.children ??= [];
     for (const node of added) {
-      node.parent = parent;
-      extra.children.push(node.id);
+      if (parent !== undefined) this.#adopt(parent, node, false);
+      for (const child of this.#apart.get(node.id) ?? []) this.#adopt(node, child, false);
     }
     return added;
   }
@@ -74,13 +81,51 @@ export class Growth {
     if (this.forgotten.take(node)) this.#graph.nodes.delete(node.id);
   }
 
-  /** Makes nodes of tasks that have finished in an earlier process and whose definition is gone. */
-  bringBack(ids: readonly string[], run: object): void {
-    this.#graph.add(
-      ids,
-      ids.map(() => gone),
-      ids.map((id) => new Task(id, run)),
+  /** Makes nodes of tasks of an earlier process. */
+  bringBack(
+    tasks: readonly (Spawned & { readonly parent: string | undefined; readonly item: boolean })[],
+  ): TaskNode[] {
+    const added = this.#graph.add(
+      tasks.map(({ handle }) => handle.id),
+      tasks.map(({ definition }) => definition),
+      tasks.map(({ handle }) => handle),
     );
+    for (const [i, node] of added.entries()) {
+      this.back.set(node.id, node);
+      const { parent = '', item } = tasks[i] as (typeof tasks)[number];
+      if (item) node.item = unwatched;
+      const adder = this.#graph.nodes.get(parent);
+      if (adder !== undefined) this.#adopt(adder, node, item);
+      else if (parent !== '') {
+        const list = this.#apart.get(parent);
+        if (list === undefined) this.#apart.set(parent, [node]);
+        else list.push(node);
+      }
+    }
+    return added;
+  }
+
+  #adopt(parent: TaskNode, node: TaskNode, item: boolean): void {
+    node.parent = parent;
+    if (item) return;
+    const extra = parent.more();
+    extra.children ??= [];
+    extra.children.push(node);
+  }
+
+  /** Was a task from outside added in an earlier process, and came back by itself? */
+  #isBack(id: string, { stored }: TaskDefinition): boolean {
+    const known = this.back.get(id);
+    if (stored?.type === undefined || known === undefined) return false;
+    return known.parent === undefined && known.definition.stored?.type === stored.type;
+  }
+
+  /** @throws RxhiveError INVALID_OPTION for a type of another workflow */
+  #checkType({ stored }: TaskDefinition): void {
+    if (stored?.type === undefined || stored.lenient === true || this.#types.has(stored.type)) return;
+    const { name } = this.#graph.settings;
+    const message = `There is no task type ${shown(stored.type)} in workflow "${brief(name)}"; use one that its flow.taskType() made.`;
+    throw new RxhiveError('INVALID_OPTION', message);
   }
 
   /** Items are forgotten: their ids are not in the graph, but in a log they are, and no other task may have them. */

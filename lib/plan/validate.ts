@@ -41,6 +41,7 @@ function checkRetry(fault: Fault, where: string, retry: number | RetryOptions | 
   if (retry.count === undefined)
     fault('bad-option', `${where}.retry.count is missing; give the number of tries after the first.`);
   checkNumber(fault, `${where}.retry.count`, retry.count, 0, true, true);
+  if (retry.lost !== undefined) checkNumber(fault, `${where}.retry.lost`, retry.lost, 1, true, true);
   const backoff: unknown = retry.backoff;
   if (typeof backoff === 'object' && backoff !== null) {
     const numbers = backoff as Record<string, unknown>;

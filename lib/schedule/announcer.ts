@@ -44,6 +44,7 @@ export class Announcer {
     const { id: taskId, attempt } = node;
     const event: Open<'attempt'> = { type: 'attempt', reason, taskId, attempt };
     if (node.principal !== node) event.hedge = true;
+    if (node.extra?.replay !== undefined) event.replay = true;
     if (error !== undefined) event.error = error;
     if (retryAfter !== undefined) event.retryAfter = retryAfter;
     this.#watch.emit(event);

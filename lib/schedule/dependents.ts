@@ -71,6 +71,7 @@ export class Dependents {
   /** `node` waits for the success of `holder`, which adds it, without reading its result. */
   hold(node: TaskNode, holder: TaskNode): void {
     node.pending += 1;
+    node.more().held = true;
     new Edge(holder, node, 'value', undefined, undefined);
   }
 

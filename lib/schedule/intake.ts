@@ -1,24 +1,30 @@
 import type { TaskNode } from '../model/node.js';
+import type { Recalled, SchedulerPorts } from '../model/ports.js';
 import type { Announcer } from './announcer.js';
 import type { Dependents } from './dependents.js';
 
 /** What {@link Intake} may ask of the scheduler, the only writer of status. */
 export interface IntakeMoves {
-  /** There was an earlier process. */
-  resumed(): boolean;
-  /** How the task ended in an earlier process. */
-  recall(node: TaskNode): 'restored' | 'failed' | undefined;
-  finish(node: TaskNode, status: 'restored' | 'failed'): void;
+  finish(node: TaskNode, status: Recalled): void;
+  /** A failure of an earlier process counts as one of this. */
+  failFast(node: TaskNode): void;
   ready(node: TaskNode): void;
 }
 
 /** Takes tasks in: what ended before ends at once, what waits for nothing is ready. */
 export class Intake {
+  readonly #ports: Pick<SchedulerPorts, 'resumed' | 'recall'>;
   readonly #moves: IntakeMoves;
   readonly #dependents: Dependents;
   readonly #announcer: Announcer;
 
-  constructor(moves: IntakeMoves, dependents: Dependents, announcer: Announcer) {
+  constructor(
+    ports: Pick<SchedulerPorts, 'resumed' | 'recall'>,
+    moves: IntakeMoves,
+    dependents: Dependents,
+    announcer: Announcer,
+  ) {
+    this.#ports = ports;
     this.#moves = moves;
     this.#dependents = dependents;
     this.#announcer = announcer;
@@ -43,15 +49,16 @@ export class Intake {
 
   /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
   #recall(nodes: Iterable<TaskNode>): void {
-    if (!this.#moves.resumed()) return;
+    if (!this.#ports.resumed()) return;
     const ended: TaskNode[] = [];
     for (const node of nodes) {
-      const status = node.ended ? undefined : this.#moves.recall(node);
+      const status = node.ended ? undefined : this.#ports.recall(node);
       if (status === undefined) continue;
       this.#moves.finish(node, status);
       ended.push(node);
     }
     for (const node of ended) this.#dependents.deliverAll(node);
     this.#dependents.skipAll();
+    for (const node of ended) this.#moves.failFast(node);
   }
 }

@@ -102,7 +102,7 @@ export class Outcomes {
       this.#moves.free(node, { kind: 'succeeded' });
       this.#commits.begin(node, item.source, item.value);
     } else if (item.kind === 'failed') this.fail(node, item.error, item.gate);
-    else if (item.kind === 'retry') this.#backOff(node, item.error, item.delay, item.gate);
+    else if (item.kind === 'retry') this.#retry(node, item.error, item.delay, item.gate);
     else this.#parts.streaming.value(node, item.value);
   }
 
@@ -116,19 +116,46 @@ export class Outcomes {
   /** The task has failed for good. */
   end(node: TaskNode, error: unknown): void {
     this.#moves.end(node, 'failed', error);
-    if (this.#settings.failurePolicy === 'fail-fast' && !isForgiven(node))
-      this.#moves.cancelAll(new WorkflowCancelledError('fail-fast', error));
+    this.failFast(node);
   }
 
-  #backOff(node: TaskNode, error: unknown, delay: number, gate: number | undefined): void {
-    const { announcer, deadlines, streaming } = this.#parts;
+  /** Ends the run where a failure is to do so, also one of an earlier process. */
+  failFast(node: TaskNode): void {
+    if (this.#settings.failurePolicy !== 'fail-fast' || node.status !== 'failed' || isForgiven(node)) return;
+    this.#moves.cancelAll(new WorkflowCancelledError('fail-fast', node.error));
+  }
+
+  #retry(node: TaskNode, error: unknown, delay: number, gate: number | undefined): void {
+    const { announcer, streaming } = this.#parts;
     this.#moves.free(node, { kind: 'failed', error, retryAfter: gate });
     announcer.attempt(node, 'failed', error, gate);
     accountAttempt(node, this.#moves.now(), error, gate);
     this.#ports.used(node);
+    this.#ports.retries(node, delay);
     streaming.retract(node);
+    this.backOff(node, delay, error);
+  }
+
+  /** An attempt begins. The result of a replay is there: no clock may end it, no other attempt may win. */
+  began(node: TaskNode): void {
+    if (node.extra?.replay !== undefined) return;
+    this.#parts.deadlines.armTotal(node);
+    if (node.definition.hedge !== undefined) this.hedging.arm(node);
+    this.#ports.began(node);
+  }
+
+  /** Goes on with a backoff of an earlier process, where there is something left of it. */
+  holdsBack(node: TaskNode): boolean {
+    const left = node.extra?.backoffLeft ?? 0;
+    if (left > 0) this.backOff(node, left);
+    return left > 0;
+  }
+
+  /** The next attempt begins after `delay` ms. */
+  backOff(node: TaskNode, delay: number, error?: unknown): void {
+    node.more().backoffLeft = 0;
     this.#moves.enter(node, 'backing-off', error, delay);
-    deadlines.backOff(node, delay, () => {
+    this.#parts.deadlines.backOff(node, delay, () => {
       this.#moves.command(() => {
         if (node.status === 'backing-off') this.#moves.ready(node);
       });

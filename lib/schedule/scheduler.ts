@@ -70,6 +70,7 @@ export class Scheduler {
     ready: (node) => this.#ready(node),
     pause: (node) => {
       if (this.#queue.pause(node)) this.active -= 1;
+      this.#ports.rests(node);
     },
     stop: (node, reason) => this.#stop(node, reason),
     deliver: (edge) => {
@@ -120,9 +121,9 @@ export class Scheduler {
     this.#ports = ports;
     this.#announcer = new Announcer(ports.watch);
     this.#intake = new Intake(
+      ports,
       {
-        resumed: () => ports.resumed(),
-        recall: (node) => ports.recall(node),
+        failFast: (node) => this.#outcomes.failFast(node),
         finish: (node, status) => {
           this.#queue.remove(node); // the end of its parent may have made it ready
           this.#finish(node, status, node.error);
@@ -231,11 +232,8 @@ export class Scheduler {
   /** Changes how many tasks of a group, or of the whole run, run at once. */
   setLimit(group: Group | undefined, limit: number): void {
     this.#command(() => {
-      if (group === undefined) this.limit = limit;
-      else {
-        group.limit = limit;
-        this.#queue.unpark(group);
-      }
+      (group ?? this).limit = limit;
+      if (group !== undefined) this.#queue.unpark(group);
       this.#announcer.limit(limit, group?.name);
     });
   }
@@ -257,14 +255,9 @@ export class Scheduler {
 
   #step(item: Signal | Command): void {
     this.#steps += 1;
-    if (item.kind === 'command') {
-      item.run();
-      return;
-    }
-    const { node } = item;
-    // A late word of an attempt that was stopped.
-    if (node.running !== item.source) return;
-    this.#outcomes.hear(item);
+    if (item.kind === 'command') item.run();
+    // Else it is a late word of an attempt that was stopped.
+    else if (item.node.running === item.source) this.#outcomes.hear(item);
   }
 
   #pump(): void {
@@ -299,6 +292,7 @@ export class Scheduler {
     if (node === undefined) return EMPTY;
     this.active += 1;
     if (node.running !== undefined) {
+      this.#ports.began(node);
       this.streaming.resume(node);
       return EMPTY;
     }
@@ -307,10 +301,9 @@ export class Scheduler {
     node.attempt += 1;
     node.calls += 1;
     node.startedAt = node.since;
-    this.#deadlines.armTotal(node);
     this.#announcer.attempt(node, 'started');
     if (node.streaming) this.#command(() => this.streaming.starve(node));
-    if (node.definition.hedge !== undefined) this.#outcomes.hedging.arm(node);
+    this.#outcomes.began(node);
     return this.#ports.launch(node);
   }
 
@@ -324,12 +317,13 @@ export class Scheduler {
   }
 
   #ready(node: TaskNode): void {
+    if (this.#outcomes.holdsBack(node)) return;
     node.lane = node.running === undefined ? node.lane.origin : node.lane.again;
     this.#enter(node, 'ready');
     // Who comes back from a pause keeps its place.
     if (this.#settings.policy === 'fifo' && node.running === undefined) node.rank = -this.#steps;
     this.#queue.push(node);
-    this.#deadlines.armQueue(node);
+    if (node.extra?.replay === undefined) this.#deadlines.armQueue(node);
     this.turnstile.check(node);
   }
 
@@ -370,7 +364,11 @@ export class Scheduler {
     this.#finish(node, 'skipped', undefined);
   }
 
-  #finish(node: TaskNode, status: TaskStatus, error: unknown): void {
+  #finish(node: TaskNode, end: TaskStatus, cause: unknown): void {
+    const replay = node.extra?.replay;
+    // However a replay ends, what had been before holds.
+    const { end: status, error } = replay ?? { end, error: cause };
+    if (replay !== undefined) this.#ports.replayed(node, this.closing === undefined, cause);
     node.error = error;
     this.#enter(node, status, error);
     node.endedAt = node.since;

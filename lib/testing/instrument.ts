@@ -1,3 +1,4 @@
+import { addedBy } from '../model/executor.js';
 import type { Task, TaskDefinition } from '../model/task.js';
 import type { CompletionHandler, WorkflowDefinition } from '../model/workflow.js';
 
@@ -28,13 +29,19 @@ export function instrument(definition: WorkflowDefinition, agents?: Agents): Wor
       list.map(
         (handler): CompletionHandler =>
           (value, add) =>
-            handler(value, (id, task) => add(id, change(id, task))),
+            handler(value, (...given) => {
+              const { id, definition: task } = addedBy(...given);
+              return add(id, change(id, task));
+            }),
       ),
     );
   return {
     ...definition,
     tasks: definition.tasks.map((task, i) => change(definition.ids[i] as string, task)),
     handlers,
+    types: new Map(
+      [...definition.types].map(([name, make]) => [name, (task) => change(task.id, make(task))] as const),
+    ),
   };
 }
 
@@ -44,7 +51,11 @@ function withSpawn(ctx: never, change: (id: string, task: TaskDefinition) => Tas
   const real = ctx as unknown as { spawn(id: string, task: TaskDefinition): Task };
   return new Proxy(real, {
     get: (target, key) => {
-      if (key === 'spawn') return (id: string, task: TaskDefinition) => target.spawn(id, change(id, task));
+      if (key === 'spawn')
+        return (...given: Parameters<typeof addedBy>) => {
+          const { id, definition } = addedBy(...given);
+          return target.spawn(id, change(id, definition));
+        };
       const value: unknown = Reflect.get(target, key, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },

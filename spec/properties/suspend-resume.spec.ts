@@ -147,7 +147,8 @@ async function check(scheduleSeed: number): Promise<{ broken: string[]; crashes:
     const before = tasks.get(`${id[0]}1`);
     const task = flow.task(id, {
       version: '1',
-      retry: { count: 1, backoff: () => 5 },
+      // It crashes up to six times.
+      retry: { count: 1, backoff: () => 5, lost: 7 },
       ...(serializable && { isolation: 'serializable' as const }),
       ...(id.endsWith('2') && before !== undefined && { dependencies: [before] }),
       run: body(id, plans.get(id) as Step[]),

@@ -1,0 +1,72 @@
+import { brief } from '../kernel/errors.js';
+import type { TaskNode } from '../model/node.js';
+import type { CommitRecord, FailedRecord, StatePath } from '../model/record.js';
+import { type Added, type Past, touches } from './resume.js';
+
+/** Why the end of a task does not hold any more. */
+export interface Stale {
+  readonly because: string;
+  /** What it added stays: it runs again only for what others come to. */
+  readonly keeps: boolean;
+}
+
+/** What runs again when a run goes on. */
+export interface Again {
+  readonly nodes: ReadonlyMap<string, TaskNode>;
+  readonly added: ReadonlyMap<string, Added>;
+  /** Why a task itself runs again: it was changed, or somebody asked for it. */
+  own(id: string, record: CommitRecord | FailedRecord): string | undefined;
+  /** Tasks that are to run again, whether they had ended or not. */
+  readonly rerun: readonly string[];
+  /** Failed tasks that are tried again: what they had added holds. */
+  readonly retried: ReadonlySet<string>;
+}
+
+/**
+ * The tasks whose end does not hold, by where things come from: what depends on a task that runs again, joined it, was
+ * added by it, or wrote over what it had written, and the `flow.each` of an item that does.
+ */
+export function staleTasks(past: Past, { nodes, added, own, rerun, retried }: Again): Map<string, Stale> {
+  const stale = new Map<string, Stale>();
+  let changed = false;
+  const mark = (id: string, because: string, keeps = false): void => {
+    const known = stale.get(id);
+    if (known !== undefined && (keeps || !known.keeps)) return;
+    stale.set(id, { because: known?.because ?? because, keeps });
+    changed = true;
+  };
+  const ends = [...past.commits.values(), ...past.failures.values()];
+  for (const record of ends) {
+    const why = own(record.task, record);
+    if (why !== undefined) mark(record.task, why);
+  }
+  for (const id of rerun) mark(id, 'it was asked to run again');
+  const again = (id: string): boolean => stale.has(id) || retried.has(id);
+  const sources = (id: string): readonly string[] =>
+    nodes.get(id)?.inEdges.map(({ from }) => from.id) ??
+    added.get(id)?.dependencies?.map((one) => one.id) ??
+    [];
+  do {
+    changed = false;
+    const written: StatePath[] = [];
+    for (const record of ends) {
+      const { task } = record;
+      const above = sources(task).find(again);
+      if (above !== undefined) mark(task, `"${brief(above)}" runs again`);
+      const joined = record.joined?.find(again);
+      if (joined !== undefined) mark(task, `"${brief(joined)}", which it waited for, runs again`, true);
+      const parent = added.get(task)?.parent;
+      if (parent !== undefined && stale.get(parent)?.keeps === false)
+        mark(task, `"${brief(parent)}", which had added it, runs again`);
+      if (record.kind === 'commit') {
+        const paths = past.pathsOf(record);
+        if (paths.some((path) => written.some((one) => touches(one, path))))
+          mark(task, 'it changed what a task that runs again had written');
+        if (stale.has(task)) written.push(...paths);
+      }
+      if (parent !== undefined && record.item !== undefined && again(task))
+        mark(parent, `its item "${brief(task)}" runs again`, true);
+    }
+  } while (changed);
+  return stale;
+}

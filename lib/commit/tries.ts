@@ -1,0 +1,94 @@
+import { brief, RxhiveError } from '../kernel/errors.js';
+import type { TaskNode } from '../model/node.js';
+import type { RetryOptions } from '../model/policy.js';
+import type { LogRecord } from '../model/record.js';
+
+/** Processes a task may take with it at least: a guard against going on for ever. */
+const mostLost = 3;
+
+const progress: ReadonlySet<string> = new Set([
+  'commit',
+  'failed',
+  'attempt',
+  'question',
+  'answer',
+  'message',
+  'reply',
+]);
+
+/** What a task that has not ended has tried. */
+interface Try {
+  /** Attempts that failed. */
+  failed: number;
+  /** Attempts, one after the other, that ended with a process that had got nothing done. */
+  lost: number;
+  /** One is under way. */
+  open: boolean;
+  /** When the next may begin, as the run's clock counts. */
+  until: number;
+}
+
+/** What tasks that have not ended have tried in earlier processes, as a log tells. */
+export class Tries {
+  /** Attempts that failed and were followed by others, of all tasks. */
+  retries = 0;
+  /** The process before did not end by itself. */
+  died = false;
+  /** So many processes, one after the other, have died without having got anything done. */
+  deaths = 0;
+  /** The process has got something done. */
+  #further = false;
+  readonly #tasks = new Map<string, Try>();
+
+  constructor(records: readonly LogRecord[]) {
+    for (const record of records) {
+      if (progress.has(record.kind)) this.#further = true;
+      this.died = record.kind !== 'stopped' && !(record.kind === 'run' && record.from !== undefined);
+      if (record.kind === 'begun')
+        for (const [task, attempt] of record.tasks) this.#of(task).open = attempt > 0;
+      else if (record.kind === 'attempt') {
+        Object.assign(this.#of(record.task), { failed: record.attempt, open: false, until: record.until });
+        this.retries += 1;
+      } else if (record.kind === 'resumed') this.#end(true);
+      else if (record.kind === 'stopped') this.#end(false);
+      else if (record.kind === 'commit' || record.kind === 'failed') this.#tasks.delete(record.task);
+      else if (record.kind === 'dropped') for (const task of record.tasks) this.#tasks.delete(task);
+    }
+    this.#end(this.died);
+  }
+
+  /** Gives a task the attempts it has behind it; an error where it has ended too many processes. */
+  take(node: TaskNode, now: number, fallback: number | RetryOptions | undefined): RxhiveError | undefined {
+    const found = this.#tasks.get(node.id);
+    if (found === undefined) return undefined;
+    const { failed, lost, until } = found;
+    node.attempt = failed;
+    if (until > now) node.more().backoffLeft = until - now;
+    const retry = node.definition.retry ?? fallback;
+    const { count = 0, lost: most = Math.max(count + 1, mostLost) } =
+      typeof retry === 'number' ? { count: retry } : (retry ?? {});
+    if (lost < most) return undefined;
+    const message = `Task "${brief(node.id)}" was under way each time when its process ended, ${lost} times. Find out whether it ends the process; retry: 'failed' tries it again.`;
+    return new RxhiveError('ATTEMPT_LOST', message, { details: { taskId: node.id, lost } });
+  }
+
+  #of(task: string): Try {
+    let found = this.#tasks.get(task);
+    if (found === undefined) {
+      found = { failed: 0, lost: 0, open: false, until: 0 };
+      this.#tasks.set(task, found);
+    }
+    return found;
+  }
+
+  /** A process has ended: with what was under way, or after it had been stopped. */
+  #end(lost: boolean): void {
+    this.deaths = lost && !this.#further ? this.deaths + 1 : 0;
+    for (const one of this.#tasks.values()) {
+      // Whoever got others further has not ended the process over and over.
+      if (one.open) one.lost = lost && !this.#further ? one.lost + 1 : 0;
+      one.open = false;
+    }
+    this.#further = false;
+  }
+}

@@ -1,0 +1,66 @@
+import type { Clock, Timer } from '../kernel/clock.js';
+import { TaskTimeoutError } from '../kernel/errors.js';
+import type { TimeoutOptions } from '../model/policy.js';
+
+/** The two clocks of one attempt: how long it takes, and how long nothing comes of its stream. */
+export class AttemptTimeouts {
+  readonly #clock: Clock;
+  readonly #taskId: string;
+  readonly #expired: (error: TaskTimeoutError) => void;
+  #timer: Timer | undefined;
+  #idle: Timer | undefined;
+  readonly #limit: number | undefined;
+  readonly #idleMs: number | undefined;
+  /** Ms that were left for the attempt when people were asked; undefined while its clocks go. */
+  #left: number | undefined;
+  #still = false;
+
+  /** Both clocks begin. */
+  constructor(
+    clock: Clock,
+    taskId: string,
+    { attempt, idle }: TimeoutOptions,
+    expired: (error: TaskTimeoutError) => void,
+  ) {
+    this.#clock = clock;
+    this.#taskId = taskId;
+    this.#expired = expired;
+    this.#limit = attempt !== undefined && Number.isFinite(attempt) ? attempt : undefined;
+    this.#idleMs = idle !== undefined && Number.isFinite(idle) ? idle : undefined;
+    if (this.#limit !== undefined) this.#arm(this.#limit, this.#limit);
+    this.beat();
+  }
+
+  /** A value has come. */
+  beat(): void {
+    const idle = this.#idleMs;
+    if (idle === undefined || this.#still) return;
+    this.#clock.cancel(this.#idle);
+    this.#idle = this.#clock.after(idle, () =>
+      this.#expired(new TaskTimeoutError(this.#taskId, 'idle', idle)),
+    );
+  }
+
+  /** Stops the clocks while people are asked, or lets them go on. */
+  still(still: boolean): void {
+    this.#still = still;
+    if (still) {
+      if (this.#timer !== undefined) this.#left = this.#timer.due - this.#clock.now();
+      this.stop();
+      return;
+    }
+    if (this.#limit !== undefined && this.#left !== undefined) this.#arm(this.#limit, this.#left);
+    this.beat();
+  }
+
+  /** The attempt is over. */
+  stop(): void {
+    this.#clock.cancel(this.#timer);
+    this.#clock.cancel(this.#idle);
+  }
+
+  #arm(limit: number, left: number): void {
+    const late = (): void => this.#expired(new TaskTimeoutError(this.#taskId, 'attempt', limit));
+    this.#timer = this.#clock.after(left, late);
+  }
+}
