@@ -112,6 +112,8 @@ export class Engine {
       watched: () => this.hub.active,
       lost: (error) => this.scheduler.cancel(error),
       outside: (node) => node.parent === undefined && node.handle.owner === owner,
+      again: (tasks, because) =>
+        this.hub.tell({ type: 'run', reason: 'rerun', rerun: tasks.map((taskId) => ({ taskId, because })) }),
       recovery: {
         nodes: this.graph.nodes,
         groups: this.graph.groups,

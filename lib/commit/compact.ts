@@ -84,12 +84,31 @@ export function compacted(
   }));
   const held = new Set<LogRecord>([...past.commits.values(), ...past.failures.values()]);
   const used = summedUsage(old.filter((record) => !held.has(record)));
-  const others = old.filter(
-    ({ kind }) => !['run', 'resumed', 'commit', 'failed', 'usage', 'dropped', 'state'].includes(kind),
-  );
+  const others = old.flatMap((record) => kept(record, past));
   const resumed = old.findLast((record) => record.kind === 'resumed');
   const state = { kind: 'state', state: past.state(initial), upTo: numbers.at(cut - 1) } as const;
   return [first, ...commits, ...failures, ...used, ...others, ...(resumed ? [resumed] : []), state, ...rest];
+}
+
+/** What stays of a record that nothing else stands for. What tasks have tried counts until they have ended. */
+function kept(record: LogRecord, past: Past): LogRecord[] {
+  switch (record.kind) {
+    case 'question':
+    case 'answer':
+    case 'message':
+    case 'reply':
+    case 'reader':
+    case 'added':
+      return [record];
+    case 'begun': {
+      const tasks = record.tasks.filter(([task]) => !past.has(task));
+      return tasks.length === 0 ? [] : [{ ...record, tasks }];
+    }
+    case 'attempt':
+      return past.has(record.task) ? [] : [record];
+    default:
+      return [];
+  }
 }
 
 /** Newest records that compaction leaves as they are. @throws RxhiveError INVALID_OPTION */

@@ -103,6 +103,7 @@ export class AttemptMailbox implements Mailbox {
     const silent = this.#office.noReply(taskId);
     if (known?.reply !== undefined) told.replied(decode(known.reply));
     else if (silent !== undefined) told.failed(silent);
+    else if (known === undefined && this.#sender.replaying) told.failed(notAsked(this.#sender.task, taskId));
     else {
       const asking: Asking = { post: known, waits: true, told };
       this.#asked.add(asking);
@@ -246,4 +247,9 @@ export class AttemptMailbox implements Mailbox {
     }
     return said;
   }
+}
+
+function notAsked(task: string, other: string): RxhiveError {
+  const message = `Task "${brief(task)}" is called again for the tasks it had added, and asks "${brief(other)}" what it had not asked before; say the same, or look at ctx.replaying first.`;
+  return new RxhiveError('NO_REPLY', message, { details: { taskId: other } });
 }

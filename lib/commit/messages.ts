@@ -33,6 +33,8 @@ export type PastMessage = MessageRecord | ReplyRecord | ReaderRecord;
 export interface Sender {
   readonly task: string;
   readonly attempt: number;
+  /** It has finished, and its body is called again for what it had added: it says nothing new. */
+  readonly replaying: boolean;
 }
 
 /** What is sent, and who is told what comes of it. */
@@ -100,7 +102,8 @@ export class Messages {
 
   /** What an attempt of `node` sends and takes. */
   mailbox(node: TaskNode): Mailbox {
-    return new AttemptMailbox(this, { task: node.id, attempt: node.attempt });
+    const replaying = node.extra?.replay !== undefined;
+    return new AttemptMailbox(this, { task: node.id, attempt: node.attempt, replaying });
   }
 
   /** The line of a channel that `task` uses. @throws RxhiveError INVALID_OPTION for two channels of one name */
@@ -141,7 +144,7 @@ export class Messages {
   }
 
   /** A message becomes durable, then its readers get it. */
-  post(line: Line, { task, attempt }: Sender, { text, key, made, done, failed }: Letter): void {
+  post(line: Line, { task, attempt, replaying }: Sender, { text, key, made, done, failed }: Letter): void {
     const sent = line.sentBy(task);
     const seq = (sent.at(-1)?.envelope.seq ?? 0) + 1;
     const id = `${line.name}/${task}/${seq}`;
@@ -149,6 +152,10 @@ export class Messages {
     const more = key === undefined ? {} : { key };
     const envelope = { v: 1, id, channel: line.name, from: task, seq, at, attempt, ...more } as const;
     const post = this.#postOf(envelope, text);
+    if (replaying) {
+      done(post);
+      return;
+    }
     sent.push(post);
     made(post);
     if (isAsked(line)) this.#requests.set(id, post);

@@ -37,6 +37,8 @@ export interface RecoveryPorts {
   bringBack(tasks: readonly Revived[]): void;
   /** Ms as the run's clock counts. */
   time(): number;
+  /** Tasks that had finished run again. */
+  again(tasks: readonly string[], because: string): void;
   /** Results that are not used any more; `stays`: what they had written is not taken back. */
   drop(tasks: readonly string[], stays: boolean): void;
 }
@@ -332,11 +334,15 @@ export class Recovery {
           ? undefined
           : past.recheck(node);
     if (why !== undefined) {
-      // What it had written is in the state already, and others may have built on it.
-      this.#ports.drop([node.id], true);
-      past.commits.delete(node.id);
-      past.failures.delete(node.id);
-      past.stale.set(node.id, { because: why, keeps: false });
+      // What they had written is in the state already, and others may have built on it.
+      const again = this.#withAdded(node.id);
+      this.#ports.drop(again, true);
+      this.#ports.again(again, why);
+      for (const id of again) {
+        past.commits.delete(id);
+        past.failures.delete(id);
+        past.stale.set(id, { because: why, keeps: false });
+      }
       return undefined;
     }
     const failure = past.failures.get(node.id);
@@ -344,6 +350,18 @@ export class Recovery {
     const { status = 'failed', reason, error } = failure;
     node.error = status === 'cancelled' ? new WorkflowCancelledError(reason ?? 'cancelled', error) : error;
     return status;
+  }
+
+  /** A task and all that goes back to it of what was added, as far as it has ended and is not there. */
+  #withAdded(id: string): string[] {
+    const found = [id];
+    for (const one of found) {
+      this.#expanded.add(one);
+      this.#replays.delete(one);
+      for (const child of this.#children.get(one) ?? [])
+        if (this.past.has(child.id) && !this.#ports.nodes.has(child.id)) found.push(child.id);
+    }
+    return found;
   }
 
   /** The replay of `node` is over. What has not come back has failed, where the run goes on. */

@@ -47,7 +47,9 @@ export interface CommitPorts {
   /** The store fails, and with it what the run relies on. */
   lost(error: RxhiveError): void;
   /** What bringing tasks back needs of the run. */
-  readonly recovery: Omit<RecoveryPorts, 'time' | 'drop'>;
+  readonly recovery: Omit<RecoveryPorts, 'time' | 'drop' | 'again'>;
+  /** Tasks that had finished run again: one is seen to have changed only when it is added again. */
+  again(tasks: readonly string[], because: string): void;
 }
 
 /** The commit stage: a task's result, its writes and the tasks it added become one record, or nothing happens. */
@@ -148,8 +150,9 @@ export class Transactions {
     this.#resumed = { kind: 'resumed', at, before: new ProcessTimes(records).total };
     this.#recovery = new Recovery(records, {
       ...this.#ports.recovery,
-      time: () => this.#clock?.now() ?? 0,
+      time: () => this.#clock?.wall() ?? 0,
       drop: (tasks, stays) => this.#drop(tasks, stays),
+      again: (tasks, because) => this.#ports.again(tasks, because),
     });
     const { died, deaths } = this.#recovery.tries;
     if (this.#log?.fork !== true) this.#mark = died;
@@ -290,7 +293,7 @@ export class Transactions {
   retries({ id, attempt }: TaskNode, delay: number): void {
     this.#attempts?.ended(id);
     if (this.#journal === undefined) return;
-    const until = (this.#clock?.now() ?? 0) + delay;
+    const until = (this.#clock?.wall() ?? 0) + delay;
     this.#append(encode({ kind: 'attempt', task: id, attempt, until } satisfies AttemptRecord));
   }
 
@@ -352,7 +355,7 @@ export class Transactions {
 
   /** When this process began with the run, as its clock counts. */
   #begun(): number {
-    return (this.#clock?.now() ?? 0) - this.#ports.now();
+    return (this.#clock?.wall() ?? 0) - this.#ports.now();
   }
 
   #conflict(node: TaskNode, { reads }: AttemptHandle, done: CommitDone): 'rerun' | 'wait' | undefined {

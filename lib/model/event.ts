@@ -23,6 +23,7 @@ export interface RunEvent extends EventBase {
   readonly reason:
     | 'started'
     | 'resumed'
+    | 'rerun'
     | 'compacted'
     | 'paused'
     | 'stepped'
@@ -41,7 +42,10 @@ export interface RunEvent extends EventBase {
   readonly status?: RunStatus;
   /** With `resumed`: how many results of an earlier process are used. */
   readonly restored?: number;
-  /** With `resumed`: finished tasks that run again, and why. */
+  /**
+   * With `resumed`: finished tasks that run again, and why. With `rerun`: more of them; that a closure has changed is seen only
+   * when it is added again.
+   */
   readonly rerun?: readonly { readonly taskId: string; readonly because: string }[];
   /** With `resumed`: finished tasks that `run.task` had added; they are there again when they are added again. */
   readonly missing?: readonly string[];
