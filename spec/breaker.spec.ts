@@ -10,7 +10,7 @@ import {
   type WorkflowEvent,
   workflow,
 } from '../lib/index.js';
-import { speaksAgainstProvider } from '../lib/schedule/breaker.js';
+import { speaksAgainstProvider } from '../lib/kernel/provider-error.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';
 
 /** A provider with an outage: from `downFrom` to `downTo` every call fails after 10 ms with a 503. */

@@ -1,6 +1,5 @@
 import { brief, RxhiveError } from '../kernel/errors.js';
-import { headersOf, retryAfter } from '../kernel/http-headers.js';
-import { statusOf } from '../kernel/http-status.js';
+import { type ProviderErrorKind, readProviderError } from '../kernel/provider-error.js';
 
 /** Why an agent failed, whatever framework it is of. */
 export type AgentErrorKind =
@@ -55,16 +54,20 @@ export class AgentError extends RxhiveError {
   }
 }
 
-const codes: readonly [AgentErrorKind, RegExp][] = [
-  ['context-length', /context_length|context length|maximum context|too many tokens|prompt is too long/i],
-  ['content-filter', /content_filter|content_policy|content management policy|responsible_?ai/i],
-  ['auth', /invalid_api_key|incorrect api key|authentication_error|permission_denied/i],
-  [
-    'network',
-    /\b(ECONNRESET|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EPIPE|UND_ERR_SOCKET|fetch failed|socket hang up|terminated|other side closed|connection error|premature close)\b/i,
-  ],
-  ['timeout', /\b(ETIMEDOUT|UND_ERR_\w*TIMEOUT|timed out|TimeoutError)\b/i],
-];
+/** A used-up quota and too much load are limits to whoever asks; what is wrong with a request has no name of its own. */
+const kinds: Readonly<Record<ProviderErrorKind, AgentErrorKind>> = {
+  'rate-limit': 'rate-limit',
+  overloaded: 'rate-limit',
+  quota: 'rate-limit',
+  'context-length': 'context-length',
+  'content-filter': 'content-filter',
+  auth: 'auth',
+  network: 'network',
+  timeout: 'timeout',
+  client: 'other',
+  server: 'other',
+  other: 'other',
+};
 
 /**
  * What an error of a framework means, read from it and the errors it wraps: HTTP status, headers, codes of providers and
@@ -74,40 +77,18 @@ export function agentError(taskId: string, error: unknown): RxhiveError {
   if (error instanceof RxhiveError) return error;
   const all = [...wrapped(error, new Set())];
   for (const one of all) if (one instanceof RxhiveError) return one;
-  const status = all.map(statusOf).find((one) => one !== undefined);
-  const words = all.map(factsOf).join('\n');
-  const now = Date.now();
-  const asked = all.map((one) => retryAfter(one, now)).find((ms) => ms !== undefined);
-  const kind = kindOf(status, words);
-  const headers = all.flatMap(headersOf)[0];
-  const isRetryable = retryable(kind, status, words, all);
-  const seconds = asked === undefined ? undefined : asked / 1_000;
-  return new AgentError(taskId, { kind, status, isRetryable, headers, retryAfter: seconds }, error);
-}
-
-function kindOf(status: number | undefined, words: string): AgentErrorKind {
-  if (status === 429) return 'rate-limit';
-  if (status === 401 || status === 403) return 'auth';
-  if (status === 408 || status === 504) return 'timeout';
-  if (status !== undefined && status >= 500) return 'other';
-  const found = codes.find(([, pattern]) => pattern.test(words))?.[0] ?? 'other';
-  // With an answer the network has worked, until the answer broke off.
-  return found === 'auth' && status !== undefined ? 'other' : found;
-}
-
-function retryable(
-  kind: AgentErrorKind,
-  status: number | undefined,
-  words: string,
-  all: readonly unknown[],
-): boolean {
-  if (kind === 'rate-limit') return !/insufficient_quota/.test(words);
-  if (kind === 'network' || kind === 'timeout') return true;
-  if (kind !== 'other') return false;
-  if (status !== undefined && status >= 400) return status >= 500 || status === 409 || status === 425;
+  const read = readProviderError(error, Date.now());
+  const { status, headers, retryAfter } = read;
   // An answer that is no JSON: the framework may call that final, but models and proxies do better the next time.
-  if (status !== undefined || /\bJSON\b/.test(words)) return true;
-  return (all[0] as { isRetryable?: unknown } | undefined)?.isRetryable !== false;
+  const broken = read.kind === 'other' && /\bJSON\b/.test(wordsOf(error));
+  const facts = {
+    kind: kinds[read.kind],
+    status,
+    isRetryable: read.isRetryable || broken,
+    headers: headers[0],
+    retryAfter: retryAfter === undefined ? undefined : retryAfter / 1_000,
+  };
+  return new AgentError(taskId, facts, error);
 }
 
 /** The error and those it was made from, outermost first: `cause`, `errors`, and where SDKs keep them. */
@@ -118,12 +99,6 @@ function* wrapped(error: unknown, seen: Set<unknown>): Generator<unknown> {
   const { cause, errors, lastError, error: inner } = error as Record<string, unknown>;
   for (const one of [cause, lastError, inner, ...(Array.isArray(errors) ? errors : [])])
     yield* wrapped(one, seen);
-}
-
-/** What tells the kind of an error, as one text. */
-function factsOf(error: unknown): string {
-  const { name, message, code, type, responseBody, stderr } = error as Record<string, unknown>;
-  return [name, message, code, type, responseBody, stderr].filter((one) => typeof one === 'string').join(' ');
 }
 
 /** What the innermost error says: frameworks wrap it in phrases that say nothing. */

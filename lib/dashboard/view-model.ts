@@ -1,3 +1,4 @@
+import { isRefusal } from '../kernel/provider-error.js';
 import type { PlannedTask, WorkflowEvent } from '../model/event.js';
 import type { GroupLimits } from '../model/limiter.js';
 import { isEnd, type RunStatus, type TaskStatus } from '../model/status.js';
@@ -258,7 +259,7 @@ export class RunView {
     if (span !== undefined) span.end = event.reason;
     if (event.error === undefined) return;
     task.errors = more(task.errors, { attempt: event.attempt, at: event.at, error: event.error });
-    if (isRefusal(event.error))
+    if (isRefusal(event.error, event.retryAfter))
       for (const name of task.group === undefined ? [undefined] : [undefined, task.group])
         this.#groupOf(name).refused += 1;
   }
@@ -331,11 +332,4 @@ function point(group: GroupView, at: number): void {
   }
   history.push({ at, active, limit });
   if (history.length > mostPoints) history.splice(0, mostPoints, ...history.filter((_, i) => i % 2 === 0));
-}
-
-/** Did the provider say "too many requests"? */
-function isRefusal(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null) return false;
-  const { status, statusCode } = error as { status?: unknown; statusCode?: unknown };
-  return status === 429 || statusCode === 429;
 }

@@ -42,7 +42,7 @@ export interface GroupView {
   ready: number;
   /** Held back until, ms of the run. */
   gatedUntil: number;
-  /** Attempts that ended with HTTP status 429. */
+  /** Attempts to which the provider said "not now". */
   refused: number;
   /** Newest facts of limiter, breaker and budget events, by name. */
   readonly facts: Map<string, unknown>;

@@ -7,12 +7,12 @@ import {
   type Subscription,
 } from 'rxjs';
 import { brief, InvalidResultError, RxhiveError, type TaskTimeoutError } from '../kernel/errors.js';
-import { retryAfter } from '../kernel/http-headers.js';
 import { settle } from '../kernel/late.js';
+import { readProviderError } from '../kernel/provider-error.js';
 import type { CacheAnswer } from '../model/cache.js';
 import { addedBy } from '../model/executor.js';
 import type { TaskNode } from '../model/node.js';
-import { timeoutsOf } from '../model/policy.js';
+import { mostAsked, timeoutsOf } from '../model/policy.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
 import type { Signal } from '../model/signal.js';
 import type { CompletionHandler } from '../model/workflow.js';
@@ -339,7 +339,7 @@ class Attempt extends AttemptContext {
     if (this.ended) return;
     this.#close();
     const { node, ports } = this;
-    const gate = retryAfter(error, ports.clock.wall());
+    const gate = this.#asked(error);
     let signal: Signal = { kind: 'failed', node, source: this, error, gate };
     try {
       const retry = node.definition.retry ?? ports.settings.retry;
@@ -357,6 +357,15 @@ class Attempt extends AttemptContext {
     }
     this.#subscriber.next(signal);
     this.#subscriber.complete();
+  }
+
+  /** Ms the provider asks to wait, as far as anybody wants to wait for it. */
+  #asked(error: unknown): number | undefined {
+    const { node, ports } = this;
+    const asked = readProviderError(error, ports.clock.wall()).retryAfter;
+    return asked === undefined
+      ? undefined
+      : Math.min(asked, mostAsked(node.definition.retry, ports.settings.retry));
   }
 
   /** `committing`: what was read is still needed, the commit closes it. */

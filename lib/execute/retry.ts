@@ -1,5 +1,4 @@
-import { RxhiveError } from '../kernel/errors.js';
-import { statusOf } from '../kernel/http-status.js';
+import { isRetryable } from '../kernel/provider-error.js';
 import type { Random } from '../kernel/random.js';
 import { exponential, type RetryOptions } from '../model/policy.js';
 
@@ -9,7 +8,6 @@ export interface RetryBudget {
 }
 
 const plain = exponential();
-const retryableStatus = new Set([408, 409, 425, 429]);
 
 /**
  * Whole ms after which attempt number `attempt` is followed by another; undefined: it was the last. `asked`: ms a
@@ -35,19 +33,4 @@ export function decideRetry(
     backoff === undefined ? plain : typeof backoff === 'function' ? backoff : exponential(backoff);
   const delay = delayOf(attempt, random);
   return Number.isFinite(delay) && delay > 0 ? Math.ceil(delay) : 0;
-}
-
-/** Is an error worth another try, where the task does not say? */
-function isRetryable(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null) return true;
-  const facts = error as Record<string, unknown>;
-  if (typeof facts.isRetryable === 'boolean') return facts.isRetryable;
-  if (error instanceof RxhiveError) {
-    // The deadline of a question that has passed once stays passed.
-    if (error.code === 'TASK_TIMEOUT') return error.details.kind !== 'answer';
-    return error.code === 'INVALID_RESULT';
-  }
-  const status = statusOf(error);
-  if (status === undefined) return true;
-  return status < 400 || status >= 500 || retryableStatus.has(status);
 }

@@ -20,42 +20,35 @@ export function headerOf(headers: unknown, name: string): string | undefined {
   return undefined;
 }
 
-/** The places where SDKs keep the headers of the answer behind an error. */
-export function headersOf(error: unknown): readonly unknown[] {
-  if (typeof error !== 'object' || error === null) return [];
-  try {
-    const bag = error as Record<string, unknown>;
-    const response = bag.response as Record<string, unknown> | null | undefined;
-    return [bag.headers, bag.responseHeaders, response?.headers].filter(
-      (one) => typeof one === 'object' && one !== null,
-    );
-  } catch {
-    return [];
-  }
+/**
+ * Ms a provider asks to wait, from the headers `retry-after-ms` and `retry-after` (seconds or a date). A date is read
+ * beside the `date` of the same answer, so the clock of this machine may be wrong. Undefined where nothing usable is
+ * there, and for no wait at all: whoever is refused waits a backoff at least.
+ * Source: RFC 9110, section 10.2.3.
+ */
+export function retryAfterOf(headers: unknown, now: number): number | undefined {
+  const ms = wait(Number(headerOf(headers, 'retry-after-ms') || Number.NaN));
+  if (ms !== undefined) return ms;
+  const text = headerOf(headers, 'retry-after')?.trim();
+  if (text === undefined || text === '') return undefined;
+  const seconds = Number(text);
+  if (!Number.isNaN(seconds)) return wait(seconds * 1_000);
+  const sent = Date.parse(headerOf(headers, 'date') ?? '');
+  return wait(Date.parse(text) - (Number.isNaN(sent) ? now : sent));
 }
 
-/**
- * Ms a provider asks to wait, read from an error: `retryAfter` in seconds, or the headers `retry-after-ms`
- * and `retry-after` (seconds or a date) on the error, its `responseHeaders` or its `response`.
- * Source: RFC 9110, section 10.2.3. Returns undefined when nothing usable is there.
- */
-export function retryAfter(error: unknown, now: number): number | undefined {
-  if (typeof error !== 'object' || error === null) return undefined;
-  try {
-    const own: unknown = (error as { retryAfter?: unknown }).retryAfter;
-    if (typeof own === 'number') return usable(own * 1000);
-  } catch {
-    return undefined;
-  }
-  for (const headers of headersOf(error)) {
-    const ms = headerOf(headers, 'retry-after-ms');
-    if (ms !== undefined) return usable(Number(ms));
-    const text = headerOf(headers, 'retry-after');
-    if (text === undefined) continue;
-    const seconds = Number(text);
-    return usable(Number.isNaN(seconds) ? Date.parse(text) - now : seconds * 1000);
-  }
-  return undefined;
+const spokenWait =
+  /\b(?:try again|retry|retrying|wait)(?: in| after)? ((?:\d+(?:\.\d+)? ?(?:ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|h)\b ?|\d+(?:\.\d+)?[hms](?=\d)){1,4})/i;
+
+/** Ms in words such as "try again in 7m12.5s" or "retry after 7 seconds". */
+export function waitIn(text: string): number | undefined {
+  const found = spokenWait.exec(text)?.[1];
+  if (found === undefined) return undefined;
+  let ms = 0;
+  for (const [, amount, unit] of found.matchAll(/(\d+(?:\.\d+)?) ?(mi?l?l?i?s|[hms])/gi))
+    ms +=
+      Number(amount) * ((unit as string).length > 1 ? 1 : (unitMs[(unit as string).toLowerCase()] as number));
+  return wait(ms);
 }
 
 /** What a provider tells of one of its limits. */
@@ -103,6 +96,11 @@ function usableText(value: unknown): string | undefined {
 /** A day at most: a wrong clock or a hostile header must not park a run for years. */
 function usable(ms: number): number | undefined {
   return Number.isFinite(ms) && ms >= 0 ? Math.min(Math.ceil(ms), day) : undefined;
+}
+
+/** A wait is above 0. */
+function wait(ms: number): number | undefined {
+  return ms > 0 ? usable(ms) : undefined;
 }
 
 function count(text: string | undefined): number | undefined {

@@ -6,7 +6,7 @@ export interface AdaptiveOptions {
   readonly min?: number;
   /** Where it begins, between `min` and `max`. Default 4. */
   readonly initial?: number;
-  /** Does this error say "too much"? Default: HTTP status 429, 503 or 529. */
+  /** Does this error say "too much"? Default: HTTP status 429, 503, 529 and what means the same. */
   readonly overloaded?: (error: unknown) => boolean;
 }
 

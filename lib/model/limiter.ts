@@ -3,7 +3,7 @@ import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import type { ToldLimit } from '../kernel/http-headers.js';
 import type { BudgetState } from './budget.js';
 import type { TaskNode } from './node.js';
-import type { Backoff, ExponentialOptions } from './policy.js';
+import { type Backoff, backoffFault, type ExponentialOptions } from './policy.js';
 
 /**
  * What a provider allows. Several windows hold at once, each a true sliding one: never more than so many starts, or
@@ -191,6 +191,10 @@ export function limiterFaults(settings: unknown): string[] {
         faults.push(`limiter.countTokens is ${shown(value)}; give a function of a text.`);
     } else if (typeof value !== 'function' && (typeof value !== 'object' || value === null))
       faults.push(`limiter.backoff is ${shown(value)}; give exponential(...) or { initial, max, factor }.`);
+    else {
+      const odd = backoffFault(value);
+      if (odd !== undefined) faults.push(`limiter.backoff${odd}`);
+    }
   }
   return faults;
 }

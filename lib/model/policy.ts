@@ -1,3 +1,4 @@
+import { RxhiveError, shown } from '../kernel/errors.js';
 import type { Random } from '../kernel/random.js';
 
 /** Delay before a retry, in ms. `retry` counts from 1; `random` is the run's seeded source. */
@@ -7,7 +8,7 @@ export type Backoff = (retry: number, random: Random) => number;
 export interface ExponentialOptions {
   /** Upper bound of the first delay. Default 500. */
   readonly initial?: number;
-  /** No delay is longer than this. Default 30,000. */
+  /** No delay is longer than this; from `initial` on. Default 30,000, or a day where `initial` is longer than that. */
   readonly max?: number;
   /** Growth per retry. Default 2. */
   readonly factor?: number;
@@ -15,16 +16,32 @@ export interface ExponentialOptions {
   readonly jitter?: 'full' | 'none';
 }
 
+const usualMax = 30_000;
+const day = 86_400_000;
+const hour = 3_600_000;
+
 /**
  * Exponential backoff with full jitter.
  * Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+ * @throws RxhiveError INVALID_OPTION where `initial` is above `max`
  */
 export function exponential(options: ExponentialOptions = {}): Backoff {
-  const { initial = 500, max = 30_000, factor = 2, jitter = 'full' } = options;
+  const { initial = 500, factor = 2, jitter = 'full' } = options;
+  const { max = initial > usualMax ? day : usualMax } = options;
+  const fault = backoffFault(options);
+  if (fault !== undefined) throw new RxhiveError('INVALID_OPTION', `backoff${fault}`);
   return (retry, random) => {
     const bound = Math.min(max, initial * factor ** (retry - 1));
     return jitter === 'full' ? Math.round(random() * bound) : bound;
   };
+}
+
+/** What makes no sense about the numbers of a backoff, after the name of the option. */
+export function backoffFault(backoff: unknown): string | undefined {
+  if (typeof backoff !== 'object' || backoff === null) return undefined;
+  const { initial, max } = backoff as ExponentialOptions;
+  if (initial === undefined || max === undefined || !(initial > max)) return undefined;
+  return `.initial is ${shown(initial)}, above max ${shown(max)}; raise max or lower initial.`;
 }
 
 /** When and how often a failed attempt is repeated. */
@@ -34,8 +51,10 @@ export interface RetryOptions {
   /** Delay before each retry. Default `exponential()`. */
   readonly backoff?: Backoff | ExponentialOptions;
   /**
-   * Decides whether an error is worth another try; wins over everything else. Default: `error.isRetryable`
-   * where it is a boolean; else not for HTTP status 400-499 except 408, 409, 425, 429; else yes.
+   * Decides whether an error is worth another try; wins over everything else. Default: not for a used-up quota; else
+   * `error.isRetryable` where it is a boolean; else the header `x-should-retry`; else not for HTTP status 400-499 except
+   * 408, 409, 425, 429 and refusals told otherwise, nor for a prompt too long, a filter of contents or a wrong key;
+   * else yes. The status is read wherever SDKs put it, also in causes.
    */
   readonly retryIf?: (error: unknown, attempt: number) => boolean;
   /**
@@ -44,6 +63,21 @@ export interface RetryOptions {
    * more than `count`, at least 3.
    */
   readonly lost?: number;
+  /**
+   * Ms a provider can make the task and its group wait at most by `Retry-After`, whatever it asks for. Default 3,600,000,
+   * an hour.
+   */
+  readonly maxRetryAfter?: number;
+}
+
+/** Ms a provider can make a task wait: its own policy says so, else that of the workflow. */
+export function mostAsked(
+  own: number | RetryOptions | undefined,
+  inherited: number | RetryOptions | undefined,
+): number {
+  const said = (retry: number | RetryOptions | undefined): number | undefined =>
+    typeof retry === 'object' ? retry.maxRetryAfter : undefined;
+  return said(own) ?? said(inherited) ?? hour;
 }
 
 /** The four clocks of a task, in ms. */

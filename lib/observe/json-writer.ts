@@ -1,3 +1,4 @@
+import { readProviderError } from '../kernel/provider-error.js';
 import type { WorkflowEvent } from '../model/event.js';
 import { hidden, type Redactor } from './redact.js';
 
@@ -244,7 +245,11 @@ function number(value: number): string {
 
 function facts(error: Error): Record<string, unknown> {
   const { name, message, cause } = error;
-  const { code, status, statusCode } = error as unknown as Record<string, unknown>;
+  const { code: own, status: told, statusCode } = error as unknown as Record<string, unknown>;
+  const read = readProviderError(error, 0);
+  // Where an SDK hides it deeper, readers of the log would miss it.
+  const status = told ?? (statusCode === undefined ? read.status : undefined);
+  const code = own ?? (read.kind === 'quota' ? 'insufficient_quota' : undefined);
   const more = Object.entries({ code, status, statusCode, cause }).filter(([, one]) => one !== undefined);
   return { name, message, ...Object.fromEntries(more) };
 }

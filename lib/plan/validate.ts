@@ -2,7 +2,7 @@ import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
 import { Adaptive, type AdaptiveOptions } from '../model/adaptive.js';
 import { candidatesOf } from '../model/candidate.js';
 import { isLimiter, limiterFaults, mostTokens } from '../model/limiter.js';
-import type { RetryOptions } from '../model/policy.js';
+import { backoffFault, type RetryOptions } from '../model/policy.js';
 import { isSchema } from '../model/schema.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { OptionNames, WorkflowSettings } from '../model/workflow.js';
@@ -42,12 +42,15 @@ function checkRetry(fault: Fault, where: string, retry: number | RetryOptions | 
     fault('bad-option', `${where}.retry.count is missing; give the number of tries after the first.`);
   checkNumber(fault, `${where}.retry.count`, retry.count, 0, true, true);
   if (retry.lost !== undefined) checkNumber(fault, `${where}.retry.lost`, retry.lost, 1, true, true);
+  checkNumber(fault, `${where}.retry.maxRetryAfter`, retry.maxRetryAfter, 0, false, true);
   const backoff: unknown = retry.backoff;
   if (typeof backoff === 'object' && backoff !== null) {
     const numbers = backoff as Record<string, unknown>;
     checkNumber(fault, `${where}.retry.backoff.initial`, numbers.initial, 0, false, false);
     checkNumber(fault, `${where}.retry.backoff.max`, numbers.max, 0, false, true);
     checkNumber(fault, `${where}.retry.backoff.factor`, numbers.factor, 1, false, false);
+    const odd = backoffFault(backoff);
+    if (odd !== undefined) fault('bad-number', `${where}.retry.backoff${odd}`);
   } else if (backoff !== undefined && typeof backoff !== 'function') {
     fault(
       'bad-option',

@@ -1,4 +1,5 @@
 import { RxhiveError } from '../kernel/errors.js';
+import { isRefusal, statusOf } from '../kernel/provider-error.js';
 import type { AttemptEvent, PlanEvent, PlannedTask, WorkflowEvent } from '../model/event.js';
 import { isEnd, type RunStatus, type TaskStatus } from '../model/status.js';
 import { readEventLog } from '../observe/event-log.js';
@@ -169,7 +170,7 @@ class TaskNotes {
     const { joins = [], values = [] } = this.#now ?? {};
     const runningMs = this.#ran(at);
     const status = statusOf(failed?.error);
-    const gate = status === 429 && this.#gate?.at === at ? this.#gate.delay : undefined;
+    const gate = isRefusal(failed?.error) && this.#gate?.at === at ? this.#gate.delay : undefined;
     const asked = failed?.retryAfter ?? gate;
     this.#attempts.push({
       runningMs,
@@ -188,12 +189,6 @@ function codeOf(error: unknown): string {
   if (typeof error !== 'object' || error === null) return String(error);
   const { code, status, name } = error as { code?: unknown; status?: unknown; name?: unknown };
   return String(code ?? status ?? name ?? 'error');
-}
-
-function statusOf(error: unknown): number | undefined {
-  const status =
-    typeof error === 'object' && error !== null ? (error as { status?: unknown }).status : undefined;
-  return typeof status === 'number' ? status : undefined;
 }
 
 function reasonOf(error: unknown): unknown {

@@ -1,15 +1,12 @@
 import type { Clock, Timer } from '../kernel/clock.js';
 import { brief, TaskTimeoutError } from '../kernel/errors.js';
-import { statusOf } from '../kernel/http-status.js';
+import { isOverload } from '../kernel/provider-error.js';
 import type { AdaptiveOptions } from '../model/adaptive.js';
 import type { AttemptEnd, Gate } from '../model/gate.js';
 import type { Group, Lane } from '../model/lane.js';
 import type { TaskNode } from '../model/node.js';
 import { AdaptiveLimit, type Call } from './adaptive.js';
 import type { Ceilings } from './ceilings.js';
-
-/** HTTP statuses by which providers say "too much": RFC 6585, RFC 9110, and 529 of some model providers. */
-const overload = new Set([429, 503, 529]);
 
 /** An attempt under way. */
 interface Attempt extends Call {
@@ -50,7 +47,7 @@ export class AdaptiveGate implements Gate {
     this.#group = group;
     this.#ports = ports;
     this.#limit = new AdaptiveLimit(options, () => ports.ceilings.get(group, 'user'));
-    this.#overloaded = options.overloaded ?? ((error) => overload.has(statusOf(error) ?? 0));
+    this.#overloaded = options.overloaded ?? isOverload;
   }
 
   /** How many it would let run. */

@@ -1,4 +1,5 @@
 import { brief, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
+import { speaksAgainstProvider } from '../kernel/provider-error.js';
 import type { BreakerOptions, BreakerState } from '../model/breaker.js';
 import type { AttemptEnd, Gate, Refusal } from '../model/gate.js';
 import type { Group, Lane } from '../model/lane.js';
@@ -148,20 +149,4 @@ export class Breaker implements Gate {
     const { watch } = this.#ports;
     if (watch.active) watch.emit({ type: 'breaker', reason: state, group: this.#group.name, ...facts });
   }
-}
-
-const networkCodes = /^(ECONN|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EPIPE|EHOST|ENET|UND_ERR_)/;
-
-/** HTTP 5xx and 408, timeouts, errors of the network; looks into causes, as fetch hides them there. */
-export function speaksAgainstProvider(error: unknown): boolean {
-  let one: unknown = error;
-  for (let depth = 0; depth < 4 && typeof one === 'object' && one !== null; depth++) {
-    const { status, statusCode, response, code, name, cause } = one as Record<string, unknown>;
-    const http = status ?? statusCode ?? (response as { status?: unknown } | null | undefined)?.status;
-    if (typeof http === 'number') return http >= 500 || http === 408;
-    if (one instanceof TaskTimeoutError) return one.kind !== 'queue';
-    if (name === 'TimeoutError' || (typeof code === 'string' && networkCodes.test(code))) return true;
-    one = cause;
-  }
-  return false;
 }

@@ -1,6 +1,6 @@
 import { brief, LimitExceededError, RxhiveError, shown } from '../kernel/errors.js';
-import { headersOf, toldLimits } from '../kernel/http-headers.js';
-import { statusOf } from '../kernel/http-status.js';
+import { toldLimits } from '../kernel/http-headers.js';
+import { isRefusal, readProviderError, statusOf } from '../kernel/provider-error.js';
 import type { AttemptEnd, Gate, Refusal } from '../model/gate.js';
 import type { Group, Lane } from '../model/lane.js';
 import {
@@ -144,8 +144,8 @@ export class LimiterGate implements Gate {
   /** The provider said no, or told how its books stand. */
   #refused(node: TaskNode, permit: Permit, { error, retryAfter }: AttemptEnd): void {
     if (!this.#answersFor(node)) return;
-    for (const headers of headersOf(error)) this.told(headers);
-    if (retryAfter === undefined && (this.#adaptive || statusOf(error) !== 429)) return;
+    for (const headers of readProviderError(error, 0).headers) this.told(headers);
+    if (!isRefusal(error, retryAfter) || (retryAfter === undefined && this.#adaptive)) return;
     const delay = this.#at.refused(permit, retryAfter);
     const { watch } = this.#ports;
     if (delay === undefined || !watch.active) return;

@@ -1,3 +1,4 @@
+import { isRefusal } from '../kernel/provider-error.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { GroupLimits } from '../model/limiter.js';
 import { isEnd } from '../model/status.js';
@@ -264,8 +265,7 @@ export class Measure {
     const task = tasks.get(taskId);
     const kind = task?.kind ?? this.#kind(workflow, '');
     kind.attempts.add(reason, 1);
-    const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown };
-    if (status === 429 || statusCode === 429)
+    if (error !== undefined && isRefusal(error, event.retryAfter))
       this.#add('refusals', { workflow: workflow.name, group: task?.group?.labels.group ?? '' }, 1);
   }
 
