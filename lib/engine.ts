@@ -170,7 +170,7 @@ export class Engine {
         node.forget();
         this.#limits.step();
       },
-      maySuspend: () => options.suspend === 'exit' && this.questions.atRest,
+      maySuspend: () => this.questions.mayEnd(options.suspend),
       waits: (node) => this.#circle.check(node),
       resting: () => {
         this.#circle.look();

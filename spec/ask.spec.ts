@@ -538,7 +538,26 @@ test('exit waits for all that can go on by itself', async () => {
     () => flow.run({ suspend: 'exit' }),
     (error: unknown) => codeOf(error) === 'INVALID_OPTION',
   );
-  assert.throws(() => flow.run({ suspend: 'never' as 'wait' }), /"wait" or "exit"/);
+  assert.throws(() => flow.run({ suspend: 'never' as 'wait' }), /"wait", "exit" or "end"/);
+});
+
+test('without a store a run may end at its questions, once no deadline can answer one', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'end' });
+  const early = flow.task('early', {
+    run: (_, ctx) => ctx.ask(human(v.boolean(), { prompt: 'Now?', deadline: 1_000, default: true })),
+  });
+  flow.task('late', { dependencies: { early }, run: (_, ctx) => ctx.ask(human(v.string(), 'Why?')) });
+  const ended = flow.run({ scheduler, suspend: 'end' }).result();
+  await advance(scheduler);
+  const { status, questions, results, report } = await ended;
+  assert.is(status, 'suspended');
+  assert.is(results.get(early), true);
+  assert.equal(
+    questions.map(({ prompt }) => prompt),
+    ['Why?'],
+  );
+  assert.is(report.wallMs, 1_000);
 });
 
 test('streams of tasks that have not ended fail when a run exits; a lease elsewhere refuses the answer', async () => {

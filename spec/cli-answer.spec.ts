@@ -5,12 +5,12 @@ import { join, resolve } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { z } from 'zod';
-import { answer, answerFrom, interview } from '../lib/cli/answer.js';
+import { answerFrom, interview } from '../lib/cli/answer.js';
 import { type RunQuestion, toldQuestion } from '../lib/cli/open-questions.js';
-import { WrongCall } from '../lib/cli/wrong-call.js';
 import { human, memory, workflow } from '../lib/index.js';
 import { visible } from '../lib/kernel/visible.js';
 import { sqlite } from '../lib/stores/sqlite.js';
+import { called } from './support/called.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -44,24 +44,17 @@ const agents = join(folder, 'agents.mts');
 writeFileSync(agents, `export { orchestrator as default } from './post.mts';\n`);
 const isHarmless = (text: string): void => assert.is(text, visible(text));
 
-/** Calls the command in this process; what it prints, and its exit code or what it throws. */
-async function here(...words: string[]): Promise<{ out: string; code: unknown }> {
-  const { log, error } = console;
-  const lines: string[] = [];
-  console.log = console.error = (line: string) => lines.push(line);
-  try {
-    const code = await answer(words).catch((why: unknown) => why);
-    return { out: lines.join('\n'), code };
-  } finally {
-    Object.assign(console, { log, error });
-  }
+/** Calls the command in this process; what it prints, and its exit code. */
+async function here(...words: string[]): Promise<{ out: string; code: number }> {
+  const { code, stdout, stderr } = await called('answer', ...words);
+  return { out: `${stdout}${stderr}`.trimEnd(), code };
 }
 
 test('what a run asks is listed with its context; answers go on with it, are refused clearly, count once', async () => {
   const [store, log] = [join(folder, 'runs.db'), join(folder, 'run.jsonl')];
   const first = command('run', module, '--store', store, '--run', 'one', '--log', log, '--quiet');
-  assert.is(first.status, 1);
-  assert.match(first.stderr, 'rxhive answer STORE');
+  assert.is(first.status, 3);
+  assert.match(first.stderr, `to go on: rxhive answer ${store} --run one\n`);
   isHarmless(first.stdout);
 
   for (const file of [store, log]) {
@@ -98,10 +91,10 @@ test('what a run asks is listed with its context; answers go on with it, are ref
   assert.is(JSON.parse((await here(store, '--json')).out).questions.length, 2);
 
   const accepted = await here(store, 'review?1', '{"ok":true}', '--quiet', '--json');
-  assert.is(accepted.code, 0);
+  assert.is(accepted.code, 3); // it waits for the other one
   const { status, questions } = JSON.parse(accepted.out);
   assert.equal([status, questions.length, questions[0].id], ['suspended', 1, 'title?1']);
-  assert.is((await here(store, 'review?1', '{"ok":true}', '--quiet')).code, 0);
+  assert.is((await here(store, 'review?1', '{"ok":true}', '--quiet')).code, 3);
   const changed = await here(store, 'review?1', '{"ok":false}', '--quiet');
   assert.is(changed.code, 1);
   assert.match(changed.out, 'was answered already, and not with this');
@@ -119,20 +112,20 @@ test('what a run asks is listed with its context; answers go on with it, are ref
 test('an orchestrator goes on too; with several runs the one that asks is named', async () => {
   const store = join(folder, 'agents.db');
   for (const run of ['a', 'b'])
-    assert.is(command('run', agents, '--store', store, '--run', run, '--quiet').status, 1);
-  const { code } = await here(store, 'only?1', 'true');
-  assert.instance(code, WrongCall);
-  assert.match((code as Error).message, /several runs ask only\?1: .*; say --run/);
+    assert.is(command('run', agents, '--store', store, '--run', run, '--quiet').status, 3);
+  const { code, out } = await here(store, 'only?1', 'true');
+  assert.is(code, 2);
+  assert.match(out, /several runs ask only\?1: .*; say --run/);
   assert.is((await here(store, 'only?1', 'true', '--run', 'a', '--quiet')).code, 0);
   // Not the other run's, though that alone is open now.
-  assert.instance((await here(store, 'only?1', 'true')).code, WrongCall);
+  assert.is((await here(store, 'only?1', 'true')).code, 2);
   assert.match((await here(store, '--run', 'a')).out, 'Nothing waits');
   assert.match((await here(store)).out, 'of run b');
 });
 
 test('a wrong call says what to do, and changes nothing', async () => {
   const [store, log] = [join(folder, 'wrong.db'), join(folder, 'wrong.jsonl')];
-  assert.is(command('run', module, '--store', store, '--run', 'one', '--log', log, '--quiet').status, 1);
+  assert.is(command('run', module, '--store', store, '--run', 'one', '--log', log, '--quiet').status, 3);
   const wrong: [string[], RegExp][] = [
     [[], /give the store that rxhive run MODULE --store has written, or a log/],
     [[join(folder, 'none.db')], /cannot read .*none\.db/],
@@ -144,10 +137,10 @@ test('a wrong call says what to do, and changes nothing', async () => {
     [[store, 'review?1', 'x', '--module', 'nothing.ts'], /cannot load nothing\.ts/],
   ];
   for (const [words, message] of wrong) {
-    const { code } = await here(...words);
-    assert.instance(code, WrongCall, words.join(' '));
-    assert.match((code as Error).message, message);
-    assert.not.match((code as Error).message, '\n');
+    const { code, out } = await here(...words);
+    assert.is(code, 2, words.join(' '));
+    assert.match(out, message);
+    assert.not.match(out, '\n');
   }
   const elsewhere = sqlite(store);
   const lease = elsewhere.open('one');

@@ -4,12 +4,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Command } from '../lib/cli/command.js';
-import { fork } from '../lib/cli/fork.js';
-import { resume } from '../lib/cli/resume.js';
-import { run } from '../lib/cli/run.js';
-import { WrongCall } from '../lib/cli/wrong-call.js';
 import { workflow } from '../lib/index.js';
+import { called } from './support/called.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -128,27 +124,23 @@ test('a wrong call is one clear line, and makes no file', async () => {
     [['resume', log], /is no store of checkpoints; rxhive run MODULE --store FILE keeps one/],
     [['resume', store, '--run', 'two'], /there is no run "two" in the store; the newest are "one"/],
     [['resume', store, '--module', 'nothing.ts'], /cannot load nothing\.ts/],
-    [['fork', store, '--at', 'x'], /--at x: give the number of a record/],
+    [['fork', store, '--at', 'x'], /--at x: give a whole number from 1/],
     [['fork', store, '--state', '{'], /--state is no JSON/],
     [['fork', store, '--set', 'a.priority=3'], /a fork can have other limits only/],
     [['run', module, '--run', 'x'], /give --store too/],
-    [['run', module, '--store', join(folder, 'new.db'), '--run', ''], /--run is empty/],
-    [['fork', store, '--as', ' '], /--as is empty/],
-    [['resume', store, '--run', ''], /there is no run ""/],
+    [['run', module, '--store', join(folder, 'new.db'), '--run', ''], /--run needs a value/],
+    [['fork', store, '--as', ' '], /--as needs a value/],
+    [['resume', store, '--run', ''], /--run needs a value/],
   ];
-  const commands: Record<string, Command> = { run, resume, fork };
-  for (const [[name = '', ...words], message] of wrong) {
-    const error = await commands[name]?.(words).then(
-      () => undefined,
-      (why: unknown) => why,
-    );
-    assert.instance(error, WrongCall, words.join(' '));
-    assert.match((error as Error).message, message);
-    assert.not.match((error as Error).message, '\n');
+  for (const [words, message] of wrong) {
+    const { code, stdout, stderr } = await called(...words);
+    assert.equal([code, stdout], [2, ''], words.join(' '));
+    assert.match(stderr, message);
+    assert.is(stderr.indexOf('\n'), stderr.length - 1);
   }
-  const { status, stderr, stdout } = command('fork', store, '--at', '99');
-  assert.is(status, 1);
-  assert.match(stderr, /rxhive: .*99/);
+  const { code, stderr, stdout } = await called('fork', store, '--at', '99');
+  assert.is(code, 2);
+  assert.match(stderr, /rxhive: --at 99: run one has records 1 to \d+/);
   assert.is(stdout, '');
 });
 

@@ -1,56 +1,69 @@
 import { createInterface } from 'node:readline/promises';
 import { Subject } from 'rxjs';
-import { short, visible } from '../dashboard/text.js';
-import { AnswerRefusedError, RxhiveError } from '../kernel/errors.js';
+import { short } from '../dashboard/text.js';
 import type { WorkflowEvent } from '../model/event.js';
-import { Workflow } from '../workflow.js';
-import { type Command, parse } from './command.js';
+import { command } from './command.js';
+import { exitCodes } from './exit-code.js';
+import { interruptible } from './interrupt.js';
+import { isWorkflow } from './load.js';
 import { type AskedInRun, askedIn, askedInEvents, type RunQuestion, toldQuestion } from './open-questions.js';
+import { flag, text, type Values } from './option.js';
+import { codeOf, type Output } from './output.js';
 import { readLog } from './read-log.js';
-import { isStore, runsOf, stored, storedOptions } from './stored.js';
-import { type Watched, watched, watchOptions } from './watch.js';
+import { isStore, quoted, runsOf, stored, storedOptions } from './stored.js';
+import { type Watched, watch, watchOptions } from './watch.js';
 import { WrongCall } from './wrong-call.js';
 
-const { json, log, quiet } = watchOptions;
-
 /**
- * `rxhive answer STORE|LOG [QUESTION [VALUE]] [--run ID] [--module MODULE] [--text] [--log FILE] [--quiet] [--json]`: what
- * people have to answer, with its context; an answer makes the run go on until it ends or waits again. On a terminal it asks
- * for answers. 0 when the answer counts and the run has succeeded or waits for more, else 1.
+ * `rxhive answer STORE|LOG [QUESTION [VALUE]]`: what people have to answer, with its context; an answer makes the run go on
+ * until it ends or waits again. On a terminal it asks for answers.
  */
-export const answer: Command = async (words) => {
-  const { values, positionals } = parse({
-    args: [...words],
-    allowPositionals: true,
-    options: { ...storedOptions, json, log, quiet, text: { type: 'boolean' } },
-  });
-  const [file, id, text] = positionals;
-  if (file === undefined)
-    throw new WrongCall('give the store that rxhive run MODULE --store has written, or a log to read');
-  const isTalk = values.json !== true && process.stdin.isTTY === true && process.stderr.isTTY === true;
-  if (!isStore(file))
-    return listed(askedInEvents(readLog(file).events), file, values.json === true, false, id);
-  if (id !== undefined && text !== undefined) {
-    const asked = await runAsking(file, id, values.run);
-    const value = values.text === true ? text : answerFrom(text, asked.all.get(id));
-    return given({ ...values, file, run: asked.runId, id, value });
-  }
-  const open = await openIn(file, values.run, id);
-  if (id !== undefined && !isTalk)
-    throw new WrongCall(`give the answer too: rxhive answer ${file} ${quoted(id)} VALUE`);
-  if (!isTalk) return listed(open, file, values.json === true, true);
-  const reader = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return await interview({
-      open: () => openIn(file, values.run, id),
-      say: (line) => console.error(line),
-      ask: (prompt) => reader.question(prompt),
-      give: (question, value) => given({ ...values, file, run: question.run, id: question.id, value }),
-    });
-  } finally {
-    reader.close();
-  }
-};
+export const answer = command({
+  name: 'answer',
+  help: 'lists what waits for people, with its context; an answer makes the run go on',
+  words: [
+    {
+      name: 'STORE|LOG',
+      missing: 'give the store that rxhive run MODULE --store has written, or a log to read',
+    },
+    { name: 'QUESTION' },
+    { name: 'VALUE' },
+  ],
+  options: {
+    ...storedOptions,
+    run: text('ID', 'which run of the store; by default all of them'),
+    text: flag('the value is a text, also where it is JSON'),
+    ...watchOptions,
+  },
+  does: async (call) => {
+    const { values, out } = call;
+    const [file, id, said] = call.words;
+    const isTalk = !out.isJson && process.stdin.isTTY === true && out.stderr.isTTY === true;
+    if (!isStore(file)) return listed(askedInEvents(readLog(file).events), file, out, false, id);
+    if (id !== undefined && said !== undefined) {
+      const asked = await runAsking(file, id, values.run);
+      const value = values.text ? said : answerFrom(said, asked.all.get(id));
+      return given({ ...values, out, file, run: asked.runId, id, value });
+    }
+    const open = await openIn(file, values.run, id);
+    if (id !== undefined && !isTalk)
+      throw new WrongCall(`give the answer too: rxhive answer ${file} ${quoted(id)} VALUE`);
+    if (!isTalk) return listed(open, file, out, true);
+    const reader = createInterface({ input: process.stdin, output: process.stderr });
+    const closed = new AbortController();
+    reader.once('close', () => closed.abort());
+    try {
+      return await interview({
+        open: () => openIn(file, values.run, id),
+        say: (line) => out.note(line),
+        ask: (prompt) => reader.question(prompt, { signal: closed.signal }),
+        give: (question, value) => given({ ...values, out, file, run: question.run, id: question.id, value }),
+      });
+    } finally {
+      reader.close();
+    }
+  },
+});
 
 /** What an {@link interview} is held with. */
 export interface Interview {
@@ -91,43 +104,39 @@ export function answerFrom(text: string, schema?: Readonly<Record<string, unknow
   return schema?.type === 'string' && typeof value !== 'string' ? text : value;
 }
 
-interface Given {
+interface Given extends Values<typeof watchOptions> {
+  readonly out: Output;
   readonly file: string;
   readonly run: string;
   readonly id: string;
   readonly value: unknown;
-  readonly module?: string | undefined;
-  readonly json?: boolean | undefined;
-  readonly log?: string | undefined;
-  readonly quiet?: boolean | undefined;
+  readonly module: string | undefined;
 }
 
-async function given({ file, run, id, value, module, ...watching }: Given): Promise<number> {
+async function given({ file, run, id, value, module, out, ...watching }: Given): Promise<number> {
   const { store, source } = await stored(file, { run, module });
-  const events$ = new Subject<WorkflowEvent>();
-  const going: Watched =
-    source instanceof Workflow
+  return interruptible(out, async (signal) => {
+    const events$ = new Subject<WorkflowEvent>();
+    const going: Watched = isWorkflow(source)
       ? {
           events$,
           result: () =>
-            source.answer(store, run, id, value, { watch: (one) => one.events$.subscribe(events$) }),
+            source.answer(store, run, id, value, {
+              signal,
+              watch: (one) =>
+                one.events$.subscribe({ next: (event) => events$.next(event), error: () => undefined }),
+            }),
         }
-      : { events$: source.events$, result: () => source.answer(store, run, id, value) };
-  try {
-    const { status } = await watched(going, { ...watching, port: '0' });
-    return status === 'succeeded' || status === 'suspended' ? 0 : 1;
-  } catch (error) {
-    if (!(error instanceof RxhiveError)) throw error;
-    const { code, message } = error;
-    const issues = error instanceof AnswerRefusedError ? error.issues : [];
-    if (watching.json === true) console.log(visible(JSON.stringify({ error: { code, message, issues } })));
-    else {
-      console.error(`rxhive: ${short(message, 2_000)}`);
-      for (const { path, message } of issues)
-        console.error(`  ${short(path === '' ? message : `${path}: ${message}`, 2_000)}`);
+      : { events$: source.events$, result: () => source.answer(store, run, id, value, { signal }) };
+    try {
+      return await watch(going, { ...watching, out, signal, kept: { store, runId: run } });
+    } catch (error) {
+      // Why the answer does not count: nothing is wrong with the call.
+      if (codeOf(error) === undefined) throw error;
+      out.failed(error);
+      return exitCodes.failed;
     }
-    return 1;
-  }
+  });
 }
 
 async function asking(file: string, run: string | undefined): Promise<readonly AskedInRun[]> {
@@ -160,7 +169,7 @@ async function runAsking(file: string, id: string, run: string | undefined): Pro
 function listed(
   open: readonly RunQuestion[],
   file: string,
-  isJson: boolean,
+  out: Output,
   isAnswerable: boolean,
   id?: string,
 ): number {
@@ -168,16 +177,16 @@ function listed(
     throw new WrongCall(
       `${file} only tells what has happened; answer in the store: rxhive run MODULE --store FILE keeps one`,
     );
-  if (isJson) console.log(visible(JSON.stringify({ questions: open })));
-  else if (open.length === 0) console.log('Nothing waits for people.');
-  else {
-    for (const one of open) console.log(toldQuestion(one, Date.now()));
-    if (isAnswerable) console.log(`\nrxhive answer ${file} ${quoted(open[0]?.id ?? '')} VALUE`);
-  }
+  const [first] = open;
+  out.answer(
+    () => ({ questions: open }),
+    () =>
+      first === undefined
+        ? 'Nothing waits for people.'
+        : [
+            ...open.map((one) => toldQuestion(one, Date.now())),
+            ...(isAnswerable ? ['', `rxhive answer ${file} ${quoted(first.id)} VALUE`] : []),
+          ].join('\n'),
+  );
   return 0;
-}
-
-/** For the shell. */
-function quoted(id: string): string {
-  return `'${short(id, 300).replaceAll("'", "'\\''")}'`;
 }

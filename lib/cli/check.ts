@@ -1,16 +1,22 @@
+import { visible } from '../kernel/visible.js';
 import { checkWorkflow } from '../plan/check.js';
-import { type Command, parse } from './command.js';
+import { command } from './command.js';
+import { exitCodes } from './exit-code.js';
 import { load } from './load.js';
+import { flag } from './option.js';
 
-/** `rxhive check MODULE [--json]`; 0 when there is nothing to say, else 1. */
-export const check: Command = async (words) => {
-  const { values, positionals } = parse({
-    args: [...words],
-    allowPositionals: true,
-    options: { json: { type: 'boolean' } },
-  });
-  const findings = checkWorkflow(await load(positionals[0]));
-  if (values.json === true) console.log(JSON.stringify({ findings }));
-  else for (const { kind, message } of findings) console.log(`${kind}: ${message}`);
-  return findings.length === 0 ? 0 : 1;
-};
+/** `rxhive check MODULE`: 0 when there is nothing to say, else 1. */
+export const check = command({
+  name: 'check',
+  help: 'finds faults of a workflow that are knowable before a token is spent; 1 when there are some',
+  words: [{ name: 'MODULE', missing: 'give the module to check, for example: rxhive check flow.js' }],
+  options: { json: flag('print them as one JSON document') },
+  does: async ({ words: [module], out }) => {
+    const findings = checkWorkflow(await load(module));
+    out.answer(
+      () => ({ findings }),
+      () => findings.map(({ kind, message }) => visible(`${kind}: ${message}`)).join('\n'),
+    );
+    return findings.length === 0 ? exitCodes.succeeded : exitCodes.failed;
+  },
+});

@@ -1,26 +1,28 @@
 import { closeSync, openSync, readSync, unwatchFile, watchFile } from 'node:fs';
 import { Observable } from 'rxjs';
 import { serveDashboard } from '../dashboard/server.js';
-import { type Command, parse } from './command.js';
+import { command } from './command.js';
+import { aborted, interruptible } from './interrupt.js';
+import { reasonOf, wholeNumber } from './option.js';
 import { WrongCall } from './wrong-call.js';
 
-/** `rxhive dashboard [LOG] [--port N]`: shows a log, and goes on while it grows. Ends with Ctrl-C. */
-export const dashboard: Command = async (words) => {
-  const { values, positionals } = parse({
-    args: [...words],
-    allowPositionals: true,
-    options: { port: { type: 'string', default: '0' } },
-  });
-  const [log] = positionals;
-  const lines$ = log === undefined ? new Observable<string>() : growing(log);
-  const served = await serveDashboard({ lines$ }, { port: Number(values.port) });
-  console.log(`${log ?? 'Drop a log on the page'}: ${served.url}`);
-  return new Promise((done) => {
-    process.once('SIGINT', () => {
-      served.close().then(() => done(0));
+/** `rxhive dashboard [LOG]`: shows a log, and goes on while it grows. Ends with Ctrl-C. */
+export const dashboard = command({
+  name: 'dashboard',
+  help: 'shows a log in a browser while it grows, on this machine only; ends with Ctrl-C',
+  words: [{ name: 'LOG' }],
+  options: { port: wholeNumber('port of the page; by default any free one', 0, 65_535) },
+  does: async ({ words: [log], values: { port = 0 }, out }) => {
+    const lines$ = log === undefined ? new Observable<string>() : growing(log);
+    const served = await serveDashboard({ lines$ }, { port });
+    out.print(`${log ?? 'Drop a log on the page'}: ${served.url}\n`);
+    return interruptible(out, async (signal) => {
+      await aborted(signal);
+      await served.close();
+      return 0;
     });
-  });
-};
+  },
+});
 
 /** Lines of a file, and those that are added later. */
 function growing(file: string): Observable<string> {
@@ -28,7 +30,7 @@ function growing(file: string): Observable<string> {
   try {
     handle = openSync(file, 'r');
   } catch (error) {
-    throw new WrongCall(`cannot read ${file}: ${(error as Error).message}`);
+    throw new WrongCall(`cannot read ${file}: ${reasonOf(error)}`);
   }
   return new Observable<string>((subscriber) => {
     const chunk = Buffer.alloc(65_536);

@@ -1,14 +1,18 @@
 import type { DashboardOptions } from '../dashboard/server.js';
 import { shown } from '../kernel/errors.js';
 import { storeAt } from '../stores/at-path.js';
-import { Workflow } from '../workflow.js';
-import type { Runnable } from './load.js';
+import { isWorkflow, type Runnable } from './load.js';
 import { remember } from './stored.js';
 import { WrongCall } from './wrong-call.js';
 
 /** How a dashboard forks runs of a store; undefined where they cannot be: those of an orchestrator. */
-export function forksOf(source: Runnable, store: string, module: string): DashboardOptions['fork'] {
-  if (!(source instanceof Workflow)) return undefined;
+export function forksOf(
+  source: Runnable,
+  store: string,
+  module: string,
+  say: (line: string) => void,
+): DashboardOptions['fork'] {
+  if (!isWorkflow(source)) return undefined;
   return async ({ runId, taskId }) => {
     const past = await source.history(store, runId);
     const point = past.timeline().find((task) => task.taskId === taskId && task.status === 'succeeded');
@@ -17,7 +21,7 @@ export function forksOf(source: Runnable, store: string, module: string): Dashbo
     const taken = new Set((await storeAt(store).runs()).map((run) => run.runId));
     const to = freeId(runId, taken);
     await remember(store, to, module);
-    console.error(`run ${to}, a fork of ${runId} after ${shown(taskId)}`);
+    say(`run ${to}, a fork of ${runId} after ${shown(taskId)}`);
     return source.fork(runId, { store, runId: to, at: point.seq, suspend: 'wait' });
   };
 }

@@ -3,32 +3,38 @@ import { inspectionOf, type TaskInspection } from '../dashboard/inspection.js';
 import { ranFor } from '../dashboard/spent.js';
 import { count, duration, messageOf, short, shownValue, spanNames, statusSigns } from '../dashboard/text.js';
 import type { RunView, Span, SpanKind } from '../dashboard/view-model.js';
-import { type Command, parse } from './command.js';
+import { command } from './command.js';
+import { flag, text } from './option.js';
 import { readLog, viewOf } from './read-log.js';
 import { WrongCall } from './wrong-call.js';
 
-/** `rxhive inspect LOG [--task ID] [--json]`: the tasks of a recorded run, or all about one of them. */
-export const inspect: Command = async (words) => {
-  const { values, positionals } = parse({
-    args: [...words],
-    allowPositionals: true,
-    options: { task: { type: 'string' }, json: { type: 'boolean' } },
-  });
-  const [file] = positionals;
-  if (file === undefined)
-    throw new WrongCall('give the log to read, for example: rxhive inspect run.jsonl --task fetch');
-  const view = viewOf(readLog(file).events);
-  const { task, json } = values;
-  if (task === undefined) {
-    console.log(json === true ? JSON.stringify(summary(view)) : table(view));
+/** `rxhive inspect LOG`: the tasks of a recorded run, or all about one of them. */
+export const inspect = command({
+  name: 'inspect',
+  help: 'tells of the tasks of a recorded run, or all about one of them',
+  words: [
+    { name: 'LOG', missing: 'give the log to read, for example: rxhive inspect run.jsonl --task fetch' },
+  ],
+  options: { task: text('ID', 'all about this task'), json: flag('print it as one JSON document') },
+  does: async ({ words: [file], values: { task }, out }) => {
+    const view = viewOf(readLog(file).events);
+    if (task === undefined) {
+      out.answer(
+        () => summary(view),
+        () => table(view),
+      );
+      return 0;
+    }
+    const found = inspectionOf(view, task);
+    if (found === undefined)
+      throw new WrongCall(`there is no task ${short(task, 60)} in ${file}${near(view, task)}`);
+    out.answer(
+      () => found,
+      () => told(found, view.now),
+    );
     return 0;
-  }
-  const found = inspectionOf(view, task);
-  if (found === undefined)
-    throw new WrongCall(`there is no task ${short(task, 60)} in ${file}${near(view, task)}`);
-  console.log(json === true ? JSON.stringify(found) : told(found, view.now));
-  return 0;
-};
+  },
+});
 
 /** Ids that could have been meant. */
 function near(view: RunView, wanted: string): string {

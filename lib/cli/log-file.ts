@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Observable } from 'rxjs';
+import { reasonOf } from './option.js';
 import { WrongCall } from './wrong-call.js';
 
 /** Characters that are written at once. */
@@ -44,6 +45,6 @@ function opened(file: string): number {
   try {
     return openSync(file, 'w', 0o600);
   } catch (error) {
-    throw new WrongCall(`cannot write ${file}: ${(error as Error).message}`);
+    throw new WrongCall(`cannot write ${file}: ${reasonOf(error)}`);
   }
 }

@@ -3,23 +3,31 @@ import { asMcpTool } from '../adapters/as-mcp-tool.js';
 import { type McpTransport, mcpSdk } from '../adapters/mcp-sdk.js';
 import { mcpServer } from '../adapters/mcp-server.js';
 import { RxhiveError } from '../kernel/errors.js';
-import { type Command, parse } from './command.js';
+import { command } from './command.js';
 import { loadAll, type Runnable } from './load.js';
+import { text } from './option.js';
+import { ownStdout } from './output.js';
 import { WrongCall } from './wrong-call.js';
 
 /**
- * `rxhive mcp MODULE [--store STORE]`: serves the workflows and orchestrators that a module exports as tools of an MCP server on stdin and
+ * `rxhive mcp MODULE`: serves the workflows and orchestrators that a module exports as tools of an MCP server on stdin and
  * stdout, until stdin ends. The default export is called like its workflow, others like their export. With a
  * store, runs that ask people wait there for clients that cannot.
  */
-export const mcp: Command = async (words) => {
-  const { positionals, values } = parse({
-    args: [...words],
-    allowPositionals: true,
-    options: { store: { type: 'string' } },
-  });
-  const stdout = ownStdout();
-  const found = await loadAll(positionals[0]);
+export const mcp = command({
+  name: 'mcp',
+  help: 'serves the workflows of a module as tools of an MCP server on stdin and stdout',
+  words: [{ name: 'MODULE', missing: 'give the module to load, for example: rxhive mcp flow.js' }],
+  options: {
+    store: text('STORE', 'where runs wait that ask people, for clients that cannot'),
+  },
+  does: ({ words: [module], values }) => serve(module, values),
+});
+
+async function serve(module: string, values: { readonly store: string | undefined }): Promise<number> {
+  const own = ownStdout();
+  const stdout = new Writable({ write: (chunk: Buffer, _, done) => void own.write(chunk, done) });
+  const found = await loadAll(module);
   const tools = await Promise.all([...found].map(([name, one]) => toolOf(name, one, values.store)));
   const server = await mcpServer(tools).catch((error: Error) => {
     throw error instanceof RxhiveError ? new WrongCall(error.message) : error;
@@ -36,7 +44,7 @@ export const mcp: Command = async (words) => {
   await server.close();
   setTimeout(() => process.exit(0), lastMs).unref();
   return 0;
-};
+}
 
 /** Ms that cancelled runs have to tidy up. */
 const lastMs = 1_000;
@@ -50,11 +58,4 @@ async function toolOf(name: string, one: Runnable, store: string | undefined): R
   } catch (error) {
     throw error instanceof RxhiveError ? new WrongCall(error.message) : error;
   }
-}
-
-/** The real stdout; what the module prints goes to stderr, or it would be taken for messages. */
-function ownStdout(): Writable {
-  const write = process.stdout.write.bind(process.stdout);
-  process.stdout.write = process.stderr.write.bind(process.stderr) as typeof process.stdout.write;
-  return new Writable({ write: (chunk: Buffer, _, done) => void write(chunk, done) });
 }

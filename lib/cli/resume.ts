@@ -1,21 +1,43 @@
 import { runOf } from '../adapters/offer.js';
-import { type Command, parse } from './command.js';
+import type { ResolvedRunOptions } from '../model/run-options.js';
+import { command } from './command.js';
 import { forksOf } from './fork-point.js';
-import { goOn, stored, storedOptions } from './stored.js';
-import { watch, watchOptions } from './watch.js';
+import { interruptible } from './interrupt.js';
+import { flag, json } from './option.js';
+import { goOn, inputFor, stored, storedOptions, storeWord } from './stored.js';
+import { dashboardOptions, watch, watchOptions } from './watch.js';
 
-/**
- * `rxhive resume STORE [--run ID] [--module MODULE] [--retry-failed] ...`: goes on with a run, by default the one
- * written last; what has finished does not run again. 0 when all succeeded, else 1.
- */
-export const resume: Command = async (words) => {
-  const { values, positionals } = parse({
-    args: [...words],
-    allowPositionals: true,
-    options: { ...watchOptions, ...storedOptions, 'retry-failed': { type: 'boolean' } },
-  });
-  const { store, runId, source, module } = await stored(positionals[0], values);
-  const retry = values['retry-failed'] === true ? { retry: 'failed' as const } : {};
-  const run = runOf(source, { ...goOn(store, runId, values.dashboard), ...retry });
-  return watch(run, { ...values, fork: forksOf(source, store, module) });
-};
+/** `rxhive resume STORE`: goes on with a run, by default the one written last; what has finished does not run again. */
+export const resume = command({
+  name: 'resume',
+  help: 'goes on with a run of a store; what has finished does not run again',
+  words: [storeWord],
+  options: {
+    ...storedOptions,
+    input: json('input of the workflow; by default the one it began with'),
+    'retry-failed': flag('run failed tasks, and what they blocked, again'),
+    ...watchOptions,
+    ...dashboardOptions,
+  },
+  does: async ({ words: [at], values, out }) => {
+    const { store, runId, source, module } = await stored(at, values);
+    const input = inputFor(source, values.input);
+    return interruptible(out, (signal) => {
+      const options: Omit<ResolvedRunOptions, 'store'> = {
+        ...goOn(store, runId, values.dashboard),
+        ...input,
+        inputOfLog: !('input' in input),
+        ...(values['retry-failed'] && { retry: 'failed' }),
+        signal,
+      };
+      const kept = { store, runId };
+      return watch(runOf(source, options), {
+        ...values,
+        out,
+        signal,
+        kept,
+        fork: forksOf(source, store, module, (line) => out.note(line)),
+      });
+    });
+  },
+});

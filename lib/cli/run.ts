@@ -1,36 +1,46 @@
 import { runOf } from '../adapters/offer.js';
-import { type Command, parse } from './command.js';
+import { command } from './command.js';
 import { forksOf } from './fork-point.js';
+import { interruptible } from './interrupt.js';
 import { load } from './load.js';
-import { goOn, remember } from './stored.js';
-import { watch, watchOptions } from './watch.js';
+import { json, text } from './option.js';
+import { goOn, inputFor, named, quoted, remember } from './stored.js';
+import { dashboardOptions, watch, watchOptions } from './watch.js';
 import { WrongCall } from './wrong-call.js';
 
-/**
- * `rxhive run MODULE [--log FILE] [--store STORE [--run ID]] [--dashboard [--port N]] [--quiet] [--json]`; 0 when all
- * succeeded, else 1.
- */
-export const run: Command = async (words) => {
-  const { values, positionals } = parse({
-    args: [...words],
-    allowPositionals: true,
-    options: { ...watchOptions, store: { type: 'string' }, run: { type: 'string' } },
-  });
-  const [module] = positionals;
-  const found = await load(module);
-  if (values.store === undefined) {
-    if (values.run !== undefined) throw new WrongCall('--run names a run of a store; give --store too');
-    return watch(runOf(found, {}), values);
-  }
-  if (values.run?.trim() === '') throw new WrongCall('--run is empty; give the id of the run');
-  const runId = values.run ?? `${found.definition().settings.name}-${Date.now().toString(36)}`;
-  await remember(values.store, runId, module as string);
-  console.error(`run ${runId} in ${named(values.store)}`);
-  const run = runOf(found, goOn(values.store, runId, values.dashboard));
-  return watch(run, { ...values, fork: forksOf(found, values.store, module as string) });
-};
-
-/** An address may hold a password. */
-function named(store: string): string {
-  return store.includes('://') ? new URL(store).protocol.replace(':', '') : store;
-}
+/** `rxhive run MODULE`: runs a module's default export. */
+export const run = command({
+  name: 'run',
+  help: 'runs the default export of a module: a workflow or an orchestrator',
+  words: [{ name: 'MODULE', missing: 'give the module to load, for example: rxhive run flow.js' }],
+  options: {
+    input: json('input of the workflow'),
+    store: text('STORE', 'keep the run in a SQLite file or at a postgres:// address, so that it can go on'),
+    run: text('ID', 'name of the run in the store; that of one that is there goes on with it'),
+    ...watchOptions,
+    ...dashboardOptions,
+  },
+  does: async ({ words: [module], values, out }) => {
+    const { store } = values;
+    if (store === undefined && values.run !== undefined)
+      throw new WrongCall('--run names a run of a store; give --store too');
+    const found = await load(module);
+    const input = inputFor(found, values.input);
+    return interruptible(out, async (signal) => {
+      const watching = { ...values, out, signal };
+      if (store === undefined) {
+        const suspend = values.dashboard ? 'wait' : 'end';
+        return watch(runOf(found, { ...input, signal, suspend }), watching);
+      }
+      const runId = values.run ?? `${found.definition().settings.name}-${Date.now().toString(36)}`;
+      const going = runOf(found, { ...input, ...goOn(store, runId, values.dashboard), signal });
+      await remember(store, runId, module);
+      out.note(`run ${quoted(runId)} in ${named(store)}`);
+      return watch(going, {
+        ...watching,
+        kept: { store, runId },
+        fork: forksOf(found, store, module, (line) => out.note(line)),
+      });
+    });
+  },
+});

@@ -4,7 +4,8 @@ import { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 import { Task } from '../model/task.js';
 import type { SchedulingPolicy } from '../model/workflow.js';
 import { type Workflow, workflow } from '../workflow.js';
-import { type Command, parse } from './command.js';
+import { command } from './command.js';
+import { flag, oneOf, text, wholeNumber } from './option.js';
 import { readEstimates, readWorkload, type Workload } from './workload.js';
 import { WrongCall } from './wrong-call.js';
 
@@ -29,38 +30,38 @@ export interface Simulated {
   readonly wallMs: number;
 }
 
-/** `rxhive simulate WORKLOAD.json --slots N [--policy critical-path|fifo] [--estimates FILE] [--json]` */
-export const simulate: Command = async (words) => {
-  const { values, positionals } = parse({
-    args: [...words],
-    allowPositionals: true,
-    options: {
-      slots: { type: 'string' },
-      policy: { type: 'string', default: 'critical-path' },
-      estimates: { type: 'string' },
-      json: { type: 'boolean' },
-    },
-  });
-  const [file, ...more] = positionals;
-  if (file === undefined || more.length > 0)
-    throw new WrongCall('give one workload: rxhive simulate WORKLOAD.json --slots N');
-  const { slots, policy, estimates } = values;
-  if (slots === undefined || !/^\d{1,15}$/.test(slots) || Number(slots) < 1)
-    throw new WrongCall(`--slots is ${slots ?? 'missing'}; give a whole number from 1`);
-  if (policy !== 'critical-path' && policy !== 'fifo')
-    throw new WrongCall(`unknown policy ${policy}; use critical-path or fifo`);
-  const workload = readWorkload(file);
-  const simulated = await simulateWorkload(workload, {
-    slots: Number(slots),
-    policy,
-    ...(estimates !== undefined && { estimates: readEstimates(estimates) }),
-  }).catch((error: Error) => {
-    if (!(error instanceof WorkflowDefinitionError)) throw error;
-    throw new WrongCall(`${file} is no workload: ${error.faults[0]?.message}`);
-  });
-  console.log(values.json === true ? JSON.stringify(simulated) : asText(simulated));
-  return 0;
-};
+/** `rxhive simulate WORKLOAD.json --slots N` */
+export const simulate = command({
+  name: 'simulate',
+  help: 'runs a graph of durations in virtual time',
+  words: [{ name: 'WORKLOAD', missing: 'give one workload: rxhive simulate WORKLOAD.json --slots N' }],
+  options: {
+    slots: wholeNumber('how many tasks run at once', 1),
+    policy: oneOf(['critical-path', 'fifo'], 'who is first; by default critical-path'),
+    estimates: text(
+      'FILE',
+      'expected seconds by id or type, as JSON, to rank by; by default exact durations',
+    ),
+    json: flag('print it as one JSON document'),
+  },
+  does: async ({ words: [file], values: { slots, policy, estimates }, out }) => {
+    if (slots === undefined) throw new WrongCall('--slots is missing; give a whole number from 1');
+    const workload = readWorkload(file);
+    const simulated = await simulateWorkload(workload, {
+      slots,
+      policy,
+      ...(estimates !== undefined && { estimates: readEstimates(estimates) }),
+    }).catch((error: Error) => {
+      if (!(error instanceof WorkflowDefinitionError)) throw error;
+      throw new WrongCall(`${file} is no workload: ${error.faults[0]?.message}`);
+    });
+    out.answer(
+      () => simulated,
+      () => asText(simulated),
+    );
+    return 0;
+  },
+});
 
 /** Runs a workload with the engine itself, in virtual time. @throws WorkflowDefinitionError */
 export async function simulateWorkload(workload: Workload, setting: Setting): Promise<Simulated> {

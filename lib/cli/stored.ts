@@ -1,13 +1,24 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { short } from '../dashboard/text.js';
 import { shown } from '../kernel/errors.js';
 import type { CheckpointStore, StoredRun } from '../model/store.js';
 import { storeAt } from '../stores/at-path.js';
-import { load, type Runnable } from './load.js';
+import { isWorkflow, load, type Runnable } from './load.js';
+import { text } from './option.js';
 import { WrongCall } from './wrong-call.js';
 
 /** Options of every command that goes on with a run that is in a store. */
-export const storedOptions = { run: { type: 'string' }, module: { type: 'string' } } as const;
+export const storedOptions = {
+  run: text('ID', 'which run of the store; by default the one written last'),
+  module: text('MODULE', 'the module of the run; by default the one it was started with'),
+};
+
+/** The word for the store of such a command. */
+export const storeWord = {
+  name: 'STORE',
+  missing: 'give the store that rxhive run MODULE --store has written',
+} as const;
 
 /** A run that a store has, and what it is a run of. */
 export interface Stored {
@@ -31,10 +42,9 @@ export async function remember(store: string, runId: string, module: string): Pr
  * The run named, or the one written last, with its module. @throws WrongCall where there is no such store, run or module
  */
 export async function stored(
-  store: string | undefined,
+  store: string,
   values: { readonly run?: string | undefined; readonly module?: string | undefined },
 ): Promise<Stored> {
-  if (store === undefined) throw new WrongCall('give the store that rxhive run MODULE --store has written');
   const { at, runs } = await runsOf(store);
   const runId = values.run ?? runs[0]?.runId;
   if (runId === undefined) throw new WrongCall('there is no run in the store');
@@ -82,7 +92,28 @@ function isSqlite(path: string): boolean {
 export function goOn(
   store: string,
   runId: string,
-  dashboard: boolean | undefined,
+  dashboard: boolean,
 ): { store: string; runId: string; suspend: 'wait' | 'exit' } {
-  return { store, runId, suspend: dashboard === true ? 'wait' : 'exit' };
+  return { store, runId, suspend: dashboard ? 'wait' : 'exit' };
+}
+
+/** An input for a run. @throws WrongCall for an orchestrator, which has none */
+export function inputFor(
+  source: Runnable,
+  input: { readonly value: unknown } | undefined,
+): { readonly input?: unknown } {
+  if (input === undefined) return {};
+  if (!isWorkflow(source)) throw new WrongCall('--input is for workflows; an orchestrator has no input');
+  return { input: input.value };
+}
+
+/** A store in a line for people; an address may hold a password. */
+export function named(store: string): string {
+  return store.includes('://') ? 'STORE' : quoted(store);
+}
+
+/** A word for the shell. */
+export function quoted(word: string): string {
+  const shown = short(word, 300);
+  return /^[\w./:@-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`;
 }

@@ -5,25 +5,34 @@ import { visible } from '../dashboard/text.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import { eventLines } from '../observe/event-log.js';
-import { Run } from '../run.js';
+import type { Run } from '../run.js';
+import { exitCodes } from './exit-code.js';
+import { aborted } from './interrupt.js';
 import { keepLines } from './log-file.js';
+import { flag, text, type Values, wholeNumber } from './option.js';
+import { asDocument, goingOn, type Kept } from './outcome.js';
+import type { Output } from './output.js';
 
 /** Options of every command that runs something. */
 export const watchOptions = {
-  json: { type: 'boolean' },
-  log: { type: 'string' },
-  dashboard: { type: 'boolean' },
-  quiet: { type: 'boolean' },
-  port: { type: 'string', default: '0' },
-} as const;
+  json: flag('print one JSON document instead of the report'),
+  log: text('FILE', 'keep every event as a line of JSON'),
+  quiet: flag('say nothing while it runs'),
+};
 
-/** What was given for {@link watchOptions}. */
-export interface Watching {
-  readonly json?: boolean | undefined;
-  readonly log?: string | undefined;
-  readonly dashboard?: boolean | undefined;
-  readonly quiet?: boolean | undefined;
-  readonly port: string;
+/** Options of those that can be watched in a browser. */
+export const dashboardOptions = {
+  dashboard: flag('serve a page that shows the run, on this machine; it stays until Ctrl-C'),
+  port: wholeNumber('port of the page; by default any free one', 0, 65_535),
+};
+
+/** What was given for {@link watchOptions}, and how a run is watched beside them. */
+export interface Watching extends Values<typeof watchOptions>, Partial<Values<typeof dashboardOptions>> {
+  readonly out: Output;
+  /** Aborted when somebody wants it to end. */
+  readonly signal: AbortSignal;
+  /** Where the run can go on; undefined: nowhere. */
+  readonly kept?: Kept;
   /** Where a run has a store: how the dashboard forks it. */
   readonly fork?: DashboardOptions['fork'];
 }
@@ -33,50 +42,51 @@ export type Watched =
   | Run
   | { readonly events$: Observable<WorkflowEvent>; result(): Promise<WorkflowResult> };
 
-/** Runs it, shows it in the ways that were asked for, prints how it ended. 0 when all succeeded, else 1. */
-export async function watch(source: Watched, values: Watching): Promise<number> {
-  const { status, questions } = await watched(source, values);
-  if (questions.length > 0 && values.json !== true)
-    console.error('rxhive answer STORE lists what is asked, and answers');
-  return status === 'succeeded' ? 0 : 1;
-}
-
-/** The same, with its result. */
-export async function watched(source: Watched, values: Watching): Promise<WorkflowResult> {
+/** Runs it, shows it in the ways that were asked for, tells how it ended and how to go on; resolves with the exit code. */
+export async function watch(source: Watched, watching: Watching): Promise<number> {
+  const { out, kept, signal } = watching;
   // Everybody is there before the first event: whoever subscribes to a run starts it.
   const events$ = new Subject<WorkflowEvent>();
   // Made into text once, whoever reads it.
   const lines$ = events$.pipe(eventLines(), share());
-  if (values.log !== undefined) keepLines(lines$, values.log);
-  if (values.quiet !== true) events$.pipe(terminal()).subscribe();
-  if (values.dashboard === true) {
-    const port = Number(values.port);
-    const { url } = await serveDashboard(source instanceof Run ? acted(source, lines$) : { lines$ }, {
-      port,
-      ...(values.fork !== undefined && { fork: values.fork }),
-    });
-    console.error(`dashboard: ${url}`); // stdout belongs to the report
-  }
-  source.events$.subscribe(events$);
-  const result = await source.result();
-  if (values.json === true) {
-    const { status, report } = result;
-    const asked = result.questions.length === 0 ? {} : { questions: result.questions };
-    console.log(
-      JSON.stringify({ status, tasks: [...result.tasks.values()], wallMs: report.wallMs, ...asked }),
+  if (watching.log !== undefined) keepLines(lines$, watching.log);
+  if (!watching.quiet) events$.pipe(terminal({ stream: out.stderr })).subscribe();
+  const page = watching.dashboard === true ? await served(source, lines$, watching) : undefined;
+  // Why it breaks is told by its result.
+  source.events$.subscribe({ next: (event) => events$.next(event), error: () => events$.complete() });
+  try {
+    const result = await source.result().finally(() => events$.complete());
+    out.answer(
+      () => asDocument(result, kept),
+      () => visible(String(result.report)),
     );
-  } else {
-    console.log(visible(String(result.report)));
+    if (!out.isJson) for (const line of goingOn(result, kept, Date.now())) out.note(line);
+    if (page !== undefined && !signal.aborted) await aborted(signal);
+    return exitCodes[result.status];
+  } finally {
+    await page?.close();
   }
-  return result;
+}
+
+async function served(
+  source: Watched,
+  lines$: Observable<string>,
+  { out, port = 0, fork }: Watching,
+): ReturnType<typeof serveDashboard> {
+  const page = await serveDashboard('cancelTask' in source ? acted(source, lines$) : { lines$ }, {
+    port,
+    ...(fork !== undefined && { fork }),
+  });
+  out.note(`dashboard: ${page.url}`);
+  return page;
 }
 
 /** A run to act on, whose events come from elsewhere. */
 function acted(run: Run, lines$: Observable<string>): DashboardSource {
   return {
     lines$,
-    cancel: (why) => run.cancel(why),
-    cancelTask: (id, why) => run.cancelTask(id, why),
+    cancel: (reason) => run.cancel(reason),
+    cancelTask: (id, reason) => run.cancelTask(id, reason),
     setConcurrency: (limit) => run.setConcurrency(limit),
     setGroupConcurrency: (name, limit) => run.setGroupConcurrency(name, limit),
     pause: () => run.pause(),

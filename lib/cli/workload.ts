@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { brief, shown } from '../kernel/errors.js';
+import { readText } from './option.js';
 import { WrongCall } from './wrong-call.js';
 
 /** One task of a workload file. */
@@ -22,12 +22,7 @@ export interface Workload {
 
 /** The JSON value in a file. @throws WrongCall */
 export function readJson(file: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new WrongCall(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}`);
-  }
+  const text = readText(file);
   try {
     return JSON.parse(text);
   } catch {

@@ -5,6 +5,7 @@ import type { TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
 import type { Asker, OpenQuestion, Question } from '../model/question.js';
 import type { AnswerRecord, QuestionRecord } from '../model/record.js';
+import type { RunOptions } from '../model/run-options.js';
 import { jsonSchemaOf, placesOf } from '../model/schema.js';
 import { answerClosed, checkAnswer, differenceFrom, textOf, unknownQuestion } from './answer.js';
 import { type Answer, type Asked, AskedQuestions, type AskedState, type Offer, recordOf } from './asked.js';
@@ -73,10 +74,12 @@ export class Questions {
     return this.#asked.open;
   }
 
-  /** Something waits for an answer, and nothing is being written or checked. */
-  get atRest(): boolean {
+  /** May a run end that only waits for answers? Something does, and nothing is being written or checked. */
+  mayEnd(suspend: RunOptions['suspend'] = 'wait'): boolean {
     const { open } = this.#asked;
-    return open.length > 0 && this.#asked.count('asking') + this.#asked.count('settling') === 0;
+    if (suspend === 'wait' || open.length === 0) return false;
+    if (this.#asked.count('asking') + this.#asked.count('settling') > 0) return false;
+    return suspend === 'exit' || open.every(({ deadline }) => deadline === undefined);
   }
 
   /**

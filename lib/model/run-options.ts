@@ -46,10 +46,11 @@ export interface RunOptions<I = unknown> {
   readonly durability?: Durability;
   /**
    * When all that is left waits for answers of people: `wait` goes on waiting; `exit` ends the run with status
-   * `suspended`, log written and lease given back, so that any process can continue it later (needs a store).
+   * `suspended`, log written and lease given back, so that any process can continue it later (needs a store); `end` ends
+   * it like that without a store, where nobody can go on, once no question has a deadline that may still answer it.
    * Default `wait`.
    */
-  readonly suspend?: 'wait' | 'exit';
+  readonly suspend?: 'wait' | 'exit' | 'end';
   /** When continuing: `failed` runs failed tasks, and what they blocked, again. Default: they stay failed. */
   readonly retry?: 'failed';
   /** When continuing: finished tasks that run again, with what is behind them. Default: none. */

@@ -87,6 +87,21 @@ export class Choice<out T = unknown> {
 }
 
 /**
+ * Lets `instanceof` go by a mark: where a loader has made two copies of this package, as happens when ES modules and
+ * CommonJS meet, what one has made is known to the other.
+ */
+function marked(type: { readonly name: string; readonly prototype: object }): void {
+  const mark = Symbol.for(`rxhive.${type.name}`);
+  Object.defineProperty(type.prototype, mark, { value: true });
+  Object.defineProperty(type, Symbol.hasInstance, {
+    value: (one: unknown) => typeof one === 'object' && one !== null && mark in one,
+  });
+}
+marked(Task);
+marked(Dependency);
+marked(Choice);
+
+/**
  * The dependent starts when the first of `tasks` has succeeded, and receives its result. The others are stopped with
  * reason `lost`, unless something else needs them; what they have used counts. It is skipped when all have failed.
  */

@@ -58,6 +58,11 @@ export class JsonWriter {
     }
   }
 
+  /** Any value; what JSON leaves out is null. */
+  value(value: unknown): string {
+    return this.#value(value) ?? 'null';
+  }
+
   #kind(runId: string, type: string, reason: string): string {
     if (runId !== this.#runId) this.#kinds.clear();
     this.#runId = runId;

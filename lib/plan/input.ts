@@ -47,12 +47,12 @@ export function checkOptions<
       'INVALID_OPTION',
       `load$ is ${shown(options.load$)}; give an Observable, such as systemLoad().`,
     );
-  if (suspend === undefined || suspend === 'wait' || (suspend === 'exit' && store !== undefined))
-    return options;
+  if (suspend === undefined || suspend === 'wait' || suspend === 'end') return options;
+  if (suspend === 'exit' && store !== undefined) return options;
   const message =
     suspend === 'exit'
-      ? 'suspend: "exit" needs a store, or the run could not go on; give one, or suspend: "wait".'
-      : `suspend is ${shown(suspend)}; give "wait" or "exit".`;
+      ? 'suspend: "exit" needs a store, or the run could not go on; give one, or suspend: "wait", or "end" to end it for good.'
+      : `suspend is ${shown(suspend)}; give "wait", "exit" or "end".`;
   throw new RxhiveError('INVALID_OPTION', message);
 }
 

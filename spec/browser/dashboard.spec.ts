@@ -425,7 +425,7 @@ if (chromiumPath === undefined) {
       });
     const store = join(folder, 'forked.db');
     const run = flow.run({ store, runId: 'one' });
-    const fork = forksOf(flow as never, store, 'forked.ts');
+    const fork = forksOf(flow as never, store, 'forked.ts', () => undefined);
     const dashboard = await serveDashboard(run, { ...(fork !== undefined && { fork }) });
     await run.result();
     const { page, faults } = await openPage(browser, dashboard.url);
