@@ -87,6 +87,7 @@ function problemOfEnd(record: CommitRecord | FailedRecord): string | undefined {
     return 'the tasks it added have no names';
   if (record.joined !== undefined && !isList(record.joined, isName)) return 'what it waited for has no names';
   if (record.parent !== undefined && !isName(record.parent)) return 'who added it has no name';
+  if (record.added !== undefined && !isAdded(record.added)) return 'what added it is none';
   if (record.item !== undefined && !isRecord(record.item)) return 'its item is none';
   if (record.kind === 'failed') return undefined;
   for (const patches of [record.patches, record.inverse])

@@ -3,7 +3,7 @@ import { reservedNames } from '../kernel/plain.js';
 import { isLost } from '../model/contest.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
 import type { CommitRecord, FailedRecord } from '../model/record.js';
-import { addedBy } from './added.js';
+import { addedBy, described } from './added.js';
 import { encode } from './codec.js';
 import { unlogged } from './ledger.js';
 import { type Path, shownInState, shownPart } from './places.js';
@@ -79,7 +79,7 @@ function placeInCommit(record: CommitRecord, change: StateChange | undefined, pa
 function provenanceOf(
   node: TaskNode,
   spawned: readonly Spawned[] | undefined,
-): Pick<CommitRecord, 'spawned' | 'joined' | 'parent' | 'item'> {
+): Pick<CommitRecord, 'spawned' | 'joined' | 'parent' | 'added' | 'item'> {
   const { extra, parent, item, definition } = node;
   if (
     extra?.children === undefined &&
@@ -89,10 +89,12 @@ function provenanceOf(
   )
     return {};
   const added = addedBy(node, spawned);
+  const own = parent?.ended === false && item === undefined ? described(node.id, definition) : '';
   return {
     ...(added.length > 0 && { spawned: added }),
     ...(extra?.joined !== undefined && { joined: [...extra.joined] }),
     ...(parent !== undefined && { parent: parent.id }),
+    ...(typeof own !== 'string' && { added: own }),
     ...(item !== undefined && { item: itemOf(definition.stored?.data) }),
   };
 }

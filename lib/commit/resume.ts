@@ -146,8 +146,8 @@ export class Past {
           ...(typeof one === 'string' ? { id: one } : one),
           parent: task,
         });
-    for (const { task, parent, item } of ends)
-      if (parent !== undefined && !found.has(task)) found.set(task, { id: task, parent, item });
+    for (const { task, parent, item, added } of ends)
+      if (parent !== undefined && !found.has(task)) found.set(task, { ...added, id: task, parent, item });
     for (const [id, one] of this.outside) if (!found.has(id)) found.set(id, { ...one, parent: undefined });
     return found;
   }

@@ -64,6 +64,8 @@ export interface CommitRecord {
   readonly joined?: readonly string[];
   /** Who added it, where that was a task. */
   readonly parent?: string;
+  /** What its parent's record will say of it; here where it ended before its parent, and is no closure without dependencies. */
+  readonly added?: AddedTask;
   /** It is an item of `flow.each`; `data`: the item, where it can be stored. */
   readonly item?: { readonly data?: unknown };
 }
@@ -147,6 +149,7 @@ export interface FailedRecord {
   readonly spawned?: readonly (string | AddedTask)[];
   readonly joined?: readonly string[];
   readonly parent?: string;
+  readonly added?: AddedTask;
   readonly item?: { readonly data?: unknown };
 }
 
