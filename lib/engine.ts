@@ -389,7 +389,7 @@ export class Engine {
       mailbox: (node) => this.messages.mailbox(node),
       handleFor: (parent, id) =>
         this.graph.childOf(parent.principal, id)?.handle ?? new Task(id, this.#owner),
-      flush: (parent, spawned) => this.add(spawned, parent.principal),
+      flush: (parent, spawned) => this.add(this.#transactions.writable(spawned), parent.principal),
       item: (parent, one, watch, known) =>
         this.#admit(this.#growth.addItem(one, parent, watch, known), parent),
       drop: (node) => this.scheduler.cancelTask(node),

@@ -1,3 +1,5 @@
+import { contentText } from './commit/canonical.js';
+import { copy } from './kernel/copy.js';
 import { brief, RxhiveError, shown } from './kernel/errors.js';
 import { type Candidate, type FallbackOptions, withCandidates } from './model/candidate.js';
 import type { TaskContext } from './model/context.js';
@@ -63,10 +65,10 @@ function taskOf<I, S, W>(
     type: name,
     candidate: true,
     whenOpen: 'fail',
-    run: (_: unknown, ctx: TaskContext<S, W>) => run(inputs, ctx),
+    run: (_: unknown, ctx: TaskContext<S, W>) => run(copy(inputs), ctx),
     // Asked for by stores alone: inputs can be large.
     get version() {
-      return `${String(run)}\n${textOf(inputs)}`;
+      return `${String(run)}\n${contentText(inputs)}`;
     },
   };
   return definition as TaskOptions<Record<string, never>, unknown, S, W>;
@@ -133,13 +135,4 @@ function check(candidates: unknown, options: unknown): void {
   if (when !== undefined && typeof when !== 'function') refuse(`has when ${shown(when)}; give a function.`);
   const unknown = Object.keys(others)[0];
   if (unknown !== undefined) refuse(`has an unknown option ${shown(unknown)}; use order and when.`);
-}
-
-/** Inputs as text, to notice that they changed; those that cannot be written count as unchanged. */
-function textOf(inputs: unknown): string {
-  try {
-    return JSON.stringify(inputs) ?? '';
-  } catch {
-    return '';
-  }
 }

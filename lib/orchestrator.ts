@@ -1,4 +1,6 @@
 import { defer, finalize, firstValueFrom, type Observable, Subject } from 'rxjs';
+import { contentText } from './commit/canonical.js';
+import { copy } from './kernel/copy.js';
 import { brief, type DefinitionFault, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
 import type { Adaptive } from './model/adaptive.js';
 import {
@@ -266,7 +268,7 @@ export class WorkflowOrchestrator<
       ...same,
       dependencies: dependencies.map(dependencyOf) as readonly Task[],
       run: (values: readonly unknown[], ctx: TaskContext<S, I>) => {
-        const call: AgentCall = { id, agentType, data, inputs: inputsOf(values) };
+        const call: AgentCall = { id, agentType, data: copy(data), inputs: inputsOf(values) };
         return typeof agent === 'function' ? agent(call, ctx) : agent.run(call, ctx);
       },
       group: concurrencyGroup,
@@ -288,7 +290,7 @@ export class WorkflowOrchestrator<
       // Asked for by stores and caches only: data can be large.
       get version() {
         const own = options.version ?? (typeof agent === 'function' ? agent : (agent.version ?? agent.run));
-        return `${String(own)}\n${textOf(data)}`;
+        return `${String(own)}\n${contentText(data)}`;
       },
     };
   }
@@ -317,13 +319,4 @@ function agentDependencyOf(one: AnyDependency): string | AgentDependency {
   if (!(one instanceof Dependency)) return (one as Task).id;
   const { mode, fallback, task } = one;
   return { id: task.id, mode, ...(mode === 'orElse' && { value: fallback }) } as AgentDependency;
-}
-
-/** Data as text, to notice that they changed; data that cannot be written count as unchanged. */
-function textOf(data: unknown): string {
-  try {
-    return JSON.stringify(data) ?? '';
-  } catch {
-    return '';
-  }
 }

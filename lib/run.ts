@@ -1,6 +1,7 @@
 import { filter, firstValueFrom, type Observable, type Subscriber } from 'rxjs';
 import { Engine } from './engine.js';
 import { callerContext } from './kernel/async-context.js';
+import { copy } from './kernel/copy.js';
 import type { Breakpoint } from './model/breakpoint.js';
 import type { Channel, Message } from './model/channel.js';
 import type { WorkflowEvent } from './model/event.js';
@@ -72,7 +73,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       this.#engine.streams.of(this.#engine.graph.nodeOf(task)).subscribe({
         error: (error: unknown) => subscriber.error(error),
         complete: () => {
-          subscriber.next(this.#engine.graph.nodeOf(task).value as T);
+          subscriber.next(copy(this.#engine.graph.nodeOf(task).value as T));
           subscriber.complete();
         },
       }),

@@ -2,6 +2,7 @@ import { checkKeep, compactLog } from './commit/compact.js';
 import { History } from './commit/history.js';
 import { Spill } from './commit/spill.js';
 import { eachTask } from './execute/each.js';
+import { copy } from './kernel/copy.js';
 import { brief, type DefinitionFault, RxhiveError, shown } from './kernel/errors.js';
 import { after, promised } from './kernel/late.js';
 import type { EachOptions, EachResult } from './model/each.js';
@@ -125,7 +126,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
       type: name,
       data,
       version: settings.version ?? String(run),
-      run: (inputs: unknown, ctx: unknown) => body(data, ctx, inputs),
+      run: (inputs: unknown, ctx: unknown) => body(copy(data), ctx, inputs),
     });
     return new TaskType<T, O>(name, this.registerType(name, make));
   }
@@ -302,7 +303,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     for (const [id, value] of [...results].reverse()) {
       const { compensate, retry, timeout } = defined.get(id) ?? {};
       if (compensate === undefined) continue;
-      const run = (_: unknown, ctx: unknown): unknown => compensate(value as never, ctx as never);
+      const run = (_: unknown, ctx: unknown): unknown => compensate(copy(value) as never, ctx as never);
       const limits = { ...(retry !== undefined && { retry }), ...(timeout !== undefined && { timeout }) };
       before = [undo.task(id, { ...limits, dependencies: before, version: String(compensate), run })];
     }

@@ -1,14 +1,24 @@
 import { deepStrictEqual } from 'node:assert';
+import { tap } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  AgentTask,
   channel,
   collection,
+  fallback,
   human,
+  latest,
   memory,
+  optional,
+  orElse,
+  quorum,
   type RxhiveError,
+  race,
+  settled,
   type TaskContext,
   typed,
+  WorkflowOrchestrator,
   type WorkflowResult,
   workflow,
 } from '../lib/index.js';
@@ -264,6 +274,274 @@ test('a state with any keys and any entries goes on as it was, whatever was adde
       deepStrictEqual(past.snapshotAt(past.last).state, first.state);
     }
   }
+});
+
+/** Changes what it is given in every way its kind allows; says what it had found. */
+function spoil(given: Doc): string {
+  const found = JSON.stringify([
+    given,
+    [...given.map],
+    [...given.set],
+    String(given.bytes),
+    given.found.size,
+  ]);
+  given.items.shift();
+  given.items[0] = 'spoilt';
+  (given as { extra?: true }).extra = true;
+  given.map.clear();
+  given.set.add('more');
+  given.bytes.fill(0);
+  given.date.setTime(0);
+  given.found.set('b', 2);
+  return found;
+}
+
+const makeDoc = () => ({
+  items: ['a', 'b', 'c'],
+  map: new Map([['k', { n: 1 }]]),
+  set: new Set(['one']),
+  bytes: Buffer.from('hi'),
+  date: new Date(5),
+  found: collection([['a', 1]]),
+});
+type Doc = ReturnType<typeof makeDoc>;
+
+for (const [name, store] of [['without a store', undefined], ['with a store', memory()]] as const) // biome-ignore format: one line
+  test(`${name}: what a body does to what it was given changes nothing for others`, async () => {
+    const doc = makeDoc();
+    const good = spoil(makeDoc());
+    const found: Record<string, string[]> = {};
+    const note = (who: string, given: Doc | undefined): void => {
+      found[who] = [...(found[who] ?? []), spoil(given as Doc)];
+    };
+    const retry = { count: 1, backoff: { initial: 1 } };
+    const flow = workflow({ name: 'given', input: typed<Doc>(), concurrency: 1 });
+    const made = makeDoc();
+    const source = flow.task('source', { run: () => made });
+    const failed = flow.task('failed', {
+      tolerate: true,
+      run: () => {
+        throw new Error('no');
+      },
+    });
+    flow.task('keeps on', {
+      dependencies: [source],
+      // Who has given it holds it still.
+      run: () => void spoil(made),
+    });
+    const other = makeDoc();
+    const again = (who: string, ctx: { attempt: number }, given: Doc | undefined): void => {
+      note(who, given);
+      if (ctx.attempt === 1) throw new Error('once more');
+    };
+    flow.task('value', {
+      dependencies: { source },
+      retry,
+      run: ({ source }, ctx) => again('value', ctx, source),
+    });
+    flow.task('optional', {
+      dependencies: [optional(source)],
+      retry,
+      run: ([one], ctx) => again('optional', ctx, one),
+    });
+    flow.task('settled', {
+      dependencies: [settled(source)],
+      retry,
+      run: ([one], ctx) => again('settled', ctx, one.status === 'succeeded' ? one.value : undefined),
+    });
+    flow.task('orElse', {
+      dependencies: [orElse(failed, other)],
+      retry,
+      run: ([one], ctx) => again('orElse', ctx, one as Doc),
+    });
+    flow.task('race', {
+      dependencies: [race([source])],
+      retry,
+      run: ([one], ctx) => again('race', ctx, one),
+    });
+    flow.task('quorum', {
+      dependencies: [quorum(1, [source])],
+      retry,
+      run: ([[one]], ctx) => again('quorum', ctx, one),
+    });
+    flow.task('latest', {
+      dependencies: [latest(source)],
+      run: (given$) => given$.pipe(tap(([one]) => note('latest', one))),
+    });
+    flow.task('joins', {
+      run: async (_, ctx) => {
+        note('joins', await ctx.join(source));
+        note('joins', (await ctx.join({ source })).source);
+      },
+    });
+    flow.task('input', { retry, run: (_, ctx) => again('input', ctx, ctx.input) });
+    flow.task('input, later', { run: (_, ctx) => note('input', ctx.input) });
+    flow.each('items', {
+      dependencies: { source },
+      from: ({ source }) => {
+        source.items.pop();
+        return [makeDoc()];
+      },
+      key: () => 'one',
+      retry,
+      run: (item, ctx, inputs) => {
+        assert.throws(() => inputs.source.items.pop(), TypeError);
+        again('items', ctx, item);
+      },
+    });
+    const tries = fallback([
+      {
+        name: 'first',
+        run: (given: Doc) => {
+          note('fallback', given);
+          throw new Error('busy');
+        },
+      },
+      { name: 'second', run: (given: Doc) => note('fallback', given) },
+    ]);
+    flow.task('fallback', { dependencies: [source], run: ([one], ctx) => tries(one, ctx as never) });
+    const run = flow.run({ input: doc, ...(store !== undefined && { store, runId: 'r' }) });
+    run.result$(source).subscribe((one) => note('watches', one));
+    const result = await run.result();
+    assert.equal(result.status, 'succeeded', String(result.report));
+    assert.equal(
+      found,
+      Object.fromEntries(Object.entries(found).map(([who, all]) => [who, all.map(() => good)])),
+    );
+    assert.is(Object.values(found).flat().length, 23);
+    deepStrictEqual(result.results.get(source), makeDoc());
+    deepStrictEqual([doc, other], [makeDoc(), makeDoc()]);
+    if (store === undefined) return;
+    deepStrictEqual((await flow.history(store, 'r')).snapshotAt(4).results.get('source'), makeDoc());
+    assert.is((await flow.run({ input: doc, store, runId: 'r' }).result()).status, 'succeeded');
+  });
+
+test('a run has the input that it was made with, whatever becomes of it outside', async () => {
+  const given = makeDoc();
+  const flow = workflow({ name: 'given', input: typed<Doc>() });
+  const t = flow.task('t', { run: (_, ctx) => spoil(ctx.input) });
+  const run = flow.run({ input: given });
+  spoil(given);
+  assert.is((await run.result()).results.get(t), spoil(makeDoc()));
+});
+
+test('data of added tasks are their own, in each attempt, and are refused with their place', async () => {
+  for (const store of [undefined, memory()]) {
+    const flow = workflow({ name: 'typed' });
+    const seen: unknown[] = [];
+    const child = flow.taskType('child', {
+      retry: { count: 1, backoff: { initial: 1 } },
+      run: (data: { items: unknown[] }, ctx) => {
+        seen.push(data.items.pop());
+        if (ctx.attempt === 1) throw new Error('once more');
+      },
+    });
+    flow.task('adds', {
+      run: (_, ctx) => {
+        const data = { items: ['a'] };
+        ctx.spawn(child, 'c', data);
+        data.items.push('b');
+      },
+    });
+    for (const joins of [true, false])
+      flow.task(`wrong ${joins}`, {
+        run: async (_, ctx) => {
+          const added = ctx.spawn(child, `c ${joins}`, { items: [() => 1] });
+          if (joins) await ctx.join(added);
+        },
+      });
+    const { tasks } = await flow.run({ ...(store !== undefined && { store, runId: 'r' }) }).result();
+    assert.equal(
+      seen.filter((one) => typeof one === 'string'),
+      ['a', 'a'],
+    );
+    if (store === undefined) continue;
+    for (const id of ['wrong true', 'wrong false'])
+      assert.match(
+        String(tasks.get(id)?.error),
+        /: the data of task "c (true|false)"\.items\[0\] is a function/,
+      );
+  }
+});
+
+test('an agent, its handlers and each of its attempts have data of their own', async () => {
+  const data = { items: ['a'] };
+  const given = makeDoc();
+  const seen: unknown[] = [];
+  const orchestrator = new WorkflowOrchestrator({
+    agents: {
+      one: (call, ctx) => {
+        seen.push((call.data as typeof data).items.pop());
+        if (ctx.attempt === 1) throw new Error('once more');
+        return given;
+      },
+    },
+  });
+  orchestrator.addTask(
+    new AgentTask({ id: 'a', agentType: 'one', data, retry: { count: 1, backoff: { initial: 1 } } }),
+  );
+  for (let i = 0; i < 2; i++) orchestrator.onTaskComplete('a', (result) => seen.push(spoil(result as Doc)));
+  const { results } = await orchestrator.executeWorkflow();
+  assert.equal(seen, ['a', 'a', spoil(makeDoc()), spoil(makeDoc())]);
+  assert.equal(data, { items: ['a'] });
+  deepStrictEqual(results.get('a'), makeDoc());
+});
+
+test('without a store, what no log can keep is shared as it is, and never frozen', async () => {
+  class Browser {
+    pages = 0;
+  }
+  const circle: Anything = { list: [] };
+  circle.self = circle;
+  const session = { browser: new Browser(), counter: { n: 0, add() { this.n += 1; } }, circle }; // biome-ignore format: short
+  const flow = workflow({ name: 'shared' });
+  const opens = flow.task('opens', { run: () => session });
+  for (const id of ['one', 'two'])
+    flow.task(id, {
+      dependencies: { opens },
+      run: ({ opens }) => {
+        opens.browser.pages += 1;
+        opens.counter.add();
+        (opens.circle.list as unknown[]).push(id);
+        assert.is(opens.circle.self, opens.circle);
+      },
+    });
+  const result = (await flow.run().result()).orThrow();
+  assert.is(result.results.get(opens)?.browser, session.browser);
+  assert.equal([session.browser.pages, session.counter.n, circle.list], [2, 2, []]);
+});
+
+test('identical work that goes on at the same time gives each a result of its own', async () => {
+  const flow = workflow({ name: 'flight', concurrency: 3 });
+  const found: string[] = [];
+  for (const id of ['a', 'b', 'c']) {
+    const dear = flow.task(id, {
+      version: '1',
+      cache: { key: () => 'same' },
+      run: async (_, ctx) => {
+        await ctx.sleep(5);
+        return makeDoc();
+      },
+    });
+    flow.task(`${id}, spoilt`, { dependencies: { dear }, run: ({ dear }) => void found.push(spoil(dear)) });
+  }
+  const { results } = (await flow.run().result()).orThrow();
+  assert.equal(found, Array(3).fill(spoil(makeDoc())));
+  for (const id of ['a', 'b', 'c']) deepStrictEqual(results.get(id), makeDoc());
+});
+
+test('content of agents counts as the same in any order of its names', async () => {
+  const store = memory();
+  let calls = 0;
+  for (const data of [
+    { a: 1, b: { c: 1, d: 2 } },
+    { b: { d: 2, c: 1 }, a: 1 },
+  ]) {
+    const orchestrator = new WorkflowOrchestrator({ agents: { one: { version: '1', run: () => ++calls } } });
+    orchestrator.addTask(new AgentTask({ id: 'a', agentType: 'one', data }));
+    await orchestrator.executeWorkflow({ store, runId: 'r' });
+  }
+  assert.is(calls, 1);
 });
 
 test.run();

@@ -25,6 +25,18 @@ export function canonical(value: unknown, name?: EncodeOptions['name']): string 
   }
 }
 
+/** What stands for content to notice that it changed: its canonical text, else what JSON makes of it, else nothing. */
+export function contentText(value: unknown): string {
+  for (const write of [canonical, JSON.stringify] as ((value: unknown) => string | undefined)[]) {
+    try {
+      return write(value) ?? '';
+    } catch {
+      // A log cannot hold it, or JSON does not know it either: what cannot be written counts as unchanged.
+    }
+  }
+  return '';
+}
+
 /** Whether two texts of the codec stand for equal values. */
 export function sameText(a: string, b: string): boolean {
   return a === b || canonical(decode(a)) === canonical(decode(b));

@@ -1,4 +1,5 @@
 import { immerable } from 'immer';
+import { copying } from '../kernel/copy.js';
 import { fnv1a } from '../kernel/hash.js';
 
 type Leaf<T> = Record<string, T>;
@@ -54,6 +55,13 @@ export class Collection<T> {
 
   [Symbol.iterator](): Generator<[string, T]> {
     return this.entries();
+  }
+
+  /** Its values as another one holds them. */
+  [copying](inner: (value: unknown) => unknown): Collection<T> {
+    const made = new Collection<T>();
+    for (const [key, value] of this) made.set(key, inner(value) as T);
+    return made;
   }
 
   private leaf(key: string): Leaf<T> | undefined {

@@ -6,7 +6,7 @@ import type { CommitRecord, FailedRecord } from '../model/record.js';
 import { addedBy, described } from './added.js';
 import { encode } from './codec.js';
 import { unlogged } from './ledger.js';
-import { type Path, shownInState, shownPart } from './places.js';
+import { type Path, shownData, shownInState, shownPart } from './places.js';
 import { versionOf } from './resume.js';
 import type { StateChange } from './state.js';
 
@@ -69,6 +69,8 @@ function placeInCommit(record: CommitRecord, change: StateChange | undefined, pa
   const [part, at, , ...rest] = path;
   const patch = inPatch(path) && typeof at === 'number' ? record[part as 'patches']?.[at] : undefined;
   if (patch !== undefined) return shownInState(change?.next, patch.path, rest);
+  const child = part === 'spawned' && typeof at === 'number' ? record.spawned?.[at] : undefined;
+  if (typeof child === 'object') return shownData(child, rest);
   return shownPart(
     { value: 'the result', returned: 'what the body returned', patches: 'what the task writes to the state' },
     path,

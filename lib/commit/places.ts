@@ -1,3 +1,4 @@
+import { brief } from '../kernel/errors.js';
 import { visible } from '../kernel/visible.js';
 import type { StatePath } from '../model/record.js';
 import { Collection } from './collection.js';
@@ -23,6 +24,11 @@ export function shownPath(name: string, path: Path): string {
 export function shownPart(names: Readonly<Record<string, string>>, path: Path): string {
   const [first, ...rest] = path;
   return shownPath(names[String(first)] ?? `the ${String(first ?? 'whole')}`, rest);
+}
+
+/** Says it of data of a task that was added. */
+export function shownData(task: { readonly id: string } | undefined, path: Path): string {
+  return shownPath(`the data of task "${brief(String(task?.id))}"`, path);
 }
 
 /** The same of a path of the state. */

@@ -26,7 +26,7 @@ import { type Ledger, logged, unlogged } from './ledger.js';
 import type { LogPorts, RunFacts } from './log.js';
 import { commitText, failureText } from './log-records.js';
 import { PendingCommits } from './pending.js';
-import { shownPart } from './places.js';
+import { type Path, shownData, shownPart } from './places.js';
 import { Recovery, type RecoveryPorts } from './recovery.js';
 import type { Resumed } from './resume.js';
 import type { State } from './state.js';
@@ -307,7 +307,14 @@ export class Transactions {
           typeof one !== 'string' && one.type !== undefined && known?.has(one.id) !== true,
       );
     if (this.#journal === undefined || found.length === 0) return undefined;
-    return encode({ kind: 'added', tasks: found } satisfies AddedRecord);
+    const name = ([, at, , ...rest]: Path): string => shownData(found[Number(at)], rest);
+    return encode({ kind: 'added', tasks: found } satisfies AddedRecord, { name });
+  }
+
+  /** The tasks, where their records can be written. @throws RxhiveError NOT_SERIALIZABLE */
+  writable(tasks: readonly Spawned[]): readonly Spawned[] {
+    this.addedText(tasks);
+    return tasks;
   }
 
   /** Writes what {@link Transactions.addedText} has made. */

@@ -6,6 +6,7 @@ import {
   type Subscriber,
   type Subscription,
 } from 'rxjs';
+import { copy } from '../kernel/copy.js';
 import { brief, InvalidResultError, RxhiveError, type TaskTimeoutError } from '../kernel/errors.js';
 import { settle } from '../kernel/late.js';
 import { readProviderError } from '../kernel/provider-error.js';
@@ -301,14 +302,15 @@ class Attempt extends AttemptContext {
     if (this.ended) return;
     if (!this.#paid) this.node.uncall();
     const called = this.node.extra?.replay?.handlers !== false;
-    this.#handle(called ? this.ports.handlersOf(this.node) : [], 0, value);
+    // What the body still holds of it, and may change, is not the result any more.
+    this.#handle(called ? this.ports.handlersOf(this.node) : [], 0, copy(value));
   }
 
   /** Calls completion handlers one after the other, within the attempt: what they add commits with it. */
   #handle(handlers: readonly CompletionHandler[], at: number, value: unknown): void {
     for (let i = at; i < handlers.length; i++) {
       try {
-        const answer = (handlers[i] as CompletionHandler)(value, (first, second, data, options) => {
+        const answer = (handlers[i] as CompletionHandler)(copy(value), (first, second, data, options) => {
           const { id, definition } = addedBy(first, second, data, options);
           return this.add(id, definition, 'handler');
         });

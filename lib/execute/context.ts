@@ -1,5 +1,6 @@
 import { firstValueFrom, Observable, of } from 'rxjs';
 import { callerContext } from '../kernel/async-context.js';
+import { copy } from '../kernel/copy.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import type {
   AskOptions,
@@ -33,6 +34,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   returned: { readonly value: unknown } | undefined;
   reads: Reads | undefined;
   #ended = false;
+  #input: { readonly own: unknown } | undefined;
   #carrier: Record<string, string> | undefined;
   #correspondence: Correspondence | undefined;
   #abort: AbortController | undefined;
@@ -70,7 +72,8 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   get input(): unknown {
-    return this.ports.input;
+    this.#input ??= { own: copy(this.ports.input) };
+    return this.#input.own;
   }
 
   get replaying(): { readonly value: unknown } | undefined {

@@ -1,4 +1,5 @@
 import { Observable, type Subscriber } from 'rxjs';
+import { copy, frozenCopy } from '../kernel/copy.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import type { TaskContext } from '../model/context.js';
 import type { EachItem, EachOptions, EachResult, Items, ItemWatch } from '../model/each.js';
@@ -47,7 +48,7 @@ export function eachTask(id: string, options: Options): TaskDefinition {
   const item = (data: unknown, inputs: () => unknown): TaskDefinition => ({
     ...shared,
     stored: { data },
-    run: (_: unknown, ctx: unknown) => run(data, ctx as TaskContext, inputs() as never),
+    run: (_: unknown, ctx: unknown) => run(copy(data), ctx as TaskContext, inputs() as never),
   });
   return {
     ...(dependencies !== undefined && { dependencies: dependencies as never }),
@@ -69,6 +70,8 @@ export function eachTask(id: string, options: Options): TaskDefinition {
 class Feed implements ItemWatch {
   readonly #ctx: AttemptContext;
   readonly #inputs: unknown;
+  /** The inputs as all items are given them: a copy for each could be the whole source for each. */
+  readonly #shared: unknown;
   readonly #options: Options;
   readonly #item: NonNullable<TaskDefinition['item']>;
   readonly #subscriber: Subscriber<Progress>;
@@ -98,6 +101,7 @@ class Feed implements ItemWatch {
   ) {
     this.#ctx = ctx;
     this.#inputs = inputs;
+    this.#shared = frozenCopy(inputs);
     this.#options = options;
     this.#item = item;
     this.#subscriber = subscriber;
@@ -199,7 +203,7 @@ class Feed implements ItemWatch {
     }
     const index = this.#taken;
     const id = this.#keys.idOf(item);
-    const definition = this.#item(item, () => this.#inputs);
+    const definition = this.#item(item, () => this.#shared);
     const { node: parent, ports } = this.#ctx;
     const spawned = { handle: new Task(id, parent.handle.owner), definition };
     this.#taken += 1;

@@ -1,20 +1,21 @@
 import { type Observable, ReplaySubject } from 'rxjs';
+import { copy } from '../kernel/copy.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 import { Contest, contestOf } from '../model/contest.js';
 import type { Edge, TaskNode } from '../model/node.js';
 import type { DependencyMode, Settled } from '../model/task.js';
 
-/** What one dependency delivers at this moment. */
+/** What one dependency delivers at this moment: each who gets it may change it. */
 function delivered(from: TaskNode, mode: DependencyMode | 'join', fallback: unknown): unknown {
   const succeeded = from.status === 'succeeded' || from.status === 'restored';
   if (mode === 'settled') {
     return succeeded
-      ? { status: 'succeeded', value: from.value }
+      ? { status: 'succeeded', value: copy(from.value) }
       : ({ status: from.status, error: from.error } as Settled<never>);
   }
-  if (succeeded) return from.value;
-  if (mode === 'latest') return from.extra?.live?.value;
-  return mode === 'orElse' ? fallback : undefined;
+  if (succeeded) return copy(from.value);
+  if (mode === 'latest') return copy(from.extra?.live?.value);
+  return mode === 'orElse' ? copy(fallback) : undefined;
 }
 
 /** Sets any key as an own property, `__proto__` included. */
@@ -45,8 +46,8 @@ function isFirst(edge: Edge): boolean {
 
 function deliver(edge: Edge): unknown {
   const contest = contestOf(edge);
-  if (contest !== undefined) return contest.value;
-  return edge.mode === 'value' ? edge.from.value : delivered(edge.from, edge.mode, edge.fallback);
+  if (contest !== undefined) return copy(contest.value);
+  return edge.mode === 'value' ? copy(edge.from.value) : delivered(edge.from, edge.mode, edge.fallback);
 }
 
 /** Inputs of a streaming task over time: the newest of each, until all dependencies have ended. */
@@ -113,7 +114,7 @@ export function joined(targets: readonly JoinTarget[], shape: 'one' | 'tuple' | 
     );
   }
   const values = targets.map(({ node, mode, fallback }) =>
-    node instanceof Contest ? node.value : delivered(node, mode, fallback),
+    node instanceof Contest ? copy(node.value) : delivered(node, mode, fallback),
   );
   if (shape === 'one') return values[0];
   if (shape === 'tuple') return values;

@@ -1,4 +1,5 @@
 import type { Observable, Subscribable } from 'rxjs';
+import { copy } from '../kernel/copy.js';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
 import type { Executor, Place } from './executor.js';
@@ -324,7 +325,9 @@ export class TaskType<in T = never, out O = unknown> {
   }
 
   /** One task of the type, as the engine works with it. @throws RxhiveError INVALID_OPTION for an unknown option */
-  task(id: string, data: unknown, { dependencies, ...options }: TypedTaskOptions = {}): TaskDefinition {
+  task(id: string, whose: unknown, { dependencies, ...options }: TypedTaskOptions = {}): TaskDefinition {
+    // Whoever adds it may go on with them.
+    const data = copy(whose);
     const made = this.#make({ id, data, options: { ...options }, dependencies });
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
     const stored = { type: this.name, data, ...(given.length > 0 && { options: Object.fromEntries(given) }) };

@@ -1,3 +1,4 @@
+import { copy } from '../kernel/copy.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 import type { TaskNode } from '../model/node.js';
 
@@ -8,7 +9,7 @@ export function lastWord(
   emitted: boolean,
 ): void {
   if (node.status === 'succeeded' || node.status === 'restored') {
-    if (!emitted) to.next(node.value);
+    if (!emitted) to.next(copy(node.value));
     to.complete();
   } else if (node.status === 'skipped') {
     to.error(

@@ -1,4 +1,5 @@
 import { isObservable } from 'rxjs';
+import { copy } from '../kernel/copy.js';
 import { RxhiveError, shown } from '../kernel/errors.js';
 import type { Breakpoint } from '../model/breakpoint.js';
 import type { ResolvedRunOptions, RunOptions } from '../model/run-options.js';
@@ -12,7 +13,8 @@ import type { WorkflowDefinition, WorkflowSettings } from '../model/workflow.js'
  */
 export function checkInput(definition: WorkflowDefinition, input: unknown): unknown {
   const schema = definition.settings.input;
-  if (schema === undefined) return input;
+  // Whoever gave it may change it.
+  if (schema === undefined) return copy(input);
   const checked = fit(schema, input);
   if ('then' in checked) {
     throw new RxhiveError(
@@ -20,7 +22,7 @@ export function checkInput(definition: WorkflowDefinition, input: unknown): unkn
       'The input schema is asynchronous; use one that validates at once.',
     );
   }
-  if ('value' in checked) return checked.value;
+  if ('value' in checked) return copy(checked.value);
   const { issues } = checked;
   throw new RxhiveError(
     'INVALID_INPUT',
