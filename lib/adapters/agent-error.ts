@@ -1,5 +1,6 @@
 import { brief, RxhiveError } from '../kernel/errors.js';
 import { type ProviderErrorKind, readProviderError } from '../kernel/provider-error.js';
+import { withoutSecrets } from '../kernel/secret-texts.js';
 
 /** Why an agent failed, whatever framework it is of. */
 export type AgentErrorKind =
@@ -107,5 +108,6 @@ function wordsOf(error: unknown): string {
     (one) => typeof (one as Error).message === 'string' && (one as Error).message !== '',
   );
   const words = last === undefined ? String(error) : (last as Error).message;
-  return words.replaceAll(/\b(sk|pk|key|Bearer)[-_ ][\w.-]{6,}/g, '[hidden]');
+  // Providers show parts of a key, which are too short to be known as one.
+  return withoutSecrets(words).replaceAll(/\b(sk|pk|key|Bearer)[-_ ][\w.-]{6,}/g, '[hidden]');
 }

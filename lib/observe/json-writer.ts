@@ -1,4 +1,6 @@
 import { readProviderError } from '../kernel/provider-error.js';
+import { isPlural, mayName, type Secrecy } from '../kernel/secret-names.js';
+import { looksSecret } from '../kernel/secret-texts.js';
 import type { WorkflowEvent } from '../model/event.js';
 import { hidden, type Redactor } from './redact.js';
 
@@ -11,7 +13,7 @@ interface Name {
   /** As JSON with its colon, and with a comma before it. */
   readonly first: string;
   readonly next: string;
-  readonly secret: boolean;
+  readonly secrecy: Secrecy | undefined;
   /** It is written as it is, and so is what belongs to it. */
   readonly open: boolean;
   /** It is in the head of an event. */
@@ -21,6 +23,17 @@ interface Name {
 /** Names of fields that are remembered, up to so many, of up to so many characters. */
 const mostNames = 5_000;
 const shortName = 64;
+/** Characters behind those of a long text that are shown. */
+const margin = 10_000;
+const hiddenText = JSON.stringify(hidden);
+/** What has entries as a Map has them. */
+const entered: ReadonlySet<string> = new Set([
+  '[object Headers]',
+  '[object URLSearchParams]',
+  '[object FormData]',
+]);
+/** A record that may say in one field what the value in another is of. */
+type Labelled = Readonly<Partial<Record<'name' | 'key' | 'header' | 'field' | 'value' | 'values', unknown>>>;
 
 /**
  * Values as JSON, in one walk that also hides secrets. Never throws: what JSON cannot hold, and what cannot be read, is
@@ -36,6 +49,8 @@ export class JsonWriter {
   /** What is the same in all events of a type and reason, of the run that was written last. */
   readonly #kinds = new Map<string, Map<string, string>>();
   #runId = '';
+  /** What is written belongs to a name of which the texts are secret. */
+  #veiled = false;
   /** Objects around the one that is written. */
   readonly #above: object[] = [];
 
@@ -79,7 +94,7 @@ export class JsonWriter {
   #value(value: unknown): string | undefined {
     switch (typeof value) {
       case 'string':
-        return this.#text(value);
+        return this.#veiled && value !== '' ? hiddenText : this.#text(value);
       case 'number':
         return number(value);
       case 'boolean':
@@ -103,12 +118,15 @@ export class JsonWriter {
     this.#above.push(value);
     try {
       // What a field holds is mostly plain and open. The platform writes it faster, and not in thousands of small texts.
-      if (depth === 1 && this.#isReadable(value)) return JSON.stringify(value);
+      if (depth === 1 && !this.#veiled && this.#isReadable(value)) return JSON.stringify(value);
       if (Array.isArray(value)) return this.#list(value);
       if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'null' : `"${value.toISOString()}"`;
       if (value instanceof Error) return this.#value(facts(value));
-      if (value instanceof Map) return `{"map":${this.#list([...value])}}`;
+      if (value instanceof Map) return `{"map":${this.#pairs([...value])}}`;
       if (value instanceof Set) return `{"set":${this.#list([...value])}}`;
+      const tag = Object.prototype.toString.call(value);
+      if (tag === '[object URL]') return this.#value(String(value));
+      if (entered.has(tag)) return `{"map":${this.#pairs([...(value as Map<unknown, unknown>).entries()])}}`;
       if (ArrayBuffer.isView(value)) return `"[${value.byteLength} bytes]"`;
       const keys = Object.keys(value);
       const shown = keys.length > mostEntries ? keys.slice(0, mostEntries) : keys;
@@ -132,7 +150,7 @@ export class JsonWriter {
   #isOpen(value: unknown, depth: number): boolean {
     switch (typeof value) {
       case 'string':
-        return value.length <= this.#longestText && this.#redactor?.suspects(value) !== true;
+        return value.length <= this.#longestText && (this.#redactor?.text(value) ?? value) === value;
       case 'number':
         return Number.isFinite(value);
       case 'boolean':
@@ -146,12 +164,15 @@ export class JsonWriter {
 
   #isOpenObject(value: object, depth: number): boolean {
     if (Array.isArray(value))
-      return value.length <= mostItems && value.every((one) => this.#isOpen(one, depth));
+      return (
+        value.length <= mostItems && !this.#isHeaders(value) && value.every((one) => this.#isOpen(one, depth))
+      );
     const kind: unknown = Object.getPrototypeOf(value);
     if (kind !== Object.prototype && kind !== null) return false;
     const keys = Object.keys(value);
     return (
       keys.length <= mostEntries &&
+      this.#labelled(value as Labelled) === undefined &&
       keys.every((key) => {
         const one: unknown = (value as Record<string, unknown>)[key];
         return this.#nameOf(key).open && (one === undefined || this.#isOpen(one, depth));
@@ -162,25 +183,47 @@ export class JsonWriter {
   /** `rest`: of an event, after its head. */
   #fields(of: object, keys: readonly string[], rest: boolean): string {
     let text = '';
+    const labelled = rest ? undefined : this.#labelled(of as Labelled);
     for (const key of keys) {
       const name = this.#nameOf(key);
       if (rest && name.head) continue;
-      const value = this.#field(of, key, name.secret);
+      const secrecy = name.secrecy ?? (key === 'value' || key === 'values' ? labelled : undefined);
+      const value = this.#field(of, key, secrecy);
       if (value !== undefined) text += (rest || text !== '' ? name.next : name.first) + value;
     }
     return text;
   }
 
   /** One getter that throws must not hide its neighbours. */
-  #field(of: object, key: string, secret: boolean): string | undefined {
+  #field(of: object, key: string, secrecy: Secrecy | undefined): string | undefined {
     try {
       const value: unknown = (of as Record<string, unknown>)[key];
-      if (typeof value === 'number' || !secret || value == null || typeof value === 'boolean')
-        return this.#value(value);
-      return `"${hidden}"`;
+      return secrecy === undefined ? this.#value(value) : this.#secret(value, key, secrecy);
     } catch (error) {
       return this.#unreadable(error);
     }
+  }
+
+  /** What belongs to a name of a secret. How many there are, and whether there is one, is none. */
+  #secret(value: unknown, name: string, secrecy: Secrecy): string | undefined {
+    if (value == null || typeof value === 'boolean') return this.#value(value);
+    const count = typeof value === 'number' && (secrecy === 'texts' || isPlural(name));
+    if (secrecy === 'all') return count ? this.#value(value) : hiddenText;
+    const before = this.#veiled;
+    this.#veiled = true;
+    try {
+      return this.#value(value);
+    } finally {
+      this.#veiled = before;
+    }
+  }
+
+  /** How secret the `value` of a record is that says in another field what it is of: a header, a variable, a cookie. */
+  #labelled(of: Labelled): Secrecy | undefined {
+    if (this.#redactor === undefined || !('value' in of || 'values' in of)) return undefined;
+    if ('httpOnly' in of || 'sameSite' in of) return 'texts';
+    const label = of.name ?? of.key ?? of.header ?? of.field;
+    return typeof label === 'string' ? this.#nameOf(label).secrecy : undefined;
   }
 
   #nameOf(key: string): Name {
@@ -189,12 +232,12 @@ export class JsonWriter {
 
   #name(key: string): Name {
     const first = `${this.#text(key)}:`;
-    const secret = this.#redactor?.hides(key) === true;
+    const secrecy = this.#redactor?.secrecy(key);
     const name = {
       first,
       next: `,${first}`,
-      secret,
-      open: !secret && key !== 'toJSON' && first === `${JSON.stringify(key)}:`,
+      secrecy,
+      open: secrecy === undefined && key !== 'toJSON' && first === `${JSON.stringify(key)}:`,
       head: head.has(key),
     };
     if (this.#names.size >= mostNames) this.#names.clear();
@@ -204,11 +247,52 @@ export class JsonWriter {
 
   /** A plan may be long; a result that is long is data, not something to look at. */
   #list(list: readonly unknown[]): string {
+    if (this.#isPairs(list)) return this.#pairs(list);
+    if (this.#isHeaders(list))
+      return this.#list(list.map((one, i) => (this.#isSecretAt(list, i) ? hidden : one)));
+    return this.#items(list, (one) => this.#value(one));
+  }
+
+  /** Names and values, as a Map has them, or headers. */
+  #pairs(list: readonly (readonly [unknown, unknown])[]): string {
+    return this.#items(list, ([name, value]) => {
+      const secrecy = typeof name === 'string' ? this.#nameOf(name).secrecy : undefined;
+      const shown = secrecy === undefined ? this.#value(value) : this.#secret(value, name as string, secrecy);
+      return `[${this.#value(name) ?? 'null'},${shown ?? 'null'}]`;
+    });
+  }
+
+  #items<T>(list: readonly T[], write: (one: T) => string | undefined): string {
     const all = list.length <= mostItems;
     let text = '[';
     for (const one of all ? list : list.slice(0, mostEntries))
-      text += `${text === '[' ? '' : ','}${this.#value(one) ?? 'null'}`;
+      text += `${text === '[' ? '' : ','}${write(one) ?? 'null'}`;
     return all ? `${text}]` : `${text},"[cut]"]`;
+  }
+
+  /** Pairs of a name and a value, of which one is secret. */
+  #isPairs(list: readonly unknown[]): list is readonly (readonly [unknown, unknown])[] {
+    if (this.#redactor === undefined || !Array.isArray(list[0]) || list.length > mostEntries) return false;
+    let some = false;
+    for (const one of list) {
+      if (!Array.isArray(one) || one.length !== 2 || typeof one[0] !== 'string') return false;
+      some ||= this.#nameOf(one[0]).secrecy !== undefined;
+    }
+    return some;
+  }
+
+  /** Headers in one list, as Node has them raw: names and values by turns; or pairs of them. */
+  #isHeaders(list: readonly unknown[]): boolean {
+    if (this.#redactor === undefined) return false;
+    return typeof list[0] === 'string' ? list.some((_, i) => this.#isSecretAt(list, i)) : this.#isPairs(list);
+  }
+
+  #isSecretAt(list: readonly unknown[], i: number): boolean {
+    const name = i % 2 === 1 && list.length % 2 === 0 && list.length <= mostEntries ? list[i - 1] : undefined;
+    if (typeof name !== 'string' || name.length > shortName || !mayName.test(name)) return false;
+    const value = list[i];
+    if (typeof value !== 'string' || value === hidden || !looksSecret(value)) return false;
+    return this.#nameOf(name).secrecy !== undefined;
   }
 
   #text(value: string): string {
@@ -220,8 +304,10 @@ export class JsonWriter {
   }
 
   #quoted(value: string): string {
-    const clean = this.#redactor === undefined ? value : this.#redactor.text(value);
-    const { length } = clean;
+    const { length } = value;
+    // A secret at the end of what is shown is looked at as a whole.
+    const shown = length > this.#longestText + margin ? value.slice(0, this.#longestText + margin) : value;
+    const clean = this.#redactor === undefined ? shown : this.#redactor.text(shown);
     return JSON.stringify(
       length <= this.#longestText ? clean : `${clean.slice(0, this.#longestText)}… (${length} characters)`,
     );

@@ -13,6 +13,7 @@ import {
 } from '@opentelemetry/api';
 import { isObservable, Observable } from 'rxjs';
 import { RxhiveError, shown } from '../kernel/errors.js';
+import { withoutSecrets } from '../kernel/secret-texts.js';
 import type { AttemptCall, Middleware, RunCall, TaskCall, TaskEnd } from '../model/middleware.js';
 import type { WorkflowResult } from '../model/result.js';
 
@@ -243,7 +244,10 @@ function fail(span: Span, error: unknown): void {
     code?: unknown;
   };
   span.setAttribute('error.type', typeof code === 'string' ? code : name);
-  span.setStatus({ code: SpanStatusCode.ERROR, message: message.slice(0, 500) });
+  span.setStatus({
+    code: SpanStatusCode.ERROR,
+    message: withoutSecrets(message.slice(0, 2_000)).slice(0, 500),
+  });
 }
 
 /** Calls `fn` within the trace that `ctx.carrier` has brought into a thread or another process. */
