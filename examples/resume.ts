@@ -5,23 +5,31 @@ import { join } from 'node:path';
 import { workflow } from '../lib/index.js';
 import { sqlite } from '../lib/stores/sqlite.js';
 
-// A run kills its own process half way (kill -9) and a second process goes on: nothing that finished runs again.
+// A run kills its own process half way (kill -9) and a second process goes on: nothing that finished runs again. The calls are
+// tasks of a type, which a planner adds: they come back by their data, the planner is not called again.
 const [file] = process.argv.slice(2);
 
 async function work(path: string): Promise<void> {
   const flow = workflow({ name: 'resume', concurrency: 2, state: { paid: 0 } });
-  const calls = [1, 2, 3, 4].map((n) =>
-    flow.task(`call_${n}`, {
-      run: async (_, ctx) => {
-        await ctx.sleep(100 * n);
-        ctx.update((s) => {
-          s.paid += 1;
-        });
-        return `answer ${n}`;
-      },
-    }),
-  );
-  flow.task('report', { dependencies: calls, run: (answers) => answers.join(', ') });
+  const call = flow.taskType('call', {
+    run: async ({ n }: { n: number }, ctx) => {
+      await ctx.sleep(100 * n);
+      ctx.update((s) => {
+        s.paid += 1;
+      });
+      return `answer ${n}`;
+    },
+  });
+  const report = flow.taskType('report', {
+    run: (_: null, ctx, answers) => Object.values(answers).join(', '),
+  });
+  flow.task('plan', {
+    run: (_, ctx) => {
+      console.log('  plan is called');
+      const calls = [1, 2, 3, 4].map((n) => ctx.spawn(call, `call_${n}`, { n }));
+      ctx.spawn(report, 'report', null, { dependencies: calls });
+    },
+  });
   const store = sqlite(path);
   const run = flow.run({ store, runId: 'demo', durability: 'sync' });
   run.events$.subscribe((event) => {

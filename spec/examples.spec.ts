@@ -80,6 +80,7 @@ test('resume kills itself and goes on', async () => {
   const { out, err } = await run('examples/resume.ts');
   assert.match(out, 'killed by SIGKILL', err);
   assert.match(out, 'call_1 restored');
+  assert.is(out.split('plan is called').length, 2);
   assert.match(out, 'succeeded: answer 1, answer 2, answer 3, answer 4; paid for 4 calls');
 });
 

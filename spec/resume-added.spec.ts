@@ -669,16 +669,16 @@ for (const [lost, most] of [
       return flow as never;
     };
     let store = memory();
-    let last = await play(make(), store, { until: 60 });
+    let last = await play(make(), store, { until: 160 });
     let processes = 1;
     for (; last.result === undefined && processes < 20; processes++) {
       store = last.store;
-      last = await play(make(), store, { until: 60 });
+      last = await play(make(), store, { until: 160 });
     }
     assert.is(calls, most);
     const error = errorOf(last, 'poison');
     assert.is(error.code, 'ATTEMPT_LOST');
-    const again = await play(make(), last.store, { retry: 'failed', until: 60 });
+    const again = await play(make(), last.store, { retry: 'failed', until: 160 });
     assert.is(again.result, undefined);
     assert.is(calls, most + 1);
   });

@@ -7,7 +7,7 @@ const mostCareful = 1_000;
 /** After so many processes that died without having got anything done, attempts are noted before they begin. */
 const mostDeaths = 3;
 /** Ms after which what has begun and not ended is noted. */
-const longEnough = 30;
+const longEnough = 100;
 
 /** What writing about attempts needs. */
 export interface AttemptLogPorts {
