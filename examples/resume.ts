@@ -21,7 +21,7 @@ async function work(path: string): Promise<void> {
     },
   });
   const report = flow.taskType('report', {
-    run: (_: null, ctx, answers) => Object.values(answers).join(', '),
+    run: (_: null, _ctx, answers) => Object.values(answers).join(', '),
   });
   flow.task('plan', {
     run: (_, ctx) => {
