@@ -152,7 +152,8 @@ const noEarlyEnd: Invariant = {
 
 /** It need not succeed: it lost, its parent tells how it went, or only races and quorums wanted it. */
 function isExcused(taskId: string, life: Life): boolean {
-  if (life.lost.has(taskId) || life.planned.get(taskId)?.candidate === true) return true;
+  const { candidate, tolerate } = life.planned.get(taskId) ?? {};
+  if (life.lost.has(taskId) || candidate === true || tolerate === true) return true;
   const wanted = [...life.statuses.keys()].flatMap((id) =>
     life.dependenciesOf(id).filter(({ ids }) => ids.includes(taskId)),
   );
