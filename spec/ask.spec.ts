@@ -934,4 +934,28 @@ test('flow.answer leaves the input as the log has it: a schema that makes someth
   assert.is(results.get(task), 2);
 });
 
+test('items that wait for people stay as they are when the run exits, also with a store that writes later', async () => {
+  const scheduler = new SimulationScheduler();
+  const store = new LateStore(memory(), scheduler);
+  store.auto = () => 2;
+  const flow = workflow({ name: 'items', concurrency: 1 });
+  const each = flow.each('each', {
+    from: ['a', 'b'],
+    keep: true,
+    run: (_, ctx) => ctx.ask(human(word, { key: 'q' })),
+  });
+  const options = { store, runId: 'r', durability: 'sync', suspend: 'exit', scheduler } as const;
+  const first = flow.run(options).result();
+  await advance(scheduler);
+  const { status, questions } = await first;
+  assert.is(status, 'suspended');
+  const run = flow.run(options);
+  for (const { id } of questions) run.answer(id, `yes to ${id}`);
+  const second = run.result();
+  await advance(scheduler);
+  const result = await second;
+  assert.is(result.status, 'succeeded');
+  assert.equal(result.results.get(each)?.values, ['yes to each/0?q', 'yes to each/1?q']);
+});
+
 test.run();

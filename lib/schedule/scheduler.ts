@@ -224,7 +224,8 @@ export class Scheduler {
   /** Ends one task; its dependents are skipped. `why`: what the user says about it. */
   cancelTask(node: TaskNode, why?: unknown): void {
     this.#command(() => {
-      if (node.ended || node.committing) return;
+      // A run that has ended to wait for people leaves its tasks as they are.
+      if (this.ended || node.ended || node.committing) return;
       this.#abandon(node, 'cancelled', new WorkflowCancelledError('cancelled', why));
     });
   }
