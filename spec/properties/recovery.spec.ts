@@ -1,0 +1,103 @@
+import { inspect } from 'node:util';
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Program, programs } from '../support/random-program.js';
+import { Broken, committedIn, differenceOf, isWithin, type Lived, live } from '../support/random-recovery.js';
+
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
+const runs = Number(process.env.PROGRAMS ?? 300);
+const path = process.env.REPLAY;
+/** Also changes that are noticed only when a task that had not finished adds its children again. */
+const late = process.env.LATE === 'yes';
+
+type Failure = fc.RunDetails<[Program, Fault]>;
+
+/** What happens to a run: processes die, one after the other, and what the last one is given. */
+interface Fault {
+  /** After which write each process dies, taken modulo the writes there were. */
+  readonly deaths: readonly number[];
+  /** Or one after each write, each for itself. */
+  readonly everywhere: boolean;
+  readonly change: 'none' | 'edited' | 'rerun';
+  /** Which task. */
+  readonly which: number;
+}
+
+const faults: fc.Arbitrary<Fault> = fc.record({
+  deaths: fc.array(fc.nat(99), { minLength: 1, maxLength: 3 }),
+  everywhere: fc.oneof(
+    { weight: 5, arbitrary: fc.constant(false) },
+    { weight: 1, arbitrary: fc.constant(true) },
+  ),
+  change: fc.constantFrom<Fault['change']>(
+    ...((process.env.CHANGES?.split(',') as Fault['change'][] | undefined) ?? ['none', 'rerun']),
+  ),
+  which: fc.nat(99),
+});
+
+async function check(program: Program, fault: Fault): Promise<void> {
+  const whole = await live(program, [], 0);
+  const edited = fault.change === 'edited' ? editedOf(program, fault.which) : undefined;
+  const goal = edited === undefined ? whole : await live(program, [], 0, { edited });
+  const goOn = async (log: readonly string[], number: number): Promise<Lived> => {
+    const named = [...committedIn(log).keys()].filter((id) => (late ? !isWithin(id) : /^t\d+$/.test(id)));
+    const rerun =
+      fault.change === 'rerun' && named.length > 0 ? [named[fault.which % named.length] as string] : [];
+    const found = await live(program, log, number, { edited, rerun });
+    const wrong = differenceOf(goal, found);
+    if (wrong !== undefined) throw new Broken(`after ${log.length} records:\n${wrong}`);
+    return found;
+  };
+  if (fault.everywhere) {
+    for (const log of whole.seen) await goOn(log, 1);
+    return;
+  }
+  let { seen } = whole;
+  let log: readonly string[] = [];
+  for (const [n, death] of fault.deaths.entries()) {
+    log = seen.length === 0 ? log : (seen[death % seen.length] as readonly string[]);
+    if (n < fault.deaths.length - 1) ({ seen } = await live(program, log, n + 1));
+  }
+  const last = await goOn(log, fault.deaths.length);
+  // Once more: nothing is left to do.
+  const again = await live(program, last.log, fault.deaths.length + 1, { edited });
+  assert.is(differenceOf(last, again), undefined);
+  assert.equal(again.called, [], 'a run that has ended calls bodies');
+}
+
+/** A task of the workflow, or the type of tasks that come back by their data. */
+function editedOf({ units }: Program, which: number): string {
+  const ids = [...(late ? ['typed'] : []), ...units.map((_, i) => `t${i}`)];
+  return ids[which % ids.length] as string;
+}
+
+/** A program as a person reads it: what is empty, 0 or false is left out. */
+function short(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(short);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).filter(
+    ([, one]) =>
+      !(one === undefined || one === false || one === 0 || (Array.isArray(one) && one.length === 0)),
+  );
+  return Object.fromEntries(entries.map(([key, one]) => [key, short(one)]));
+}
+
+function told({ counterexample, counterexamplePath, errorInstance, numRuns }: Failure): string {
+  const cause = (errorInstance as Error | undefined)?.message;
+  const [program, fault] = (counterexample ?? []).map((one) =>
+    inspect(short(one), { depth: 20, breakLength: 120 }),
+  );
+  return `program ${numRuns}: ${cause}\n${program}\n${fault}\nREPLAY=${counterexamplePath} SEED=${seed}`;
+}
+
+test(`${runs} random programs that die anywhere go on to the end of an undisturbed one (seed ${seed})`, async () => {
+  const found = await fc.check(fc.asyncProperty(programs, faults, check), {
+    numRuns: runs,
+    seed,
+    ...(path !== undefined && { path }),
+  });
+  assert.not(found.failed, found.failed ? told(found as Failure) : '');
+});
+
+test.run();

@@ -1,0 +1,345 @@
+import { isDeepStrictEqual } from 'node:util';
+import {
+  type CheckpointStore,
+  type Collection,
+  type LogEntry,
+  type LogRecord,
+  memory,
+  type Run,
+  type RunLog,
+  type WorkflowEvent,
+  type WorkflowResult,
+} from '../../lib/index.js';
+import { advance, SimulationScheduler } from '../../lib/testing/index.js';
+import { type Adds, answerTo, define, type Program, type State, type World } from './random-program.js';
+
+const runId = 'random';
+
+/** A store that notes what its log was after each write: what a process that dies there would leave. */
+class NotingStore implements CheckpointStore {
+  readonly seen: string[][] = [];
+  readonly #store = memory();
+  readonly #scheduler: SimulationScheduler;
+  readonly #latency: number;
+
+  constructor(bodies: readonly string[], scheduler: SimulationScheduler, latency: number) {
+    this.#scheduler = scheduler;
+    this.#latency = latency;
+    const log = this.#store.open(runId);
+    log.append(bodies.map((body, i) => ({ seq: i + 1, body })));
+    log.close();
+  }
+
+  open(id: string): RunLog {
+    const log = this.#store.open(id);
+    const note = (bodies: readonly string[]): void => void (id === runId && this.seen.push([...bodies]));
+    return {
+      entries: log.entries,
+      append: (entries) =>
+        this.#soon(() => {
+          for (const entry of entries) {
+            log.append([entry]);
+            note(this.bodies(id));
+          }
+        }),
+      replace: (entries: readonly LogEntry[], gone) =>
+        this.#soon(() => {
+          log.replace(entries, gone);
+          note(this.bodies(id));
+        }),
+      close: () => log.close(),
+    };
+  }
+
+  bodies(id = runId): string[] {
+    return this.#store.read(id).map(({ body }) => body);
+  }
+
+  read(id: string): readonly LogEntry[] {
+    return this.#store.read(id);
+  }
+
+  runs(): ReturnType<CheckpointStore['runs']> {
+    return this.#store.runs();
+  }
+
+  remove(id: string): void {
+    this.#store.remove(id);
+  }
+
+  get(key: string): string | undefined {
+    return this.#store.get(key);
+  }
+
+  put(key: string, text: string, id?: string): void {
+    this.#store.put(key, text, id);
+  }
+
+  #soon(work: () => void): Promise<void> | undefined {
+    if (this.#latency === 0) return work() as undefined;
+    return new Promise((done) => {
+      this.#scheduler.schedule(() => {
+        work();
+        done();
+      }, this.#latency);
+    });
+  }
+}
+
+/** How a process goes on. */
+export interface GoingOn {
+  readonly edited?: string | undefined;
+  readonly rerun?: readonly string[];
+}
+
+/** How a run ended, without what tells in which order and which of several won. */
+export interface Outcome {
+  readonly status: string;
+  readonly state: unknown;
+  readonly tasks: Readonly<Record<string, { readonly status: string; readonly value: unknown }>>;
+}
+
+/** What came of one process, or of several that waited for people between. */
+export interface Lived {
+  readonly outcome: Outcome;
+  /** The log after each write. */
+  readonly seen: readonly (readonly string[])[];
+  readonly log: readonly string[];
+  /** Ids of the bodies called, replays left out. */
+  readonly called: readonly string[];
+  readonly compensated: readonly string[];
+}
+
+/** Something that must not happen; the message says what. */
+export class Broken extends Error {}
+
+/**
+ * Runs a program to its end, from a log or from the beginning, people answering all they are asked.
+ * @throws Broken where what has finished is called again, lost, or dropped without a word, or where nothing ends
+ */
+export async function live(
+  program: Program,
+  bodies: readonly string[],
+  number: number,
+  { edited, rerun = [] }: GoingOn = {},
+): Promise<Lived> {
+  const scheduler = new SimulationScheduler();
+  scheduler.run(number * 10_000);
+  const store = new NotingStore(bodies, scheduler, program.latency);
+  const all: string[] = [];
+  let asked: readonly string[] = [];
+  for (let round = 0; round < 40; round++) {
+    const process = new Process(() => store.bodies());
+    const world: World = {
+      edited,
+      called: (id, replays) => process.called(id, replays),
+      compensated: () => undefined,
+    };
+    const { flow, outside } = define(program, world);
+    const run = flow.run({
+      store,
+      runId,
+      scheduler,
+      durability: program.durability,
+      suspend: program.people,
+      seed: number,
+      ...(program.keep !== undefined && { compact: { keep: program.keep } }),
+      ...(round === 0 && rerun.length > 0 && { rerun }),
+    });
+    // Closures from outside come again with each process; those with data are there already.
+    outside(run as unknown as Adds);
+    process.watch(run as unknown as Run);
+    for (const id of asked) run.answer(id, answerTo(id)).catch(() => undefined);
+    const result = await ended(run as unknown as Run, scheduler);
+    process.check(result);
+    all.push(...process.bodies);
+    if (round === 0)
+      for (const id of rerun)
+        if (!process.again.has(id)) throw new Broken(`${id} was to run again, and was not announced`);
+    asked = result.questions.map(({ id }) => id);
+    if (result.status === 'suspended') continue;
+    const outcome = outcomeOf(result as WorkflowResult<State>);
+    const compensated = await compensate(program, store, scheduler, edited);
+    return { outcome, seen: store.seen, log: store.bodies(), called: all, compensated };
+  }
+  throw new Broken('the run is suspended again and again');
+}
+
+async function ended(run: Run, scheduler: SimulationScheduler): Promise<WorkflowResult> {
+  let result: WorkflowResult | undefined;
+  let failure: unknown;
+  const answered = new Set<string>();
+  // A process that waits is answered as soon as it asks; one that has ended as it begins again.
+  const answer = (): boolean => {
+    const open = run.questions().filter(({ id }) => !answered.has(id));
+    for (const { id } of open) {
+      answered.add(id);
+      run.answer(id, answerTo(id)).catch(() => undefined);
+    }
+    return open.length > 0;
+  };
+  run.result().then(
+    (one) => {
+      result = one as WorkflowResult;
+    },
+    (error: unknown) => {
+      failure = error ?? new Error('the run could not start');
+    },
+  );
+  for (let more = true; more; ) {
+    await advance(scheduler);
+    more = result === undefined && failure === undefined && answer();
+  }
+  if (failure !== undefined) throw new Broken(`the run fails: ${String((failure as Error).stack)}`);
+  if (result === undefined) {
+    const open = [...run.snapshot().tasks].filter(([, status]) => !ends.has(status));
+    throw new Broken(`nothing happens any more, but: ${open.map(([id]) => run.explain(id)).join(' ')}`);
+  }
+  return result;
+}
+
+const ends = new Set(['succeeded', 'failed', 'skipped', 'cancelled', 'restored']);
+
+/** Watches one process for what must not happen. */
+class Process {
+  readonly bodies: string[] = [];
+  /** Tasks that were announced to run again. */
+  readonly again = new Map<string, string>();
+  readonly #missing = new Set<string>();
+  readonly #restored = new Set<string>();
+  readonly #committed: ReadonlyMap<string, LogRecord>;
+  readonly #succeeded = new Set<string>();
+  readonly #wrong: string[] = [];
+  readonly #log: () => readonly string[];
+
+  constructor(log: () => readonly string[]) {
+    this.#log = log;
+    this.#committed = committedIn(log());
+  }
+
+  watch(run: Run): void {
+    run.events$.subscribe({ next: (event) => this.#see(event), error: () => undefined });
+  }
+
+  called(id: string, replays: boolean): void {
+    if (replays) return;
+    this.bodies.push(id);
+    if (this.#committed.has(id) && !this.again.has(id)) {
+      // Who is added again by a task that had not finished is compared then: the log says that it runs again.
+      if (committedIn(this.#log()).has(id))
+        this.#wrong.push(`the body of ${id} is called although its result is in the log`);
+      else this.again.set(id, 'the log says so');
+    }
+    if (this.#succeeded.has(id)) this.#wrong.push(`the body of ${id} is called after it has succeeded`);
+  }
+
+  #see(event: WorkflowEvent): void {
+    if (event.type === 'run') {
+      for (const { taskId, because } of event.rerun ?? []) this.again.set(taskId, because);
+      for (const id of event.missing ?? []) this.#missing.add(id);
+    } else if (event.type === 'task' && event.reason === 'restored') this.#restored.add(event.taskId);
+    else if (event.type === 'task' && event.reason === 'succeeded') this.#succeeded.add(event.taskId);
+  }
+
+  check(result: WorkflowResult): void {
+    const now = committedIn(this.#log());
+    for (const id of this.#committed.keys()) {
+      const restored = this.#restored.has(id) || result.tasks.get(id)?.status === 'restored';
+      if (restored || this.again.has(id) || this.#missing.has(id) || isWithin(id)) continue;
+      const status = result.tasks.get(id)?.status ?? 'gone';
+      this.#wrong.push(`the result of ${id} was in the log, now it is ${status}, and nothing was said`);
+    }
+    for (const [id, { status }] of result.tasks)
+      if (status === 'succeeded' && !now.has(id)) this.#wrong.push(`${id} succeeded, and is not in the log`);
+    if (this.#wrong.length > 0) throw new Broken(this.#wrong.join('\n'));
+  }
+}
+
+/** Commits of a log that hold. */
+export function committedIn(log: readonly string[]): Map<string, LogRecord> {
+  const found = new Map<string, LogRecord>();
+  for (const body of log) {
+    if (!/^\{"kind":"(commit|dropped)"/.test(body)) continue;
+    const record = JSON.parse(body) as LogRecord;
+    if (record.kind === 'commit') found.set(record.task, record);
+    else if (record.kind === 'dropped') for (const id of record.tasks) found.delete(id);
+  }
+  return found;
+}
+
+/** An item or a candidate: what becomes of it is told by the task it is of. */
+export function isWithin(id: string): boolean {
+  return /\/[^.]+$/.test(id);
+}
+
+/** Which one wins depends on when the process died: all are equal. */
+function isOneOfMany(id: string): boolean {
+  return /~\d+$/.test(id);
+}
+
+function outcomeOf(result: WorkflowResult<State>): Outcome {
+  const { sum, list, own, all } = result.state;
+  const tasks: Record<string, { status: string; value: unknown }> = {};
+  for (const [id, { status }] of [...result.tasks].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (isWithin(id) || isOneOfMany(id)) continue;
+    const value = plain(result.results.get(id));
+    tasks[id] = { status: status === 'restored' ? 'succeeded' : status, value };
+  }
+  return {
+    status: result.status,
+    state: { sum, list: [...list].sort(), own: sorted(own), all: pairsOf(all) },
+    tasks,
+  };
+}
+
+/** The result of `flow.each`, without the errors. */
+function plain(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('failures' in value)) return value;
+  const { failures: _, last: __, ...rest } = value as Record<string, unknown>;
+  return rest;
+}
+
+function sorted(record: Readonly<Record<string, unknown>>): unknown {
+  return Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function pairsOf(all: Collection<string>): unknown {
+  return [...all].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** What is taken back, in no order. */
+async function compensate(
+  program: Program,
+  store: NotingStore,
+  scheduler: SimulationScheduler,
+  edited: string | undefined,
+): Promise<readonly string[]> {
+  if (!program.units.some((one) => one.kind === 'work' && one.compensates)) return [];
+  const back: string[] = [];
+  const { flow } = define(program, {
+    edited,
+    called: () => undefined,
+    compensated: (id, value) => back.push(`${id} ${String(value)}`),
+  });
+  const run = await flow.compensate(runId, { store, scheduler });
+  await ended(run as unknown as Run, scheduler);
+  return back.sort();
+}
+
+/** What differs from how an undisturbed run ends; undefined: nothing. */
+export function differenceOf(undisturbed: Lived, found: Lived): string | undefined {
+  const [a, b] = [undisturbed.outcome, found.outcome];
+  const lines: string[] = [];
+  if (a.status !== b.status) lines.push(`status ${b.status}, undisturbed ${a.status}`);
+  for (const id of new Set([...Object.keys(a.tasks), ...Object.keys(b.tasks)])) {
+    const [was, is] = [a.tasks[id], b.tasks[id]].map((one) =>
+      one === undefined ? 'gone' : `${one.status} ${JSON.stringify(one.value)}`,
+    );
+    if (was !== is) lines.push(`${id} ${is}, undisturbed ${was}`);
+  }
+  if (!isDeepStrictEqual(a.state, b.state))
+    lines.push(`state ${JSON.stringify(b.state)}, undisturbed ${JSON.stringify(a.state)}`);
+  if (!isDeepStrictEqual(undisturbed.compensated, found.compensated))
+    lines.push(`took back ${found.compensated.join()}, undisturbed ${undisturbed.compensated.join()}`);
+  return lines.length === 0 ? undefined : lines.join('\n');
+}
