@@ -179,7 +179,10 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    */
   run(...[options]: RunArguments<I>): Run<S, G> {
     const { store, ...rest } = (options ?? {}) as RunOptions;
-    return new Run<S, G>(this.definition(), store === undefined ? rest : { ...rest, store: storeAt(store) });
+    return new Run<S, G>(
+      this.definition(),
+      store === undefined ? rest : { ...rest, store: storeAt(store, rest.scheduler) },
+    );
   }
 
   /** What the log of one of its runs tells. Rejects with CheckpointCorruptError; RxhiveError INVALID_OPTION */
@@ -212,7 +215,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     options: AnswerOptions<S, I, G> = {},
   ): Promise<WorkflowResult<S>> {
     const { watch, ...more } = options;
-    const at = storeAt(store);
+    const at = storeAt(store, options.scheduler);
     return this.history(at, runId).then((past) => {
       past.checkAnswer(questionId, value);
       const goesOn = {
@@ -254,7 +257,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     const fork = { from, at, initial: settings.state, state, input };
     return new Run<S, G>({ ...definition, settings: { ...settings, ...limits } }, {
       ...others,
-      store: storeAt(store),
+      store: storeAt(store, options.scheduler),
       fork,
     } as ResolvedRunOptions);
   }

@@ -482,7 +482,7 @@ test('compaction that fails leaves the old log, says so, and the run goes on', a
   assert.is((await run.result()).status, 'succeeded');
   assert.equal(
     errors.map((error) => (error as RxhiveError).message),
-    ['no room'],
+    ['The store failed: no room.'],
   );
   assert.is(inner.dump().r?.filter((line) => line.includes('{"kind":"commit"')).length, 100);
 });

@@ -81,12 +81,7 @@ function filled(store: CheckpointStore, log: RunLog, { entries, results }: Copy,
         ),
       undefined,
     );
-    const all: RunLog = {
-      entries,
-      append: (more) => log.append(more),
-      replace: (other, gone) => log.replace(other, gone),
-      close: () => log.close(),
-    };
+    const all: RunLog = { ...log, entries };
     const answer = after(kept, () => after(log.append(entries), () => all));
     return isLate(answer) ? answer.then(undefined, giveBack) : answer;
   } catch (error) {

@@ -16,7 +16,7 @@ export interface JournalPorts {
   readonly spill: Spill;
   /** Records up to number `seq` are durable, later than `append` returned. */
   written(seq: number): void;
-  /** The store did not take records that `append` had taken. */
+  /** The store did not take records that `append` had taken, or another process has the run (RUN_LEASED). */
   failed(error: RxhiveError): void;
   /** How the log is kept short; undefined: it is not. */
   readonly compaction: Compaction | undefined;
@@ -111,6 +111,7 @@ export class Journal {
 
   #read(log: RunLog): Late<LogRecord[]> {
     this.#log = log;
+    log.onLost?.((error) => this.#taken(error));
     try {
       this.seq = log.entries.length;
       const records = log.entries.map((entry, i) =>
@@ -153,9 +154,10 @@ export class Journal {
     this.#waiting = [];
     let answer: Late<void>;
     try {
-      answer = this.#log?.append(
-        this.#removed === 0 ? entries : entries.map(({ seq, body }) => ({ seq: seq - this.#removed, body })),
-      );
+      const placed =
+        this.#removed === 0 ? entries : entries.map(({ seq, body }) => ({ seq: seq - this.#removed, body }));
+      // No record may tell of a result that is not kept.
+      answer = after(this.#ports.spill.kept(), () => this.#log?.append(placed));
     } catch (cause) {
       throw this.#lost(first.seq, cause);
     }
@@ -253,6 +255,7 @@ export class Journal {
       goOn,
       (error) => {
         this.#short = Number.POSITIVE_INFINITY;
+        if (isTaken(error)) this.#taken(error);
         goOn({ error });
       },
     );
@@ -296,9 +299,15 @@ export class Journal {
     const error = this.#named(cause);
     this.seq = first - 1;
     this.#waiting = [];
-    if (!this.holds || this.#closing !== undefined) this.#broken ??= error;
+    if (!this.holds || this.#closing !== undefined || isTaken(error)) this.#broken ??= error;
     this.#flushed(({ upTo }) => upTo >= first, error);
+    if (isTaken(error)) this.#ports.failed(error);
     return error;
+  }
+
+  /** Another process has the run: nothing more is written, and nothing more may be done. */
+  #taken(error: unknown): void {
+    if (this.#log !== undefined) this.#lost(this.#waiting[0]?.seq ?? this.seq + 1, error);
   }
 
   #flushed(which: (flush: { readonly upTo: number }) => boolean, error?: RxhiveError): void {
@@ -312,6 +321,10 @@ export class Journal {
     const message = `The store of run "${brief(this.#ports.runId)}" failed: ${String((cause as Error)?.message ?? cause)}`;
     return new RxhiveError('STORE_FAILED', message, { cause });
   }
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof RxhiveError && error.code === 'RUN_LEASED';
 }
 
 function sizeOf(entries: readonly LogEntry[]): number {

@@ -1,5 +1,5 @@
 import { brief, RxhiveError } from '../kernel/errors.js';
-import { isLate } from '../kernel/late.js';
+import { after, isLate, type Late } from '../kernel/late.js';
 import { shortSpillAbove } from '../model/memory.js';
 import type { LogRecord } from '../model/record.js';
 import type { CheckpointStore } from '../model/store.js';
@@ -8,18 +8,24 @@ import { decode, encode } from './codec.js';
 /** Longest spilled result in characters: what V8 takes as one string is twice as long. */
 const longest = 256 * 1024 * 1024;
 
+/** What a {@link Spill} puts texts in. `prompt`: it answers at once, but when it is busy. */
+export type SpillTexts = Pick<CheckpointStore, 'get' | 'put'> & { readonly prompt?: boolean };
+
 /** Large results as texts of the store: neither in memory nor in the log. */
 export class Spill {
-  readonly #texts: Pick<CheckpointStore, 'get' | 'put'>;
+  readonly #texts: SpillTexts;
   readonly #usual: number;
   /** Keys of the log. */
   readonly #known = new Set<string>();
   #above: number;
   /** The store answers at once: what a task needs can be read when it starts. */
   #prompt = true;
+  /** What a busy store is still to take. */
+  readonly #held = new Map<string, string>();
+  #putting: PromiseLike<void>[] = [];
 
   /** `above`: characters; Infinity: nothing is spilled, but what was can be read. */
-  constructor(texts: Pick<CheckpointStore, 'get' | 'put'>, above: number) {
+  constructor(texts: SpillTexts, above: number) {
     this.#texts = texts;
     this.#usual = this.#above = above;
   }
@@ -43,9 +49,23 @@ export class Spill {
     const key = this.#newKey(runId, taskId, begun);
     const answer = this.#texts.put(key, text, runId);
     if (!isLate(answer)) return key;
-    this.#prompt = false;
-    answer.then(undefined, () => undefined);
-    return undefined;
+    this.#prompt = this.#texts.prompt === true;
+    if (!this.#prompt) {
+      answer.then(undefined, () => undefined);
+      return undefined;
+    }
+    this.#held.set(key, text);
+    const put = answer.then(() => void this.#held.delete(key));
+    put.then(undefined, () => undefined);
+    this.#putting.push(put);
+    return key;
+  }
+
+  /** There at once, or when the store has taken what it was too busy for. */
+  kept(): Late<void> {
+    const putting = this.#putting;
+    this.#putting = [];
+    return putting.reduce<Late<void>>((before, put) => after(before, () => put), undefined);
   }
 
   /** One that no record of the log has: what a task had given before it ran again can still be read. */
@@ -60,13 +80,15 @@ export class Spill {
 
   /** Reads a kept result. @throws RxhiveError STORE_FAILED; CheckpointCorruptError */
   load(key: string): unknown {
-    const text = this.#texts.get(key);
+    const text = this.#held.get(key) ?? this.#texts.get(key);
     if (typeof text === 'string') return decode(text);
-    const why = text === undefined ? 'is not in the store any more' : 'is in a store that answers later';
-    throw new RxhiveError(
-      'STORE_FAILED',
-      `The kept "${brief(key)}" ${why}; use the store that it was put in.`,
-    );
+    if (isLate(text)) text.then(undefined, () => undefined);
+    const why =
+      text === undefined
+        ? 'is not in the store any more; use the store that it was put in'
+        : 'is in a store that answers later; use one that answers at once, or try again if it was busy';
+    const reason = text === undefined ? 'gone' : 'busy';
+    throw new RxhiveError('STORE_FAILED', `The kept "${brief(key)}" ${why}.`, { details: { reason } });
   }
 
   /** The result of a record as it is asked for, not before. */

@@ -94,7 +94,9 @@ export class Transactions {
           shorten: (records) => compacted(records, log.compaction?.keep ?? 0, log.compaction?.initial),
         },
         written: (seq) => this.#pending.written(seq),
-        failed: (error) => this.#pending.lost(error) || ports.lost(error),
+        failed: (error) => {
+          if (!this.#pending.lost(error) || error.code === 'RUN_LEASED') ports.lost(error);
+        },
       });
   }
 

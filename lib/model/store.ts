@@ -23,6 +23,8 @@ export interface RunLog {
   replace(entries: readonly LogEntry[], gone?: readonly string[]): Late<void>;
   /** Lets another process continue the run. */
   close(): Late<void>;
+  /** Calls `listener`, once, when the store notices by itself that the run is not this process's any more: it stops then. */
+  onLost?(listener: (error: unknown) => void): void;
 }
 
 /** One run of a store. */
@@ -34,8 +36,16 @@ export interface StoredRun {
 }
 
 /**
+ * Why a store failed, as `details.reason` of an RxhiveError STORE_FAILED: another one holds it (who asks again may
+ * succeed), it was closed, nothing can be written to it, there is no room, or it cannot be reached or is not there. Damage is
+ * none of them: that is a CheckpointCorruptError.
+ */
+export type StoreFailure = 'busy' | 'closed' | 'read-only' | 'full' | 'gone';
+
+/**
  * Where logs of runs are kept. Each method may answer at once or with a promise; one that answers at once costs no
- * turn of the event loop. Errors may be thrown or be rejections.
+ * turn of the event loop. Errors may be thrown or be rejections. One that fails with STORE_FAILED and reason `busy` has done
+ * nothing, and is asked again for up to 30 s.
  */
 export interface CheckpointStore {
   /**

@@ -1,6 +1,8 @@
+import { asyncScheduler, type SchedulerLike } from 'rxjs';
 import { RxhiveError, shown } from '../kernel/errors.js';
-import type { Late } from '../kernel/late.js';
+import { after, isLate, type Late } from '../kernel/late.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
+import { PatientStore } from './patient.js';
 
 type Opened = CheckpointStore & { close(): Late<void> };
 
@@ -10,97 +12,112 @@ type Opened = CheckpointStore & { close(): Late<void> };
  */
 class StoreAtPath implements CheckpointStore {
   readonly #path: string;
-  #opened: Promise<Opened> | undefined;
+  #opened: Opened | undefined;
   #users = 0;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  async open(runId: string): Promise<RunLog> {
-    const store = await this.#enter();
-    try {
-      const log = await store.open(runId);
-      let closed: Promise<void> | undefined;
-      return {
-        entries: log.entries,
-        append: (entries: readonly LogEntry[]) => log.append(entries),
-        replace: (entries: readonly LogEntry[], gone?: readonly string[]) => log.replace(entries, gone),
-        close: () => {
-          closed ??= this.#closeLog(log);
-          return closed;
+  open(runId: string): Late<RunLog> {
+    return this.#enter((store, leave) =>
+      ending(
+        () => store.open(runId),
+        (log): RunLog => {
+          let closed: { readonly answer: Late<void> } | undefined;
+          return {
+            entries: log.entries,
+            append: (entries: readonly LogEntry[]) => log.append(entries),
+            replace: (entries: readonly LogEntry[], gone?: readonly string[]) => log.replace(entries, gone),
+            close: () => {
+              closed ??= { answer: ending(() => log.close(), leave, failing(leave)) };
+              return closed.answer;
+            },
+            onLost: (listener) => log.onLost?.(listener),
+          };
         },
-      };
-    } catch (error) {
-      await this.#leave();
-      throw error;
-    }
+        failing(leave),
+      ),
+    );
   }
 
-  read(runId: string): Promise<readonly LogEntry[]> {
+  read(runId: string): Late<readonly LogEntry[]> {
     return this.#use((store) => store.read(runId));
   }
 
-  runs(): Promise<readonly StoredRun[]> {
+  runs(): Late<readonly StoredRun[]> {
     return this.#use((store) => store.runs());
   }
 
-  remove(runId: string): Promise<void> {
+  remove(runId: string): Late<void> {
     return this.#use((store) => store.remove(runId));
   }
 
-  get(key: string): Promise<string | undefined> {
+  get(key: string): Late<string | undefined> {
     return this.#use((store) => store.get(key));
   }
 
-  put(key: string, text: string, runId?: string): Promise<void> {
+  put(key: string, text: string, runId?: string): Late<void> {
     return this.#use((store) => store.put(key, text, runId));
   }
 
-  async #closeLog(log: RunLog): Promise<void> {
-    try {
-      await log.close();
-    } finally {
-      await this.#leave();
-    }
-  }
-
-  async #use<T>(work: (store: Opened) => Late<T>): Promise<T> {
-    const store = await this.#enter();
-    try {
-      return await work(store);
-    } finally {
-      await this.#leave();
-    }
-  }
-
-  async #enter(): Promise<Opened> {
-    this.#users += 1;
-    this.#opened ??= load(this.#path);
-    try {
-      return await this.#opened;
-    } catch (error) {
-      await this.#leave();
-      throw error;
-    }
-  }
-
-  async #leave(): Promise<void> {
-    this.#users -= 1;
-    if (this.#users > 0) return;
-    const opened = this.#opened;
-    this.#opened = undefined;
-    await opened?.then(
-      (store) => store.close(),
-      () => undefined,
+  /** Calls `work` with the store, and closes that behind it unless somebody else uses it. */
+  #use<T>(work: (store: Opened) => Late<T>): Late<T> {
+    return this.#enter((store, leave) =>
+      ending(
+        () => work(store),
+        (value) => after(leave(), () => value),
+        failing(leave),
+      ),
     );
+  }
+
+  /** Calls `work` with the store, at once where its module was loaded before; it stays open until `leave` is called. */
+  #enter<T>(work: (store: Opened, leave: () => Late<void>) => Late<T>): Late<T> {
+    const make = isPostgres(this.#path) ? makers.postgres : makers.sqlite;
+    if (make === undefined) return load(this.#path).then(() => this.#enter(work));
+    const store = this.#opened ?? make(this.#path);
+    this.#opened = store;
+    this.#users += 1;
+    return work(store, () => {
+      this.#users -= 1;
+      if (this.#users > 0) return undefined;
+      this.#opened = undefined;
+      return store.close();
+    });
   }
 }
 
-async function load(path: string): Promise<Opened> {
-  return isPostgres(path)
-    ? (await import('./postgres.js')).postgres(path)
-    : (await import('./sqlite.js')).sqlite(path);
+/** Goes on with what comes of `work`, at once where it is there. */
+function ending<T, R>(
+  work: () => Late<T>,
+  done: (value: T) => Late<R>,
+  failed: (error: unknown) => Late<R>,
+): Late<R> {
+  let answer: Late<T>;
+  try {
+    answer = work();
+  } catch (error) {
+    return failed(error);
+  }
+  return isLate(answer) ? answer.then(done, failed) : done(answer);
+}
+
+function failing(leave: () => Late<void>): (error: unknown) => Late<never> {
+  return (error) =>
+    after(leave(), () => {
+      throw error;
+    });
+}
+
+type Make = (path: string) => Opened;
+
+/** What makes a store of either kind, once it was loaded. */
+const makers: { postgres?: Make; sqlite?: Make } = {};
+
+async function load(path: string): Promise<void> {
+  if (isPostgres(path)) makers.postgres = (await import('./postgres.js')).postgres;
+  else makers.sqlite = (await import('./sqlite.js')).sqlite;
 }
 
 function isPostgres(path: string): boolean {
@@ -111,11 +128,14 @@ function isPostgres(path: string): boolean {
 const known = new Map<string, StoreAtPath>();
 
 /**
- * The store that an option means: a store itself, the file of a SQLite database, or the address of a PostgreSQL one.
+ * The store that an option means: a store itself, the file of a SQLite database, or the address of a PostgreSQL one. It is asked
+ * again while it is busy, as `scheduler` counts time.
  * @throws RxhiveError INVALID_OPTION
  */
-export function storeAt(store: CheckpointStore | string): CheckpointStore {
-  if (typeof store === 'object' && store !== null && typeof store.open === 'function') return store;
+export function storeAt(store: CheckpointStore | string, scheduler?: SchedulerLike): PatientStore {
+  if (store instanceof PatientStore) return store;
+  if (typeof store === 'object' && store !== null && typeof store.open === 'function')
+    return patiently(store, scheduler);
   // An address may hold a password: it is not shown.
   const address = typeof store === 'string' && /^[a-z][a-z0-9+.-]+:\/\//i.test(store);
   if (typeof store !== 'string' || store === '' || store === ':memory:' || (address && !isPostgres(store))) {
@@ -125,5 +145,16 @@ export function storeAt(store: CheckpointStore | string): CheckpointStore {
   }
   const found = known.get(store) ?? new StoreAtPath(store);
   known.set(store, found);
+  return patiently(found, scheduler);
+}
+
+/** One object for a store and a source of time, too. */
+const patients = new WeakMap<object, WeakMap<CheckpointStore, PatientStore>>();
+
+function patiently(store: CheckpointStore, scheduler: SchedulerLike = asyncScheduler): PatientStore {
+  const ofScheduler = patients.get(scheduler) ?? new WeakMap<CheckpointStore, PatientStore>();
+  patients.set(scheduler, ofScheduler);
+  const found = ofScheduler.get(store) ?? new PatientStore(store, scheduler);
+  ofScheduler.set(store, found);
   return found;
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { brief, RxhiveError } from '../kernel/errors.js';
+import { type Late, settle } from '../kernel/late.js';
 
 /** How long a lease holds after it was last renewed, in ms. */
 export const leaseMs = 30_000;
@@ -43,6 +44,35 @@ export function takenOver(runId: string): RxhiveError {
     'RUN_LEASED',
     `Another process has taken run "${brief(runId)}" over; this one stops.`,
   );
+}
+
+/** Renews a lease as long as it is used. */
+export interface Heartbeat {
+  /** Calls `listener`, once, when the lease turns out to be lost. */
+  onLost(listener: (error: unknown) => void): void;
+  stop(): void;
+}
+
+/** Calls `renew` three times as often as a lease needs it. It keeps no process alive. */
+export function beat(renew: () => Late<void>): Heartbeat {
+  let lost: RxhiveError | undefined;
+  let listener: ((error: unknown) => void) | undefined;
+  const failed = (error: unknown): void => {
+    // A store that is busy or cannot be reached is asked again, and says by itself what it is when it is used.
+    if (!(error instanceof RxhiveError) || error.code !== 'RUN_LEASED') return;
+    clearInterval(timer);
+    lost = error;
+    listener?.(error);
+  };
+  const timer = setInterval(() => settle(renew, () => undefined, failed), leaseMs / 3);
+  timer.unref();
+  return {
+    stop: () => clearInterval(timer),
+    onLost: (given) => {
+      listener = given;
+      if (lost !== undefined) given(lost);
+    },
+  };
 }
 
 /** Host, and on Linux its boot and the namespace its process ids are of: containers may share a host name. */

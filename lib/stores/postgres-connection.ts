@@ -1,4 +1,6 @@
 import { CheckpointCorruptError, RxhiveError, shown } from '../kernel/errors.js';
+import type { StoreFailure } from '../model/store.js';
+import { storeFailed, systemReason } from '../model/store-failure.js';
 
 /** The part of `Pool` of package `pg` that is used. */
 export interface PostgresPool {
@@ -12,27 +14,36 @@ interface OwnPool extends PostgresPool {
 
 /** Ms to wait before each try after a lost connection: long enough for a server that restarts, short for a lease. */
 const pauses = [50, 200, 800, 2_000, 4_000];
-const lost = new Set([
-  'ECONNRESET',
-  'ECONNREFUSED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ENETUNREACH',
-  'EHOSTUNREACH',
-  'EAI_AGAIN',
-]);
+/** SQLSTATE codes, or their first characters, by what they mean for a store. */
+const reasons: [RegExp, StoreFailure][] = [
+  // Too many connections, a lock, a deadlock, a serialization failure, a statement that was cancelled, a server that starts.
+  [/^(53300|55P03|40001|40P01|57014|57P03)$/, 'busy'],
+  [/^(25006|42501)$/, 'read-only'],
+  [/^53100$/, 'full'],
+  // The connection, the database, a schema, a table.
+  [/^(08...|57P0[12]|3D000|3F000|42P01)$/, 'gone'],
+];
+const messages: [RegExp, StoreFailure][] = [
+  [/query read timeout|timeout exceeded when trying to connect/i, 'busy'],
+  [/after calling end on the pool|client was closed/i, 'closed'],
+  [/connection terminated|connection error/i, 'gone'],
+];
+/** What data of the server is damaged: a page, an index, a file that is missing. */
+const damage = /^(XX001|XX002|58P01)$/;
 
 /** A pool whose statements, all of which may be repeated, are repeated when a connection is lost. */
 export class Connection {
   readonly #text: string | undefined;
-  #pool: PostgresPool | undefined;
+  readonly #pool: PostgresPool | undefined;
   #own: Promise<OwnPool> | undefined;
   /** The server has answered once: a refused connection is a restart, not a wrong address. */
   #reached = false;
   #closed = false;
+  readonly #dropped: () => void;
 
-  /** @throws RxhiveError INVALID_OPTION */
-  constructor(connection: string | PostgresPool) {
+  /** `dropped` is called when a table or schema is not there any more. @throws RxhiveError INVALID_OPTION */
+  constructor(connection: string | PostgresPool, dropped: () => void) {
+    this.#dropped = dropped;
     if (typeof connection === 'string' && /^postgres(ql)?:\/\//.test(connection)) this.#text = connection;
     else if (typeof (connection as PostgresPool | undefined)?.query === 'function')
       this.#pool = connection as PostgresPool;
@@ -48,7 +59,7 @@ export class Connection {
   async query(text: string, values?: unknown[]): Promise<Record<string, unknown>[]> {
     for (let tries = 0; ; tries++) {
       try {
-        const pool = this.#pool ?? (await this.#connect());
+        const pool = await this.#connect();
         const { rows } = await (values === undefined ? pool.query(text) : pool.query(text, values));
         this.#reached = true;
         return rows;
@@ -68,8 +79,9 @@ export class Connection {
     await (await own)?.end();
   }
 
-  #connect(): Promise<OwnPool> {
-    if (this.#closed) throw new RxhiveError('STORE_FAILED', 'The store has been closed; make another one.');
+  #connect(): PostgresPool | Promise<PostgresPool> {
+    if (this.#closed) throw storeFailed('The PostgreSQL store', 'closed', 'it is not open');
+    if (this.#pool !== undefined) return this.#pool;
     this.#own ??= makePool(this.#text as string).catch((error: unknown) => {
       this.#own = undefined;
       throw error;
@@ -82,10 +94,13 @@ export class Connection {
     const { code, errors } = (error ?? {}) as { code?: unknown; errors?: unknown[] };
     const first = (Array.isArray(errors) ? errors[0] : error) as { message?: unknown } | undefined;
     const said = this.#clean(String(first?.message || code || 'unknown error'));
-    if (code === 'XX001' || code === 'XX002')
+    if (damage.test(String(code)))
       return new CheckpointCorruptError('', 0, `PostgreSQL cannot read it: ${said}`);
-    const message = `The PostgreSQL store failed: ${said}`;
-    return new RxhiveError('STORE_FAILED', message, { details: typeof code === 'string' ? { code } : {} });
+    if (code === '42P01' || code === '3F000') this.#dropped();
+    const details = typeof code === 'string' ? { code } : {};
+    return storeFailed('The PostgreSQL store', this.#closed ? 'closed' : reasonFor(first ?? error), said, {
+      details,
+    });
   }
 
   #clean(text: string): string {
@@ -117,13 +132,25 @@ async function makePool(connectionString: string): Promise<OwnPool> {
   return pool;
 }
 
+/** Another try may find a connection: not so where the database, or what is in it, is not there. */
 function isLost(error: unknown): boolean {
-  const { code, message } = error as { code?: unknown; message?: unknown };
   return (
-    lost.has(String(code)) ||
-    /^(08|57P0[123])/.test(String(code)) ||
-    /connection terminated|timeout exceeded when trying to connect/i.test(String(message))
+    /^57P03$/.test(codeOf(error)) ||
+    (reasonFor(error) === 'gone' && !/^(3D000|3F000|42P01)$/.test(codeOf(error)))
   );
+}
+
+function reasonFor(error: unknown): StoreFailure | undefined {
+  const { message } = error as { message?: unknown };
+  const reason =
+    reasons.find(([pattern]) => pattern.test(codeOf(error))) ??
+    messages.find(([pattern]) => pattern.test(String(message)));
+  if (reason !== undefined) return reason[1];
+  return systemReason(error) === 'gone' ? 'gone' : undefined;
+}
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown } | undefined)?.code ?? '');
 }
 
 /** The password of a connection string, as written and as meant. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { RxhiveError, shown } from '../kernel/errors.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { chained, type End, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
-import { heldBy, isDead, leaseMs, newOwner, takenOver } from './lease.js';
+import { beat, heldBy, isDead, leaseMs, newOwner, takenOver } from './lease.js';
 import { Connection, type PostgresPool } from './postgres-connection.js';
 
 export type { PostgresPool } from './postgres-connection.js';
@@ -33,7 +33,9 @@ export class PostgresStore implements CheckpointStore {
       const message = `schema is ${shown(schema)}; give a name of 1 to 63 bytes.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
-    this.#db = new Connection(connection);
+    this.#db = new Connection(connection, () => {
+      this.#ready = undefined;
+    });
     this.#at = `"${schema.replaceAll('"', '""')}"`;
   }
 
@@ -174,15 +176,14 @@ export class PostgresStore implements CheckpointStore {
 
   #opened(runId: string, token: number, opened: ReturnType<typeof verified>): RunLog {
     let { end } = opened;
-    const heartbeat = setInterval(() => {
-      this.#db
-        .query(
-          `update ${this.#at}.runs set expires = clock_timestamp() + $3 * interval '1 ms' where run_id = $1 and token = $2`,
-          [runId, token, leaseMs],
-        )
-        .catch(() => undefined); // The next append says what is wrong.
-    }, leaseMs / 3);
-    heartbeat.unref();
+    const heartbeat = beat(async () => {
+      const [held] = await this.#db.query(
+        `update ${this.#at}.runs set expires = clock_timestamp() + $3 * interval '1 ms' where run_id = $1 and token = $2
+         returning 1 as held`,
+        [runId, token, leaseMs],
+      );
+      if (held === undefined) throw takenOver(runId);
+    });
     return {
       entries: opened.entries,
       append: async (more) => {
@@ -192,9 +193,10 @@ export class PostgresStore implements CheckpointStore {
         end = await this.#write(runId, token, end, chained(runId, startOf(runId), all), gone);
       },
       close: async () => {
-        clearInterval(heartbeat);
+        heartbeat.stop();
         await this.#release(runId, token);
       },
+      onLost: (listener) => heartbeat.onLost(listener),
     };
   }
 

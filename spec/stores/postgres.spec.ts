@@ -182,7 +182,8 @@ if (found !== undefined) {
     const store = make();
     await store.read('r');
     await store.close();
-    assert.match(String(await rejection(() => store.read('r'))), 'The store has been closed');
+    const error = await rejection(() => store.read('r'));
+    assert.is(error instanceof RxhiveError && error.details.reason, 'closed');
   });
 }
 

@@ -1,0 +1,35 @@
+import { firstValueFrom, Observable } from 'rxjs';
+import type { Clock } from './clock.js';
+import { isLate, type Late } from './late.js';
+
+/** Ms before the second try; each wait is twice the one before, up to the longest. */
+const shortest = 2;
+const longest = 500;
+/** Ms after which a failure counts. */
+const patience = 30_000;
+
+/**
+ * Calls `work`, and again for up to 30 s as long as it fails with what `mayPass`. Nothing stands still meanwhile. What comes at
+ * once, an answer or a failure that counts, is handed on at once.
+ */
+export function patient<T>(clock: Clock, work: () => Late<T>, mayPass: (error: unknown) => boolean): Late<T> {
+  const until = clock.now() + patience;
+  const again = (error: unknown, wait: number): PromiseLike<T> => {
+    if (!mayPass(error) || clock.now() + wait > until) throw error;
+    const waited = new Observable<void>((subscriber) => {
+      const timer = clock.after(wait, () => subscriber.next());
+      return () => clock.cancel(timer);
+    });
+    return firstValueFrom(waited).then(() => attempt(Math.min(2 * wait, longest)));
+  };
+  const attempt = (wait: number): Late<T> => {
+    let answer: Late<T>;
+    try {
+      answer = work();
+    } catch (error) {
+      return again(error, wait);
+    }
+    return isLate(answer) ? answer.then(undefined, (error: unknown) => again(error, wait)) : answer;
+  };
+  return attempt(shortest);
+}
