@@ -157,7 +157,14 @@ export type {
 export type { ForkOptions, RunOptions } from './model/run-options.js';
 export { type SchemaIssue, type StandardSchema, typed } from './model/schema.js';
 export type { RunStatus, TaskStatus } from './model/status.js';
-export type { CheckpointStore, Durability, LogEntry, RunLog, StoredRun } from './model/store.js';
+export type {
+  CheckpointStore,
+  Durability,
+  LogEntry,
+  RunLog,
+  StoredRun,
+  StoreFailure,
+} from './model/store.js';
 export {
   type Choice,
   type Dependencies,
