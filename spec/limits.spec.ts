@@ -588,4 +588,17 @@ test('a limiter on the whole run hears of refusals too, and the provider sees no
   assert.is(provider.stats.lastAt, 63_000);
 });
 
+test('explain says how many go before a task behind a limiter, up to a thousand', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'long', limiter: { requestsPerSecond: 1 } });
+  for (let i = 0; i < 3_000; i++) flow.task(`t${i}`, { run: () => 1 });
+  const run = flow.run({ scheduler });
+  const result = run.result();
+  assert.match(run.explain('t7'), /, about 7\.0 s, 6 before it/);
+  assert.match(run.explain('t1000'), /, about 1000\.0 s, 999 before it/);
+  assert.match(run.explain('t2500'), /, more than 1001\.0 s, at least 1000 before it/);
+  run.cancel();
+  await result;
+});
+
 test.run();

@@ -31,6 +31,8 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   readonly attempt: number;
   recipes: Recipe<never>[] | undefined;
   spawned: Spawned[] | undefined;
+  /** Ids of those. */
+  #buffered: Set<string> | undefined;
   returned: { readonly value: unknown } | undefined;
   reads: Reads | undefined;
   #ended = false;
@@ -144,7 +146,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.#alive('spawn');
     const replay = this.node.extra?.replay;
     if (replay !== undefined) return this.#addAgain(replay, id, definition);
-    if (this.spawned?.some((one) => one.handle.id === id)) {
+    if (this.#buffered?.has(id)) {
       throw new RxhiveError(
         'WORKFLOW_DEFINITION',
         `Task "${brief(this.node.id)}" adds "${brief(id)}" twice; use another id.`,
@@ -153,6 +155,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     const handle = this.ports.handleFor(this.node, id);
     if (this.ports.graph.find(handle) === undefined) {
       this.spawned ??= [];
+      this.#buffered = (this.#buffered ?? new Set()).add(id);
       this.spawned.push({ handle, definition, context: callerContext(), ...(by && { by }) });
     }
     return handle;
@@ -198,7 +201,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   #flush(): void {
     const { spawned } = this;
-    this.spawned = undefined;
+    this.spawned = this.#buffered = undefined;
     if (spawned !== undefined) this.ports.flush(this.node, spawned);
   }
 

@@ -26,9 +26,18 @@ export class Heap<T extends HeapItem> {
     return this.#items[0];
   }
 
-  /** How many go before `item`, counted one by one. */
-  before(item: T): number {
-    return this.#items.reduce((count, one) => (this.#before(one, item) ? count + 1 : count), 0);
+  /** How many go before `item`, counted up to `most`: no others are looked at. */
+  before(item: T, most: number): number {
+    let count = 0;
+    const open = [0];
+    for (let at = open.pop(); at !== undefined && count < most; at = open.pop()) {
+      const one = this.#items[at];
+      // Nothing below one that comes later comes sooner.
+      if (one === undefined || !this.#before(one, item)) continue;
+      count += 1;
+      open.push(2 * at + 1, 2 * at + 2);
+    }
+    return count;
   }
 
   push(item: T): void {

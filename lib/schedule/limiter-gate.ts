@@ -24,6 +24,9 @@ interface Held {
   readonly calls: number;
 }
 
+/** Tasks before another one that are counted to explain its wait. */
+const mostAhead = 1_000;
+
 /** A limiter as a gate: asks for permits, settles tokens, and lets one refusal speak for the whole group. */
 export class LimiterGate implements Gate {
   readonly waitsFor = 'permit';
@@ -129,10 +132,11 @@ export class LimiterGate implements Gate {
     if (heldFor > 0) return `${whose}, which its provider holds for another ${Math.ceil(heldFor)} ms`;
     const request = this.#request(node);
     if (request instanceof RxhiveError) return `its end: ${request.message}`;
-    const ahead = node.lane.ready.before(node);
+    const ahead = node.lane.ready.before(node, mostAhead);
+    const [about, exactly] = ahead < mostAhead ? ['about', ''] : ['more than', 'at least '];
     const ms = this.#at.delay(request, ahead);
-    const when = ms === undefined ? '' : `, about ${(ms / 1000).toFixed(1)} s`;
-    const order = ahead === 0 ? '' : `, ${ahead} before it`;
+    const when = ms === undefined ? '' : `, ${about} ${(ms / 1000).toFixed(1)} s`;
+    const order = ahead === 0 ? '' : `, ${exactly}${ahead} before it`;
     const full = windows.filter((one) => one.used > 0).map((one) => `${one.name} ${one.used} of ${one.max}`);
     return `a permit of ${whose}${when}${order}${full.length === 0 ? '' : ` (${full.join(', ')})`}`;
   }
