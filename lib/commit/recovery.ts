@@ -155,7 +155,8 @@ export class Recovery {
     const node = this.#ports.nodes.get(id);
     if (node !== undefined) return this.past.changed(node);
     const added = this.#added.get(id);
-    const definition = added && this.#made(added);
+    const item = added?.item === undefined ? undefined : this.#feed(added.parent);
+    const definition = item?.(undefined, () => undefined) ?? (added && this.#made(added));
     if (definition === undefined) return undefined;
     return versionFrom(definition, added?.dependencies ?? []) === record.version
       ? undefined

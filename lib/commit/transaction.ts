@@ -265,10 +265,10 @@ export class Transactions {
     }
     const isFailure = node.status === 'failed' || node.status === 'cancelled' || node.status === 'skipped';
     if (!isFailure || this.#recovery?.past.failures.has(node.id) === true) return;
-    // What is skipped is skipped again, where it is defined again.
-    const candidate = node.definition.candidate === true && node.status !== 'failed';
-    if (candidate || (node.status === 'skipped' && (node.parent === undefined || node.extra?.held === true)))
-      return;
+    // What is part of the definition is skipped again, or may run again; what was added has ended.
+    const { parent, definition, extra } = node;
+    const isOwn = parent === undefined || definition.candidate === true || extra?.held === true;
+    if (node.status !== 'failed' && isOwn) return;
     const body = failureText(node, this.#ports.now());
     logged(node);
     this.#append(body);
