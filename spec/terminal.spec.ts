@@ -59,15 +59,16 @@ test('colour only where it is wanted', async () => {
   }
 });
 
-test('a picture is drawn over the one before: who runs, limits, tail of the stream; failures at the end', async () => {
+test('a picture is drawn over the one before: who runs, limits, tail of the stream; failures above it as they happen', async () => {
   const text = await shown(new Paper(true), { live: true, colour: false, interval: 20 });
-  assert.match(text, '\u001b[0J');
+  assert.match(text, '\u001b[2K');
   assert.match(text, /▶ slow +\d+ ms/);
   assert.match(text, /llm \d\/6/);
   assert.match(text, /Bees live/);
-  const last = text.slice(text.lastIndexOf('\u001b[0J'));
-  assert.match(last, '✗ fetch_13: Error: page 13 is gone');
-  assert.match(last, 'partial');
+  const failed = text.indexOf('✗ fetch_13: Error: page 13 is gone');
+  assert.ok(failed > 0 && failed < text.indexOf('▶ write'));
+  assert.is(text.indexOf('✗ fetch_13', failed + 1), -1);
+  assert.match(text.slice(text.lastIndexOf('\u001b[2K')), 'partial');
 });
 
 test('hostile text cannot move the cursor or turn the line', async () => {

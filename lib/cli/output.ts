@@ -96,6 +96,8 @@ export function ownStdout(): Pick<TerminalStream, 'write'> & {
   write(chunk: string | Buffer, done?: () => void): boolean;
 } {
   const write = process.stdout.write.bind(process.stdout);
-  process.stdout.write = process.stderr.write.bind(process.stderr) as typeof process.stdout.write;
+  // Looked up each time: a live terminal puts what is printed above its picture.
+  process.stdout.write = ((...said: Parameters<typeof process.stderr.write>) =>
+    process.stderr.write(...said)) as typeof process.stdout.write;
   return { write: (chunk: string | Buffer, done?: () => void) => write(chunk, done) };
 }

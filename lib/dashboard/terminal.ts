@@ -1,4 +1,3 @@
-import { clearScreenDown, moveCursor } from 'node:readline';
 import {
   asyncScheduler,
   type MonoTypeOperatorFunction,
@@ -8,22 +7,20 @@ import {
 } from 'rxjs';
 import type { WorkflowEvent } from '../model/event.js';
 import { Redactor } from '../observe/redact.js';
+import { Frame, type TerminalStream, widthOf } from './frame.js';
 import { duration, messageOf, short, statusOf, statusSigns } from './text.js';
 import { RunView, type TaskView } from './view-model.js';
 
-/** Where a terminal is written to: `process.stderr`, or anything with `write`. */
-export interface TerminalStream {
-  write(text: string): unknown;
-  readonly isTTY?: boolean;
-  readonly columns?: number;
-  readonly rows?: number;
-}
+export type { TerminalStream };
 
 /** How a run is shown in a terminal. */
 export interface TerminalOptions {
   /** Default `process.stderr`, so that stdout stays free for results. */
   readonly stream?: TerminalStream;
-  /** A picture that is redrawn, or a line per event that matters. Default: a picture on a TTY outside of CI. */
+  /**
+   * A picture that is redrawn, or a line per event that matters. Default: a picture on a TTY outside of CI. With a picture
+   * on `process.stderr`, what the process prints on the terminal meanwhile is put above it, line by line.
+   */
   readonly live?: boolean;
   /** Default: on a TTY, unless NO_COLOR is set. */
   readonly colour?: boolean;
@@ -33,6 +30,8 @@ export interface TerminalOptions {
   readonly scheduler?: SchedulerLike;
 }
 
+/** Failures that are told one by one. */
+const mostFailures = 100;
 const codes = { red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, dim: 2, bold: 1 } as const;
 type Paint = (text: string, ...styles: (keyof typeof codes)[]) => string;
 
@@ -68,11 +67,13 @@ export function terminal(options: TerminalOptions = {}): MonoTypeOperatorFunctio
 class Screen {
   readonly #view = new RunView({ events: 0 });
   readonly #stream: TerminalStream;
-  readonly #live: boolean;
   readonly #paint: Paint;
   readonly #interval: number;
   readonly #redactor = new Redactor();
-  #drawn = 0;
+  readonly #frame: Frame | undefined;
+  /** Failures that the next picture is to have above it. */
+  #failures: string[] = [];
+  #failed = 0;
   readonly #scheduler: SchedulerLike;
   #due: Subscription | undefined;
   #ended = false;
@@ -84,7 +85,8 @@ class Screen {
     this.#stream = stream;
     this.#interval = interval;
     this.#scheduler = scheduler;
-    this.#live = options.live ?? (tty && (CI === undefined || CI === '' || CI === 'false'));
+    const live = options.live ?? (tty && (CI === undefined || CI === '' || CI === 'false'));
+    this.#frame = live ? new Frame(stream, stream === process.stderr) : undefined;
     const colour = options.colour ?? (tty && (NO_COLOR === undefined || NO_COLOR === ''));
     this.#paint = (text, ...styles) =>
       colour ? `${styles.map((one) => `\u001b[${codes[one]}m`).join('')}${text}\u001b[0m` : text;
@@ -92,15 +94,17 @@ class Screen {
 
   show(event: WorkflowEvent): void {
     this.#view.apply(event);
-    if (!this.#live) {
+    const frame = this.#frame;
+    if (frame === undefined) {
       const line = this.#line(event);
       if (line !== undefined) this.#stream.write(`${line}\n`);
       return;
     }
     if (this.#ended) return;
+    this.#fail(event);
     this.#due ??= this.#scheduler.schedule(() => {
       this.#due = undefined;
-      this.#draw(this.#picture());
+      frame.draw(this.#picture(frame), this.#failures.splice(0));
     }, this.#interval);
   }
 
@@ -108,37 +112,42 @@ class Screen {
     if (this.#ended) return;
     this.#ended = true;
     this.#due?.unsubscribe();
-    if (this.#live) this.#draw([...this.#problems(), this.#head()]);
+    const more = this.#failed - mostFailures;
+    if (more > 0) this.#failures.push(`… and ${more} more failed`);
+    this.#frame?.draw([this.#head()], this.#failures);
+    this.#frame?.end();
   }
 
-  #draw(lines: readonly string[]): void {
-    if (this.#drawn > 0) {
-      moveCursor(this.#stream as NodeJS.WritableStream, 0, -this.#drawn);
-      clearScreenDown(this.#stream as NodeJS.WritableStream);
-    }
-    this.#stream.write(lines.map((line) => `${line}\n`).join(''));
-    this.#drawn = lines.length;
+  #fail(event: WorkflowEvent): void {
+    if (event.type !== 'task' || event.reason !== 'failed' || event.tolerated === true) return;
+    this.#failed += 1;
+    if (this.#failed > mostFailures) return;
+    const { taskId, error } = event;
+    const line = `${statusSigns.failed} ${this.#text(taskId, 60)}: ${this.#text(messageOf(error), 300)}`;
+    this.#failures.push(this.#paint(line, 'red'));
   }
 
-  #picture(): string[] {
-    const { rows = 24 } = this.#stream;
-    const most = Math.max(3, rows - 4);
+  #picture(frame: Frame): string[] {
     const tasks = this.#view
       .list()
       .filter(({ status }) => status === 'running' || status === 'backing-off' || status === 'suspended');
-    const lines = tasks.slice(0, most).map((task) => this.#row(task));
-    if (tasks.length > most) lines.push(this.#paint(`  … and ${tasks.length - most} more at work`, 'dim'));
-    return [...lines, this.#limits(), this.#head()].filter((line) => line !== '');
+    const below = [this.#limits(), this.#head()].filter((line) => line !== '');
+    const room = Math.max(1, frame.most - below.length);
+    const shown = tasks.length > room ? tasks.slice(0, room - 1) : tasks;
+    const lines = shown.map((task) => this.#row(task, frame.columns));
+    const more = tasks.length - shown.length;
+    return [...lines, ...(more > 0 ? [this.#paint(`  … and ${more} more at work`, 'dim')] : []), ...below];
   }
 
-  #row(task: TaskView): string {
-    const { columns = 80 } = this.#stream;
+  #row(task: TaskView, columns: number): string {
     const span = task.spans.at(-1);
     const time = span === undefined ? '' : duration(this.#view.now - span.from);
     const attempt = task.attempts > 1 ? ` attempt ${task.attempts}` : '';
-    const name = this.#text(task.id, 28).padEnd(28);
-    const left = `${statusSigns[task.status]} ${name} ${time.padStart(8)}${attempt}`;
-    const tail = this.#tail(task, columns - left.length - 3);
+    const most = Math.max(8, Math.min(28, columns - 24));
+    const name = this.#text(task.id, most);
+    const space = ' '.repeat(Math.max(0, most - widthOf(name)));
+    const left = `${statusSigns[task.status]} ${name}${space} ${time.padStart(8)}${attempt}`;
+    const tail = this.#tail(task, columns - widthOf(left) - 3);
     const style = task.status === 'running' ? 'blue' : task.status === 'suspended' ? 'magenta' : 'yellow';
     return `${this.#paint(left, style)}  ${this.#paint(tail, 'dim')}`;
   }
@@ -155,7 +164,7 @@ class Screen {
             .join(texts ? '' : ' ')
         : (task.messages.at(-1)?.message ?? '');
     const line = this.#text(said, 10_000);
-    return line.length > most ? `…${line.slice(1 - most)}` : line;
+    return line.length > most ? `…${line.slice(1 - most).replace(/^[\udc00-\udfff]/, '')}` : line;
   }
 
   #limits(): string {
@@ -178,7 +187,6 @@ class Screen {
     const { workflow, status, now, tasks } = this.#view;
     const counts = this.#view.counts();
     const good = (counts.succeeded ?? 0) + (counts.restored ?? 0);
-    const bad = (counts.failed ?? 0) + (counts.cancelled ?? 0);
     const left = this.#view.left();
     const parts = [
       this.#paint(this.#text(workflow, 40), 'bold'),
@@ -188,22 +196,13 @@ class Screen {
           ? status
           : this.#paint(status, 'red'),
       `${good}/${tasks.size} done`,
-      ...(bad > 0 ? [this.#paint(`${bad} failed`, 'red')] : []),
+      ...((counts.failed ?? 0) > 0 ? [this.#paint(`${counts.failed} failed`, 'red')] : []),
+      ...((counts.cancelled ?? 0) > 0 ? [`${counts.cancelled} cancelled`] : []),
       ...((counts.skipped ?? 0) > 0 ? [`${counts.skipped} skipped`] : []),
       duration(now),
       ...(status === 'running' && left !== undefined ? [`about ${duration(left)} left`] : []),
     ];
     return parts.join('  ');
-  }
-
-  #problems(): string[] {
-    const failed = this.#view.list().filter(({ status, tolerated }) => status === 'failed' && !tolerated);
-    const lines = failed
-      .slice(0, 20)
-      .map((task) =>
-        this.#paint(`✗ ${this.#text(task.id, 60)}: ${this.#text(messageOf(task.error), 300)}`, 'red'),
-      );
-    return failed.length > 20 ? [...lines, `… and ${failed.length - 20} more failed`] : lines;
   }
 
   /** A line for the events that people wait for. */

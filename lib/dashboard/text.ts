@@ -22,7 +22,8 @@ export function count(value: number): string {
 /** One line, so long that it can be shown; the rest is told as a number. */
 export function short(text: string, most = 80): string {
   const line = visible(text.replaceAll(/\s+/g, ' '));
-  return line.length > most ? `${line.slice(0, most - 1)}…` : line;
+  // No half of a pair: it could not be shown.
+  return line.length > most ? `${line.slice(0, most - 1).replace(/[\ud800-\udbff]$/, '')}…` : line;
 }
 
 /** A value as text for people; never longer than `most` characters. */
