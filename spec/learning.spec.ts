@@ -165,6 +165,37 @@ test('eta counts what is left, by paths, slots and groups, and grows with a task
   assert.ok(late);
 });
 
+test('eta of a large run is counted now and then, and right within a twentieth all the time', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'large', concurrency: 10 });
+  let reads = 0;
+  for (let i = 0; i < 2_000; i++)
+    flow.task(`t${i}`, {
+      get estimate() {
+        reads += 1;
+        return 10;
+      },
+      run: () => timer(10, scheduler),
+    });
+  const run = flow.run({ scheduler });
+  const result = run.result();
+  reads = 0;
+  for (let at = 0; at < 2_000; at += 5)
+    scheduler.schedule(() => {
+      const left = 2_000 - at;
+      const eta = run.eta() ?? -1;
+      assert.ok(Math.abs(eta - left) <= Math.max(10, left / 20), `${eta} ms at ${at}`);
+    }, at);
+  scheduler.run(996);
+  assert.ok(reads < 40_000, `${reads} reads in 200 calls for 2,000 tasks`);
+  // What changes limits changes it at once.
+  run.setConcurrency(1);
+  assert.ok((run.eta() ?? 0) > 9_900);
+  run.setConcurrency(10);
+  scheduler.flush();
+  assert.is((await result).status, 'succeeded');
+});
+
 test('eta is unknown while nothing is known, and known as soon as a task of the type has ended', async () => {
   const scheduler = new SimulationScheduler();
   const flow = workflow({ name: 'first run', concurrency: 2 });

@@ -6,7 +6,7 @@ import type { ResolvedRunOptions } from '../model/run-options.js';
 import type { CheckpointStore } from '../model/store.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { WorkflowDefinition } from '../model/workflow.js';
-import { etaOf, type Progress } from './eta.js';
+import { Eta, type Progress } from './eta.js';
 
 /** What the runs of a workflow have taught about one type of task. */
 export interface LearntDuration {
@@ -100,6 +100,7 @@ export class Learning {
   readonly #durations: Durations;
   readonly #store: CheckpointStore | undefined;
   readonly #learns: boolean;
+  readonly #eta = new Eta();
 
   constructor(definition: WorkflowDefinition, options: ResolvedRunOptions) {
     this.#definition = definition;
@@ -116,9 +117,9 @@ export class Learning {
     if (this.#store !== undefined) this.#durations.load(this.#store, this.#definition.settings.name, news);
   }
 
-  /** Ms until the run ends; see {@link etaOf}. */
+  /** Ms until the run ends; see {@link Eta}. */
   eta(nodes: ReadonlyMap<string, TaskNode>, progress: Progress): number | undefined {
-    return etaOf(nodes, progress, ({ id, definition }) => this.expected(id, definition));
+    return this.#eta.of(nodes, progress, ({ id, definition }) => this.expected(id, definition));
   }
 
   ended(node: TaskNode): void {

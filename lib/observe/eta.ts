@@ -6,6 +6,41 @@ export interface Progress {
   now(): number;
   /** Slots of the run. */
   readonly limit: number;
+  /** Times that or the limit of a group has changed. */
+  readonly limitChanges: number;
+  /** Tasks that have not ended, and attempts that have begun. */
+  readonly open: number;
+  readonly starts: number;
+}
+
+/** Above so many open tasks it is not counted anew for each call. */
+const few = 200;
+/** A count holds while less than one in so many open tasks has changed, and that part of the time left has passed. */
+const part = 20;
+
+/** {@link etaOf}, counted as often as needed: counting looks at all tasks, and pages ask often. */
+export class Eta {
+  #counted: (Omit<Progress, 'now' | 'limit'> & { eta: number; size: number; at: number }) | undefined;
+
+  of(
+    nodes: ReadonlyMap<string, TaskNode>,
+    progress: Progress,
+    expectedOf: (node: TaskNode) => number | undefined,
+  ): number | undefined {
+    const { size } = nodes;
+    const { limitChanges, open, starts } = progress;
+    const now = progress.now();
+    const before = this.#counted;
+    if (before !== undefined && open > few && limitChanges === before.limitChanges) {
+      const changes =
+        Math.abs(size - before.size) + Math.abs(open - before.open) + Math.abs(starts - before.starts);
+      const passed = now - before.at;
+      if (changes * part < open && passed * part < before.eta) return Math.round(before.eta - passed);
+    }
+    const eta = etaOf(nodes, progress, expectedOf);
+    this.#counted = eta === undefined ? undefined : { eta, size, at: now, limitChanges, open, starts };
+    return eta;
+  }
 }
 
 /**

@@ -40,6 +40,8 @@ export class Scheduler {
   /** Tasks that have not ended. */
   open = 0;
   limit: number;
+  /** Times a limit, of a group or of the run, has changed. */
+  limitChanges = 0;
   /** A run kept open waits for tasks from outside when none is left. */
   keepOpen = false;
   closing: RxhiveError | undefined;
@@ -233,6 +235,7 @@ export class Scheduler {
   /** Changes how many tasks of a group, or of the whole run, run at once. */
   setLimit(group: Group | undefined, limit: number): void {
     this.#command(() => {
+      this.limitChanges += 1;
       (group ?? this).limit = limit;
       if (group !== undefined) this.#queue.unpark(group);
       this.#announcer.limit(limit, group?.name);
