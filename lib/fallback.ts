@@ -8,7 +8,8 @@ import { type ResultOf, settled, type TaskOptions } from './model/task.js';
 /**
  * A task body that tries one candidate after the other until one succeeds. Each runs as a task `TASK/NAME` in its own
  * group, so its limits, budget and breaker apply, and reports show it; the task itself holds no slot meanwhile. The next
- * one's turn comes when a candidate has failed, its budget is spent, or its breaker is open. Candidates that failed do
+ * one's turn comes when a candidate has failed, its budget is spent, or its breaker is open; one whose limit is used up or
+ * whose provider holds it is passed over while another can start at once, and is tried later. Candidates that failed do
  * not make a run `partial` when another one succeeded, and what they wrote is dropped.
  *
  * ```ts
@@ -27,19 +28,19 @@ export function fallback<I, S, W, const C extends readonly Candidate<I, unknown,
   const body = (inputs: I, ctx: TaskContext<S, W>): Promise<unknown> => {
     const errors: { readonly name: string; readonly error: unknown }[] = [];
     const queue = order === 'given' ? [...candidates] : spread(candidates, ctx);
-    const next = (candidate: Candidate<I, unknown, S, W>): Promise<unknown> => {
+    const next = (): Promise<unknown> => {
+      const candidate = queue.splice(soonest(queue, ctx), 1)[0] as Candidate<I, unknown, S, W>;
       const child = ctx.spawn(idOf(candidate.name, ctx), taskOf(candidate, inputs));
       return ctx.join({ child: settled(child) }).then(({ child: outcome }) => {
         if (outcome.status === 'succeeded') return outcome.value;
         const { error } = outcome;
         errors.push({ name: candidate.name, error });
         if (!when(error, candidate.name)) throw error;
-        const another = queue.shift();
-        if (another === undefined) throw allFailed(ctx.taskId, errors);
-        return next(another);
+        if (queue.length === 0) throw allFailed(ctx.taskId, errors);
+        return next();
       });
     };
-    return next(queue.shift() as Candidate<I, unknown, S, W>);
+    return next();
   };
   const text = candidates.map(({ name, group, run }) => `${name} ${group ?? ''} ${String(run)}`).join('\n');
   // Its source text stands for its version where there is no other.
@@ -74,6 +75,12 @@ function taskOf<I, S, W>(
   return definition as TaskOptions<Record<string, never>, unknown, S, W>;
 }
 
+/** Place of the first candidate that can start at once, as far as limits go; else of the one that can soonest. */
+function soonest<I, S, W>(queue: readonly Candidate<I, unknown, S, W>[], ctx: TaskContext<S, W>): number {
+  const waits = queue.map(({ group }) => (group === undefined ? 0 : ctx.group(group).opensIn));
+  return waits.indexOf(Math.min(...waits));
+}
+
 /** Where most is left first; what others are trying already counts as used. */
 function spread<I, S, W>(
   candidates: readonly Candidate<I, unknown, S, W>[],
@@ -82,9 +89,10 @@ function spread<I, S, W>(
   return candidates
     .map((candidate) => {
       const state = candidate.group === undefined ? undefined : ctx.group(candidate.group);
-      return { candidate, score: state === undefined ? 1 : state.left / (state.assigned + 1) };
+      const { left, assigned } = state ?? { left: 1, assigned: 0 };
+      return { candidate, score: left / (assigned + 1), assigned };
     })
-    .sort((a, b) => b.score - a.score)
+    .sort((a, b) => b.score - a.score || a.assigned - b.assigned)
     .map(({ candidate }) => candidate);
 }
 

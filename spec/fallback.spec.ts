@@ -8,6 +8,7 @@ import {
   type RxhiveError,
   race,
   type TaskContext,
+  virtual,
   WorkflowDefinitionError,
   type WorkflowEvent,
   type WorkflowResult,
@@ -317,6 +318,92 @@ test('what makes no sense is refused', async () => {
   asks.task('t', { run: (_, ctx) => ctx.group('none') });
   const result = await asks.run().result();
   assert.is((result.tasks.get('t')?.error as RxhiveError | undefined)?.code, 'INVALID_OPTION');
+});
+
+/** Tasks with two keys of a limit each: calls of each key, and how long it took. */
+async function twoKeys(
+  order: 'given' | 'spread',
+  inARow: boolean,
+  limits: object = { requestsPerMinute: 10 },
+  count = 20,
+): Promise<[a: number, b: number, ms: number]> {
+  const scheduler = new SimulationScheduler();
+  const used = { a: 0, b: 0 };
+  const flow = workflow({
+    name: 'keys',
+    concurrency: 100,
+    groups: { a: { limiter: virtual(limits) }, b: { limiter: virtual(limits) } },
+  });
+  const ask = (name: 'a' | 'b'): Candidate<unknown, unknown> => ({
+    name,
+    group: name,
+    run: async (_: unknown, ctx: TaskContext) => {
+      used[name] += 1;
+      ctx.usage({ inputTokens: 100 });
+    },
+  });
+  let before: { id: string }[] = [];
+  for (let i = 0; i < count; i++) {
+    const run = fallback([ask('a'), ask('b')], { order });
+    before = [flow.task(`t${i}`, { dependencies: inARow ? (before as []) : [], run })];
+  }
+  const ended = flow.run({ scheduler }).result();
+  await advance(scheduler);
+  const { status, report } = await ended;
+  assert.is(status, 'succeeded');
+  return [used.a, used.b, report.wallMs];
+}
+
+test('a key that is used up is passed over: by requests or tokens, in a row or at once, in either order', async () => {
+  for (const order of ['given', 'spread'] as const)
+    for (const inARow of [true, false]) {
+      const how = `${order}, ${inARow ? 'in a row' : 'at once'}`;
+      assert.equal(await twoKeys(order, inARow), [10, 10, 0], how);
+      assert.equal(await twoKeys(order, inARow, undefined, 40), [20, 20, 60_000], `forty, ${how}`);
+    }
+  assert.equal(await twoKeys('given', true, { tokensPerMinute: 1_000 }), [10, 10, 0]);
+  assert.equal(await twoKeys('spread', true, { tokensPerMinute: 1_000 }), [10, 10, 0]);
+});
+
+test('a key that its provider holds is passed over, and has its turn when the others fail', async () => {
+  for (const order of ['given', 'spread'] as const) {
+    const scheduler = new SimulationScheduler();
+    const flow = workflow({ name: 'held', groups: { a: {}, b: {} } });
+    const started: string[] = [];
+    flow.task('refused', {
+      group: 'a',
+      run: () => {
+        throw Object.assign(new Error('429'), { status: 429, headers: { 'retry-after': '30' } });
+      },
+    });
+    const candidate = (name: 'a' | 'b', fails: boolean): Candidate<unknown, unknown> => ({
+      name,
+      group: name,
+      run: () => {
+        started.push(`${name} ${scheduler.now()}`);
+        return fails ? down() : name;
+      },
+    });
+    const after = flow.task('after', { run: async (_, ctx) => ctx.sleep(10) });
+    const seen: unknown[] = [];
+    flow.task('passes', {
+      dependencies: [after],
+      run: (inputs, ctx) => {
+        for (const name of ['a', 'b']) seen.push(ctx.group(name).left, ctx.group(name).opensIn);
+        return fallback([candidate('a', false), candidate('b', false)], { order })(inputs, ctx);
+      },
+    });
+    flow.task('comes back', {
+      dependencies: [after],
+      run: fallback([candidate('a', false), candidate('b', true)], { order }),
+    });
+    const ended = flow.run({ scheduler }).result();
+    await advance(scheduler);
+    const result = await ended;
+    assert.is(result.results.get('comes back'), 'a');
+    assert.equal(seen, [0, 29_990, 1, 0]);
+    assert.equal(started, ['b 10', 'b 10', 'a 30000'], order);
+  }
 });
 
 test.run();

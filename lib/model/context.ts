@@ -46,8 +46,15 @@ export interface GroupState {
   readonly limit: number;
   /** Candidates of fallbacks that wait or run in it. */
   readonly assigned: number;
-  /** Share, 0 to 1, of what it can still give: the least of places, budget and limits; 0 while its breaker is open. */
+  /**
+   * Share, 0 to 1, of what it can still give: the least of places, budget and limits; 0 while its breaker is open or its
+   * provider holds it.
+   */
   readonly left: number;
+  /**
+   * Ms, about, until its limits and its provider let one more start, behind the candidates that wait in it; 0: at once.
+   */
+  readonly opensIn: number;
 }
 
 /** What a `serializable` attempt has read of the state. */

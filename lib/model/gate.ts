@@ -49,8 +49,10 @@ export interface Gate extends Blocker {
   charge?(used: UsageReport): void;
   /** A ready task is not to wait: it ends so. Asked when it becomes ready, and for all of them by the scheduler's turnstile. */
   refuses?(node: TaskNode): Refusal | undefined;
-  /** Share, 0 to 1, of what it can still give: where there is a choice, tasks go where most is left. */
-  left?(): number;
+  /** Share, 0 to 1, of what it can still give with `queued` to come: where there is a choice, tasks go where most is left. */
+  left?(queued: number): number;
+  /** Ms until it lets one more start behind `queued` others, as far as it opens by itself; 0: at once. */
+  opensIn?(queued: number): number;
   /** An answer that a task got had these headers. */
   told?(headers: unknown): void;
   /** The run has ended. */

@@ -16,6 +16,8 @@ export class Group implements Blocker {
   active = 0;
   /** Candidates of fallbacks that are in it and have not ended. */
   assigned = 0;
+  /** Those of them that have not started. */
+  readonly queued = new Set<TaskNode>();
   parked: Lane[] = [];
   readonly gates: Gate[] = [];
 
@@ -24,12 +26,25 @@ export class Group implements Blocker {
     this.limit = limit;
   }
 
+  /** A candidate of a fallback is to run in it. */
+  assign(candidate: TaskNode): void {
+    this.assigned += 1;
+    this.queued.add(candidate);
+  }
+
+  /** The candidate has ended. */
+  dismiss(candidate: TaskNode): void {
+    this.assigned -= 1;
+    this.queued.delete(candidate);
+  }
+
   /** How it stands, for bodies that choose. */
   get state(): GroupState {
-    const { active, limit, assigned } = this;
+    const { active, limit, assigned, gates, queued } = this;
     const places = Number.isFinite(limit) ? Math.max(0, limit - active) / Math.max(1, limit) : 1;
-    const shares = this.gates.map((gate) => gate.left?.() ?? 1);
-    return { active, limit, assigned, left: Math.min(places, ...shares) };
+    const left = Math.min(places, ...gates.map((gate) => gate.left?.(queued.size) ?? 1));
+    const opensIn = Math.max(0, ...gates.map((gate) => gate.opensIn?.(queued.size) ?? 0));
+    return { active, limit, assigned, left, opensIn };
   }
 }
 

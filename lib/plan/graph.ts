@@ -95,7 +95,7 @@ export class Graph {
   add(ids: readonly string[], tasks: readonly TaskDefinition[], handles: readonly Task[]): TaskNode[] {
     const faults: DefinitionFault[] = [];
     const added: TaskNode[] = [];
-    const candidates: Group[] = [];
+    const candidates: TaskNode[] = [];
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i] as string;
       const task = tasks[i] as TaskDefinition;
@@ -111,7 +111,7 @@ export class Graph {
       const node = new TaskNode(handles[i] as Task, task, this.#made++, lane);
       this.nodes.set(id, node);
       added.push(node);
-      if (task.candidate === true && lane.group !== undefined) candidates.push(lane.group);
+      if (task.candidate === true && lane.group !== undefined) candidates.push(node);
     }
     for (const node of added) this.#connect(node, faults);
     if (faults.length === 0 || faults.every((fault) => fault.kind !== 'cycle'))
@@ -123,7 +123,7 @@ export class Graph {
       }
       throw new WorkflowDefinitionError(this.settings.name, faults);
     }
-    for (const group of candidates) group.assigned += 1;
+    for (const node of candidates) node.lane.group?.assign(node);
     return added;
   }
 

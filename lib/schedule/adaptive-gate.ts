@@ -113,6 +113,15 @@ export class AdaptiveGate implements Gate {
     this.#apply();
   }
 
+  left(): number {
+    return this.opensIn() > 0 ? 0 : 1;
+  }
+
+  opensIn(): number {
+    if (this.#hold === undefined || this.#answers > 0) return 0;
+    return Math.max(1, this.#hold.due - this.#ports.clock.now());
+  }
+
   because(): string {
     const whose = this.#group === undefined ? 'all tasks' : `group "${brief(this.#group.name)}"`;
     return `an answer: ${whose} found its limit, now ${this.#limit.limit}, and lets one start per answer after a refusal`;

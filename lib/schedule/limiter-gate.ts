@@ -1,3 +1,4 @@
+import type { Timer } from '../kernel/clock.js';
 import { brief, LimitExceededError, RxhiveError, shown } from '../kernel/errors.js';
 import { toldLimits } from '../kernel/http-headers.js';
 import { isRefusal, readProviderError, statusOf } from '../kernel/provider-error.js';
@@ -10,22 +11,40 @@ import {
   mostTokens,
   type Permit,
   type PermitRequest,
+  type WindowName,
+  windowSizes,
 } from '../model/limiter.js';
 import type { TaskNode } from '../model/node.js';
 import type { GatePorts } from './gates.js';
-import { type Estimate, estimatesOf, type TokenEstimates } from './token-estimates.js';
+import { estimatesOf, type TokenEstimates } from './token-estimates.js';
 
 /** What an attempt holds. */
 interface Held {
   readonly permit: Permit;
-  readonly rough: number;
+  /** Tokens of its inputs; undefined: the task said what it needs. */
+  readonly rough: number | undefined;
   /** Tokens the task had used before this attempt, and calls it had made. */
   readonly before: number;
   readonly calls: number;
+  /** The attempt is of a type of which nobody knows what it uses: over when it pauses or ends. */
+  readonly trial: Trial | undefined;
 }
 
 /** Tasks before another one that are counted to explain its wait. */
 const mostAhead = 1_000;
+
+interface Trial {
+  readonly over: () => void;
+  /** It lasts a minute at most: others wait for it. */
+  readonly timer: Timer;
+}
+
+/** What an attempt needs, as the task says or by its inputs. */
+type Sizes =
+  | { readonly tokens: number; readonly rough?: undefined }
+  | { readonly tokens?: undefined; readonly rough: number };
+
+const longestTrial = 60_000;
 
 /** A limiter as a gate: asks for permits, settles tokens, and lets one refusal speak for the whole group. */
 export class LimiterGate implements Gate {
@@ -37,9 +56,10 @@ export class LimiterGate implements Gate {
   readonly #ports: GatePorts;
   readonly #estimates: TokenEstimates;
   /** Guesses for tasks that wait; a task is asked for often and its inputs may be large. */
-  readonly #guessed = new Map<TaskNode, Estimate | RxhiveError>();
+  readonly #guessed = new Map<TaskNode, Sizes | RxhiveError>();
   readonly #held = new Map<TaskNode, Held>();
   #seat: LimiterSeat | undefined;
+  #opened: () => void = () => undefined;
 
   /** Without `group` for the whole run. `adaptive`: its concurrency finds its own answer to a 429 that names no time. */
   constructor(limiter: Limiter, group: Group | undefined, adaptive: boolean, ports: GatePorts) {
@@ -52,18 +72,20 @@ export class LimiterGate implements Gate {
 
   connect(opened: () => void): void {
     const { clock, scheduler } = this.#ports;
+    this.#opened = opened;
     this.#seat = this.limiter.seat({ clock, run: scheduler, opened });
   }
 
   admits(node: TaskNode): boolean {
     const request = this.#request(node);
-    return !(request instanceof RxhiveError) && this.#at.admits(request);
+    return !(request instanceof RxhiveError) && this.#at.admits(request) && !this.#isHeardOfFirst(node);
   }
 
   wait(node: TaskNode): void {
     const request = this.#request(node);
     // Its limit was lowered while it waited.
     if (request instanceof RxhiveError) this.#ports.scheduler.turnstile.refuse(this);
+    else if (this.#at.admits(request)) this.#estimates.wait(this.#opened);
     else this.#at.wait(request);
   }
 
@@ -85,14 +107,18 @@ export class LimiterGate implements Gate {
       this.#at.take(request, held.permit);
       return;
     }
-    const guess = this.#guessed.get(node) as Estimate | undefined;
+    const guess = this.#guessed.get(node) as Sizes | undefined;
     this.#guessed.delete(node);
+    const trial = this.#isUnseen(node, guess) ? this.#try() : undefined;
     const permit = this.#at.take(request);
-    this.#held.set(node, { permit, rough: guess?.rough ?? 0, before: usedBy(node), calls: node.calls });
+    const rough = guess?.rough;
+    this.#held.set(node, { permit, rough, before: usedBy(node), calls: node.calls, trial });
   }
 
   pause(node: TaskNode): void {
-    this.#held.get(node)?.permit.pause();
+    const held = this.#held.get(node);
+    held?.permit.pause();
+    this.#stop(held?.trial);
   }
 
   leave(node: TaskNode, end: AttemptEnd): void {
@@ -101,14 +127,18 @@ export class LimiterGate implements Gate {
     this.#held.delete(node);
     const used = usedBy(node) - held.before;
     if (end.kind === 'succeeded') {
-      if (used > 0 && held.rough > 0) this.#estimates.learn(node, held.rough, used);
+      this.#learn(node, held, used);
       this.#at.passed(held.permit);
-    } else if (end.kind === 'failed') this.#refused(node, held.permit, end);
+    } else if (end.kind === 'failed') {
+      if (held.trial !== undefined && used === 0) this.#estimates.failed();
+      this.#refused(node, held.permit, end);
+    }
     // An answer with an error status was not worked on; what was cut off or got lost may have been.
     const status = end.kind === 'failed' ? statusOf(end.error) : undefined;
     const unused = status !== undefined && status >= 400;
     if (used > 0) held.permit.release(used);
-    else held.permit.release(node.calls === held.calls ? 'none' : unused ? 0 : undefined);
+    else held.permit.release(node.calls === held.calls ? 'none' : unused ? 0 : saidNothing(held));
+    this.#stop(held.trial);
   }
 
   /** Headers of an answer that one of its tasks got. */
@@ -121,8 +151,29 @@ export class LimiterGate implements Gate {
     return this.#at.state();
   }
 
+  left(queued: number): number {
+    const { windows, heldFor, inUse, maxConcurrent } = this.state();
+    const free = windows.map(({ name, max, used }) => (max - used - queued * this.#need(name)) / max);
+    if (maxConcurrent !== undefined) free.push((maxConcurrent - inUse - queued) / maxConcurrent);
+    return heldFor > 0 ? 0 : Math.max(0, Math.min(1, ...free));
+  }
+
+  opensIn(queued: number): number {
+    const { windows, heldFor } = this.state();
+    const waits = windows.map(({ name, max, used, resetsIn }) => {
+      const over = used + (queued + 1) * Math.min(max, this.#need(name)) - max;
+      if (over <= 0) return 0;
+      const { size } = windowSizes[name];
+      // Where nothing is taken yet, those before will take it.
+      return (resetsIn === 0 ? size : resetsIn) + Math.floor((over - 1) / max) * size;
+    });
+    return Math.max(heldFor, ...waits);
+  }
+
   close(): void {
     this.#guessed.clear();
+    this.#estimates.forget(this.#opened);
+    for (const { trial } of this.#held.values()) this.#stop(trial);
     this.#at.close();
   }
 
@@ -132,6 +183,8 @@ export class LimiterGate implements Gate {
     if (heldFor > 0) return `${whose}, which its provider holds for another ${Math.ceil(heldFor)} ms`;
     const request = this.#request(node);
     if (request instanceof RxhiveError) return `its end: ${request.message}`;
+    if (this.#at.admits(request) && this.#isHeardOfFirst(node))
+      return `the first attempt of its kind to end: nobody knows yet how many tokens one needs, and ${whose} has a limit`;
     const ahead = node.lane.ready.before(node, mostAhead);
     const [about, exactly] = ahead < mostAhead ? ['about', ''] : ['more than', 'at least '];
     const ms = this.#at.delay(request, ahead);
@@ -143,6 +196,46 @@ export class LimiterGate implements Gate {
 
   get #at(): LimiterSeat {
     return this.#seat as LimiterSeat;
+  }
+
+  /** Is its type one of which nobody knows yet what it uses, and would one more be too many at once? */
+  #isHeardOfFirst(node: TaskNode): boolean {
+    if (node.running !== undefined || !this.#isUnseen(node, this.#guessed.get(node))) return false;
+    const most = mostTokens(this.limiter.settings);
+    const window = this.state().windows.find(({ name }) => name === most?.name);
+    return window !== undefined && !this.#estimates.mayTry(window.max - window.used);
+  }
+
+  /** What one attempt takes of a window, as far as is known. */
+  #need(name: WindowName): number {
+    return windowSizes[name].kind === 'requests' ? 1 : Math.max(1, this.#estimates.usual);
+  }
+
+  #isUnseen(node: TaskNode, guess: Sizes | RxhiveError | undefined): boolean {
+    return (
+      guess !== undefined &&
+      !(guess instanceof RxhiveError) &&
+      guess.rough !== undefined &&
+      this.#estimates.isUnseen(node)
+    );
+  }
+
+  #try(): Trial {
+    const over = this.#estimates.try();
+    return { over, timer: this.#ports.clock.after(longestTrial, over) };
+  }
+
+  #stop(trial: Trial | undefined): void {
+    if (trial === undefined) return;
+    this.#ports.clock.cancel(trial.timer);
+    trial.over();
+  }
+
+  /** One that never tells what it uses is taken at what was guessed: that is known then. */
+  #learn(node: TaskNode, { rough, calls }: Held, used: number): void {
+    if (rough === undefined) return;
+    if (used > 0) this.#estimates.learn(node, rough, used);
+    else if (node.calls > calls && this.#estimates.isUnseen(node)) this.#estimates.learn(node, rough, rough);
   }
 
   /** The provider said no, or told how its books stand. */
@@ -175,20 +268,21 @@ export class LimiterGate implements Gate {
       this.#guessed.set(node, guess);
     }
     if (guess instanceof RxhiveError) return guess;
-    if (guess.tokens > most.max) {
-      const message = `Task "${brief(node.id)}" needs ${guess.tokens} tokens, but ${most.name} is ${most.max}; it could never start. Raise the limit or make the task smaller.`;
+    const tokens = guess.tokens ?? this.#estimates.guess(node, guess.rough, settings);
+    if (tokens > most.max) {
+      const message = `Task "${brief(node.id)}" needs ${tokens} tokens, but ${most.name} is ${most.max}; it could never start. Raise the limit or make the task smaller.`;
       return new LimitExceededError(most.name, most.max, message);
     }
-    return { node, tokens: guess.tokens, again: false };
+    return { node, tokens, again: false };
   }
 
-  #estimate(node: TaskNode): Estimate | RxhiveError {
+  #estimate(node: TaskNode): Sizes | RxhiveError {
     const { tokens } = node.definition;
     try {
       if (tokens === undefined)
-        return this.#estimates.guess(node, this.#ports.inputsOf(node), this.limiter.settings);
+        return { rough: this.#estimates.rough(node, this.#ports.inputsOf(node), this.limiter.settings) };
       const said = typeof tokens === 'function' ? tokens(this.#ports.inputsOf(node) as never) : tokens;
-      if (Number.isFinite(said) && said >= 0) return { tokens: Math.ceil(said), rough: 0 };
+      if (Number.isFinite(said) && said >= 0) return { tokens: Math.ceil(said) };
       const message = `Task "${brief(node.id)}": tokens gave ${shown(said)}; give a number from 0.`;
       return new RxhiveError('INVALID_OPTION', message, { details: { taskId: node.id } });
     } catch (cause) {
@@ -196,6 +290,11 @@ export class LimiterGate implements Gate {
       return new RxhiveError('INVALID_OPTION', message, { cause, details: { taskId: node.id } });
     }
   }
+}
+
+/** What stays set aside for an attempt that may have used something; undefined: the estimate. */
+function saidNothing({ trial, rough }: Held): number | undefined {
+  return trial === undefined || rough === undefined ? undefined : Math.ceil(rough);
 }
 
 function usedBy({ extra }: TaskNode): number {

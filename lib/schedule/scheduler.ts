@@ -303,6 +303,7 @@ export class Scheduler {
     this.#enter(node, 'running');
     this.starts += 1;
     node.attempt += 1;
+    if (node.definition.candidate === true) node.lane.group?.queued.delete(node);
     node.calls += 1;
     node.startedAt = node.since;
     this.#announcer.attempt(node, 'started');
@@ -377,7 +378,7 @@ export class Scheduler {
     this.#enter(node, status, error);
     node.endedAt = node.since;
     this.open -= 1;
-    if (node.definition.candidate === true && node.lane.group !== undefined) node.lane.group.assigned -= 1;
+    if (node.definition.candidate === true) node.lane.group?.dismiss(node);
     this.#deadlines.disarm(node);
     this.streaming.forget(node);
     this.#ports.ended(node);
