@@ -1,20 +1,40 @@
 import { appendFileSync } from 'node:fs';
-import { channel, RxhiveError, workflow } from '../../lib/index.js';
+import { channel, RxhiveError, type TaskContext, workflow } from '../../lib/index.js';
 import { postgres } from '../../lib/stores/postgres.js';
 import { sqlite } from '../../lib/stores/sqlite.js';
 
 // A run that its parent kills or stops. Arguments: store (a file, or a schema and an address), a file that notes what
-// happens, durability, ms each body takes. Prints `begun`, and the result or the code of the error as JSON.
+// happens, durability, ms each body takes. Prints `loaded` before it opens the store, `begun` with its first body, and the
+// result or the code of the error as JSON.
 const [place = '', notes = '', how = 'sync', pace = '2'] = process.argv.slice(2);
 const [durability, compact] = how.split('+');
 const [schema = '', address] = place.split(' ');
 const store = address === undefined ? sqlite(schema) : postgres(address, { schema });
+interface Shared {
+  sum: number;
+  order: Record<string, number>;
+  heard: Record<string, string[]>;
+}
+type Context = Pick<TaskContext<Shared>, 'update' | 'sleep' | 'replaying'>;
 const flow = workflow({
   name: 'crashing',
   concurrency: 3,
-  state: { sum: 0, order: {} as Record<string, number>, heard: {} as Record<string, string[]> },
+  state: { sum: 0, order: {}, heard: {} } as Shared,
 });
 const words = channel<string>('words');
+/** A replay does nothing but add what has not ended: it is no call of a finished body. */
+const note = (id: string, ctx: Context): void =>
+  appendFileSync(notes, `${ctx.replaying === undefined ? 'began' : 'replayed'} ${id}\n`);
+const small = async (id: string, ctx: Context): Promise<string> => {
+  note(id, ctx);
+  await ctx.sleep(Number(pace));
+  ctx.update((s) => {
+    s.sum += 1;
+    s.order[id] = -1;
+  });
+  return id;
+};
+const typed = flow.taskType('small', { run: (id: string, ctx) => small(id, ctx) });
 let before: ReturnType<typeof flow.task>[] = [];
 for (let layer = 0; layer < 6; layer++) {
   before = [0, 1, 2].map((i) => {
@@ -22,7 +42,16 @@ for (let layer = 0; layer < 6; layer++) {
     return flow.task(id, {
       dependencies: before,
       run: async (_, ctx) => {
-        appendFileSync(notes, `began ${id}\n`);
+        note(id, ctx);
+        // The second waits for what it adds, of both sorts; the third does not.
+        if (i > 0) {
+          const data = ctx.spawn(typed, `${id}/data`, `${id}/data`);
+          const closure = ctx.spawn(`${id}/closure`, {
+            version: '1',
+            run: (_, own) => small(`${id}/closure`, own),
+          });
+          if (i === 1) await ctx.join([data, closure]);
+        }
         // The first of each layer tells the others two words, whenever they begin.
         const heard: string[] = [];
         // Not at once: who is frozen as soon as the layer before has ended must not have the lock of the file.
@@ -44,7 +73,7 @@ for (let layer = 0; layer < 6; layer++) {
 const run = flow.run({
   store,
   runId: 'crash',
-  durability: durability as 'sync' | 'group',
+  durability: durability as 'sync' | 'group' | 'exit',
   ...(compact && { compact: { keep: 1 } }),
 });
 run.events$.subscribe({
@@ -61,6 +90,7 @@ function begin(): void {
   if (!begun) console.log('begun');
   begun = true;
 }
+console.log('loaded');
 try {
   const { status, state, report, error } = await run.result();
   const code = error === undefined ? {} : { code: error.code };
