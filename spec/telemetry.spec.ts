@@ -183,6 +183,31 @@ test('a stopped attempt ends its span; conventions only when asked for; a carrie
   assert.throws(() => tracing({ genAi: '2' as never }), /genAi is "2"/);
 });
 
+test('a span carries what its attempt has used, and the model', async () => {
+  const flow = workflow({ name: 'used', middleware: [tracing({ tracer, genAi: '1.37' })] });
+  flow.task('ask', {
+    retry: { count: 1, backoff: () => 0 },
+    run: async (_, ctx) => {
+      ctx.usage({ model: `m${ctx.attempt}`, inputTokens: 10 * ctx.attempt, outputTokens: 1 });
+      await Promise.resolve();
+      ctx.usage({ inputTokens: 5 });
+      if (ctx.attempt === 1) throw new Error('again');
+      return 1;
+    },
+  });
+  flow.task('none', { run: () => 1 });
+  await flow.run().result();
+  const keys = ['usage.input_tokens', 'usage.output_tokens', 'request.model', 'response.model'];
+  const used = spans()
+    .filter(({ name }) => name === 'invoke_agent ask')
+    .map(({ attributes }) => keys.map((key) => attributes[`gen_ai.${key}`]));
+  assert.equal(used, [
+    [15, 1, 'm1', 'm1'],
+    [25, 1, 'm2', 'm2'],
+  ]);
+  assert.is(named('invoke_agent none').attributes['gen_ai.usage.input_tokens'], undefined);
+});
+
 test('middleware: the first is outermost, run before workflow; it may change inputs and results, or skip the body', async () => {
   const said: string[] = [];
   const loud = (name: string): Middleware => ({

@@ -2,6 +2,7 @@ import { lastValueFrom } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type TerminalOptions, type TerminalStream, terminal } from '../lib/dashboard/index.js';
+import { workflow } from '../lib/index.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';
 import { showcase } from './support/showcase.js';
 
@@ -69,6 +70,37 @@ test('a picture is drawn over the one before: who runs, limits, tail of the stre
   assert.ok(failed > 0 && failed < text.indexOf('▶ write'));
   assert.is(text.indexOf('✗ fetch_13', failed + 1), -1);
   assert.match(text.slice(text.lastIndexOf('\u001b[2K')), 'partial');
+});
+
+test('a stream is shown once, of pieces and of texts so far', async () => {
+  const tail = async (values: readonly string[]): Promise<string> => {
+    const scheduler = new SimulationScheduler();
+    const paper = new Paper(true);
+    const flow = workflow({ name: 'said' });
+    flow.task('ask', {
+      run: async function* (_, ctx) {
+        for (const value of values) {
+          await ctx.sleep(100);
+          yield value;
+        }
+        await ctx.sleep(200);
+      },
+    });
+    const options = { stream: paper, scheduler, live: true, colour: false, interval: 20 };
+    const end = lastValueFrom(flow.run({ scheduler }).events$.pipe(terminal(options)));
+    await advance(scheduler);
+    await end;
+    const lines = paper.text.split('\n').filter((line) => line.includes('▶ ask'));
+    return / ms {2}(.*)$/.exec(lines.at(-1) ?? '')?.[1] ?? '';
+  };
+  assert.is(await tail(['Bees ', 'make ', 'honey.']), 'Bees make honey.');
+  assert.is(await tail(['Bees ', 'Bees make ', 'Bees make honey.']), 'Bees make honey.');
+  assert.is(await tail(['Bees', 'Bees make honey.', 'Bees make honey.']), 'Bees make honey.');
+  assert.is(await tail(['Bees make honey.', 'Bees make honey.']), 'Bees make honey.');
+  assert.is(await tail(['ha', 'ha', 'ha']), 'hahaha');
+  assert.is(await tail(['a', 'and', ' b', ' c', ' d']), 'aand b c d');
+  // Another attempt begins anew.
+  assert.is(await tail(['Ants', 'Ants run', 'Bees', 'Bees make', 'Bees make honey.']), 'Bees make honey.');
 });
 
 test('hostile text cannot move the cursor or turn the line', async () => {

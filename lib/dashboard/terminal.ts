@@ -8,6 +8,7 @@ import {
 import type { WorkflowEvent } from '../model/event.js';
 import { Redactor } from '../observe/redact.js';
 import { Frame, type TerminalStream, widthOf } from './frame.js';
+import { streamText } from './stream-text.js';
 import { duration, messageOf, short, statusOf, statusSigns } from './text.js';
 import { RunView, type TaskView } from './view-model.js';
 
@@ -155,13 +156,11 @@ class Screen {
   /** The end of what it streams, or its newest message. */
   #tail(task: TaskView, most: number): string {
     if (most < 8) return '';
-    const texts = task.stream.every((one) => typeof one === 'string');
+    const newest = task.stream.slice(-40);
     const said =
       task.streamed > 0
-        ? task.stream
-            .slice(-40)
-            .map((one) => (typeof one === 'string' ? one : JSON.stringify(one)))
-            .join(texts ? '' : ' ')
+        ? (streamText(newest) ??
+          newest.map((one) => (typeof one === 'string' ? one : JSON.stringify(one))).join(' '))
         : (task.messages.at(-1)?.message ?? '');
     const line = this.#text(said, 10_000);
     return line.length > most ? `…${line.slice(1 - most).replace(/^[\udc00-\udfff]/, '')}` : line;

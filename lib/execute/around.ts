@@ -62,11 +62,13 @@ export class Around {
     if (this.#list.length === 0) return body(inputs);
     // An attempt beside another one belongs to the same task.
     const task = this.#tasks.get(node.principal)?.call ?? this.#begin(node.principal);
+    // Those of the attempt before.
+    if (node.extra !== undefined) node.extra.usageTold = undefined;
     const call = (at: number, given: unknown): unknown => {
       const one = this.#list[at];
       if (one === undefined) return body(given);
       if (one.attempt === undefined) return call(at + 1, given);
-      const own = new Call(task, node.attempt, given, ctx, this.#failed);
+      const own = new Call(task, node, given, ctx, this.#failed);
       return one.attempt(own, (other) => call(at + 1, other === undefined ? given : other));
     };
     return call(0, inputs);
@@ -134,10 +136,11 @@ class Call implements AttemptCall {
   readonly ctx: Stoppable;
   /** A property, as the others are: who takes the call apart gets it too. */
   readonly onStop: AttemptCall['onStop'];
+  readonly onUsage: AttemptCall['onUsage'];
 
   constructor(
     task: TaskCall,
-    attempt: number,
+    node: TaskNode,
     inputs: unknown,
     ctx: Stoppable,
     failed: (error: unknown) => void,
@@ -149,16 +152,23 @@ class Call implements AttemptCall {
     this.group = task.group;
     this.parentId = task.parentId;
     this.dependencies = task.dependencies;
-    this.attempt = attempt;
+    this.attempt = node.attempt;
     this.inputs = inputs;
     this.ctx = ctx;
-    this.onStop = (stopped) =>
-      ctx.onStop((reason) => {
+    const safely =
+      <T>(told: (what: T) => void) =>
+      (what: T): void => {
         try {
-          stopped(reason);
+          told(what);
         } catch (error) {
           failed(error);
         }
-      });
+      };
+    this.onStop = (stopped) => ctx.onStop(safely(stopped));
+    this.onUsage = (told) => {
+      const extra = node.more();
+      extra.usageTold ??= [];
+      extra.usageTold.push(safely(told));
+    };
   }
 }

@@ -26,6 +26,7 @@ export function report(
   if (cost === undefined) used.unpricedTokens = used.tokens;
   if (model !== undefined) used.of(model).add({ ...used.report, calls: 1 });
   node.spend(used);
+  for (const told of node.extra?.usageTold ?? []) told(usage);
   if (!watch.active) return;
   watch.emit({
     type: 'usage',

@@ -1,4 +1,4 @@
-import type { TaskContext } from './context.js';
+import type { TaskContext, Usage } from './context.js';
 import type { WorkflowResult } from './result.js';
 import type { TaskStatus } from './status.js';
 
@@ -32,6 +32,8 @@ export interface AttemptCall extends TaskCall {
    * `ctx.signal` says, without making a signal for it. What `stopped` throws is a subscriber's error.
    */
   readonly onStop: (stopped: (reason: unknown) => void) => void;
+  /** Calls `told` with what the body reports with `ctx.usage`, while the attempt goes on. What it throws is a subscriber's error. */
+  readonly onUsage: (told: (usage: Usage) => void) => void;
 }
 
 /** How a task ended. */

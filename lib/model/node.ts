@@ -3,7 +3,7 @@ import type { Timer } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { HeapItem } from '../kernel/heap.js';
 import { contestOf } from './contest.js';
-import type { Reads, Recipe } from './context.js';
+import type { Reads, Recipe, Usage } from './context.js';
 import type { ItemWatch } from './each.js';
 import type { Hedge } from './hedge.js';
 import type { Lane } from './lane.js';
@@ -130,6 +130,8 @@ export interface NodeExtra {
   backoffLeft: number;
   /** Items it has added that have not ended: they inherit its priority. */
   items: Set<TaskNode> | undefined;
+  /** Who is told what the body reports with `ctx.usage`. */
+  usageTold: ((usage: Usage) => void)[] | undefined;
   /** Ids that its items have, or had before they were forgotten. */
   itemKeys: { has(id: string): boolean } | undefined;
   /** Suspended because a producer it streams from is suspended. */
@@ -323,6 +325,7 @@ export class TaskNode implements HeapItem {
       join: undefined,
       children: undefined,
       items: undefined,
+      usageTold: undefined,
       itemKeys: undefined,
       held: false,
       joined: undefined,

@@ -132,6 +132,7 @@ class Tracing implements Middleware {
     const within = trace.setSpan(run.within, span);
     // Without a propagator there is nothing to take along.
     if (propagation.fields().length > 0) propagation.inject(within, call.ctx.carrier);
+    if (this.#genAi) tellUsage(span, call);
     return new AttemptSpan(span, within, call).follow(next);
   }
 
@@ -139,6 +140,20 @@ class Tracing implements Middleware {
     const tracer = this.#tracer ?? trace.getTracer('rxhive');
     return tracer.startSpan(name, { attributes, links }, within);
   }
+}
+
+/** What the attempt has used so far, and the model that it named last. */
+function tellUsage(span: Span, call: AttemptCall): void {
+  let [input, output] = [0, 0];
+  call.onUsage(({ inputTokens = 0, outputTokens = 0, model }) => {
+    input += inputTokens;
+    output += outputTokens;
+    span.setAttribute('gen_ai.usage.input_tokens', input);
+    span.setAttribute('gen_ai.usage.output_tokens', output);
+    if (model === undefined) return;
+    span.setAttribute('gen_ai.request.model', model);
+    span.setAttribute('gen_ai.response.model', model);
+  });
 }
 
 /** The span of one attempt, ended once: by what the body returns or throws, or when the attempt is stopped. */

@@ -1,3 +1,4 @@
+import { streamText } from '../stream-text.js';
 import {
   count,
   duration,
@@ -71,6 +72,8 @@ function link(id: string, select: (id: string) => void): unknown {
 /** Text of a stream runs on; other values stand in lines. */
 function stream({ stream, streamed }: TaskView): string {
   const more = streamed > stream.length ? `… ${streamed - stream.length} values before\n` : '';
-  const texts = stream.every((one) => typeof one === 'string');
-  return more + stream.map((one) => shownValue(one, 2_000)).join(texts ? '' : '\n');
+  const text = streamText(stream);
+  return (
+    more + (text === undefined ? stream.map((one) => shownValue(one, 2_000)).join('\n') : shownValue(text))
+  );
 }
