@@ -1,5 +1,13 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { publint } from 'publint';
@@ -17,6 +25,56 @@ function check(what: string, holds: boolean, detail = ''): void {
   if (holds) return;
   console.log(detail);
   process.exitCode = 1;
+}
+
+/** Modules of all kinds, in a package without and in one with `"type": "module"`. */
+function commandReads(): void {
+  const body = "const flow = workflow({ name: 'w' }); flow.task('t', { run: () => 1 });";
+  const es = `import { workflow } from 'rxhive'; ${body} export default flow;`;
+  const common = `const { workflow } = require('rxhive'); ${body}`;
+  mkdirSync(join(folder, 'esm'));
+  const modules = {
+    'esm/package.json': '{ "type": "module" }',
+    'esm/flow.js': es,
+    'flow.mjs': es,
+    'flow.cjs': `${common} module.exports = flow;`,
+    'made.cjs': `Object.defineProperty(exports, '__esModule', { value: true }); ${common} exports.default = flow;`,
+    'esm/flow.ts': es,
+    'flow.mts': es,
+    'flow.cts': es,
+    'flow.ts': es,
+  };
+  for (const [name, text] of Object.entries(modules)) writeFileSync(join(folder, name), text);
+  const main = join(folder, 'node_modules/rxhive/dist/cli/main.js');
+  const run = (name: string, ...before: string[]): { status: number | null; all: string } => {
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [...before, main, 'run', name, '--quiet'],
+      { cwd: folder, encoding: 'utf8' },
+    );
+    return { status, all: `${stdout}${stderr}` };
+  };
+  const runs = (names: readonly string[], ...before: string[]): void => {
+    for (const name of names) {
+      const { status, all } = run(name, ...before);
+      check(
+        `the command runs ${name} ${before.at(-1) ?? ''}`,
+        status === 0 && all.startsWith('w: succeeded'),
+        all,
+      );
+    }
+  };
+  const names = Object.keys(modules).filter((name) => !name.endsWith('.json'));
+  const isTypeScript = (name: string): boolean => /ts$/.test(name);
+  runs(names.filter((name) => !isTypeScript(name)));
+  if (!('typescript' in process.features)) {
+    const { status, all } = run('flow.ts');
+    check('without tsx it says what TypeScript needs', status === 2 && /npm i -D tsx/.test(all), all);
+  }
+  symlinkSync(join(project, 'node_modules/tsx'), join(folder, 'node_modules/tsx'));
+  runs(names.filter(isTypeScript));
+  runs(['flow.ts', 'flow.cjs', 'made.cjs', 'esm/flow.ts'], '--import', 'tsx');
+  rmSync(join(folder, 'node_modules/tsx'));
 }
 
 try {
@@ -80,6 +138,7 @@ try {
   if (major > 20 || minor >= 19) check('require works', call('node', ['use.cjs']).trim() === 'succeeded');
   else console.log('skipped: require of ESM needs Node 20.19');
   check('the command works', call('npx', ['--no-install', 'rxhive', '--help']).includes('rxhive run MODULE'));
+  commandReads();
   writeFileSync(
     join(folder, 'use.mts'),
     [
