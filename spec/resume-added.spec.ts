@@ -20,6 +20,7 @@ import {
   workflow,
 } from '../lib/index.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';
+import { LateStore } from './support/late-store.js';
 
 /** Runs until nothing happens any more, dies, goes on, and dies again; the ids of bodies called in each life. */
 function twoLives(make: (ran: string[]) => Workflow): [string[], string[], ReadonlyMap<string, string>] {
@@ -724,6 +725,37 @@ test('who waits for a person when the process ends is no poison, and nothing run
   assert.equal(calls, { plan: 1, bad: 1, mail: 1 });
   assert.is(result.status, 'partial');
   assert.equal(result.results.get('gate'), [true, true, true, true, true]);
+});
+
+test('two results of a race stay both when a handler adds their tasks again', async () => {
+  const make = () => {
+    const flow = workflow({ name: 'race' });
+    const plan = flow.task('plan', { run: () => 1 });
+    flow.onTaskComplete(plan, (_, add) => {
+      const members = ['a', 'b'].map((id) => add(id, { run: (_, ctx) => ctx.sleep(2) }));
+      add('first', { dependencies: [race(members)], run: (_, ctx) => ctx.sleep(50) });
+    });
+    return flow;
+  };
+  const scheduler = new SimulationScheduler();
+  // While the result of the one is written the other one ends: nobody has won yet.
+  const store = new LateStore(memory(), scheduler);
+  store.auto = () => 7;
+  void make().run({ store, runId: 'r', durability: 'sync', scheduler }).result();
+  await advance(scheduler, 40);
+  const later = new SimulationScheduler();
+  const end = make()
+    .run({ store: memory(store.inner.dump()), runId: 'r', scheduler: later })
+    .result();
+  await advance(later);
+  const { status, tasks } = await end;
+  assert.is(status, 'succeeded');
+  assert.equal([...tasks].map(([id, one]) => `${id} ${one.status}`).sort(), [
+    'a restored',
+    'b restored',
+    'first succeeded',
+    'plan restored',
+  ]);
 });
 
 test.run();

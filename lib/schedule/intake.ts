@@ -17,6 +17,8 @@ export class Intake {
   readonly #moves: IntakeMoves;
   readonly #dependents: Dependents;
   readonly #announcer: Announcer;
+  /** Tasks that have come and are not taken in. */
+  #coming: TaskNode[] = [];
 
   constructor(
     ports: Pick<SchedulerPorts, 'resumed' | 'recall'>,
@@ -36,9 +38,16 @@ export class Intake {
     for (const node of nodes) if (node.pending === 0 && node.status === 'waiting') this.#moves.ready(node);
   }
 
+  /** Tasks are about to be taken in: those that come one after the other in a turn are asked for their past together. */
+  expect(nodes: readonly TaskNode[]): void {
+    if (this.#ports.resumed()) this.#coming.push(...nodes);
+  }
+
   /** Tasks that come while the run goes on: some of what they wait for may have ended. */
   add(nodes: readonly TaskNode[]): void {
-    this.#recall(nodes);
+    const coming = this.#coming;
+    this.#coming = [];
+    this.#recall(coming);
     for (const node of nodes) {
       if (node.ended) continue;
       this.#dependents.catchUp(node);

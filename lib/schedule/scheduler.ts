@@ -199,6 +199,7 @@ export class Scheduler {
   /** Takes tasks in that were added to the graph at run time; they count as open at once, and wait for `holder`. */
   admit(nodes: readonly TaskNode[], holder?: TaskNode): void {
     this.open += nodes.length;
+    this.#intake.expect(nodes);
     const now = this.now();
     for (const node of nodes) {
       node.addedAt = node.since = now;
