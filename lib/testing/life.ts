@@ -272,8 +272,10 @@ export class Life {
     else if (name === undefined && concurrency !== undefined) this.concurrency = concurrency;
   }
 
-  #twist({ taskId, onStop }: AttemptCall, next: () => unknown): unknown {
+  #twist({ taskId, ctx, onStop }: AttemptCall, next: () => unknown): unknown {
     if (this.#over) return NEVER;
+    // It runs for what it adds alone.
+    if (ctx.replaying !== undefined) return next();
     this.#ask((one) => one.body?.(taskId, this));
     const call = (this.#calls.get(taskId) ?? 0) + 1;
     this.#calls.set(taskId, call);
