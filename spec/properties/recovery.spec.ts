@@ -8,8 +8,6 @@ import { Broken, committedIn, differenceOf, isWithin, type Lived, live } from '.
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
 const runs = Number(process.env.PROGRAMS ?? 300);
 const path = process.env.REPLAY;
-/** Also changes that are noticed only when a task that had not finished adds its children again. */
-const late = process.env.LATE === 'yes';
 
 type Failure = fc.RunDetails<[Program, Fault]>;
 
@@ -31,7 +29,7 @@ const faults: fc.Arbitrary<Fault> = fc.record({
     { weight: 1, arbitrary: fc.constant(true) },
   ),
   change: fc.constantFrom<Fault['change']>(
-    ...((process.env.CHANGES?.split(',') as Fault['change'][] | undefined) ?? ['none', 'rerun']),
+    ...((process.env.CHANGES?.split(',') as Fault['change'][] | undefined) ?? ['none', 'edited', 'rerun']),
   ),
   which: fc.nat(99),
 });
@@ -41,7 +39,7 @@ async function check(program: Program, fault: Fault): Promise<void> {
   const edited = fault.change === 'edited' ? editedOf(program, fault.which) : undefined;
   const goal = edited === undefined ? whole : await live(program, [], 0, { edited });
   const goOn = async (log: readonly string[], number: number): Promise<Lived> => {
-    const named = [...committedIn(log).keys()].filter((id) => (late ? !isWithin(id) : /^t\d+$/.test(id)));
+    const named = [...committedIn(log).keys()].filter((id) => !isWithin(id));
     const rerun =
       fault.change === 'rerun' && named.length > 0 ? [named[fault.which % named.length] as string] : [];
     const found = await live(program, log, number, { edited, rerun });
@@ -68,7 +66,7 @@ async function check(program: Program, fault: Fault): Promise<void> {
 
 /** A task of the workflow, or the type of tasks that come back by their data. */
 function editedOf({ units }: Program, which: number): string {
-  const ids = [...(late ? ['typed'] : []), ...units.map((_, i) => `t${i}`)];
+  const ids = ['typed', ...units.map((_, i) => `t${i}`)];
   return ids[which % ids.length] as string;
 }
 
