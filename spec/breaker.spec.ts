@@ -3,11 +3,18 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   type BreakerOptions,
+  channel,
+  human,
+  memory,
   optional,
+  type Run,
   type RxhiveError,
   type Task,
+  type TaskContext,
+  typed,
   WorkflowDefinitionError,
   type WorkflowEvent,
+  type WorkflowResult,
   workflow,
 } from '../lib/index.js';
 import { speaksAgainstProvider } from '../lib/kernel/provider-error.js';
@@ -209,6 +216,136 @@ test('options that make no sense are refused', () => {
       String(message),
     );
   }
+});
+
+const down = (): never => {
+  throw Object.assign(new Error('down'), { status: 503 });
+};
+const soon = { count: 5, backoff: { initial: 10, jitter: 'none' } } as const;
+
+/** A group whose breaker opens after two failures, for 100 ms; agents of it find the provider up from `upAt` on. */
+function outage(upAt = 50) {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({
+    name: 'outage',
+    groups: { llm: { concurrency: 4, breaker: { failures: 2, openFor: 100 } }, free: {} },
+  });
+  const agent = (id: string, body: (ctx: TaskContext, inputs: unknown) => unknown, options: object = {}) =>
+    flow.task(id, {
+      group: 'llm',
+      retry: soon,
+      ...options,
+      run: (inputs: unknown, ctx: TaskContext) => (scheduler.now() < upAt ? down() : body(ctx, inputs)),
+    });
+  return { scheduler, flow, agent };
+}
+
+/** The run without a time limit: a hang shows as tasks that have not ended. */
+async function ended(scheduler: SimulationScheduler, run: Run): Promise<WorkflowResult> {
+  const result = run.result();
+  await advance(scheduler);
+  assert.equal(
+    [...run.snapshot().tasks].filter(([, status]) => /ready|running|suspended|waiting/.test(status)),
+    [],
+  );
+  return result;
+}
+
+test('what a probe joins passes the half-open breaker: children, their children, also from behind others', async () => {
+  const { scheduler, flow, agent } = outage();
+  for (let i = 0; i < 3; i++)
+    agent(`agent${i}`, (ctx) =>
+      ctx.join(
+        ctx.spawn('sub', {
+          group: 'llm',
+          priority: -5,
+          run: async (_, sub) => {
+            await sub.sleep(20);
+            return sub.join(sub.spawn('deep', { group: 'llm', priority: -9, run: () => 'found' }));
+          },
+        }),
+      ),
+    );
+  const events: WorkflowEvent[] = [];
+  const run = flow.run({ scheduler });
+  run.events$.subscribe((event) => events.push(event));
+  const result = await ended(scheduler, run);
+  assert.is(result.status, 'succeeded');
+  assert.equal(
+    states(events).map((text) => text.replace(/^\d+ /, '')),
+    ['open', 'half-open', 'closed'],
+  );
+});
+
+test('a child that fails tells as much as the probe itself', async () => {
+  const { scheduler, flow, agent } = outage();
+  let calls = 0;
+  agent('agent', (ctx) => {
+    const run = (): unknown => {
+      calls += 1;
+      return scheduler.now() < 300 ? down() : 1;
+    };
+    return ctx.join(ctx.spawn('sub', { group: 'llm', run }));
+  });
+  agent('other', () => 1);
+  const events: WorkflowEvent[] = [];
+  const run = flow.run({ scheduler });
+  run.events$.subscribe((event) => events.push(event));
+  await ended(scheduler, run);
+  assert.ok(calls <= 2, `${calls} calls of a provider that is down`);
+  assert.is(states(events).at(-1)?.endsWith('closed'), true);
+});
+
+test('a probe may join a task that is not its own, hear another one, or wait over a group of others', async () => {
+  const { scheduler, flow, agent } = outage(50);
+  const words = channel<string>('words');
+  // Ready all the time, behind those that try.
+  const joined = agent('joined', () => 1, { priority: -3 });
+  const far = agent('far', () => 2, { priority: -4 });
+  const bridge = flow.task('bridge', {
+    group: 'free',
+    run: async (_, ctx) => {
+      await ctx.sleep(200);
+      return ctx.join(far);
+    },
+  });
+  const speaker = agent('speaker', (ctx) => ctx.send(words, 'hello'), { priority: -5 });
+  agent('tries 1', (ctx) => ctx.join([joined]), { priority: 3 });
+  agent('tries 2', (ctx) => ctx.join([bridge]), { priority: 2 });
+  agent('tries 3', (ctx) => ctx.receive(words, { from: [speaker] }), { priority: 1 });
+  assert.is((await ended(scheduler, flow.run({ scheduler }))).status, 'succeeded');
+});
+
+test('a probe that asks people keeps its place; stuck() and explain() name it, its answer lets the others go on', async () => {
+  const { scheduler, flow, agent } = outage();
+  agent('agent', (ctx) => ctx.ask(human(typed<string>(), 'Go on?')), { priority: 1 });
+  agent('other 1', () => 1);
+  agent('other 2', () => 1);
+  const run = flow.run({ scheduler });
+  const result = run.result();
+  await advance(scheduler, 1_000);
+  assert.equal(run.stuck(), [
+    'Task "agent" waits for people to answer "agent?1" (Go on?); give it to run.answer().',
+    '2 tasks wait for tasks that wait like this.',
+  ]);
+  assert.match(run.explain('other 1'), 'lets 1 through to try: "agent" (suspended)');
+  await run.answer('agent?1', 'yes');
+  await advance(scheduler);
+  assert.is((await result).status, 'succeeded');
+});
+
+test('a run whose probe asks people is suspended, and goes on elsewhere', async () => {
+  const store = memory();
+  const { scheduler, flow, agent } = outage();
+  agent('agent', (ctx) => ctx.ask(human(typed<string>(), 'Go on?')), { priority: 1 });
+  agent('other', () => 1);
+  const first = flow.run({ scheduler, store, runId: 'r', suspend: 'exit' }).result();
+  await advance(scheduler);
+  assert.is((await first).status, 'suspended');
+  await flow.answer(store, 'r', 'agent?1', 'yes');
+  const second = flow.run({ scheduler, store, runId: 'r' }).result();
+  await advance(scheduler);
+  assert.is((await second).status, 'succeeded');
 });
 
 test.run();

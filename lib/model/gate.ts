@@ -49,6 +49,8 @@ export interface Gate extends Blocker {
   charge?(used: UsageReport): void;
   /** A ready task is not to wait: it ends so. Asked when it becomes ready, and for all of them by the scheduler's turnstile. */
   refuses?(node: TaskNode): Refusal | undefined;
+  /** `node` may not go on before others have tried whether anybody can: their end opens the gate, nothing else. */
+  holdsBack?(node: TaskNode): boolean;
   /** Share, 0 to 1, of what it can still give with `queued` to come: where there is a choice, tasks go where most is left. */
   left?(queued: number): number;
   /** Ms until it lets one more start behind `queued` others, as far as it opens by itself; 0: at once. */

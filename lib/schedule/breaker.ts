@@ -1,10 +1,11 @@
 import { brief, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
 import { speaksAgainstProvider } from '../kernel/provider-error.js';
 import type { BreakerOptions, BreakerState } from '../model/breaker.js';
-import type { AttemptEnd, Gate, Refusal } from '../model/gate.js';
+import type { AttemptEnd, Refusal } from '../model/gate.js';
 import type { Group, Lane } from '../model/lane.js';
 import type { TaskNode } from '../model/node.js';
 import type { GatePorts } from './gates.js';
+import type { ProbingGate } from './probing.js';
 
 const defaultOpenFor = 30_000;
 const defaultLeast = 10;
@@ -14,7 +15,7 @@ const defaultLeast = 10;
  * Outcomes of attempts that began before it opened tell nothing new and are not counted.
  * Source: M. Nygard, "Release It!", 2007.
  */
-export class Breaker implements Gate {
+export class Breaker implements ProbingGate {
   parked: Lane[] = [];
   readonly waitsFor = 'permit';
   readonly #group: Group;
@@ -22,7 +23,9 @@ export class Breaker implements Gate {
   readonly #ports: GatePorts;
   readonly #counts: (error: unknown) => boolean;
   readonly #probeLimit: number;
-  readonly #probes = new Set<TaskNode>();
+  readonly probes = new Set<TaskNode>();
+  /** Attempts that were let through because a probe needs them. */
+  readonly #helpers = new Set<TaskNode>();
   /** Attempts that began while it was closed, since it last closed. */
   #counted = new Set<TaskNode>();
   #outcomes: { readonly at: number; readonly failed: boolean }[] = [];
@@ -47,19 +50,24 @@ export class Breaker implements Gate {
 
   admits(node: TaskNode): boolean {
     if (node.running !== undefined || this.#state === 'closed') return true;
-    return this.#state === 'half-open' && this.#probes.size + this.#successes < this.#probeLimit;
+    return this.#state === 'half-open' && (this.#hasRoom || this.#ports.scheduler.probing.helps(this, node));
+  }
+
+  holdsBack(node: TaskNode): boolean {
+    return this.#state === 'half-open' && !this.admits(node);
   }
 
   enter(node: TaskNode): void {
     if (node.running !== undefined) return;
-    if (this.#state === 'half-open') this.#probes.add(node);
+    if (this.#state === 'half-open') (this.#hasRoom ? this.probes : this.#helpers).add(node);
     else this.#counted.add(node);
   }
 
   pause(): void {}
 
   leave(node: TaskNode, end: AttemptEnd): void {
-    const probe = this.#probes.delete(node);
+    // What a probe needs is part of it: either may tell how the provider is.
+    const probe = this.probes.delete(node) || this.#helpers.delete(node);
     const counted = this.#counted.delete(node);
     const outcome = this.#judge(end);
     if (probe && this.#state === 'half-open') {
@@ -87,8 +95,15 @@ export class Breaker implements Gate {
 
   because(): string {
     const name = `the circuit breaker of group "${brief(this.#group.name)}"`;
-    if (this.#state === 'half-open') return `${name}, which lets ${this.#probeLimit} through to try`;
+    if (this.#state === 'half-open') {
+      const names = [...this.probes].map(({ principal, status }) => `"${brief(principal.id)}" (${status})`);
+      return `${name}, which lets ${this.#probeLimit} through to try: ${names.slice(0, 5).join(', ')}`;
+    }
     return `${name}, which is open for another ${this.#openUntil - this.#ports.clock.now()} ms`;
+  }
+
+  get #hasRoom(): boolean {
+    return this.probes.size + this.#successes < this.#probeLimit;
   }
 
   #judge({ kind, error }: AttemptEnd): 'good' | 'bad' | 'none' {
@@ -122,7 +137,8 @@ export class Breaker implements Gate {
   #open(error: unknown): void {
     const delay = this.#options.openFor ?? defaultOpenFor;
     this.#lastError = error;
-    this.#probes.clear();
+    this.probes.clear();
+    this.#helpers.clear();
     this.#counted.clear();
     this.#openUntil = this.#ports.clock.now() + delay;
     this.#enterState('open', { delay, error });
@@ -146,6 +162,8 @@ export class Breaker implements Gate {
 
   #enterState(state: BreakerState, facts: { readonly delay?: number; readonly error?: unknown } = {}): void {
     this.#state = state;
+    if (state === 'half-open') this.#ports.scheduler.probing.begin(this);
+    else this.#ports.scheduler.probing.end(this);
     const { watch } = this.#ports;
     if (watch.active) watch.emit({ type: 'breaker', reason: state, group: this.#group.name, ...facts });
   }

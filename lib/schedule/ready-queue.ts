@@ -59,6 +59,13 @@ export class ReadyQueue {
     if (first) this.unpark(lane);
   }
 
+  /** Puts a ready task into another lane. */
+  relane(node: TaskNode, lane: Lane): void {
+    this.remove(node);
+    node.lane = lane;
+    this.push(node);
+  }
+
   /** Gives a task, in the queue or not, the priority and rank of somebody who waits for it. */
   raise(node: TaskNode, priority: number, rank: number): void {
     const queued = node.heapIndex >= 0;
@@ -121,7 +128,10 @@ export class ReadyQueue {
 
   #take(node: TaskNode): void {
     const { group, needs, gates } = node.lane;
-    if (group !== undefined) group.active += 1;
+    if (group !== undefined) {
+      group.active += 1;
+      group.queued.delete(node);
+    }
     for (const need of needs) need.resource.free -= need.amount;
     for (const list of gates) for (const gate of list) gate.enter(node);
   }

@@ -18,6 +18,7 @@ import type { Moment } from './explain.js';
 import { Lending } from './inherit.js';
 import { Intake } from './intake.js';
 import { Outcomes } from './outcomes.js';
+import { Probing } from './probing.js';
 import { ReadyQueue } from './ready-queue.js';
 import { Streaming } from './streaming.js';
 import { leaveAll, onlyPeopleCanHelp } from './suspension.js';
@@ -66,12 +67,19 @@ export class Scheduler {
     find: (id) => this.#nodes.get(id),
     raise: (node, priority, rank) => this.#queue.raise(node, priority, rank),
   });
+  /** Lets those pass whom attempts need that try a provider. */
+  readonly probing = new Probing(
+    () => this.#nodes,
+    (work) => this.#command(work),
+    (node, lane) => this.#queue.relane(node, lane),
+  );
   /** Waits of running tasks: joins, pauses, streams. */
   readonly streaming = new Streaming({
     enter: (node, status) => this.#enter(node, status),
     ready: (node) => this.#ready(node),
     pause: (node) => {
       if (this.#queue.pause(node)) this.active -= 1;
+      this.probing.look();
       this.#ports.rests(node);
     },
     stop: (node, reason) => this.#stop(node, reason),
@@ -304,7 +312,6 @@ export class Scheduler {
     this.#enter(node, 'running');
     this.starts += 1;
     node.attempt += 1;
-    if (node.definition.candidate === true) node.lane.group?.queued.delete(node);
     node.calls += 1;
     node.startedAt = node.since;
     this.#announcer.attempt(node, 'started');
@@ -324,7 +331,7 @@ export class Scheduler {
 
   #ready(node: TaskNode): void {
     if (this.#outcomes.holdsBack(node)) return;
-    node.lane = node.running === undefined ? node.lane.origin : node.lane.again;
+    node.lane = this.probing.laneOf(node);
     this.#enter(node, 'ready');
     // Who comes back from a pause keeps its place.
     if (this.#settings.policy === 'fifo' && node.running === undefined) node.rank = -this.#steps;

@@ -4,6 +4,7 @@ import type { Watch } from '../model/ports.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { Ceilings } from './ceilings.js';
 import { shownWait } from './circle.js';
+import { isHeldBack } from './probing.js';
 import type { Scheduler } from './scheduler.js';
 
 /** What {@link Stuck} looks at. */
@@ -54,7 +55,7 @@ export class Stuck {
         this.#alive = node;
         return [];
       }
-      if (node.status === 'waiting' && causes.size === before) behind += 1;
+      if ((node.status === 'waiting' && causes.size === before) || isHeldBack(node)) behind += 1;
     }
     const lines = [...causes.values()].map(({ say, tasks }) => say(some(tasks)));
     return behind === 0 || lines.length === 0
@@ -110,6 +111,7 @@ export class Stuck {
     const { ceilings } = this.#ports;
     const { group, gates } = node.lane;
     if (node.extra?.queueTimer !== undefined && node.attempt === 0) return false;
+    if (isHeldBack(node)) return true;
     const gate = gates.flat().find((one) => one.stays === true && !one.admits(node));
     if (gate !== undefined) count(causes, gate, (tasks) => `${tasks} for ${gate.because(node)}.`);
     else if (ceilings.get(undefined, 'user') === 0)

@@ -1,6 +1,7 @@
 import { RxhiveError } from '../kernel/errors.js';
 import type { TaskNode } from '../model/node.js';
 import { account } from './account.js';
+import { isHeldBack } from './probing.js';
 
 /** What a run is about. */
 interface Activity {
@@ -17,8 +18,10 @@ export function onlyPeopleCanHelp(
 ): boolean {
   if (active > 0 || keepOpen || closing !== undefined) return false;
   let asking = false;
-  for (const { status, extra, committing } of nodes) {
-    if (status === 'running' || status === 'ready' || status === 'backing-off' || committing) return false;
+  for (const node of nodes) {
+    const { status, extra, committing } = node;
+    if (status === 'running' || status === 'backing-off' || committing) return false;
+    if (status === 'ready' && !isHeldBack(node)) return false;
     if (status !== 'suspended') continue;
     if (extra?.join?.elsewhere === true) return false;
     for (const { timed } of extra?.hearing ?? []) if (timed) return false;
