@@ -14,7 +14,7 @@ import { createReactAgent } from '@langchain/langgraph/prebuilt';
 import { ChatOpenAI } from '@langchain/openai';
 import { createAgent } from 'langchain';
 import { memory, type TaskContext, typed, type WorkflowEvent, workflow } from 'rxhive';
-import { asLangGraphNode, fromRunnable } from 'rxhive/langgraph';
+import { asLangGraphNode, fromRunnable, type NativeRunnable } from 'rxhive/langgraph';
 import { OpenAIServer } from 'rxhive/testing';
 import { testModel, testTool } from 'rxhive/testing/conformance';
 import type { Observable } from 'rxjs';
@@ -154,6 +154,49 @@ test('interrupts of a graph are questions to people', async () => {
     ['Publish?', undefined],
     ['The graph asks.', { draft: 'Bees!' }],
   ]);
+});
+
+/** A graph whose nodes are named by data. */
+interface Builder {
+  addNode(name: string, node: () => object): Builder;
+  addEdge(from: string, to: string): Builder;
+  compile(options: object): NativeRunnable;
+}
+
+test('of nodes that interrupt at the same time each is asked, and gets its own answer', async () => {
+  const said = Annotation<string[]>({ reducer: (a, b) => [...a, ...b], default: () => [] });
+  const names = ['ann', 'bob', 'cid'] as const;
+  const graph = names
+    .reduce(
+      (built, name) =>
+        built
+          .addNode(name, () => ({
+            said: [`${name}: ${interrupt(`${name}?`)}, ${interrupt(`${name}, sure?`)}`],
+          }))
+          .addEdge(START, name)
+          .addEdge(name, END),
+      new StateGraph(Annotation.Root({ said })) as never as Builder,
+    )
+    .compile({ checkpointer: new MemorySaver() });
+  for (const stream of ['states', false] as const) {
+    const run = fromRunnable<unknown, { said: string[] }>(graph, {
+      stream,
+      result: (out) => out as { said: string[] },
+    });
+    const flow = workflow({ name: 'parallel' });
+    const task = flow.task('a', { run: (_, ctx) => run({}, ctx) });
+    const going = flow.run();
+    going.events$.subscribe((event) => {
+      if (event.type === 'question' && event.reason === 'asked')
+        going.answer(event.questionId, `yes to ${event.prompt}`);
+    });
+    const { results, tasks } = await going.result();
+    assert.equal(
+      [...(results.get(task)?.said ?? [])].sort(),
+      names.map((name) => `${name}: yes to ${name}?, yes to ${name}, sure?`),
+      `${stream} ${String(tasks.get('a')?.error)}`,
+    );
+  }
 });
 
 test('a thread of a task goes on where it stopped', async () => {

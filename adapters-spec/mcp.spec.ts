@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type AgentError, AgentTask, type TaskContext, WorkflowOrchestrator, workflow } from 'rxhive';
 import { fromMcpTool, fromMcpTools, McpToolError, mcpClient } from 'rxhive/mcp';
+import { lastValueFrom } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { installed } from './mcp-servers.js';
@@ -108,6 +109,37 @@ test('errors: of a tool, of arguments, unknown tools, a server that does not sta
   const died = await fails('echo', {}, dies);
   assert.match(died.message, 'The server ended with exit code 3; stderr: no key given');
   assert.is(died.kind, 'network');
+});
+
+test('an error of the protocol that a server answers with is the error of its tool: the connection goes on', async () => {
+  const file = fileURLToPath(new URL('mcp-refusing.mjs', import.meta.url));
+  await using server = mcpClient({ command: process.execPath, args: [file] });
+  const refuse = fromMcpTool(server, 'refuse');
+  const flow = workflow({ name: 'refused', concurrency: 1, middleware: [server] });
+  const pids = new Set<number | undefined>();
+  const codes = [-32_000, -32_001, -32_603, 400, 404, 500, 1, undefined];
+  const tasks = codes.map((code) =>
+    flow.task(`code ${code}`, {
+      run: async (_, ctx) => {
+        try {
+          return await lastValueFrom(refuse({ code }, ctx));
+        } finally {
+          pids.add(await server.pid());
+        }
+      },
+    }),
+  );
+  const result = await flow.run().result();
+  for (const [i, task] of tasks.entries()) {
+    const { status, error } = result.tasks.get(task) ?? {};
+    if (codes[i] === undefined) assert.is(status, 'succeeded');
+    else {
+      assert.match(String((error as AgentError).message), 'the shop is shut');
+      assert.is((error as AgentError).kind, 'other', `${codes[i]}`);
+      assert.is((error as AgentError).status, undefined, `${codes[i]}`);
+    }
+  }
+  assert.is(pids.size, 1);
 });
 
 test('a server that was killed is started again for the next attempt', async () => {

@@ -164,11 +164,18 @@ const interruptKey = '__interrupt__';
 
 async function lastState(states: unknown, told: (state: unknown) => void): Promise<unknown> {
   let last: unknown;
+  // Nodes that run at the same time interrupt one by one.
+  let asked: readonly Interrupt[] = [];
   for await (const state of states as AsyncIterable<object>) {
-    last = interruptKey in state ? { ...(last as object), ...state } : state;
-    if (!(interruptKey in state)) told(state);
+    if (interruptKey in state) asked = [...asked, ...interruptsOf(state)];
+    else {
+      last = state;
+      asked = [];
+      told(state);
+    }
   }
-  return last;
+  const once = asked.filter(({ id }, i) => id === undefined || asked.findIndex((one) => one.id === id) === i);
+  return once.length === 0 ? last : { ...(last as object), [interruptKey]: once };
 }
 
 function interruptsOf(output: unknown): readonly Interrupt[] {

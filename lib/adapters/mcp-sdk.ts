@@ -32,6 +32,8 @@ export interface McpSdkClient {
   request(request: never, schema: never, options?: never): Promise<unknown>;
   close(): Promise<void>;
   getServerVersion(): { readonly name: string; readonly version: string } | undefined;
+  /** Undefined: the connection is closed, or was never there. */
+  readonly transport?: McpTransport | undefined;
 }
 
 /** A client of which this side is the owner. */

@@ -120,9 +120,8 @@ export class McpSession {
   /** Does this error mean that another connection is needed? */
   lostBy(error: unknown): boolean {
     if (error instanceof RxhiveError || !this.#owned) return false;
-    const { code } = (error ?? {}) as { readonly code?: unknown };
     // `fetch` fails with a TypeError.
-    return code === closed || isExpired(error) || error instanceof TypeError;
+    return this.#isClosed(error) || isExpired(error) || error instanceof TypeError;
   }
 
   /** Does it mean that the server does not know this session any more? */
@@ -134,17 +133,20 @@ export class McpSession {
   explained(error: unknown): unknown {
     const { code, name, message } = (error ?? {}) as Partial<Record<'code' | 'name' | 'message', unknown>>;
     // Without the SDK's own error as cause: it says less.
-    if (code === closed)
+    if (this.#isClosed(error))
       return new McpConnectionError(this.#why?.message ?? 'The connection to the server is lost.');
     if (isExpired(error)) return new McpConnectionError('The server has forgotten the session.');
-    if (typeof code === 'number' && code >= 400 && code < 600)
+    if (typeof code === 'number' && code >= 400 && code < 600 && !isWord(error))
       return Object.assign(new Error(String(message), { cause: error }), { status: code });
     if (name === 'UnauthorizedError')
       return Object.assign(new Error(String(message), { cause: error }), { status: 401 });
-    // Invalid request, unknown method, invalid arguments: the same call is refused again.
-    if (typeof code === 'number' && code <= -32_600 && code >= -32_602)
-      return Object.assign(new Error(String(message), { cause: error }), { isRetryable: false });
     return error;
+  }
+
+  /** Servers use the code of the SDK for errors of their own, with a connection that goes on. */
+  #isClosed(error: unknown): boolean {
+    const { code } = (error ?? {}) as { readonly code?: unknown };
+    return code === closed && this.#client.transport === undefined;
   }
 
   /** No new calls come; it closes when the last one has ended. */
@@ -202,8 +204,15 @@ export class McpSession {
 /** Error code of the SDK: the connection was closed. */
 const closed = -32_000;
 
+/** A JSON-RPC error, which is the server's word: its code is no status of HTTP. What takes too long the SDK says itself. */
+export function isWord(error: unknown): error is Error {
+  const { name, message } = (error ?? {}) as Partial<Record<'name' | 'message', unknown>>;
+  return name === 'McpError' && !/: Request timed out$/.test(String(message));
+}
+
 /** The server does not know the session. The protocol wants 404; servers made after examples of the SDK say 400. */
 function isExpired(error: unknown): boolean {
+  if (isWord(error)) return false;
   const { code, message } = (error ?? {}) as Partial<Record<'code' | 'message', unknown>>;
   return code === 404 || (code === 400 && /session/i.test(String(message)));
 }

@@ -3,7 +3,7 @@ import type { TaskContext } from '../model/context.js';
 import { type AdaptedAgent, adaptAgent, dataOf } from './contract.js';
 import type { McpClient } from './mcp-client.js';
 import type { McpProgress } from './mcp-sdk.js';
-import type { KnownTool, McpSession, McpToolInfo } from './mcp-session.js';
+import { isWord, type KnownTool, type McpSession, type McpToolInfo } from './mcp-session.js';
 
 /** A part of what a tool gives, as the protocol has it: text, images, audio, resources. */
 export interface McpContent {
@@ -80,7 +80,7 @@ export function fromMcpTool<I = unknown, R = McpOutput>(
   return adaptAgent<I, R>(async (input, ctx, signal, tell) => {
     const args = argumentsOf(input);
     const tool = await known(name, await client.session());
-    const output = await client.call(name, args, {
+    const call = client.call(name, args, {
       ctx,
       signal,
       asks,
@@ -88,6 +88,9 @@ export function fromMcpTool<I = unknown, R = McpOutput>(
         if (progress !== undefined) tell.value(progress(one));
         else if (result === undefined) tell.value(progressOf(one) as R);
       },
+    });
+    const output = await call.catch((error: unknown) => {
+      throw isWord(error) ? new McpToolError([{ type: 'text', text: error.message }]) : error;
     });
     const given = await outputOf(tool, output as ToolResult, ctx);
     return result === undefined ? (given as R) : result(given);
