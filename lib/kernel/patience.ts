@@ -2,7 +2,7 @@ import { firstValueFrom, Observable } from 'rxjs';
 import type { Clock } from './clock.js';
 import { isLate, type Late } from './late.js';
 
-/** Ms before the second try; each wait is twice the one before, up to the longest. */
+/** Ms before the second try, at most; each wait is twice the one before, up to the longest. */
 const shortest = 2;
 const longest = 500;
 /** Ms after which a failure counts. */
@@ -17,7 +17,8 @@ export function patient<T>(clock: Clock, work: () => Late<T>, mayPass: (error: u
   const again = (error: unknown, wait: number): PromiseLike<T> => {
     if (!mayPass(error) || clock.now() + wait > until) throw error;
     const waited = new Observable<void>((subscriber) => {
-      const timer = clock.after(wait, () => subscriber.next());
+      // Not all at once who wait for the same.
+      const timer = clock.after(wait * (0.5 + 0.5 * clock.random()), () => subscriber.next());
       return () => clock.cancel(timer);
     });
     return firstValueFrom(waited).then(() => attempt(Math.min(2 * wait, longest)));

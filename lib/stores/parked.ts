@@ -70,5 +70,5 @@ function discard(connection: Parkable): void {
 /** Which file is at a path, and how it is; undefined where there is none. */
 function statusOf(file: string): { readonly id: string; readonly version: string } | undefined {
   const found = statSync(file, { throwIfNoEntry: false });
-  return found && { id: `${found.dev}:${found.ino}`, version: `${found.size} ${found.mtimeMs}` };
+  return found && { id: `${found.dev}:${found.ino}`, version: `${found.size} ${found.ctimeMs}` };
 }

@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -8,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { type CheckpointStore, memory, prune, RxhiveError, workflow } from '../../lib/index.js';
 import { postgres } from '../../lib/stores/postgres.js';
 import { sqlite } from '../../lib/stores/sqlite.js';
+import { openDatabase } from '../../lib/stores/sqlite-driver.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
 import { testServer } from '../support/postgres.js';
 
@@ -53,10 +53,12 @@ function counting(name = 'counting') {
   return flow;
 }
 
-/** Another program that holds a file, until the returned function is called. */
+/**
+ * Somebody else who holds a file, until the returned function is called. With the driver of the store: two of them in one process
+ * do not see each other's locks.
+ */
 function lock(file: string): () => void {
-  const Database = createRequire(import.meta.url)('libsql');
-  const db = new Database(file);
+  const db = openDatabase(file);
   db.exec('begin exclusive');
   return () => {
     db.exec('commit');
@@ -170,8 +172,7 @@ test('sqlite: closed, gone and damaged are told apart', async () => {
 });
 
 function tables(file: string, sql: string): void {
-  const Database = createRequire(import.meta.url)('libsql');
-  const db = new Database(file);
+  const db = openDatabase(file);
   db.exec(sql);
   db.close();
 }
