@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { called } from './support/called.js';
@@ -169,6 +170,16 @@ const rows: readonly Row[] = [
   ['run add --quiet --json=yes', 2, '', /--json takes no value, but got yes/],
   ['run add --stor x', 2, '', /unknown option --stor, did you mean --store\?/],
   ['run add --store --quiet', 2, '', /--store needs a value/],
+  ['run add --store none/runs.db', 2, '', /--store .*none\/runs\.db: there is no such folder/],
+  ['run add --store folder', 2, '', /--store .*folder: it is a folder/],
+  [
+    'run plain --quiet --log none/run.jsonl',
+    2,
+    '',
+    /cannot write .*none\/run\.jsonl: there is no such folder/,
+  ],
+  ['resume folder', 2, '', /folder is a folder/],
+  ['answer folder', 2, '', /cannot read .*folder: it is a folder/],
   ['run add --run two', 2, '', /give --store too/],
   ['run plain --port 70000', 2, '', /--port 70000: give a whole number from 0 to 65535/],
   ['run plain --quiet --log folder', 2, '', /cannot write .*folder: it is a folder/],
@@ -278,7 +289,7 @@ test(`a table of ${rows.length} calls: exit code, stdout and stderr`, async () =
     const words = text.split(' ').filter((word) => word !== '');
     const given = words.map((word, i) => {
       if (i === 0) return word;
-      const name = word.replace('@', '');
+      const [name = ''] = word.replace('@', '').split('/');
       return Object.hasOwn(files, name) ? word.replace(name, files[name] as string) : word;
     });
     const found = await called(...given);
@@ -305,6 +316,61 @@ test('the page of the command has the help of each verb', async () => {
     assert.ok(page.includes(`\`\`\`text\n${help}\n\`\`\``), `${verb}: ${help}`);
   }
 });
+
+const rich = flow(
+  'rich',
+  `const flow = workflow({ name: 'rich', state: { n: 0 }, groups: { llm: { concurrency: 1, budget: { calls: 9 } } } });
+const a = flow.task('a', { group: 'llm', run: async function* (_, ctx) {
+  ctx.log('hello', { n: 1 });
+  ctx.usage({ model: 'm', inputTokens: 1 });
+  ctx.update((state) => { state.n += 1; });
+  yield 'x';
+} });
+flow.task('b', { retry: 1, dependencies: { a }, run: () => { throw new Error('no honey'); } });
+flow.task('c', { dependencies: { a }, run: (_, ctx) => ctx.ask(human(z.boolean(), { prompt: 'Go?', context: { n: 1 } })) });
+export default flow;`,
+);
+
+test('a log with anything in the place of a field is read, or refused in one line that names the file', async () => {
+  const whole = at('rich.jsonl');
+  assert.is((await called('run', rich, '--quiet', '--log', whole)).code, 3);
+  const lines = readFileSync(whole, 'utf8').trim().split('\n');
+  const places = lines.flatMap((line, i) => pathsOf(JSON.parse(line)).map((path) => ({ i, path })));
+  const [file, other] = [at('changed.jsonl'), at('other')];
+  const verbs = ['inspect', 'inspect --task c', 'inspect --json', 'graph', 'answer', 'replay'];
+  const reports = ['--trace', '--markdown', '--marbles'].map((kind) => `report ${kind} ${other}`);
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...places),
+      fc.jsonValue(),
+      fc.boolean(),
+      async ({ i, path }, value, gone) => {
+        const event = JSON.parse(lines[i] as string);
+        const parent = path.slice(0, -1).reduce((inner, key) => inner[key], event);
+        if (gone) delete parent[path.at(-1) as string];
+        else parent[path.at(-1) as string] = value;
+        writeFileSync(file, lines.map((line, k) => (k === i ? JSON.stringify(event) : line)).join('\n'));
+        for (const words of [...verbs, ...reports].map((text) => text.split(' '))) {
+          const { code, stderr } = await called(words[0] as string, file, ...words.slice(1));
+          if (code === 0) continue;
+          assert.is(code, 2, `${words}: ${stderr}`);
+          if (!words.includes('--json'))
+            assert.match(`${words} ${stderr}`, /^[^ ]* rxhive: .*changed\.jsonl.*\n$/);
+        }
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
+
+/** Ways to all fields of a value, the outer ones first. */
+function pathsOf(value: unknown): string[][] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [
+    [key],
+    ...pathsOf(inner).map((path) => [key, ...path]),
+  ]);
+}
 
 test('an input is the one of the call, and a run that goes on has the one it began with', async () => {
   const { code, stdout } = await called('run', add, '--input', '{"n":1}', '--quiet', '--json');

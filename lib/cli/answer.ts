@@ -9,7 +9,7 @@ import { isWorkflow } from './load.js';
 import { type AskedInRun, askedIn, askedInEvents, type RunQuestion, toldQuestion } from './open-questions.js';
 import { flag, text, type Values } from './option.js';
 import { codeOf, type Output } from './output.js';
-import { readLog } from './read-log.js';
+import { fromLog } from './read-log.js';
 import { isStore, quoted, runsOf, stored, storedOptions } from './stored.js';
 import { type Watched, watch, watchOptions } from './watch.js';
 import { WrongCall } from './wrong-call.js';
@@ -39,7 +39,8 @@ export const answer = command({
     const { values, out } = call;
     const [file, id, said] = call.words;
     const isTalk = !out.isJson && process.stdin.isTTY === true && out.stderr.isTTY === true;
-    if (!isStore(file)) return listed(askedInEvents(readLog(file).events), file, out, false, id);
+    if (!isStore(file))
+      return fromLog(file, ({ events }) => listed(askedInEvents(events), file, out, false, id));
     if (id !== undefined && said !== undefined) {
       const asked = await runAsking(file, id, values.run);
       const value = values.text ? said : answerFrom(said, asked.all.get(id));

@@ -5,7 +5,7 @@ import { count, duration, messageOf, short, shownValue, spanNames, statusSigns }
 import type { RunView, Span, SpanKind } from '../dashboard/view-model.js';
 import { command } from './command.js';
 import { flag, text } from './option.js';
-import { readLog, viewOf } from './read-log.js';
+import { fromLog, viewOf } from './read-log.js';
 import { WrongCall } from './wrong-call.js';
 
 /** `rxhive inspect LOG`: the tasks of a recorded run, or all about one of them. */
@@ -16,24 +16,25 @@ export const inspect = command({
     { name: 'LOG', missing: 'give the log to read, for example: rxhive inspect run.jsonl --task fetch' },
   ],
   options: { task: text('ID', 'all about this task'), json: flag('print it as one JSON document') },
-  does: async ({ words: [file], values: { task }, out }) => {
-    const view = viewOf(readLog(file).events);
-    if (task === undefined) {
+  does: ({ words: [file], values: { task }, out }) =>
+    fromLog(file, ({ events }) => {
+      const view = viewOf(events);
+      if (task === undefined) {
+        out.answer(
+          () => summary(view),
+          () => table(view),
+        );
+        return 0;
+      }
+      const found = inspectionOf(view, task);
+      if (found === undefined)
+        throw new WrongCall(`there is no task ${short(task, 60)} in ${file}${near(view, task)}`);
       out.answer(
-        () => summary(view),
-        () => table(view),
+        () => found,
+        () => told(found, view.now),
       );
       return 0;
-    }
-    const found = inspectionOf(view, task);
-    if (found === undefined)
-      throw new WrongCall(`there is no task ${short(task, 60)} in ${file}${near(view, task)}`);
-    out.answer(
-      () => found,
-      () => told(found, view.now),
-    );
-    return 0;
-  },
+    }),
 });
 
 /** Ids that could have been meant. */

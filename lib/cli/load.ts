@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { WorkflowOrchestrator } from '../orchestrator.js';
 import type { Workflow } from '../workflow.js';
 import { readText } from './option.js';
+import { codeOf, firstLine } from './output.js';
 import { WrongCall } from './wrong-call.js';
 
 type Orchestrator = WorkflowOrchestrator<Record<string, never>>;
@@ -60,7 +61,9 @@ async function exportsOf(module: string): Promise<Readonly<Record<string, unknow
       if (!isTypeScriptRefused(error)) throw error;
       return byTsx(path, href);
     })
-    .catch((error: unknown) => fail(firstLine(error)));
+    .catch((error: unknown) =>
+      fail(codeOf(error) === 'WORKFLOW_DEFINITION' ? (error as Error).message : firstLine(error)),
+    );
   return unwrapped(loaded as Record<string, unknown>);
 }
 
@@ -105,11 +108,4 @@ async function byTsx(path: string, href: string): Promise<unknown> {
     tsImport(specifier: string, parent: string): Promise<unknown>;
   };
   return tsImport(href, href);
-}
-
-/** What modules throw may be anything. Faults of a workflow are a list, which is worth its lines. */
-function firstLine(error: unknown): string {
-  const { message = error, code } = (error ?? {}) as { readonly message?: unknown; readonly code?: unknown };
-  const text = String(message);
-  return code === 'WORKFLOW_DEFINITION' ? text : (text.split('\n')[0] ?? '');
 }

@@ -45,6 +45,6 @@ function opened(file: string): number {
   try {
     return openSync(file, 'w', 0o600);
   } catch (error) {
-    throw new WrongCall(`cannot write ${file}: ${reasonOf(error)}`);
+    throw new WrongCall(`cannot write ${file}: ${reasonOf(error, 'write')}`);
   }
 }

@@ -105,7 +105,8 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 /** Why a file could not be used, in words. */
-export function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown, to: 'read' | 'write' = 'read'): string {
   const { code = '', message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT' && to === 'write') return 'there is no such folder';
   return reasons[code] ?? message;
 }

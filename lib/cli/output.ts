@@ -15,6 +15,12 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' && typeof details === 'object' ? code : undefined;
 }
 
+/** The message of what was thrown, which may be anything, in one line. */
+export function firstLine(error: unknown): string {
+  const { message = error } = (error ?? {}) as { readonly message?: unknown };
+  return String(message).split('\n')[0] ?? '';
+}
+
 /** Where a command writes to; `process` is one. */
 export interface Streams {
   readonly stdout: Pick<TerminalStream, 'write'>;

@@ -2,7 +2,7 @@ import { replay as play } from '../replay/replay.js';
 import { changesOf } from './changes.js';
 import { command } from './command.js';
 import { flag, list } from './option.js';
-import { readLog } from './read-log.js';
+import { fromLog } from './read-log.js';
 
 /** `rxhive replay LOG`: what another limit or priority would have changed. */
 export const replay = command({
@@ -15,9 +15,8 @@ export const replay = command({
   },
   does: async ({ words: [file], values, out }) => {
     const changes = changesOf(values.set);
-    const { recorded, replayed, unchanged, saved, refused, summary } = await play(
-      readLog(file).text,
-      changes,
+    const { recorded, replayed, unchanged, saved, refused, summary } = await fromLog(file, (log) =>
+      play(log.text, changes),
     );
     out.answer(
       () => ({ recorded, replayed, unchanged, saved, refused, changes, summary }),

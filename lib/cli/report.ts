@@ -4,7 +4,7 @@ import { htmlReport } from '../dashboard/report-file.js';
 import { toMarbles } from '../testing/to-marbles.js';
 import { command } from './command.js';
 import { text } from './option.js';
-import { readLog, viewOf, write } from './read-log.js';
+import { fromLog, viewOf, write } from './read-log.js';
 import { WrongCall } from './wrong-call.js';
 
 /** `rxhive report LOG`: a run as files to look at. */
@@ -28,12 +28,14 @@ export const report = command({
         'give the file to write, for example: --html run.html, --trace run.json, --markdown run.md, --marbles run.spec.ts',
       );
     if (compare !== undefined && html === undefined) throw new WrongCall('--compare needs --html FILE');
-    const { text, events } = readLog(file);
-    if (html !== undefined) write(html, htmlReport(text, compare === undefined ? '' : readLog(compare).text));
-    const view = viewOf(events);
-    if (trace !== undefined) write(trace, traceOf(view));
-    if (markdown !== undefined) write(markdown, markdownOf(view));
-    if (marbles !== undefined) write(marbles, toMarbles(events));
+    await fromLog(file, async ({ text, events }) => {
+      const other = compare === undefined ? '' : await fromLog(compare, (log) => log.text);
+      if (html !== undefined) write(html, htmlReport(text, other));
+      const view = viewOf(events);
+      if (trace !== undefined) write(trace, traceOf(view));
+      if (markdown !== undefined) write(markdown, markdownOf(view));
+      if (marbles !== undefined) write(marbles, toMarbles(events));
+    });
     for (const written of files) out.print(`${written}\n`);
     return 0;
   },

@@ -4,7 +4,7 @@ import { forksOf } from './fork-point.js';
 import { interruptible } from './interrupt.js';
 import { load } from './load.js';
 import { json, text } from './option.js';
-import { goOn, inputFor, named, quoted, remember } from './stored.js';
+import { checkNewStore, goOn, inputFor, named, quoted, remember } from './stored.js';
 import { dashboardOptions, watch, watchOptions } from './watch.js';
 import { WrongCall } from './wrong-call.js';
 
@@ -24,6 +24,7 @@ export const run = command({
     const { store } = values;
     if (store === undefined && values.run !== undefined)
       throw new WrongCall('--run names a run of a store; give --store too');
+    if (store !== undefined) checkNewStore(store);
     const found = await load(module);
     const input = inputFor(found, values.input);
     return interruptible(out, async (signal) => {

@@ -1,5 +1,5 @@
-import { closeSync, existsSync, openSync, readSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { short } from '../dashboard/text.js';
 import { shown } from '../kernel/errors.js';
 import type { CheckpointStore, StoredRun } from '../model/store.js';
@@ -67,13 +67,22 @@ export async function runsOf(store: string): Promise<{ at: CheckpointStore; runs
 
 /** Is it the address of a database, or the file of one? */
 export function isStore(file: string): boolean {
-  return file.includes('://') || (existsSync(file) && isSqlite(file));
+  return file.includes('://') || (existsSync(file) && statSync(file).isFile() && isSqlite(file));
+}
+
+/** Can there be a store, new or old? @throws WrongCall */
+export function checkNewStore(store: string): void {
+  if (store.includes('://')) return;
+  if (!existsSync(dirname(store))) throw new WrongCall(`--store ${store}: there is no such folder`);
+  if (existsSync(store) && statSync(store).isDirectory())
+    throw new WrongCall(`--store ${store}: it is a folder; give the path of a file`);
 }
 
 /** A path that is no store would become a new, empty one. */
 function checkFile(store: string): void {
   if (store.includes('://')) return;
   if (!existsSync(store)) throw new WrongCall(`there is no ${store}`);
+  if (statSync(store).isDirectory()) throw new WrongCall(`${store} is a folder; give the path of a store`);
   if (!isSqlite(store))
     throw new WrongCall(
       `${store} is no store of checkpoints; rxhive run MODULE --store FILE keeps one (--log keeps what happened)`,

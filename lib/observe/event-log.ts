@@ -43,14 +43,29 @@ export function readEventLog(text: string): WorkflowEvent[] {
     } catch {
       if (i === last && i > 0) return [];
     }
-    if (
-      typeof event?.type === 'string' &&
-      typeof event.reason === 'string' &&
-      Number.isFinite(event.seq) &&
-      Number.isFinite(event.at)
-    )
-      return [event as WorkflowEvent];
+    if (isEvent(event)) return [event];
     const message = `Line ${i + 1} is no event of a run; give a file that rxhive run --log has written.`;
     throw new RxhiveError('INVALID_INPUT', message);
   });
+}
+
+const ofTasks: readonly unknown[] = ['task', 'attempt', 'value', 'usage', 'log', 'message', 'question'];
+
+/** Has it what all that read events go by? Whatever else is wrong is data, which they show as it is. */
+function isEvent(event: unknown): event is WorkflowEvent {
+  if (!isRecord(event)) return false;
+  const { type, reason, seq, at, runId, taskId, tasks } = event;
+  if (typeof type !== 'string' || typeof reason !== 'string' || typeof runId !== 'string') return false;
+  if (!Number.isFinite(seq) || !Number.isFinite(at)) return false;
+  if (ofTasks.includes(type) && typeof taskId !== 'string') return false;
+  return type !== 'plan' || (Array.isArray(tasks) && tasks.every(isPlanned));
+}
+
+function isPlanned(task: unknown): boolean {
+  if (!isRecord(task) || typeof task.id !== 'string' || !Array.isArray(task.dependencies)) return false;
+  return task.dependencies.every((one) => isRecord(one) && typeof one.id === 'string');
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
