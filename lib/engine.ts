@@ -161,6 +161,7 @@ export class Engine {
       used: (node) => this.#transactions.used(node),
       ended: (node) => {
         this.#transactions.ended(node, this.scheduler.closing !== undefined);
+        if (this.scheduler.closing === undefined) this.#transactions.recovery?.ended(node);
         this.learning.ended(node);
         this.questions.ended(node);
         this.messages.ended(node);

@@ -758,4 +758,40 @@ test('two results of a race stay both when a handler adds their tasks again', as
   ]);
 });
 
+test('what a task had added and finished is kept where the log lets that task lose a race', async () => {
+  const make = () => {
+    const flow = workflow({ name: 'loser' });
+    const quick = flow.task('quick', { run: (_, ctx) => ctx.sleep(5) });
+    const slow = flow.task('slow', {
+      run: async (_, ctx) => {
+        await ctx.join(ctx.spawn('child', { run: () => 'found' }));
+        await ctx.sleep(50);
+      },
+    });
+    const items = flow.each('items', {
+      from: ['bad', 'late'],
+      run: (item, ctx) => (item === 'bad' ? Promise.reject(new Error(item)) : ctx.sleep(50)),
+    });
+    flow.task('first', { dependencies: [race([quick, slow, items])], run: () => 'first' });
+    return flow;
+  };
+  const whole = memory();
+  const scheduler = new SimulationScheduler();
+  const undisturbed = make().run({ store: whole, runId: 'r', durability: 'sync', scheduler }).result();
+  await advance(scheduler);
+  const { status } = await undisturbed;
+  const bodies = whole.read('r').map(({ body }) => body);
+  const end = bodies.findIndex((body) => body.startsWith('{"kind":"commit","task":"quick"')) + 1;
+  const store = memory();
+  const log = store.open('r');
+  log.append(bodies.slice(0, end).map((body, i) => ({ seq: i + 1, body })));
+  log.close();
+  const goesOn = make().run({ store, runId: 'r' });
+  const result = await goesOn.result();
+  assert.is(result.results.get('child'), 'found');
+  assert.is(result.tasks.get('slow')?.status, 'cancelled');
+  // The item that failed has failed.
+  assert.equal([status, result.status], ['partial', 'partial']);
+});
+
 test.run();

@@ -206,7 +206,7 @@ export class Recovery {
   }
 
   /** Takes what was added by `roots`, and by those that come with them, into the graph. */
-  #bringBack(roots: readonly (string | undefined)[]): void {
+  #bringBack(roots: readonly (string | undefined)[], endedAlone = false): void {
     const batch = new Map<string, Added>();
     const queue = [...roots];
     for (let i = 0; i < queue.length; i++) {
@@ -214,7 +214,9 @@ export class Recovery {
       if (adder !== undefined && this.#expanded.has(adder)) continue;
       if (adder !== undefined) this.#expanded.add(adder);
       for (const one of this.#children.get(adder) ?? []) {
-        const comes = this.#comesNow(one);
+        // Then nobody is called for what they had added.
+        if (endedAlone) this.#replays.delete(one.id);
+        const comes = this.#comesNow(one) && (!endedAlone || this.past.has(one.id));
         if (comes) batch.set(one.id, one);
         // What a closure has added that comes back later does so with it.
         if (this.past.has(one.id) && (comes || one.item !== undefined)) queue.push(one.id);
@@ -351,6 +353,11 @@ export class Recovery {
     const { status = 'failed', reason, error } = failure;
     node.error = status === 'cancelled' ? new WorkflowCancelledError(reason ?? 'cancelled', error) : error;
     return status;
+  }
+
+  /** A task has ended without adding again what it had added before: it lost, say. What has ended of that comes back. */
+  ended({ id }: TaskNode): void {
+    if (this.#children.has(id) && !this.#expanded.has(id)) this.#bringBack([id], true);
   }
 
   /** A task and all that goes back to it of what was added, as far as it has ended and is not there. */

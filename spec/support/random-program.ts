@@ -79,7 +79,11 @@ export type Unit = Dependent &
     | { readonly kind: 'cached'; readonly key: number }
     | {
         readonly kind: 'race' | 'quorum';
-        readonly members: readonly { readonly takes: number; readonly fails: boolean }[];
+        readonly members: readonly {
+          readonly takes: number;
+          readonly fails: boolean;
+          readonly adds: boolean;
+        }[];
       }
     | { readonly kind: 'joins'; readonly members: readonly number[]; readonly how: 'race' | 'quorum' }
     | { readonly kind: 'talk'; readonly requests: number }
@@ -233,7 +237,7 @@ const unit: fc.Arbitrary<Unit> = fc
               weight: 1,
               arbitrary: fc.record({
                 kind: fc.constantFrom('race' as const, 'quorum' as const),
-                members: fc.array(fc.record({ takes, fails: seldom('fails', 3) }), {
+                members: fc.array(fc.record({ takes, fails: seldom('fails', 3), adds: seldom('spawn', 1) }), {
                   minLength: 2,
                   maxLength: 3,
                 }),
@@ -430,6 +434,7 @@ class Definition {
             run: async (_: unknown, ctx: Context) => {
               this.#call(ctx);
               await ctx.sleep(member.takes);
+              if (member.adds) await ctx.join(this.#child(ctx, `${ctx.taskId}.0`, member.takes));
               if (member.fails) throw failure(ctx.taskId);
               return `${id} member`;
             },
@@ -490,6 +495,15 @@ class Definition {
         });
       }
     }
+  }
+
+  #child(ctx: Context, id: string, ms: number): Task {
+    return ctx.spawn(id, {
+      run: (_: unknown, own: Context) => {
+        this.#call(own);
+        return own.sleep(ms);
+      },
+    });
   }
 
   #dependencies({ needs }: Dependent, tasks: readonly Task[]): AnyDependency[] {

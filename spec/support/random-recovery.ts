@@ -274,7 +274,7 @@ export function isWithin(id: string): boolean {
 
 /** Which one wins depends on when the process died: all are equal. */
 function isOneOfMany(id: string): boolean {
-  return /~\d+$/.test(id);
+  return /~\d+(\.\d+)?$/.test(id);
 }
 
 function outcomeOf(result: WorkflowResult<State>): Outcome {
