@@ -1,3 +1,5 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,6 +69,50 @@ test('rxhive mcp serves workflows to a plain client: schema, progress, result, e
   while (!stderr.includes('endless was stopped')) await new Promise((next) => setTimeout(next, 5));
   assert.ok(stderr.includes('loading') && stderr.includes('counting'));
   await client.close();
+});
+
+test('SIGTERM, stdin that ends and a pipe that nobody reads cancel what a served workflow does', async () => {
+  const ends: Record<string, (child: ChildProcessWithoutNullStreams) => void> = {
+    sigterm: (child) => void child.kill('SIGTERM'),
+    'stdin ends': (child) => void child.stdin.end(),
+    'nobody reads': (child) => {
+      child.stdout.destroy();
+      // The answers to these find the pipe closed.
+      for (let id = 10; id < 20; id++) say(child, { id, method: 'tools/list' });
+    },
+  };
+  const say = (child: ChildProcessWithoutNullStreams, message: object): void =>
+    void child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+  await Promise.all(
+    Object.entries(ends).map(async ([name, end]) => {
+      const child = spawn(command.command, command.args);
+      child.stdin.on('error', () => undefined);
+      let stderr = '';
+      child.stderr.on('data', (chunk) => {
+        stderr += chunk;
+      });
+      const code = once(child, 'exit');
+      const clientInfo = { name: 'raw', version: '1' };
+      say(child, {
+        id: 1,
+        method: 'initialize',
+        params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo },
+      });
+      await once(child.stdout, 'data');
+      say(child, { method: 'notifications/initialized' });
+      say(child, { id: 2, method: 'tools/call', params: { name: 'endless', arguments: {} } });
+      // Tools are called in order: this one is answered when the other goes on.
+      say(child, {
+        id: 3,
+        method: 'tools/call',
+        params: { name: 'word_count', arguments: { texts: ['a'] } },
+      });
+      await once(child.stdout, 'data');
+      end(child);
+      assert.equal(await code, [name === 'sigterm' ? 130 : 0, null], `${name}: ${stderr}`);
+      assert.match(stderr, 'endless was stopped', name);
+    }),
+  );
 });
 
 test('questions of a served workflow go through another rxhive to people, and back', async () => {

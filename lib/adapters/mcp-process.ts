@@ -26,6 +26,7 @@ interface StdioModule {
 /** Ms a server gets to end by itself, and again after SIGTERM. */
 const grace = 1_000;
 const tailLength = 2_000;
+const newline = 10;
 
 /**
  * The connection to a server that is a child process. Unlike the transport of the SDK it stops what the child has started
@@ -44,6 +45,8 @@ export class McpProcess {
   #module: StdioModule | undefined;
   #stderr = '';
   #handing = false;
+  /** Bytes of a message that has not ended. */
+  #unended = 0;
   #tooLong = false;
   #ended: Promise<void> = Promise.resolve();
 
@@ -68,7 +71,8 @@ export class McpProcess {
       mcpSdk<{ getDefaultEnvironment(): Record<string, string> }>('client/stdio.js'),
     ]);
     this.#module = stdio;
-    this.#buffer = new stdio.ReadBuffer({ maxBufferSize: this.#most });
+    // How long a message may be is looked at here: not every SDK does.
+    this.#buffer = new stdio.ReadBuffer({ maxBufferSize: Number.POSITIVE_INFINITY });
     const all = { ...getDefaultEnvironment(), ...env };
     const group = new ProcessGroup(command, args, { env: all, ...(cwd !== undefined && { cwd }) });
     const { child } = group;
@@ -135,15 +139,26 @@ export class McpProcess {
   #read(chunk: Buffer): void {
     const buffer = this.#buffer as ReadBuffer;
     if (this.#tooLong) return;
-    try {
-      buffer.append(chunk);
-    } catch {
+    if (this.#isTooLong(chunk)) {
       this.#tooLong = true;
       this.#say(`A message of the server has more than ${this.#most} bytes; raise maxMessageBytes`);
       this.#group?.kill();
       return;
     }
+    buffer.append(chunk);
     void this.#hand(buffer);
+  }
+
+  /** Does a message get longer than it may be? */
+  #isTooLong(chunk: Buffer): boolean {
+    let from = 0;
+    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
+      if (this.#unended + end - from > this.#most) return true;
+      this.#unended = 0;
+      from = end + 1;
+    }
+    this.#unended += chunk.length - from;
+    return this.#unended > this.#most;
   }
 
   /**

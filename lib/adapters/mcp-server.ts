@@ -1,3 +1,4 @@
+import { onAbort } from '../kernel/abort.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 import type { McpCallExtra, McpTool } from './as-mcp-tool.js';
 import { failed } from './mcp-result.js';
@@ -50,6 +51,7 @@ export async function mcpServer(
     const { elicitation } = server.getClientCapabilities() ?? {};
     return elicitation !== undefined && (elicitation.form !== undefined || elicitation.url === undefined);
   };
+  const connection = new AbortController();
   server.setRequestHandler(types.ListToolsRequestSchema, () => ({
     tools: (canAsk() ? tools : all).map(({ info }) => info),
   }));
@@ -59,9 +61,27 @@ export async function mcpServer(
       const tool = byName.get(params.name);
       if (tool === undefined)
         return failed(new Error(`MCP error -32602: There is no tool "${brief(params.name)}".`));
-      return tool.call(params.arguments ?? {}, { ...extra, canAsk: canAsk() });
+      const call = new AbortController();
+      const leave = [extra.signal, connection.signal].map((signal) =>
+        onAbort(signal, (reason) => call.abort(reason)),
+      );
+      return tool
+        .call(params.arguments ?? {}, { ...extra, signal: call.signal, canAsk: canAsk() })
+        .finally(() => {
+          for (const stop of leave) stop();
+        });
     },
   );
+  // What nobody waits for any more is cancelled: not every SDK does.
+  const connect = server.connect.bind(server);
+  server.connect = async (transport) => {
+    await connect(transport);
+    const { onclose } = transport;
+    transport.onclose = () => {
+      connection.abort(new Error('The connection to the client is closed.'));
+      onclose?.();
+    };
+  };
   return server;
 }
 

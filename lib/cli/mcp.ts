@@ -2,8 +2,11 @@ import { Writable } from 'node:stream';
 import { asMcpTool } from '../adapters/as-mcp-tool.js';
 import { type McpTransport, mcpSdk } from '../adapters/mcp-sdk.js';
 import { mcpServer } from '../adapters/mcp-server.js';
+import { onAbort } from '../kernel/abort.js';
 import { RxhiveError } from '../kernel/errors.js';
 import { command } from './command.js';
+import { exitCodes } from './exit-code.js';
+import { interruptible } from './interrupt.js';
 import { loadAll, type Runnable } from './load.js';
 import { text } from './option.js';
 import { ownStdout } from './output.js';
@@ -21,10 +24,14 @@ export const mcp = command({
   options: {
     store: text('STORE', 'where runs wait that ask people, for clients that cannot'),
   },
-  does: ({ words: [module], values }) => serve(module, values),
+  does: ({ words: [module], values, out }) => interruptible(out, (signal) => serve(module, values, signal)),
 });
 
-async function serve(module: string, values: { readonly store: string | undefined }): Promise<number> {
+async function serve(
+  module: string,
+  values: { readonly store: string | undefined },
+  signal: AbortSignal,
+): Promise<number> {
   const own = ownStdout();
   const stdout = new Writable({ write: (chunk: Buffer, _, done) => void own.write(chunk, done) });
   const found = await loadAll(module);
@@ -38,12 +45,15 @@ async function serve(module: string, values: { readonly store: string | undefine
   await server.connect(new StdioServerTransport(process.stdin, stdout));
   console.error(`rxhive mcp: ${tools.map(({ info }) => info.name).join(', ')}`);
   await new Promise<void>((resolve) => {
-    process.stdin.once('end', resolve).once('close', resolve);
+    process.stdin.once('end', resolve).once('close', resolve).once('error', resolve);
+    // Nobody reads the answers any more.
+    for (const stream of [stdout, process.stdout]) stream.on('error', () => resolve());
+    onAbort(signal, () => resolve());
   });
   // What still runs is cancelled; what the module keeps open does not keep a server without a client.
   await server.close();
   setTimeout(() => process.exit(0), lastMs).unref();
-  return 0;
+  return signal.aborted ? exitCodes.cancelled : exitCodes.succeeded;
 }
 
 /** Ms that cancelled runs have to tidy up. */
