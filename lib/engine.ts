@@ -16,6 +16,7 @@ import { onAbort } from './kernel/abort.js';
 import { callerContext } from './kernel/async-context.js';
 import { Clock } from './kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
+import { toldTo } from './kernel/guard.js';
 import type { AttemptHandle, Spawned, TaskNode } from './model/node.js';
 import type { CommitDone, CommitOutcome } from './model/ports.js';
 import type { OpenQuestion } from './model/question.js';
@@ -71,8 +72,7 @@ export class Engine {
     (work) => this.clock.after(0, work),
   );
   readonly done = new ReplaySubject<WorkflowResult>(1);
-  /** There is a result. */
-  ended = false;
+  ended = false; // there is a result
   readonly #definition: WorkflowDefinition;
   readonly #options: ResolvedRunOptions;
   /** Whom handles of tasks that are added belong to. */
@@ -94,6 +94,7 @@ export class Engine {
   /** @throws WorkflowDefinitionError, RxhiveError (INVALID_INPUT, INVALID_OPTION) */
   constructor(definition: WorkflowDefinition, options: ResolvedRunOptions, owner: object) {
     const { settings } = definition;
+    const { failed } = this.audience;
     this.#definition = definition;
     this.#owner = owner;
     this.#options = checkOptions(options, settings);
@@ -160,7 +161,7 @@ export class Engine {
       replayed: (node, goesOn, cause) => this.#transactions.recovery?.replayed(node, goesOn, cause),
       used: (node) => this.#transactions.used(node),
       ended: (node) => {
-        this.#transactions.ended(node, this.scheduler.closing !== undefined);
+        toldTo(() => this.#transactions.ended(node, this.scheduler.closing !== undefined), failed);
         if (this.scheduler.closing === undefined) this.#transactions.recovery?.ended(node);
         this.learning.ended(node);
         this.questions.ended(node);
@@ -169,7 +170,7 @@ export class Engine {
         this.streams.end(node);
         this.#growth.ended(node);
         node.forget();
-        this.#limits.step();
+        toldTo(() => this.#limits.step(), this.audience.failed);
       },
       maySuspend: () => this.questions.mayEnd(options.suspend),
       waits: (node) => this.#circle.check(node),
@@ -179,7 +180,7 @@ export class Engine {
       },
       closed: () => {
         this.#unlisten?.();
-        this.load.end();
+        toldTo(() => this.load.end(), this.audience.failed);
         const asked = this.questions.end(this.scheduler.open > 0);
         this.#transactions.close(this.scheduler.open > 0, (error) =>
           this.#finish(this.scheduler.closing ?? error, asked),
@@ -206,10 +207,9 @@ export class Engine {
         this.graph.gates.push(gate);
         this.scheduler.connect(gate);
       },
-      failed: (error) => this.audience.failed(error),
+      failed: this.audience.failed,
     });
-    if (options.pauseBefore !== undefined && options.pauseBefore.length > 0)
-      this.breakpoints.add(options.pauseBefore);
+    if (options.pauseBefore?.length) this.breakpoints.add(options.pauseBefore);
     this.stuck = new Stuck({
       watch: this.hub,
       nodes: this.graph.nodes,
@@ -223,7 +223,7 @@ export class Engine {
       ceilings: this.ceilings,
       places: this.graph,
       short: (isShort) => log?.spill.short(isShort),
-      failed: (error) => this.audience.failed(error),
+      failed: this.audience.failed,
     });
   }
 
@@ -286,8 +286,8 @@ export class Engine {
   }
 
   #finish(closing: RxhiveError | undefined, questions: readonly OpenQuestion[] | undefined): void {
-    this.#limits.tell();
-    closeGates(this.graph);
+    toldTo(() => this.#limits.tell(), this.audience.failed);
+    closeGates(this.graph, this.audience.failed);
     this.clock.dispose();
     this.streams.close();
     this.learning.end();
@@ -377,7 +377,7 @@ export class Engine {
       handlersOf: (node) => handlersOf(node, handlers),
       state: this.state,
       locks: new Locks(),
-      around: new Around(this.#options, this.#definition, this.runId, (error) => this.audience.failed(error)),
+      around: new Around(this.#options, this.#definition, this.runId, this.audience.failed),
       cache: new ResultCache(
         this.#options.store,
         this.#definition.owner,
@@ -385,6 +385,7 @@ export class Engine {
         () => this.clock.wall(),
       ),
       told: tell,
+      failed: this.audience.failed,
       waits: this.scheduler.streaming,
       ask: (asker, question) => this.questions.ask(asker, question),
       mailbox: (node) => this.messages.mailbox(node),

@@ -1,6 +1,7 @@
 import { contentText } from './commit/canonical.js';
 import { copy } from './kernel/copy.js';
 import { brief, RxhiveError, shown } from './kernel/errors.js';
+import { calledForBoolean } from './kernel/guard.js';
 import { type Candidate, type FallbackOptions, withCandidates } from './model/candidate.js';
 import type { TaskContext } from './model/context.js';
 import { type ResultOf, settled, type TaskOptions } from './model/task.js';
@@ -35,7 +36,7 @@ export function fallback<I, S, W, const C extends readonly Candidate<I, unknown,
         if (outcome.status === 'succeeded') return outcome.value;
         const { error } = outcome;
         errors.push({ name: candidate.name, error });
-        if (!when(error, candidate.name)) throw error;
+        if (!calledForBoolean('fallback.when', () => when(error, candidate.name))) throw error;
         if (queue.length === 0) throw allFailed(ctx.taskId, errors);
         return next();
       });

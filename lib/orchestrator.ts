@@ -2,6 +2,7 @@ import { defer, finalize, firstValueFrom, type Observable, Subject } from 'rxjs'
 import { contentText } from './commit/canonical.js';
 import { copy } from './kernel/copy.js';
 import { brief, type DefinitionFault, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
+import { GuardedStream } from './kernel/guarded-stream.js';
 import type { Adaptive } from './model/adaptive.js';
 import {
   type Agent,
@@ -17,7 +18,6 @@ import type { WorkflowResult } from './model/result.js';
 import type { CheckpointStore } from './model/store.js';
 import { type AnyDependency, Dependency, Task, type TaskDefinition } from './model/task.js';
 import type { GroupOptions, OptionNames, WorkflowDefinition, WorkflowOptions } from './model/workflow.js';
-import { GuardedStream } from './observe/guarded-stream.js';
 import type { Run } from './run.js';
 import { type AnswerOptions, type RunArguments, Workflow } from './workflow.js';
 

@@ -2,6 +2,7 @@ import { filter, firstValueFrom, type Observable, type Subscriber } from 'rxjs';
 import { Engine } from './engine.js';
 import { callerContext } from './kernel/async-context.js';
 import { copy } from './kernel/copy.js';
+import { GuardedStream } from './kernel/guarded-stream.js';
 import type { Breakpoint } from './model/breakpoint.js';
 import type { Channel, Message } from './model/channel.js';
 import type { WorkflowEvent } from './model/event.js';
@@ -14,7 +15,6 @@ import { type ResultOf, Task, type TaskOptions, type TaskType, type TypedTaskOpt
 import type { WorkflowDefinition } from './model/workflow.js';
 import type { Connect } from './observe/audience.js';
 import { conflated } from './observe/conflated.js';
-import { GuardedStream } from './observe/guarded-stream.js';
 import { snapshotOf } from './observe/snapshot.js';
 import { checkBreakpoints, checkLimit } from './plan/input.js';
 import { explain } from './schedule/explain.js';

@@ -416,8 +416,8 @@ test('a job that needs more than a window is refused: when known before, else wh
   const errorOf = (id: string): RxhiveError => result.tasks.get(id)?.error as RxhiveError;
   assert.is(result.status, 'partial');
   assert.is(errorOf('grows').code, 'LIMIT_EXCEEDED');
-  assert.match(errorOf('nonsense').message, 'tokens gave NaN; give a number from 0');
-  assert.match(errorOf('throws').message, 'could not be estimated: no');
+  assert.match(errorOf('nonsense').message, 'tokens returned NaN; return a number from 0');
+  assert.match(errorOf('throws').message, 'tokens threw: no');
   assert.is(result.tasks.get('fits')?.status, 'succeeded');
 });
 
@@ -639,6 +639,7 @@ test('the facade takes limits of groups and tokens of its tasks, and counts data
     clock: new (await import('../lib/kernel/clock.js')).Clock(),
     run: {},
     opened: () => undefined,
+    failed: () => undefined,
   });
   const orchestrator = new WorkflowOrchestrator({
     agents: {

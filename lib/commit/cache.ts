@@ -1,4 +1,5 @@
 import { Observable, ReplaySubject } from 'rxjs';
+import { called, nonsense } from '../kernel/guard.js';
 import { fnv1a } from '../kernel/hash.js';
 import { isLate, type Late, settle } from '../kernel/late.js';
 import type { Cache, CacheAnswer, CacheEntry } from '../model/cache.js';
@@ -57,13 +58,16 @@ export class ResultCache implements Cache {
     const { definition } = node;
     const { key, ttl = Number.POSITIVE_INFINITY } = definition.cache ?? {};
     const version = fnv1a(codeOf(definition)).toString(36);
+    const own =
+      key === undefined ? undefined : called('cache.key', () => key(inputs as never, input as never));
+    if (isLate(own)) throw nonsense('cache.key', own, 'plain data');
     let name: string;
     try {
       // Written as one value: no id can be read as another id and a part of what follows.
       const identity =
         key === undefined
           ? { workflow: this.#of.workflow, id: node.id, version, inputs, input }
-          : { type: definition.type ?? node.id, version, key: key(inputs as never, input as never) };
+          : { type: definition.type ?? node.id, version, key: own };
       name = `cache ${canonical(identity)}`;
     } catch (error) {
       return {

@@ -1,3 +1,4 @@
+import { toldTo } from '../kernel/guard.js';
 import type { TaskContext } from '../model/context.js';
 import type { AttemptCall, Middleware, RunCall, TaskCall, TaskEnd } from '../model/middleware.js';
 import type { TaskNode } from '../model/node.js';
@@ -101,24 +102,14 @@ export class Around {
   #call<T>(begin: (one: Middleware) => End<T> | undefined): End<T>[] {
     const ends: End<T>[] = [];
     for (const one of this.#list) {
-      try {
-        const end = begin(one);
-        if (end !== undefined) ends.push(end);
-      } catch (error) {
-        this.#failed(error);
-      }
+      const end = toldTo(() => begin(one), this.#failed);
+      if (typeof end === 'function') ends.push(end);
     }
     return ends;
   }
 
   #close<T>(ends: readonly End<T>[], end: T): void {
-    for (let i = ends.length - 1; i >= 0; i--) {
-      try {
-        ends[i]?.(end);
-      } catch (error) {
-        this.#failed(error);
-      }
-    }
+    for (let i = ends.length - 1; i >= 0; i--) toldTo(() => ends[i]?.(end), this.#failed);
   }
 }
 
@@ -158,11 +149,7 @@ class Call implements AttemptCall {
     const safely =
       <T>(told: (what: T) => void) =>
       (what: T): void => {
-        try {
-          told(what);
-        } catch (error) {
-          failed(error);
-        }
+        toldTo(() => told(what), failed);
       };
     this.onStop = (stopped) => ctx.onStop(safely(stopped));
     this.onUsage = (told) => {

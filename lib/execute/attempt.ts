@@ -7,20 +7,21 @@ import {
   type Subscription,
 } from 'rxjs';
 import { copy } from '../kernel/copy.js';
-import { brief, InvalidResultError, RxhiveError, type TaskTimeoutError } from '../kernel/errors.js';
+import { brief, InvalidResultError, messageOf, RxhiveError } from '../kernel/errors.js';
+import { faultOf, nonsense } from '../kernel/guard.js';
 import { settle } from '../kernel/late.js';
-import { readProviderError } from '../kernel/provider-error.js';
 import type { CacheAnswer } from '../model/cache.js';
 import { addedBy } from '../model/executor.js';
 import type { TaskNode } from '../model/node.js';
-import { mostAsked, timeoutsOf } from '../model/policy.js';
+import { timeoutsOf } from '../model/policy.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
 import type { Signal } from '../model/signal.js';
 import type { CompletionHandler } from '../model/workflow.js';
 import { AttemptContext } from './context.js';
+import { Follower } from './follower.js';
 import { InputStream, inputsOf } from './inputs.js';
 import type { ExecutePorts } from './ports.js';
-import { decideRetry } from './retry.js';
+import { afterFailure } from './retry.js';
 import { AttemptTimeouts } from './timeouts.js';
 
 /** The execute stage: one attempt of a task as an Observable of what it has to say. */
@@ -56,6 +57,14 @@ class Attempt extends AttemptContext {
   }
 
   start(): void {
+    try {
+      this.#start();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #start(): void {
     const { node, ports } = this;
     node.item?.started(node);
     const replay = node.extra?.replay;
@@ -66,17 +75,14 @@ class Attempt extends AttemptContext {
     }
     const timeouts = timeoutsOf(node.definition.timeout, ports.settings.timeout);
     if (timeouts !== undefined)
-      this.#timeouts = new AttemptTimeouts(ports.clock, node.id, timeouts, (error) => this.#timedOut(error));
-    try {
-      if (node.streaming) this.#inputs = new InputStream(node);
-      const inputs = this.#inputs?.inputs$ ?? inputsOf(node);
-      // One beside another must not wait for that one's result.
-      const beside = node.principal !== node;
-      if (node.definition.cache === undefined || node.streaming || beside || replay) this.#run(inputs);
-      else this.#runOnce(inputs);
-    } catch (error) {
-      this.#failed(error);
-    }
+      this.#timeouts = new AttemptTimeouts(ports.clock, node.id, timeouts, (error) => this.broke(error));
+    if (node.streaming)
+      this.#inputs = new InputStream(node, (error) => this.broke(faultOf(error, 'A subscriber of inputs')));
+    const inputs = this.#inputs?.inputs$ ?? inputsOf(node);
+    // One beside another must not wait for that one's result.
+    const beside = node.principal !== node;
+    if (node.definition.cache === undefined || node.streaming || beside || replay) this.#run(inputs);
+    else this.#runOnce(inputs);
   }
 
   #run(inputs: unknown): void {
@@ -155,6 +161,13 @@ class Attempt extends AttemptContext {
     });
   }
 
+  protected override broke(error: RxhiveError): void {
+    if (this.ended) return;
+    this.abort(error);
+    this.#leaveIterator();
+    this.#failed(error);
+  }
+
   override stop(reason: RxhiveError): void {
     if (this.ended) return;
     this.#close(reason);
@@ -165,13 +178,6 @@ class Attempt extends AttemptContext {
 
   protected override still(still: boolean): void {
     this.#timeouts?.still(still);
-  }
-
-  #timedOut(error: TaskTimeoutError): void {
-    if (this.ended) return;
-    this.abort(error);
-    this.#leaveIterator();
-    this.#failed(error);
   }
 
   #follow(returned: unknown): void {
@@ -186,8 +192,13 @@ class Attempt extends AttemptContext {
     };
     try {
       if (typeof thing.then === 'function') {
+        let settled = false;
         thing.then(
-          (value: unknown) => (this.ended ? undefined : this.#follow(value)),
+          (value: unknown) => {
+            // One that is no true promise may say it twice.
+            if (!this.ended && !settled) this.#follow(value);
+            settled = true;
+          },
           (error: unknown) => this.#failed(error),
         );
       } else if (isObservable(returned) || typeof thing[Symbol.observable] === 'function')
@@ -202,16 +213,19 @@ class Attempt extends AttemptContext {
 
   #subscribe(stream: unknown): void {
     let last: unknown;
-    const source = from(stream as ObservableInput<unknown>).subscribe({
-      next: (value) => {
-        last = value;
-        this.#value(value);
+    const follower = new Follower(
+      {
+        next: (value) => {
+          last = value;
+          this.#value(value);
+        },
+        error: (error) => this.#failed(error),
+        complete: () => this.#succeeded(last),
       },
-      error: (error: unknown) => this.#failed(error),
-      complete: () => this.#succeeded(last),
-    });
-    if (this.ended) source.unsubscribe();
-    else this.#source = source;
+      (error) => this.ports.failed(faultOf(error, `The teardown of task "${brief(this.node.id)}"`)),
+    );
+    this.#source = follower;
+    from(stream as ObservableInput<unknown>).subscribe(follower);
   }
 
   #iterate(iterable: AsyncIterable<unknown>): void {
@@ -220,13 +234,18 @@ class Attempt extends AttemptContext {
     let last: unknown;
     const pull = (): void => {
       try {
-        iterator.next().then(step, (error: unknown) => this.#failed(error));
+        iterator
+          .next()
+          .then(step)
+          .then(undefined, (error: unknown) => this.#failed(error));
       } catch (error) {
         this.#failed(error);
       }
     };
     const step = (item: IteratorResult<unknown>): void => {
       if (this.ended) return;
+      if (typeof item !== 'object' || item === null)
+        throw nonsense('next() of the iterator', item, '{ done, value }');
       if (item.done === true) {
         this.#iterator = undefined;
         this.#succeeded(last);
@@ -333,41 +352,16 @@ class Attempt extends AttemptContext {
   }
 
   #handlerFailed(cause: unknown): void {
-    const message = `The onTaskComplete handler of task "${brief(this.node.id)}" failed: ${String((cause as Error)?.message ?? cause)}`;
+    const message = `The onTaskComplete handler of task "${brief(this.node.id)}" failed: ${messageOf(cause)}`;
     this.#failed(new RxhiveError('HANDLER_FAILED', message, { cause, details: { taskId: this.node.id } }));
   }
 
   #failed(error: unknown): void {
     if (this.ended) return;
     this.#close();
-    const { node, ports } = this;
-    const gate = this.#asked(error);
-    let signal: Signal = { kind: 'failed', node, source: this, error, gate };
-    try {
-      const retry = node.definition.retry ?? ports.settings.retry;
-      const delay = decideRetry(retry, error, node.attempt, gate, ports.clock.random, ports.budget);
-      if (delay !== undefined) signal = { kind: 'retry', node, source: this, error, delay, gate };
-    } catch (fault) {
-      // retryIf or backoff of the user threw: that is the failure to show, with the first one as its cause.
-      const message = `The retry policy of task "${brief(node.id)}" threw: ${String((fault as Error)?.message ?? fault)}`;
-      signal = {
-        kind: 'failed',
-        node,
-        source: this,
-        error: new RxhiveError('INVALID_OPTION', message, { cause: error }),
-      };
-    }
+    const signal = afterFailure(this, error, this.ports);
     this.#subscriber.next(signal);
     this.#subscriber.complete();
-  }
-
-  /** Ms the provider asks to wait, as far as anybody wants to wait for it. */
-  #asked(error: unknown): number | undefined {
-    const { node, ports } = this;
-    const asked = readProviderError(error, ports.clock.wall()).retryAfter;
-    return asked === undefined
-      ? undefined
-      : Math.min(asked, mostAsked(node.definition.retry, ports.settings.retry));
   }
 
   /** `committing`: what was read is still needed, the commit closes it. */

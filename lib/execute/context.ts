@@ -2,6 +2,7 @@ import { firstValueFrom, Observable, of } from 'rxjs';
 import { callerContext } from '../kernel/async-context.js';
 import { copy } from '../kernel/copy.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import { faultOf } from '../kernel/guard.js';
 import type {
   AskOptions,
   Inbox,
@@ -58,6 +59,8 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   /** With a replay: all that was wanted has come back. */
   protected abstract complete(): void;
   abstract refresh(): void;
+  /** Code of the body threw where nobody but its task can hear it. */
+  protected abstract broke(error: RxhiveError): void;
   /** Stops the clocks of the attempt while people are asked, or lets them go on. */
   protected abstract still(still: boolean): void;
 
@@ -235,6 +238,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.#correspondence ??= new Correspondence(this.node, this.ports, {
       promise: (begin) => this.#promise(begin as never) as Promise<never>,
       alive: (part) => this.#alive(part),
+      failed: (error) => this.broke(faultOf(error, 'A subscriber of messages')),
       flush: () => this.#flush(),
     });
     return this.#correspondence;

@@ -26,6 +26,8 @@ export interface CorrespondencePorts {
   promise<T>(begin: Begin<T>): Promise<T>;
   /** @throws RxhiveError ATTEMPT_ENDED */
   alive(what: string): void;
+  /** A subscriber of its messages threw. */
+  failed(error: unknown): void;
   /** Adds the tasks the body has spawned so far: they may be meant. */
   flush(): void;
 }
@@ -159,8 +161,8 @@ export class Correspondence {
     open: () => Inlet,
     shape: (message: Message) => T,
   ): Inbox<T> {
-    const { alive, promise } = this.#own;
-    const ports = { open, waits: this.#waits, gives: wait, channels, shape, promise, alive };
+    const { alive, promise, failed } = this.#own;
+    const ports = { open, waits: this.#waits, gives: wait, channels, shape, promise, alive, failed };
     return new AttemptInbox(ports satisfies InboxPorts<T>);
   }
 

@@ -1,6 +1,7 @@
 import { Observable, type Subscriber } from 'rxjs';
 import { copy, frozenCopy } from '../kernel/copy.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import { nonsense } from '../kernel/guard.js';
 import type { TaskContext } from '../model/context.js';
 import type { EachItem, EachOptions, EachResult, Items, ItemWatch } from '../model/each.js';
 import type { TaskNode } from '../model/node.js';
@@ -195,7 +196,10 @@ class Feed implements ItemWatch {
     this.#subscriber.error(error);
   }
 
-  #take({ done, value: item }: IteratorResult<unknown>): void {
+  #take(answer: IteratorResult<unknown>): void {
+    if (typeof answer !== 'object' || answer === null)
+      throw nonsense('next() of the source', answer, '{ done, value }');
+    const { done, value: item } = answer;
     if (done === true) {
       this.#exhausted = true;
       this.#leave = undefined;

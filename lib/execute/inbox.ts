@@ -1,5 +1,6 @@
-import { Observable, type Subscriber } from 'rxjs';
+import type { Subscriber } from 'rxjs';
 import type { RxhiveError } from '../kernel/errors.js';
+import { GuardedStream } from '../kernel/guarded-stream.js';
 import type { Message } from '../model/channel.js';
 import type { Inlet } from '../model/mail.js';
 import { HeardWait, type WaitFor } from './heard-wait.js';
@@ -15,6 +16,8 @@ export interface InboxPorts<T> {
   shape(message: Message): T;
   /** Who reads after the attempt has ended would read, and wait, for another one. @throws RxhiveError ATTEMPT_ENDED */
   alive(what: string): void;
+  /** A subscriber threw. */
+  failed(error: unknown): void;
   /** A promise that also ends with the attempt. */
   promise<R>(
     begin: (resolve: (value: R) => void, reject: (error: unknown) => void) => (() => void) | undefined,
@@ -44,11 +47,11 @@ export function pull(
 }
 
 /** Messages for one attempt: pushed to who subscribes, pulled one after the other by `for await`. */
-export class AttemptInbox<T> extends Observable<T> implements AsyncIterable<T> {
+export class AttemptInbox<T> extends GuardedStream<T> implements AsyncIterable<T> {
   readonly #ports: InboxPorts<T>;
 
   constructor(ports: InboxPorts<T>) {
-    super((subscriber) => this.#push(subscriber));
+    super(ports.failed, (subscriber) => this.#push(subscriber));
     this.#ports = ports;
   }
 

@@ -1,6 +1,7 @@
 import { type Observable, ReplaySubject } from 'rxjs';
 import { copy } from '../kernel/copy.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
+import { GuardedStream } from '../kernel/guarded-stream.js';
 import { Contest, contestOf } from '../model/contest.js';
 import type { Edge, TaskNode } from '../model/node.js';
 import type { DependencyMode, Settled } from '../model/task.js';
@@ -56,13 +57,17 @@ export class InputStream {
   readonly #inputs = new ReplaySubject<unknown>(1);
   #seen: readonly unknown[] = [];
 
-  constructor(node: TaskNode) {
+  readonly #failed: (error: unknown) => void;
+
+  /** `failed` is told what subscribers throw. */
+  constructor(node: TaskNode, failed: (error: unknown) => void) {
     this.#node = node;
+    this.#failed = failed;
     this.refresh();
   }
 
   get inputs$(): Observable<unknown> {
-    return this.#inputs.asObservable();
+    return new GuardedStream(this.#failed, (subscriber) => this.#inputs.subscribe(subscriber));
   }
 
   /** Emits when a value is new, and completes when all dependencies have. */

@@ -1,4 +1,6 @@
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import { called } from '../kernel/guard.js';
+import { isLate } from '../kernel/late.js';
 
 /** Ids of the items of one `flow.each`. Keys that make no good id, or the same for two items, are refused. */
 export class ItemKeys {
@@ -17,7 +19,10 @@ export class ItemKeys {
   /** The id of the next item. @throws RxhiveError INVALID_OPTION */
   idOf(item: unknown): string {
     const index = this.#next;
-    const key = this.#key === undefined ? index : this.#key(item, index);
+    const keyOf = this.#key;
+    const key = keyOf === undefined ? index : called('flow.each key', () => keyOf(item, index));
+    // It is refused; what it says later must not end the process.
+    if (isLate(key)) key.then(undefined, () => undefined);
     if ((typeof key !== 'string' || key === '') && !Number.isFinite(key))
       throw this.#wrong(
         `the key of item ${index} is ${shown(key)}; return a text that is not empty, or a finite number`,

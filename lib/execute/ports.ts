@@ -36,6 +36,8 @@ export interface ExecutePorts {
   readonly around: Around;
   readonly cache: Cache;
   readonly state: StatePorts;
+  /** Code of the user threw where no task can hear it. */
+  failed(error: unknown): void;
   /** Gates of the task hear of the headers of an answer. */
   told(node: TaskNode, headers: unknown): void;
   readonly waits: WaitPorts;

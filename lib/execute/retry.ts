@@ -1,10 +1,23 @@
-import { isRetryable } from '../kernel/provider-error.js';
+import type { Clock } from '../kernel/clock.js';
+import { RxhiveError } from '../kernel/errors.js';
+import { calledForBoolean, calledForNumber, faultOf } from '../kernel/guard.js';
+import { isRetryable, readProviderError } from '../kernel/provider-error.js';
 import type { Random } from '../kernel/random.js';
-import { exponential, type RetryOptions } from '../model/policy.js';
+import type { AttemptHandle, TaskNode } from '../model/node.js';
+import { exponential, mostAsked, type RetryOptions } from '../model/policy.js';
+import type { Signal } from '../model/signal.js';
+import type { WorkflowSettings } from '../model/workflow.js';
 
 /** Retries the run may still make. */
 export interface RetryBudget {
   left: number;
+}
+
+/** What it is decided with. */
+interface RetryPorts {
+  readonly clock: Clock;
+  readonly settings: WorkflowSettings;
+  readonly budget: RetryBudget;
 }
 
 const plain = exponential();
@@ -13,7 +26,7 @@ const plain = exponential();
  * Whole ms after which attempt number `attempt` is followed by another; undefined: it was the last. `asked`: ms a
  * provider asked to wait.
  */
-export function decideRetry(
+function decideRetry(
   retry: number | RetryOptions | undefined,
   error: unknown,
   attempt: number,
@@ -24,13 +37,40 @@ export function decideRetry(
   if (retry === undefined) return undefined;
   const policy = typeof retry === 'number' ? { count: retry } : retry;
   if (attempt > policy.count || budget.left <= 0) return undefined;
-  const wanted = policy.retryIf === undefined ? isRetryable(error) : policy.retryIf(error, attempt);
+  const { retryIf } = policy;
+  const wanted =
+    retryIf === undefined
+      ? isRetryable(error)
+      : calledForBoolean('retry.retryIf', () => retryIf(error, attempt));
   if (!wanted) return undefined;
   budget.left -= 1;
   if (asked !== undefined) return Math.ceil(asked);
   const { backoff } = policy;
   const delayOf =
     backoff === undefined ? plain : typeof backoff === 'function' ? backoff : exponential(backoff);
-  const delay = delayOf(attempt, random);
-  return Number.isFinite(delay) && delay > 0 ? Math.ceil(delay) : 0;
+  return Math.ceil(calledForNumber('retry.backoff', () => delayOf(attempt, random)));
+}
+
+/** What follows when attempt `source` has failed with `error`: another one, or the end of the task. Never throws. */
+export function afterFailure(
+  source: AttemptHandle & { readonly node: TaskNode },
+  error: unknown,
+  { clock, settings, budget }: RetryPorts,
+): Signal {
+  const { node } = source;
+  try {
+    const asked = readProviderError(error, clock.wall()).retryAfter;
+    // As long as anybody wants to wait for it.
+    const gate =
+      asked === undefined ? undefined : Math.min(asked, mostAsked(node.definition.retry, settings.retry));
+    const retry = node.definition.retry ?? settings.retry;
+    const delay = decideRetry(retry, error, node.attempt, gate, clock.random, budget);
+    return delay === undefined
+      ? { kind: 'failed', node, source, error, gate }
+      : { kind: 'retry', node, source, error, delay, gate };
+  } catch (cause) {
+    // The failure to show is that of the user's function, with what it was asked about as its cause.
+    const { message, code, details } = faultOf(cause, 'An error that was thrown');
+    return { kind: 'failed', node, source, error: new RxhiveError(code, message, { cause: error, details }) };
+  }
 }

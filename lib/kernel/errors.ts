@@ -23,6 +23,8 @@ export type ErrorCode =
   | 'ATTEMPT_ENDED'
   | 'RUN_ENDED'
   | 'HANDLER_FAILED'
+  | 'CALLBACK_FAILED'
+  | 'LIMITER_FAILED'
   | 'JOIN_CYCLE'
   | 'WAIT_CYCLE'
   | 'CHANNEL_ENDED'

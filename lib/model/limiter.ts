@@ -112,6 +112,8 @@ export interface LimiterClient {
   readonly run: object;
   /** There may be permits: whoever waits is to ask again. */
   opened(): void;
+  /** There will be no permit for this task: it fails with `LIMITER_FAILED`, whose cause is `cause`. */
+  failed(node: TaskNode, cause: unknown): void;
 }
 
 /**

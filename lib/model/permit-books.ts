@@ -1,5 +1,6 @@
 import type { Timer } from '../kernel/clock.js';
 import { Cooldown, spread } from '../kernel/cooldown.js';
+import { calledForNumber } from '../kernel/guard.js';
 import type { ToldLimit } from '../kernel/http-headers.js';
 import { SlidingWindow, type Taken } from '../kernel/sliding-window.js';
 import { runsBefore } from './lane.js';
@@ -88,10 +89,17 @@ export class PermitBooks {
   #behind = 0;
 
   /** `real`: in real time requests need a while to the provider. `places` gets a function to call when one is free. */
-  constructor(settings: () => LimiterSettings, real: boolean, places: (freed: () => void) => Places) {
+  constructor(
+    settings: () => LimiterSettings,
+    real: boolean,
+    places: (freed: () => void, failed: (cause: unknown) => void) => Places,
+  ) {
     this.#settings = settings;
     this.#real = real;
-    this.#places = places(() => this.serve());
+    this.#places = places(
+      () => this.serve(),
+      (cause) => this.#fail(cause),
+    );
     this.apply();
   }
 
@@ -178,8 +186,7 @@ export class PermitBooks {
     const { random } = client.clock;
     const bound = typeof backoff === 'function' ? backoff : exponential({ ...backoff, jitter: 'none' });
     const held = this.#cooldown.refused(this.now(client), permit.at, asked, (strikes) => {
-      const ms = bound(strikes, random);
-      if (!(ms >= 0)) return 0;
+      const ms = calledForNumber('limiter.backoff', () => bound(strikes, random));
       return typeof backoff === 'function' ? ms : spread(ms, random);
     });
     if (held === undefined) return undefined;
@@ -253,6 +260,14 @@ export class PermitBooks {
     } finally {
       this.#serving = false;
     }
+  }
+
+  /** There is no place for whoever is first. */
+  #fail(cause: unknown): void {
+    const first = this.#first();
+    if (first === undefined || !isWaiting(first)) return;
+    this.#forget(first.request.node);
+    first.client.failed(first.request.node, cause);
   }
 
   #serveOne(): boolean {

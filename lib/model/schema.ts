@@ -1,4 +1,6 @@
 import { brief } from '../kernel/errors.js';
+import { called, faultOf, nonsense } from '../kernel/guard.js';
+import { isLate } from '../kernel/late.js';
 
 /** The part of the Standard Schema interface rxhive calls. Source: standardschema.dev, version 1. */
 export interface StandardSchema<out T = unknown> {
@@ -64,10 +66,13 @@ export function jsonSchemaOf(schema: StandardSchema): Readonly<Record<string, un
   }
 }
 
-/** Asks a schema about a value; a promise where the schema answers later. What the schema throws is thrown. */
+/** Asks a schema about a value; a promise where the schema answers later. @throws RxhiveError CALLBACK_FAILED, or rejects with it */
 export function fit<T>(schema: StandardSchema<T>, value: unknown): Fit<T> | PromiseLike<Fit<T>> {
-  const answer = schema['~standard'].validate(value);
-  return 'then' in answer ? answer.then(fitOf) : fitOf(answer);
+  const answer = called(name, () => schema['~standard'].validate(value));
+  if (!isLate(answer)) return fitOf(answer);
+  return answer.then(fitOf, (error: unknown) => {
+    throw faultOf(error, name);
+  });
 }
 
 /** The places of issues, for messages: what stands there may be a secret. */
@@ -77,9 +82,15 @@ export function placesOf(issues: readonly SchemaIssue[]): string {
   return `${places.slice(0, 10).map(brief).join(', ')}${more}`;
 }
 
+const name = 'A schema';
+
 function fitOf<T>(answer: StandardResult<T>): Fit<T> {
-  if (answer.issues === undefined) return { value: answer.value };
-  return { issues: answer.issues.map(({ message, path }) => ({ path: textOf(path ?? []), message })) };
+  if (typeof answer !== 'object' || answer === null) throw nonsense(name, answer, '{ value } or { issues }');
+  return called(name, () =>
+    answer.issues === undefined
+      ? { value: answer.value }
+      : { issues: answer.issues.map(({ message, path }) => ({ path: textOf(path ?? []), message })) },
+  );
 }
 
 /** Parts of a path are keys, or objects that hold one. */

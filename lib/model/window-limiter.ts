@@ -51,7 +51,7 @@ export class WindowLimiter implements Limiter {
       books = new PermitBooks(
         () => this.#settings,
         real,
-        (freed) => this.places(real, freed),
+        (freed, failed) => this.places(real, freed, failed),
       );
       for (const one of this.#all) if (one.deref() === undefined) this.#all.delete(one);
       this.#books.set(source, books);
@@ -60,8 +60,8 @@ export class WindowLimiter implements Limiter {
     return books;
   }
 
-  /** What counts how many run at once. */
-  protected places(_real: boolean, _freed: () => void): Places {
+  /** What counts how many run at once. It calls `freed` when there may be a place, `failed` when there is none for whoever is first. */
+  protected places(_real: boolean, _freed: () => void, _failed: (cause: unknown) => void): Places {
     return new ClockPlaces();
   }
 }

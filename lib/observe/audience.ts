@@ -45,7 +45,7 @@ export class Audience {
   }
 
   /** The first hundred tell enough; a subscriber that throws for each event must not fill the memory. */
-  failed(error: unknown): void {
+  readonly failed = (error: unknown): void => {
     if (this.errors.length < 100) this.errors.push(error);
-  }
+  };
 }

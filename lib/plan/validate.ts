@@ -194,6 +194,9 @@ export function validateTask(
     );
   else if (typeof task.run !== 'function')
     fault('bad-option', `${where}: run is ${shown(task.run)}; give a function.`);
+  const slots: unknown = task.place?.slots;
+  if (task.place !== undefined && !(typeof slots === 'number' && slots >= 1))
+    fault('bad-number', `${where}: its executor has a place of ${shown(slots)} slots; give 1 or more.`);
   if (task.priority !== undefined && !Number.isFinite(task.priority)) {
     fault('bad-number', `${where}: priority is ${shown(task.priority)}; give a finite number.`);
   }
@@ -269,6 +272,7 @@ function isPlain(id: unknown, task: TaskDefinition): boolean {
     id.length <= longestId &&
     typeof task?.run === 'function' &&
     task.executor === undefined &&
+    task.place === undefined &&
     task.priority === undefined &&
     task.estimate === undefined &&
     task.retry === undefined &&

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../kernel/clock.js';
 import { brief, TaskTimeoutError } from '../kernel/errors.js';
+import { calledForBoolean } from '../kernel/guard.js';
 import { isOverload } from '../kernel/provider-error.js';
 import type { AdaptiveOptions } from '../model/adaptive.js';
 import type { AttemptEnd, Gate } from '../model/gate.js';
@@ -96,7 +97,11 @@ export class AdaptiveGate implements Gate {
     const now = this.#ports.clock.now();
     this.#attempts.delete(node);
     const ms = this.#msOf(attempt);
-    if (end.kind === 'failed' && this.#isOverload(end.error)) {
+    let fault: unknown;
+    const told = (error: unknown): void => {
+      fault = error;
+    };
+    if (end.kind === 'failed' && this.#isOverload(end.error, told)) {
       this.#discount(attempt);
       this.#limit.refused(attempt, now, end.retryAfter);
       this.#answers = 0;
@@ -111,6 +116,7 @@ export class AdaptiveGate implements Gate {
     }
     if (attempt.since !== undefined) this.#active -= 1;
     this.#apply();
+    if (fault !== undefined) throw fault;
   }
 
   left(): number {
@@ -149,11 +155,12 @@ export class AdaptiveGate implements Gate {
     this.#ports.ceilings.set(this.#group, 'learnt', this.#limit.limit);
   }
 
-  /** What the user's function throws counts as no overload: the error of the task is the one to show. */
-  #isOverload(error: unknown): boolean {
+  /** What the user's function cannot judge counts as no overload; `failed` is told. */
+  #isOverload(error: unknown, failed: (fault: unknown) => void): boolean {
     try {
-      return this.#overloaded(error);
-    } catch {
+      return calledForBoolean('adaptive.overloaded', () => this.#overloaded(error));
+    } catch (fault) {
+      failed(fault);
       return false;
     }
   }

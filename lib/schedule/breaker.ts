@@ -1,4 +1,5 @@
 import { brief, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
+import { calledForBoolean } from '../kernel/guard.js';
 import { speaksAgainstProvider } from '../kernel/provider-error.js';
 import type { BreakerOptions, BreakerState } from '../model/breaker.js';
 import type { AttemptEnd, Refusal } from '../model/gate.js';
@@ -69,13 +70,17 @@ export class Breaker implements ProbingGate {
     // What a probe needs is part of it: either may tell how the provider is.
     const probe = this.probes.delete(node) || this.#helpers.delete(node);
     const counted = this.#counted.delete(node);
-    const outcome = this.#judge(end);
+    let fault: unknown;
+    const outcome = this.#judge(end, (error) => {
+      fault = error;
+    });
     if (probe && this.#state === 'half-open') {
       if (outcome === 'bad') this.#open(end.error);
       else if (outcome === 'good') this.#proved();
       // It says nothing about the provider: another one may try.
       else this.#opened();
     } else if (counted && this.#state === 'closed' && outcome !== 'none') this.#count(outcome, end.error);
+    if (fault !== undefined) throw fault;
   }
 
   refuses(node: TaskNode): Refusal | undefined {
@@ -106,13 +111,14 @@ export class Breaker implements ProbingGate {
     return this.probes.size + this.#successes < this.#probeLimit;
   }
 
-  #judge({ kind, error }: AttemptEnd): 'good' | 'bad' | 'none' {
+  #judge({ kind, error }: AttemptEnd, failed: (fault: unknown) => void): 'good' | 'bad' | 'none' {
     if (kind === 'succeeded') return 'good';
     if (kind === 'stopped' && !(error instanceof TaskTimeoutError)) return 'none';
     try {
-      return this.#counts(error) ? 'bad' : 'none';
-    } catch {
-      // A predicate of the user that throws must not break the run; what it could not judge counts.
+      return calledForBoolean('breaker.counts', () => this.#counts(error)) ? 'bad' : 'none';
+    } catch (fault) {
+      // What it could not judge counts.
+      failed(fault);
       return 'bad';
     }
   }

@@ -1,4 +1,5 @@
 import { brief } from '../kernel/errors.js';
+import { calledForBoolean } from '../kernel/guard.js';
 import type { Breakpoint, StartingTask } from '../model/breakpoint.js';
 import type { Gate } from '../model/gate.js';
 import type { Lane } from '../model/lane.js';
@@ -125,7 +126,7 @@ export class Breakpoints implements Gate {
         continue;
       }
       try {
-        if (point(starting)) return true;
+        if (calledForBoolean('pauseBefore', () => point(starting))) return true;
       } catch (error) {
         // It would throw for every task; the run is worth more than the breakpoint.
         this.#points.delete(point);

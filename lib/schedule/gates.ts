@@ -1,4 +1,5 @@
 import type { Clock } from '../kernel/clock.js';
+import { toldTo } from '../kernel/guard.js';
 import { Adaptive } from '../model/adaptive.js';
 import type { Gate } from '../model/gate.js';
 import type { Group } from '../model/lane.js';
@@ -113,8 +114,8 @@ export function tell(node: TaskNode, headers: unknown): void {
     ?.told?.(headers);
 }
 
-/** The run has ended. */
-export function closeGates(places: GatePlaces): void {
-  for (const gate of places.gates) gate.close?.();
-  for (const group of places.groups.values()) for (const gate of group.gates) gate.close?.();
+/** The run has ended; `failed` is told what limiters of users throw. */
+export function closeGates(places: GatePlaces, failed: (error: unknown) => void): void {
+  const groups = [...places.groups.values()].flatMap((group) => group.gates);
+  for (const gate of [...places.gates, ...groups]) toldTo(() => gate.close?.(), failed);
 }

@@ -1,5 +1,6 @@
 import type { Timer } from '../kernel/clock.js';
-import { brief, LimitExceededError, RxhiveError, shown } from '../kernel/errors.js';
+import { brief, LimitExceededError, messageOf, RxhiveError } from '../kernel/errors.js';
+import { called, calledForBoolean, calledForNumber, faultOf, nonsense } from '../kernel/guard.js';
 import { toldLimits } from '../kernel/http-headers.js';
 import { isRefusal, readProviderError, statusOf } from '../kernel/provider-error.js';
 import type { AttemptEnd, Gate, Refusal } from '../model/gate.js';
@@ -58,6 +59,8 @@ export class LimiterGate implements Gate {
   /** Guesses for tasks that wait; a task is asked for often and its inputs may be large. */
   readonly #guessed = new Map<TaskNode, Sizes | RxhiveError>();
   readonly #held = new Map<TaskNode, Held>();
+  /** Tasks that cannot get a permit because code of the user failed. */
+  readonly #faults = new Map<TaskNode, RxhiveError>();
   #seat: LimiterSeat | undefined;
   #opened: () => void = () => undefined;
 
@@ -73,51 +76,59 @@ export class LimiterGate implements Gate {
   connect(opened: () => void): void {
     const { clock, scheduler } = this.#ports;
     this.#opened = opened;
-    this.#seat = this.limiter.seat({ clock, run: scheduler, opened });
+    const failed = (node: TaskNode, cause: unknown): void => this.#end(node, this.#refusedBy(node, cause));
+    this.#seat = called('limiter.seat', () => this.limiter.seat({ clock, run: scheduler, opened, failed }));
   }
 
   admits(node: TaskNode): boolean {
     const request = this.#request(node);
-    return !(request instanceof RxhiveError) && this.#at.admits(request) && !this.#isHeardOfFirst(node);
+    return !(request instanceof RxhiveError) && this.#admits(node, request) && !this.#isHeardOfFirst(node);
   }
 
   wait(node: TaskNode): void {
     const request = this.#request(node);
-    // Its limit was lowered while it waited.
-    if (request instanceof RxhiveError) this.#ports.scheduler.turnstile.refuse(this);
-    else if (this.#at.admits(request)) this.#estimates.wait(this.#opened);
-    else this.#at.wait(request);
+    const fault = this.#faults.get(node) ?? (request instanceof RxhiveError ? request : undefined);
+    // Its limit was lowered while it waited, or nobody can say what it needs.
+    if (fault !== undefined) this.#end(node, fault);
+    else if (this.#admits(node, request as PermitRequest)) this.#estimates.wait(this.#opened);
+    else this.#guard(node, 'limiter.wait', () => this.#at.wait(request as PermitRequest));
   }
 
   refuses(node: TaskNode): Refusal | undefined {
-    if (node.definition.tokens === undefined) return undefined;
+    const { tokens } = node.definition;
+    // A guess cannot refuse, and what it is made from may be large.
+    if (tokens === undefined && this.limiter.settings.countTokens === undefined) return undefined;
     const request = this.#request(node);
     return request instanceof RxhiveError ? { status: 'failed', error: request } : undefined;
   }
 
   unwait(node: TaskNode): void {
     this.#guessed.delete(node);
-    this.#at.unwait(node);
+    this.#faults.delete(node);
+    this.#guard(node, 'limiter.unwait', () => this.#at.unwait(node));
   }
 
   enter(node: TaskNode): void {
     const held = this.#held.get(node);
     const request = this.#request(node) as PermitRequest;
     if (held !== undefined) {
-      this.#at.take(request, held.permit);
+      this.#guard(node, 'limiter.take', () => this.#at.take(request, held.permit));
       return;
     }
     const guess = this.#guessed.get(node) as Sizes | undefined;
     this.#guessed.delete(node);
     const trial = this.#isUnseen(node, guess) ? this.#try() : undefined;
-    const permit = this.#at.take(request);
     const rough = guess?.rough;
-    this.#held.set(node, { permit, rough, before: usedBy(node), calls: node.calls, trial });
+    this.#guard(node, 'limiter.take', () => {
+      const permit = this.#at.take(request);
+      if (typeof permit?.release !== 'function') throw nonsense('limiter.take', permit, 'a permit');
+      this.#held.set(node, { permit, rough, before: usedBy(node), calls: node.calls, trial });
+    });
   }
 
   pause(node: TaskNode): void {
     const held = this.#held.get(node);
-    held?.permit.pause();
+    this.#guard(node, 'permit.pause', () => held?.permit.pause());
     this.#stop(held?.trial);
   }
 
@@ -126,13 +137,20 @@ export class LimiterGate implements Gate {
     if (held === undefined) return;
     this.#held.delete(node);
     const used = usedBy(node) - held.before;
-    if (end.kind === 'succeeded') {
-      this.#learn(node, held, used);
-      this.#at.passed(held.permit);
-    } else if (end.kind === 'failed') {
-      if (held.trial !== undefined && used === 0) this.#estimates.failed();
-      this.#refused(node, held.permit, end);
+    try {
+      if (end.kind === 'succeeded') {
+        this.#learn(node, held, used);
+        this.#at.passed(held.permit);
+      } else if (end.kind === 'failed') {
+        if (held.trial !== undefined && used === 0) this.#estimates.failed();
+        this.#refused(node, held.permit, end);
+      }
+    } finally {
+      this.#release(node, held, used, end);
     }
+  }
+
+  #release(node: TaskNode, held: Held, used: number, end: AttemptEnd): void {
     // An answer with an error status was not worked on; what was cut off or got lost may have been.
     const status = end.kind === 'failed' ? statusOf(end.error) : undefined;
     const unused = status !== undefined && status >= 400;
@@ -192,6 +210,34 @@ export class LimiterGate implements Gate {
     const order = ahead === 0 ? '' : `, ${exactly}${ahead} before it`;
     const full = windows.filter((one) => one.used > 0).map((one) => `${one.name} ${one.used} of ${one.max}`);
     return `a permit of ${whose}${when}${order}${full.length === 0 ? '' : ` (${full.join(', ')})`}`;
+  }
+
+  #admits(node: TaskNode, request: PermitRequest): boolean {
+    try {
+      return calledForBoolean('limiter.admits', () => this.#at.admits(request));
+    } catch (error) {
+      this.#faults.set(node, faultOf(error, 'limiter.admits'));
+      return false;
+    }
+  }
+
+  /** Calls code that may be a limiter of the user's; what it throws ends the task. */
+  #guard(node: TaskNode, callback: string, call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#end(node, faultOf(error, callback));
+    }
+  }
+
+  #end(node: TaskNode, error: RxhiveError): void {
+    this.#ports.scheduler.turnstile.end(node, { status: 'failed', error });
+  }
+
+  #refusedBy(node: TaskNode, cause: unknown): RxhiveError {
+    const whose = this.#group === undefined ? 'the run' : `group "${brief(this.#group.name)}"`;
+    const message = `Task "${brief(node.id)}" got no permit: the limiter of ${whose} gives none. ${messageOf(cause)}`;
+    return new RxhiveError('LIMITER_FAILED', message, { cause, details: { group: this.#group?.name } });
   }
 
   get #at(): LimiterSeat {
@@ -281,13 +327,11 @@ export class LimiterGate implements Gate {
     try {
       if (tokens === undefined)
         return { rough: this.#estimates.rough(node, this.#ports.inputsOf(node), this.limiter.settings) };
-      const said = typeof tokens === 'function' ? tokens(this.#ports.inputsOf(node) as never) : tokens;
-      if (Number.isFinite(said) && said >= 0) return { tokens: Math.ceil(said) };
-      const message = `Task "${brief(node.id)}": tokens gave ${shown(said)}; give a number from 0.`;
-      return new RxhiveError('INVALID_OPTION', message, { details: { taskId: node.id } });
-    } catch (cause) {
-      const message = `The tokens of task "${brief(node.id)}" could not be estimated: ${String((cause as Error)?.message ?? cause)}`;
-      return new RxhiveError('INVALID_OPTION', message, { cause, details: { taskId: node.id } });
+      if (typeof tokens !== 'function') return { tokens: Math.ceil(tokens) };
+      const said = calledForNumber('tokens', () => tokens(this.#ports.inputsOf(node) as never));
+      return { tokens: Math.ceil(said) };
+    } catch (error) {
+      return faultOf(error, 'tokens');
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import { isForgiven } from '../model/contest.js';
-import type { AttemptEnd } from '../model/gate.js';
+import type { AttemptEnd, Refusal } from '../model/gate.js';
 import type { TaskNode } from '../model/node.js';
 import type { SchedulerPorts } from '../model/ports.js';
 import type { Signal } from '../model/signal.js';
@@ -20,8 +20,8 @@ export interface OutcomeMoves {
   enter(node: TaskNode, status: TaskStatus, error?: unknown, delay?: number): void;
   ready(node: TaskNode): void;
   end(node: TaskNode, status: TaskStatus, error: unknown): void;
-  /** Gives back what an attempt that is over held. */
-  free(node: TaskNode, end: AttemptEnd): void;
+  /** Gives back what an attempt that is over held; returns what code of the user threw that was asked about it. */
+  free(node: TaskNode, end?: AttemptEnd): RxhiveError | undefined;
   /** Ends an attempt from outside. */
   stop(node: TaskNode, reason: RxhiveError): void;
   /** Takes a slot and all else for an attempt beside another one, if nobody waits for any of it. */
@@ -99,8 +99,9 @@ export class Outcomes {
     if (item === undefined) return;
     const { node } = item;
     if (item.kind === 'succeeded') {
-      this.#moves.free(node, { kind: 'succeeded' });
-      this.#commits.begin(node, item.source, item.value);
+      const fault = this.#moves.free(node, { kind: 'succeeded' });
+      if (fault === undefined) this.#commits.begin(node, item.source, item.value);
+      else this.#failed(node, fault);
     } else if (item.kind === 'failed') this.fail(node, item.error, item.gate);
     else if (item.kind === 'retry') this.#retry(node, item.error, item.delay, item.gate);
     else this.#parts.streaming.value(node, item.value);
@@ -108,9 +109,20 @@ export class Outcomes {
 
   /** `gate`: ms a provider asked to wait. */
   fail(node: TaskNode, error: unknown, gate?: number): void {
-    this.#moves.free(node, { kind: 'failed', error, retryAfter: gate });
+    const fault = this.#moves.free(node, { kind: 'failed', error, retryAfter: gate });
+    this.#failed(node, fault ?? error, gate);
+  }
+
+  #failed(node: TaskNode, error: unknown, gate?: number): void {
     this.#parts.announcer.attempt(node, 'failed', error, gate);
     this.end(node, error);
+  }
+
+  /** A gate will not let it in. */
+  turnAway(node: TaskNode, { status, error }: Refusal): void {
+    this.#moves.free(node);
+    if (status === 'failed') this.end(node, error);
+    else this.#moves.end(node, status, error);
   }
 
   /** The task has failed for good. */
@@ -127,7 +139,11 @@ export class Outcomes {
 
   #retry(node: TaskNode, error: unknown, delay: number, gate: number | undefined): void {
     const { announcer, streaming } = this.#parts;
-    this.#moves.free(node, { kind: 'failed', error, retryAfter: gate });
+    const fault = this.#moves.free(node, { kind: 'failed', error, retryAfter: gate });
+    if (fault !== undefined) {
+      this.#failed(node, fault, gate);
+      return;
+    }
     announcer.attempt(node, 'failed', error, gate);
     accountAttempt(node, this.#moves.now(), error, gate);
     this.#ports.used(node);

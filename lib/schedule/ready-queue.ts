@@ -1,14 +1,20 @@
+import type { RxhiveError } from '../kernel/errors.js';
+import { faultOf } from '../kernel/guard.js';
 import { Heap } from '../kernel/heap.js';
 import type { AttemptEnd, Gate } from '../model/gate.js';
 import { type Blocker, Claim, Lane, Resource, runsBefore } from '../model/lane.js';
 import type { TaskNode } from '../model/node.js';
 import { Aging } from './aging.js';
 
+const defaultAging = 60_000;
+
 /**
  * Ready tasks, best first, without ever looking twice at one that may not start: lanes whose group is full
  * or whose resources are taken leave the queue until exactly that is released.
  */
 export class ReadyQueue {
+  /** Slots in use. */
+  active = 0;
   readonly #lanes = new Heap<Lane>((a, b) =>
     runsBefore(a.ready.peek() as TaskNode, b.ready.peek() as TaskNode),
   );
@@ -22,7 +28,7 @@ export class ReadyQueue {
    * `aging`: ms of waiting for others that weigh as much as one step of priority, and after which a task that needs much
    * is no longer overtaken by tasks that need little; false: never.
    */
-  constructor(now: () => number, aging: number | false) {
+  constructor(now: () => number, aging: number | false = defaultAging) {
     this.#now = now;
     this.#patience = aging === false ? Number.POSITIVE_INFINITY : aging;
     this.#aging = new Aging(now, this.#patience);
@@ -114,6 +120,7 @@ export class ReadyQueue {
     this.#unclaim(lane);
     if (this.#reserved === lane) this.#unreserve();
     node.holdsSlot = true;
+    this.active += 1;
     return node;
   }
 
@@ -123,6 +130,7 @@ export class ReadyQueue {
     if (lane.ready.size > 0 || this.#blockerOf(lane, node) !== undefined) return false;
     this.#take(node);
     node.holdsSlot = true;
+    this.active += 1;
     return true;
   }
 
@@ -136,17 +144,29 @@ export class ReadyQueue {
     for (const list of gates) for (const gate of list) gate.enter(node);
   }
 
-  /** Gives back what `take` booked, or the place in the queue; true: a slot is free. The attempt lives on. */
-  pause(node: TaskNode): boolean {
+  /** Gives back what `take` booked, or the place in the queue. The attempt lives on. */
+  pause(node: TaskNode): void {
     if (node.holdsSlot) for (const gates of node.lane.gates) for (const gate of gates) gate.pause(node);
-    return this.#release(node);
+    this.#release(node);
   }
 
-  /** The same for an attempt that has ended like this, or, without `end`, for a task that has none. */
-  leave(node: TaskNode, end?: AttemptEnd): boolean {
+  /**
+   * The same for an attempt that has ended like this, or, without `end`, for a task that has none. Returns what code
+   * of the user threw that a gate asked about it.
+   */
+  leave(node: TaskNode, end?: AttemptEnd): RxhiveError | undefined {
+    let fault: RxhiveError | undefined;
     if (end !== undefined && node.running !== undefined)
-      for (const gates of node.lane.gates) for (const gate of gates) gate.leave(node, end);
-    return this.#release(node);
+      for (const gates of node.lane.gates)
+        for (const gate of gates) {
+          try {
+            gate.leave(node, end);
+          } catch (error) {
+            fault ??= faultOf(error, 'limiter');
+          }
+        }
+    this.#release(node);
+    return fault;
   }
 
   /** Lets the lanes that waited for `blocker` try again. */
@@ -157,10 +177,10 @@ export class ReadyQueue {
     for (const lane of lanes) this.#reopen(lane);
   }
 
-  #release(node: TaskNode): boolean {
+  #release(node: TaskNode): void {
     if (!node.holdsSlot) {
       this.remove(node);
-      return false;
+      return;
     }
     node.holdsSlot = false;
     const { group, needs } = node.lane;
@@ -172,7 +192,7 @@ export class ReadyQueue {
       resource.free += amount;
       this.unpark(resource);
     }
-    return true;
+    this.active -= 1;
   }
 
   #blockerOf(lane: Lane, first = lane.ready.peek()): Blocker | undefined {

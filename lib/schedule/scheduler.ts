@@ -1,7 +1,8 @@
-import { EMPTY, mergeMap, type Observable, Subject, type Subscription } from 'rxjs';
+import { EMPTY, type Observable } from 'rxjs';
 import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
 import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
+import { faultOf } from '../kernel/guard.js';
 import { mostOf } from '../model/adaptive.js';
 import type { AttemptEnd, Gate } from '../model/gate.js';
 import type { Group } from '../model/lane.js';
@@ -20,12 +21,10 @@ import { Intake } from './intake.js';
 import { Outcomes } from './outcomes.js';
 import { Probing } from './probing.js';
 import { ReadyQueue } from './ready-queue.js';
+import { Slots } from './slots.js';
 import { Streaming } from './streaming.js';
 import { leaveAll, onlyPeopleCanHelp } from './suspension.js';
 import { Turnstile } from './turnstile.js';
-
-const hardLimit = 1_000_000; // mergeMap queues quadratically; tokens are made on demand, so it never does.
-const defaultAging = 60_000;
 
 type Command = { readonly kind: 'command'; run(): void };
 
@@ -34,8 +33,6 @@ type Command = { readonly kind: 'command'; run(): void };
  * through one run-to-completion loop: signals of attempts, timers, calls from outside.
  */
 export class Scheduler {
-  /** Slots in use. */
-  active = 0;
   /** Attempts that have begun. */
   starts = 0;
   /** Tasks that have not ended. */
@@ -54,7 +51,10 @@ export class Scheduler {
   readonly #origin: number;
   readonly #ports: SchedulerPorts;
   readonly #queue: ReadyQueue;
-  readonly #slots = new Subject<void>();
+  readonly #slots = new Slots(
+    () => this.#bind(),
+    (signal) => this.#drain.push(signal),
+  );
   readonly #announcer: Announcer;
   readonly #intake: Intake;
   readonly #outcomes: Outcomes;
@@ -78,7 +78,7 @@ export class Scheduler {
     enter: (node, status) => this.#enter(node, status),
     ready: (node) => this.#ready(node),
     pause: (node) => {
-      if (this.#queue.pause(node)) this.active -= 1;
+      this.#queue.pause(node);
       this.probing.look();
       this.#ports.rests(node);
     },
@@ -109,7 +109,6 @@ export class Scheduler {
     refresh: (node) => this.streaming.refresh(node),
   });
   readonly #drain: Drain<Signal | Command>;
-  #running: Subscription | undefined;
   /** Things that have happened: finer than any clock. */
   #steps = 0;
 
@@ -148,8 +147,7 @@ export class Scheduler {
         if (applies()) this.#abandon(node, 'failed', error);
       });
     });
-    const { streaming } = this;
-    const parts = { announcer: this.#announcer, deadlines: this.#deadlines, streaming };
+    const parts = { announcer: this.#announcer, deadlines: this.#deadlines, streaming: this.streaming };
     this.#outcomes = new Outcomes(clock, ports, settings, parts, {
       now: () => this.now(),
       enter: (node, status, error, delay) => this.#enter(node, status, error, delay),
@@ -158,27 +156,26 @@ export class Scheduler {
       free: (node, end) => this.#free(node, end),
       stop: (node, reason) => this.#stop(node, reason),
       book: (rival) => this.#book(rival),
-      launch: (rival) =>
-        this.#running?.add(ports.launch(rival).subscribe((signal) => this.#drain.push(signal))),
+      launch: (rival) => this.#slots.beside(ports.launch(rival)),
       cancelAll: (reason) => this.cancel(reason),
       command: (work) => this.#command(work),
     });
     this.turnstile = new Turnstile(nodes, {
       command: (work) => this.#command(work),
-      turnAway: (node, { status, error }) => {
-        this.#free(node);
-        if (status === 'failed') this.#outcomes.end(node, error);
-        else this.#end(node, status, error);
-      },
-      cancel: (node, error) => this.#abandon(node, 'cancelled', error),
+      turnAway: (node, refusal) => this.#outcomes.turnAway(node, refusal),
+      abandon: (node, status, error) => this.#abandon(node, status, error),
     });
     this.limit = mostOf(settings.concurrency, defaultConcurrency);
-    this.#queue = new ReadyQueue(() => this.now(), settings.aging ?? defaultAging);
+    this.#queue = new ReadyQueue(() => this.now(), settings.aging);
   }
 
   /** Ms since the run started. */
   now(): number {
     return this.#clock.now() - this.#origin;
+  }
+
+  get active(): number {
+    return this.#queue.active;
   }
 
   /** Something runs or is about to. */
@@ -196,11 +193,8 @@ export class Scheduler {
   }
 
   start(): void {
-    this.#running = this.#slots
-      .pipe(mergeMap(() => this.#bind(), hardLimit))
-      .subscribe((signal) => this.#drain.push(signal));
-    this.open = 0;
-    for (const node of this.#nodes.values()) if (!node.ended) this.open += 1;
+    this.#slots.begin();
+    this.open = [...this.#nodes.values()].filter((node) => !node.ended).length;
     this.#command(() => this.#intake.begin([...this.#nodes.values()]));
   }
 
@@ -252,9 +246,8 @@ export class Scheduler {
   }
 
   close(): void {
-    this.#command(() => {
-      this.keepOpen = false;
-    });
+    this.keepOpen = false;
+    this.look();
   }
 
   /** Something outside has changed that the end of the run depends on. */
@@ -268,19 +261,28 @@ export class Scheduler {
 
   #step(item: Signal | Command): void {
     this.#steps += 1;
-    if (item.kind === 'command') item.run();
-    // Else it is a late word of an attempt that was stopped.
-    else if (item.node.running === item.source) this.#outcomes.hear(item);
+    try {
+      if (item.kind === 'command') item.run();
+      else if (item.node.running === item.source) this.#outcomes.hear(item); // else a late word
+    } catch (error) {
+      this.#broke(error, item.kind === 'command' ? undefined : item.node);
+    }
+  }
+
+  /** Something threw that no guard was around: better an end with a reason than a run that waits for ever. */
+  #broke(error: unknown, node: TaskNode | undefined): void {
+    const fault = faultOf(error, 'A callback');
+    if (node === undefined || node.ended || node.committing) this.cancel(fault);
+    else this.#command(() => this.#abandon(node, 'failed', fault));
   }
 
   #pump(): void {
     // Before the start only a cancelled run has an end.
-    if (this.ended || (this.#running === undefined && this.closing === undefined)) return;
+    if (this.ended || (!this.#slots.begun && this.closing === undefined)) return;
     if (this.closing === undefined)
-      while (this.active < this.limit && this.#queue.peek() !== undefined) {
+      while (this.active < this.limit && this.#queue.peek() !== undefined)
         if (this.#drain.rest()) return;
-        this.#slots.next();
-      }
+        else this.#slots.next();
     if (
       this.open > 0
         ? !(this.#ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
@@ -290,20 +292,15 @@ export class Scheduler {
       return;
     }
     this.ended = true;
-    this.#running?.unsubscribe();
+    this.#slots.end();
     if (this.open > 0)
-      leaveAll(this.#nodes.values(), this.now(), (node, reason) => {
-        this.#stop(node, reason);
-        this.#deadlines.disarm(node);
-      });
+      leaveAll(this.#nodes.values(), this.now(), this.#deadlines, (node, why) => this.#stop(node, why));
     this.#ports.closed();
   }
 
-  /** Binds a slot token to the best task of this moment. */
   #bind(): Observable<Signal> {
     const node = this.#queue.take();
     if (node === undefined) return EMPTY;
-    this.active += 1;
     if (node.running !== undefined) {
       this.#ports.began(node);
       this.streaming.resume(node);
@@ -314,19 +311,21 @@ export class Scheduler {
     node.attempt += 1;
     node.calls += 1;
     node.startedAt = node.since;
-    this.#announcer.attempt(node, 'started');
-    if (node.streaming) this.#command(() => this.streaming.starve(node));
-    this.#outcomes.began(node);
-    return this.#ports.launch(node);
+    try {
+      this.#announcer.attempt(node, 'started');
+      if (node.streaming) this.#command(() => this.streaming.starve(node));
+      this.#outcomes.began(node);
+      return this.#ports.launch(node);
+    } catch (error) {
+      this.#broke(error, node);
+      return EMPTY;
+    }
   }
 
   /** Books a slot beside the queue; only what nobody else could start with. */
   #book(rival: TaskNode): boolean {
-    if (this.closing !== undefined || this.active >= this.limit || this.#queue.peek() !== undefined)
-      return false;
-    if (!this.#queue.book(rival)) return false;
-    this.active += 1;
-    return true;
+    if (this.closing !== undefined || this.active >= this.limit) return false;
+    return this.#queue.peek() === undefined && this.#queue.book(rival);
   }
 
   #ready(node: TaskNode): void {
@@ -357,11 +356,12 @@ export class Scheduler {
     this.#ports.used(node);
   }
 
-  /** Gives back slot, group, resources and place in the queue; the attempt, if there is one, has ended. */
-  #free(node: TaskNode, end?: AttemptEnd): void {
-    if (this.#queue.leave(node, end)) this.active -= 1;
+  /** Gives back all that a task held whose attempt, if there is one, has ended; returns what code of users threw then. */
+  #free(node: TaskNode, end?: AttemptEnd): RxhiveError | undefined {
+    const fault = this.#queue.leave(node, end);
     node.running = undefined;
     if (node.forgetWaits()) this.#deadlines.still(node, false);
+    return fault;
   }
 
   #end(node: TaskNode, status: TaskStatus, error: unknown): void {

@@ -40,12 +40,14 @@ export function runSuspended(): RxhiveError {
 export function leaveAll(
   nodes: Iterable<TaskNode>,
   now: number,
+  deadlines: { disarm(node: TaskNode): void },
   stop: (node: TaskNode, reason: RxhiveError) => void,
 ): void {
   const reason = runSuspended();
   for (const node of nodes) {
     if (node.ended) continue;
     stop(node, reason);
+    deadlines.disarm(node);
     account(node, now);
     node.endedAt = now;
   }

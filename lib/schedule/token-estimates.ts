@@ -1,3 +1,4 @@
+import { calledForNumber } from '../kernel/guard.js';
 import type { Limiter, LimiterSettings } from '../model/limiter.js';
 import { mostTokens } from '../model/limiter.js';
 import type { TaskNode } from '../model/node.js';
@@ -57,12 +58,16 @@ export class TokenEstimates {
   readonly #all = new Line();
   #waiting = new Set<() => void>();
 
-  /** Tokens of the inputs by characters / 4 or by the tokenizer, at least 1. */
+  /** Tokens of the inputs by characters / 4 or by the tokenizer, at least 1. @throws RxhiveError CALLBACK_FAILED */
   rough(node: TaskNode, inputs: unknown, settings: LimiterSettings): number {
     const { data } = node.definition;
     const text = textOf(data === undefined ? inputs : [inputs, data]);
-    const counted = settings.countTokens === undefined ? text.length / 4 : settings.countTokens(text);
-    return Number.isFinite(counted) && counted > 1 ? counted : 1;
+    const { countTokens } = settings;
+    const counted =
+      countTokens === undefined
+        ? text.length / 4
+        : calledForNumber('limiter.countTokens', () => countTokens(text));
+    return Math.max(1, counted);
   }
 
   /** Tokens to set aside for an attempt with inputs of `rough` tokens. */

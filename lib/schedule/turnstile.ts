@@ -10,7 +10,7 @@ export interface TurnstileMoves {
   /** Ends a ready task. */
   turnAway(node: TaskNode, refusal: Refusal): void;
   /** Ends a task that is under way. */
-  cancel(node: TaskNode, error: RxhiveError): void;
+  abandon(node: TaskNode, status: 'failed' | 'cancelled', error: RxhiveError): void;
 }
 
 /** Ends tasks that gates will not let in, instead of letting them wait for ever. */
@@ -43,7 +43,16 @@ export class Turnstile {
     this.#moves.command(() => {
       for (const node of this.#nodes.values())
         if (node.lane.group === group && node.attempt > 0 && !node.ended && !node.committing)
-          this.#moves.cancel(node, error);
+          this.#moves.abandon(node, 'cancelled', error);
+    });
+  }
+
+  /** Ends a task that a gate cannot serve, wherever it is by now. */
+  end(node: TaskNode, refusal: Refusal): void {
+    this.#moves.command(() => {
+      if (node.ended || node.committing) return;
+      if (node.status === 'ready' && node.running === undefined) this.#moves.turnAway(node, refusal);
+      else this.#moves.abandon(node, 'failed', refusal.error);
     });
   }
 

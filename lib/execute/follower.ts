@@ -1,0 +1,16 @@
+import { type Observer, Subscriber } from 'rxjs';
+import { toldTo } from '../kernel/guard.js';
+
+/** Follows an Observable of a user. One that refuses to be torn down is left behind; `failed` is told why. */
+export class Follower extends Subscriber<unknown> {
+  readonly #failed: (error: unknown) => void;
+
+  constructor(to: Observer<unknown>, failed: (error: unknown) => void) {
+    super(to);
+    this.#failed = failed;
+  }
+
+  override unsubscribe(): void {
+    toldTo(() => super.unsubscribe(), this.#failed);
+  }
+}

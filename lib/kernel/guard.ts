@@ -1,0 +1,77 @@
+import { messageOf, RxhiveError, shown } from './errors.js';
+
+/**
+ * Calls a function that a user gave, under the name it has in the options. All of them are called through this file, so
+ * that none can do harm: what one throws is told by an error that names it, and ends the task it was called for.
+ * @throws RxhiveError CALLBACK_FAILED
+ */
+export function called<R>(callback: string, call: () => R): R {
+  try {
+    return call();
+  } catch (cause) {
+    throw callbackFailed(callback, `threw: ${messageOf(cause)}`, cause);
+  }
+}
+
+/** The same where a number from 0 is due, in ms, tokens or the like. @throws RxhiveError CALLBACK_FAILED */
+export function calledForNumber(callback: string, call: () => number): number {
+  const answer: unknown = called(callback, call);
+  if (typeof answer === 'number' && Number.isFinite(answer) && answer >= 0) return answer;
+  throw nonsense(callback, answer, 'a number from 0');
+}
+
+/** The same where a yes or no is due. @throws RxhiveError CALLBACK_FAILED */
+export function calledForBoolean(callback: string, call: () => boolean): boolean {
+  const answer: unknown = called(callback, call);
+  if (typeof answer === 'boolean') return answer;
+  throw nonsense(callback, answer, 'true or false');
+}
+
+/** Calls one that nobody waits for; `failed` is told what it throws, now or as a promise. */
+export function toldTo<R>(call: () => R, failed: (error: unknown) => void): R | undefined {
+  try {
+    const answer = call();
+    disown(answer, failed);
+    return answer;
+  } catch (error) {
+    failed(error);
+    return undefined;
+  }
+}
+
+/** The error for an answer that makes no sense. `due`: what to return instead. */
+export function nonsense(callback: string, answer: unknown, due: string): RxhiveError {
+  // A promise where a value is due may reject later: nobody else would hear of it.
+  disown(answer, () => undefined);
+  const what = isPromise(answer) ? 'a promise' : shown(answer);
+  return callbackFailed(callback, `returned ${what}; return ${due}.`);
+}
+
+/** What was thrown where users' code is called: an error of ours as it is, anything else by a name. */
+export function faultOf(error: unknown, callback: string): RxhiveError {
+  return error instanceof RxhiveError ? error : callbackFailed(callback, `threw: ${messageOf(error)}`, error);
+}
+
+/** A promise that nobody waits for: a rejection must not end the process. */
+function disown(answer: unknown, failed: (error: unknown) => void): void {
+  try {
+    if (isPromise(answer)) answer.then(undefined, failed);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+function isPromise(answer: unknown): answer is PromiseLike<unknown> {
+  try {
+    return typeof (answer as PromiseLike<unknown> | null | undefined)?.then === 'function';
+  } catch {
+    return false;
+  }
+}
+
+function callbackFailed(callback: string, what: string, cause?: unknown): RxhiveError {
+  return new RxhiveError('CALLBACK_FAILED', `${callback} ${what}`, {
+    ...(cause !== undefined && { cause }),
+    details: { callback },
+  });
+}
