@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import Bottleneck from 'bottleneck';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bottleneck, workflow } from '../lib/index.js';
+import { bottleneck, RxhiveError, workflow } from '../lib/index.js';
 
 test('a Bottleneck that other code uses too is shared, job by job', async () => {
   const instance = new Bottleneck({ maxConcurrent: 2 });
@@ -31,7 +31,7 @@ test('a Bottleneck that other code uses too is shared, job by job', async () => 
 
 test('a run that ends leaves nothing behind that keeps the process alive', () => {
   const program = `
-    import { bottleneck, workflow } from './lib/index.js';
+    import { bottleneck, RxhiveError, workflow } from './lib/index.js';
     const limiter = bottleneck({ minTime: 60_000, maxConcurrent: 3 });
     const flow = workflow({ name: 'ends', groups: { llm: { limiter } } });
     for (let i = 0; i < 5; i++) flow.task('t' + i, { group: 'llm', run: () => 1 });
@@ -48,5 +48,45 @@ test('a run that ends leaves nothing behind that keeps the process alive', () =>
   assert.is(stdout, 'cancelled\n', stderr);
   assert.ok(performance.now() - began < 25_000);
 });
+
+/** A Bottleneck of the user, and which of three tasks it leaves without a permit, for which reason. */
+const refusing: Readonly<Record<string, readonly [make: () => Bottleneck, failed: number, reason: RegExp]>> =
+  {
+    'was stopped': [
+      () => {
+        const one = new Bottleneck({ maxConcurrent: 1 });
+        void one.stop();
+        return one;
+      },
+      3,
+      /has been stopped/,
+    ],
+    'drops jobs': [
+      () => new Bottleneck({ maxConcurrent: 1, highWater: 0, strategy: Bottleneck.strategy.LEAK }),
+      2,
+      /has been dropped/,
+    ],
+    'runs dry': [() => new Bottleneck({ maxConcurrent: 1, reservoir: 1 }), 2, /reservoir .* is empty/],
+  };
+
+for (const [how, [make, failed, reason]] of Object.entries(refusing)) {
+  test(`a Bottleneck of the user that ${how} fails the tasks that wait for it, with its reason`, async () => {
+    const flow = workflow({
+      name: 'refusing',
+      groups: { llm: { limiter: bottleneck({ instance: make() }) } },
+    });
+    for (let i = 0; i < 3; i++)
+      flow.task(`t${i}`, { group: 'llm', run: () => new Promise<void>((done) => setImmediate(done)) });
+    flow.task('other', { run: () => 1 });
+    const { tasks } = await flow.run().result();
+    const errors = [...tasks.values()].flatMap(({ error }) => (error instanceof RxhiveError ? [error] : []));
+    assert.equal(
+      errors.map(({ code }) => code),
+      Array.from({ length: failed }, () => 'LIMITER_FAILED'),
+    );
+    for (const { message } of errors) assert.match(message, reason);
+    assert.is(tasks.get('other')?.status, 'succeeded');
+  });
+}
 
 test.run();

@@ -13,6 +13,8 @@ const longestHeld = 100;
  * `instance` to share a Bottleneck that other code uses too: each attempt is then one of its jobs, and its own limits
  * hold as well. Windows are rxhive's own books: a reservoir would let a double burst through at its border.
  *
+ * One that is stopped, drops jobs or runs dry fails the tasks that wait for it, with `LIMITER_FAILED`.
+ *
  * Under a virtual scheduler it is what `virtual(settings)` is, so that workflows can be tested as they are.
  *
  * ```ts
@@ -35,8 +37,8 @@ class BottleneckLimiter extends WindowLimiter {
     this.#instance = instance;
   }
 
-  protected override places(real: boolean, freed: () => void): Places {
-    return real ? new BottleneckPlaces(this.#instance, freed) : new ClockPlaces();
+  protected override places(real: boolean, freed: () => void, failed: (cause: unknown) => void): Places {
+    return real ? new BottleneckPlaces(this.#instance, freed, failed) : new ClockPlaces();
   }
 }
 
@@ -49,6 +51,7 @@ class BottleneckPlaces implements Places {
   inUse = 0;
   readonly #given: Bottleneck | undefined;
   readonly #freed: () => void;
+  readonly #failed: (cause: unknown) => void;
   readonly #gaps = new ClockPlaces();
   #own: Bottleneck | undefined;
   #settings: LimiterSettings = {};
@@ -59,9 +62,10 @@ class BottleneckPlaces implements Places {
   /** Somebody waits. */
   #wanted = false;
 
-  constructor(given: Bottleneck | undefined, freed: () => void) {
+  constructor(given: Bottleneck | undefined, freed: () => void, failed: (cause: unknown) => void) {
     this.#given = given;
     this.#freed = freed;
+    this.#failed = failed;
   }
 
   freeAt(now: number, again: boolean): number {
@@ -73,6 +77,17 @@ class BottleneckPlaces implements Places {
     this.#wanted = true;
     const most = this.#distant ? 1 : batch;
     while (this.#limits && this.#asked + this.#inHand.length < most) this.#askOne();
+    if (this.#given !== undefined && this.#asked > 0) this.#lookDry(this.#given);
+  }
+
+  /** A reservoir that is empty and that nothing fills gives no place any more. */
+  #lookDry(given: Bottleneck): void {
+    if (refills(given)) return;
+    const look = (left: number | null): void => {
+      const dry = 'The reservoir of the Bottleneck is empty, and no interval fills it again.';
+      if (left === 0 && this.#wanted && this.#asked > 0) this.#failed(new Error(dry));
+    };
+    given.currentReservoir().then(look, () => undefined);
   }
 
   idle(): void {
@@ -140,11 +155,23 @@ class BottleneckPlaces implements Places {
         this.#keep(end);
         this.#freed();
       });
-    // A stopped Bottleneck takes no jobs: then nothing starts any more, as its owner wanted.
-    queue.schedule(job).catch(answered);
+    queue.schedule(job).catch((cause: unknown) => {
+      answered();
+      // A Bottleneck of the user that was stopped, or drops jobs: whoever waits for this one hears why.
+      if (queue === this.#given && this.#wanted) this.#failed(cause);
+    });
   }
 }
 
 function ownSettings(settings: LimiterSettings): Bottleneck.ConstructorOptions {
   return { maxConcurrent: settings.maxConcurrent ?? null, minTime: settings.minTime ?? 0 };
+}
+
+/** Does something fill the reservoir? In doubt it does: only Bottleneck knows its settings. */
+function refills(given: Bottleneck): boolean {
+  const store = (given as unknown as { _store?: { storeOptions?: Record<string, unknown> } })._store;
+  const { storeOptions: known } = store ?? {};
+  const every = (what: string): boolean =>
+    known?.[`reservoir${what}Interval`] != null && known[`reservoir${what}Amount`] != null;
+  return known === undefined || every('Refresh') || every('Increase');
 }
