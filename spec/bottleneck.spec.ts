@@ -71,14 +71,25 @@ const refusing: Readonly<Record<string, readonly [make: () => Bottleneck, failed
 
 for (const [how, [make, failed, reason]] of Object.entries(refusing)) {
   test(`a Bottleneck of the user that ${how} fails the tasks that wait for it, with its reason`, async () => {
+    // Who has a place keeps it until the others have been refused.
+    let free = (): void => undefined;
+    const held = new Promise<void>((done) => {
+      free = done;
+    });
     const flow = workflow({
       name: 'refusing',
       groups: { llm: { limiter: bottleneck({ instance: make() }) } },
     });
-    for (let i = 0; i < 3; i++)
-      flow.task(`t${i}`, { group: 'llm', run: () => new Promise<void>((done) => setImmediate(done)) });
+    for (let i = 0; i < 3; i++) flow.task(`t${i}`, { group: 'llm', run: () => held });
     flow.task('other', { run: () => 1 });
-    const { tasks } = await flow.run().result();
+    const run = flow.run();
+    let refused = 0;
+    run.events$.subscribe((event) => {
+      if (event.type !== 'task' || event.reason !== 'failed') return;
+      refused += 1;
+      if (refused === failed) free();
+    });
+    const { tasks } = await run.result();
     const errors = [...tasks.values()].flatMap(({ error }) => (error instanceof RxhiveError ? [error] : []));
     assert.equal(
       errors.map(({ code }) => code),
