@@ -794,4 +794,30 @@ test('what a task had added and finished is kept where the log lets that task lo
   assert.equal([status, result.status], ['partial', 'partial']);
 });
 
+test('a child that wrote over what runs again does so too where a handler had added who adds it', async () => {
+  const make = () => {
+    const flow = workflow({ name: 'over', state: { sum: 0 } });
+    const add = (_: unknown, ctx: TaskContext<{ sum: number }>): void =>
+      ctx.update((state) => {
+        state.sum += 1;
+      });
+    const plan = flow.task('plan', { run: (_, ctx) => ctx.join(ctx.spawn('joined', { run: add })) });
+    flow.onTaskComplete(plan, (_, more) => {
+      more('added', {
+        run: (_, ctx) => {
+          ctx.spawn('child', { run: add });
+        },
+      });
+    });
+    return flow;
+  };
+  const store = memory();
+  assert.equal((await make().run({ store, runId: 'r' }).result()).state, { sum: 2 });
+  const again = await make()
+    .run({ store, runId: 'r', rerun: ['joined'] })
+    .result();
+  assert.is(again.tasks.get('child')?.status, 'succeeded');
+  assert.equal(again.state, { sum: 2 });
+});
+
 test.run();

@@ -215,7 +215,7 @@ export class Recovery {
       if (adder !== undefined) this.#expanded.add(adder);
       for (const one of this.#children.get(adder) ?? []) {
         // Then nobody is called for what they had added.
-        if (endedAlone) this.#replays.delete(one.id);
+        if (endedAlone && !this.#ports.nodes.has(one.id)) this.#replays.delete(one.id);
         const comes = this.#comesNow(one) && (!endedAlone || this.past.has(one.id));
         if (comes) batch.set(one.id, one);
         // What a closure has added that comes back later does so with it.
