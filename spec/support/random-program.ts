@@ -113,6 +113,10 @@ export interface State {
 export interface World {
   /** What was changed since the run began: a task, or a type of tasks. */
   readonly edited: string | undefined;
+  /** And it adds one task less. */
+  readonly drops: boolean;
+  /** What always failed does not any more. */
+  readonly healed: boolean;
   /** The body of a task is called. */
   called(id: string, replays: boolean): void;
   compensated(id: string, value: unknown): void;
@@ -553,12 +557,14 @@ class Definition {
   ): Promise<string> {
     const id = ctx.taskId;
     const replays = this.#call(ctx);
+    const { edited, drops, healed } = this.#world;
+    const children = drops && edited === id ? work.children.slice(0, -1) : work.children;
     if (replays && work.skips) {
-      this.#children(work, ctx);
+      this.#children(children, ctx);
       return 'replayed';
     }
     await ctx.sleep(work.takes);
-    if (work.fails === 'always' || ctx.attempt <= work.fails) throw failure(id);
+    if (work.fails === 'always' ? !healed : ctx.attempt <= work.fails) throw failure(id);
     if (work.serializable) ctx.read((state) => state.sum);
     for (let n = 0; n < work.says; n++) await ctx.send(this.#words, `${id} ${n}`);
     const heard: string[] = [];
@@ -566,17 +572,17 @@ class Definition {
       for await (const { value } of ctx.receive$(this.#words, { from })) heard.push(value);
     const answer = work.asks ? await ctx.ask(human(typed<string>(), { key: 'q', prompt: id })) : '';
     for (const write of work.writes) this.#write(write, ctx);
-    const added = this.#children(work, ctx);
+    const added = this.#children(children, ctx);
     const joined = added.filter(({ child }) => child.joined !== 'no');
     const one = ({ task, child }: { readonly task: Task; readonly child: Child }): AnyDependency =>
       dependency(task, child.joined as Mode);
     const outcomes: unknown[] = [];
     if (work.oneByOne) for (const each of joined) outcomes.push(seen(await ctx.join([one(each)])));
     else if (joined.length > 0) outcomes.push(seen(await ctx.join(joined.map(one))));
-    return `${id}:${textOf(this.#world.edited === source, answer, heard, seen(inputs), outcomes)}`;
+    return `${id}:${textOf(edited === source, answer, heard, seen(inputs), outcomes)}`;
   }
 
-  #children({ children }: Work, ctx: Context): { readonly task: Task; readonly child: Child }[] {
+  #children(children: readonly Child[], ctx: Context): { readonly task: Task; readonly child: Child }[] {
     const added: { readonly task: Task; readonly child: Child }[] = [];
     for (const [i, child] of children.entries()) {
       const before = added.at(-1)?.task;

@@ -89,7 +89,13 @@ class NotingStore implements CheckpointStore {
 /** How a process goes on. */
 export interface GoingOn {
   readonly edited?: string | undefined;
+  /** The edited task adds one task less. */
+  readonly drops?: boolean;
   readonly rerun?: readonly string[];
+  /** What always failed does not any more, and is to be tried again. */
+  readonly healed?: boolean;
+  /** Records that stay when the log is made shorter before; undefined: it is not. */
+  readonly keep?: number | undefined;
 }
 
 /** How a run ended, without what tells in which order and which of several won. */
@@ -121,17 +127,19 @@ export async function live(
   program: Program,
   bodies: readonly string[],
   number: number,
-  { edited, rerun = [] }: GoingOn = {},
+  { edited, drops = false, rerun = [], healed = false, keep }: GoingOn = {},
 ): Promise<Lived> {
+  const change = { edited, drops, healed };
   const scheduler = new SimulationScheduler();
   scheduler.run(number * 10_000);
-  const store = new NotingStore(bodies, scheduler, program.latency);
+  const log = keep === undefined ? bodies : await shortened(program, bodies, keep);
+  const store = new NotingStore(log, scheduler, program.latency);
   const all: string[] = [];
   let asked: readonly string[] = [];
   for (let round = 0; round < 40; round++) {
     const process = new Process(() => store.bodies());
     const world: World = {
-      edited,
+      ...change,
       called: (id, replays) => process.called(id, replays),
       compensated: () => undefined,
     };
@@ -145,6 +153,7 @@ export async function live(
       seed: number,
       ...(program.keep !== undefined && { compact: { keep: program.keep } }),
       ...(round === 0 && rerun.length > 0 && { rerun }),
+      ...(round === 0 && healed && bodies.length > 0 && { retry: 'failed' as const }),
     });
     // Closures from outside come again with each process; those with data are there already.
     outside(run as unknown as Adds);
@@ -159,10 +168,29 @@ export async function live(
     asked = result.questions.map(({ id }) => id);
     if (result.status === 'suspended') continue;
     const outcome = outcomeOf(result as WorkflowResult<State>);
-    const compensated = await compensate(program, store, scheduler, edited);
+    const compensated = await compensate(program, store, scheduler, change);
     return { outcome, seen: store.seen, log: store.bodies(), called: all, compensated };
   }
   throw new Broken('the run is suspended again and again');
+}
+
+/** The log as `flow.compact` leaves it. */
+async function shortened(
+  program: Program,
+  bodies: readonly string[],
+  keep: number,
+): Promise<readonly string[]> {
+  if (bodies.length === 0) return bodies;
+  const store = new NotingStore(bodies, new SimulationScheduler(), 0);
+  const { flow } = define(program, {
+    edited: undefined,
+    drops: false,
+    healed: false,
+    called: () => undefined,
+    compensated: () => undefined,
+  });
+  await flow.compact(store, runId, { keep });
+  return store.bodies();
 }
 
 async function ended(run: Run, scheduler: SimulationScheduler): Promise<WorkflowResult> {
@@ -312,12 +340,12 @@ async function compensate(
   program: Program,
   store: NotingStore,
   scheduler: SimulationScheduler,
-  edited: string | undefined,
+  change: Pick<World, 'edited' | 'drops' | 'healed'>,
 ): Promise<readonly string[]> {
   if (!program.units.some((one) => one.kind === 'work' && one.compensates)) return [];
   const back: string[] = [];
   const { flow } = define(program, {
-    edited,
+    ...change,
     called: () => undefined,
     compensated: (id, value) => back.push(`${id} ${String(value)}`),
   });
