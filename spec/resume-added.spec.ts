@@ -820,4 +820,22 @@ test('a child that wrote over what runs again does so too where a handler had ad
   assert.equal(again.state, { sum: 2 });
 });
 
+test('who went on without a task that was skipped runs again once that task can', async () => {
+  const make = (broken: boolean) => {
+    const flow = workflow({ name: 'skipped' });
+    const source = flow.task('source', {
+      version: '1',
+      run: () => (broken ? Promise.reject(new Error('down')) : 'up'),
+    });
+    const behind = flow.task('behind', { dependencies: [source], run: () => 'behind' });
+    flow.task('report', { dependencies: [optional(behind)], run: ([one]) => one ?? 'nothing' });
+    return flow;
+  };
+  const store = memory();
+  const first = await make(true).run({ store, runId: 'r' }).result();
+  assert.is(first.results.get('report'), 'nothing');
+  const second = await make(false).run({ store, runId: 'r', retry: 'failed' }).result();
+  assert.equal([second.status, second.results.get('report')], ['succeeded', 'behind']);
+});
+
 test.run();

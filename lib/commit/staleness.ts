@@ -46,12 +46,25 @@ export function staleTasks(past: Past, { nodes, added, own, rerun, retried }: Ag
     nodes.get(id)?.inEdges.map(({ from }) => from.id) ??
     added.get(id)?.dependencies?.map((one) => one.id) ??
     [];
+  /** What runs again that a task depends on, also through tasks without an end of their own: they were skipped. */
+  const behind = (task: string): string | undefined => {
+    const direct = sources(task);
+    const found = direct.find(again);
+    if (found !== undefined || direct.every((id) => past.has(id))) return found;
+    const seen = new Set(direct.filter((id) => !past.has(id)));
+    for (const open of seen)
+      for (const id of sources(open)) {
+        if (again(id)) return id;
+        if (!past.has(id)) seen.add(id);
+      }
+    return undefined;
+  };
   do {
     changed = false;
     const written: StatePath[] = [];
     for (const record of ends) {
       const { task } = record;
-      const above = sources(task).find(again);
+      const above = behind(task);
       if (above !== undefined) mark(task, `"${brief(above)}" runs again`);
       const joined = record.joined?.find(again);
       if (joined !== undefined) mark(task, `"${brief(joined)}", which it waited for, runs again`, true);
