@@ -275,6 +275,8 @@ class Process {
       const restored = this.#restored.has(id) || result.tasks.get(id)?.status === 'restored';
       if (restored || this.again.has(id) || this.#missing.has(id) || isWithin(id)) continue;
       const status = result.tasks.get(id)?.status ?? 'gone';
+      // Who adds it waits for people, and adds it again later.
+      if (status === 'gone' && result.status === 'suspended') continue;
       this.#wrong.push(`the result of ${id} was in the log, now it is ${status}, and nothing was said`);
     }
     for (const [id, { status }] of result.tasks)
