@@ -3,7 +3,7 @@ import { ResultCache } from './commit/cache.js';
 import { factsOf, logOf } from './commit/log.js';
 import { Messages } from './commit/messages.js';
 import { Questions } from './commit/questions.js';
-import type { Revived } from './commit/recovery.js';
+import type { Revived } from './commit/revival.js';
 import { State } from './commit/state.js';
 import { Transactions } from './commit/transaction.js';
 import { Around } from './execute/around.js';

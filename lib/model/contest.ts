@@ -32,7 +32,10 @@ export class Contest {
 
   /** What the dependent receives, once it is won. */
   get value(): unknown {
-    return this.mode === 'race' ? this.winners[0]?.value : this.winners.map((node) => node.value);
+    // Those of an earlier process ended in the order of its log, and before all others.
+    const place = ({ extra }: TaskNode): number => extra?.place ?? Number.MAX_SAFE_INTEGER;
+    const winners = [...this.winners].sort((a, b) => place(a) - place(b));
+    return this.mode === 'race' ? winners[0]?.value : winners.map((node) => node.value);
   }
 }
 

@@ -126,6 +126,8 @@ export interface NodeExtra {
   joined: Set<string> | undefined;
   /** It has ended in an earlier process, and runs to bring back tasks it had added. */
   replay: Replay | undefined;
+  /** Where in the log its result is, for those that took part in a race or quorum. */
+  place: number | undefined;
   /** Ms that were left of a backoff when the process before ended. */
   backoffLeft: number;
   /** Items it has added that have not ended: they inherit its priority. */
@@ -330,6 +332,7 @@ export class TaskNode implements HeapItem {
       held: false,
       joined: undefined,
       replay: undefined,
+      place: undefined,
       backoffLeft: 0,
       starved: false,
       asking: undefined,

@@ -107,13 +107,7 @@ const plants: Record<string, Fault> = {
     finds: /^limits hold$/,
   },
   'a resumed run that forgets': {
-    plants: [
-      [
-        'commit/recovery.ts',
-        "if (failure === undefined) return 'restored';",
-        'if (failure === undefined) return undefined;',
-      ],
-    ],
+    plants: [['commit/recovery.ts', 'this.#remember(node);', 'if (node.id) return undefined;']],
     finds: /^no committed task runs again$/,
   },
   'children that do not come back': {
