@@ -1,0 +1,195 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  adaptive,
+  type Candidate,
+  fallback,
+  type LimiterSettings,
+  type Run,
+  race,
+  type Task,
+  type TaskContext,
+  virtual,
+  workflow,
+} from '../../lib/index.js';
+import { seededRandom } from '../../lib/kernel/random.js';
+import { advance, SimulationScheduler } from '../../lib/testing/index.js';
+
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
+const rounds = Number(process.env.RUNS ?? 1_000);
+
+const names = ['a', 'b', 'c'] as const;
+type Name = (typeof names)[number];
+
+/** A run that combines limiter, breaker, adaptive limit, fallback, hedge, race, each and limits changed meanwhile. */
+async function check(roundSeed: number): Promise<void> {
+  const random = seededRandom(roundSeed);
+  const upTo = (n: number): number => Math.floor(random() * (n + 1));
+  const chance = (share: number): boolean => random() < share;
+  const pick = <T>(list: readonly T[]): T => list[upTo(list.length - 1)] as T;
+  const scheduler = new SimulationScheduler();
+  const starts: Record<Name, number[]> = { a: [], b: [], c: [] };
+  const most: Record<Name, { second: number; minute: number }> = {
+    a: { second: 0, minute: 0 },
+    b: { second: 0, minute: 0 },
+    c: { second: 0, minute: 0 },
+  };
+  /** Each provider is down for a while. */
+  const down = { a: upTo(3_000), b: upTo(500), c: 0 };
+  const failure = (name: Name): unknown => {
+    const error = (message: string, facts: object): Error => Object.assign(new Error(message), facts);
+    if (scheduler.now() < down[name]) return error('down', { status: 503 });
+    return pick([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      error('429', { response: { status: 429, headers: { 'retry-after': String(upTo(2)) } } }),
+      error('x', { name: 'ThrottlingException', $metadata: { httpStatusCode: 400 } }),
+      error('Overloaded', { status: 529 }),
+      error('quota', { status: 429, code: 'insufficient_quota' }),
+      error('a bug', {}),
+    ]);
+  };
+  const work =
+    (name: Name, after?: (ctx: TaskContext) => unknown) =>
+    async (_: unknown, ctx: TaskContext): Promise<unknown> => {
+      starts[name].push(scheduler.now());
+      const wrong = failure(name);
+      await ctx.sleep(upTo(400));
+      if (wrong !== undefined) throw wrong;
+      if (chance(0.7)) ctx.usage({ inputTokens: upTo(60), outputTokens: upTo(40) });
+      return after?.(ctx) ?? 1;
+    };
+  const limits = Object.fromEntries(
+    names.map((name) => {
+      const settings: LimiterSettings = {
+        ...(chance(0.5) && { requestsPerSecond: 1 + upTo(6) }),
+        ...(chance(0.5) && { requestsPerMinute: 10 + upTo(60) }),
+        ...(chance(0.4) && { tokensPerMinute: 200 + upTo(2_000) }),
+        ...(chance(0.3) && { maxConcurrent: 1 + upTo(3) }),
+        backoff: { initial: 50, max: 500 },
+      };
+      most[name].second = settings.requestsPerSecond ?? Number.POSITIVE_INFINITY;
+      most[name].minute = settings.requestsPerMinute ?? Number.POSITIVE_INFINITY;
+      return [name, virtual(settings)];
+    }),
+  ) as Record<Name, ReturnType<typeof virtual>>;
+  const groups = Object.fromEntries(
+    names.map((name) => [
+      name,
+      {
+        limiter: limits[name],
+        ...(chance(0.5)
+          ? { concurrency: adaptive({ max: 6, initial: 2 }) }
+          : chance(0.7) && { concurrency: 1 + upTo(4) }),
+        ...(chance(0.6) && {
+          breaker: {
+            failures: chance(0.7) ? 1 + upTo(2) : { rate: 0.5, window: 2_000, least: 3 },
+            openFor: 50 + upTo(500),
+            halfOpen: 1 + upTo(1),
+            whenOpen: chance(0.8) ? ('wait' as const) : ('fail' as const),
+          },
+        }),
+        ...(chance(0.1) && { budget: { calls: 5 + upTo(20) } }),
+      },
+    ]),
+  );
+  const flow = workflow({
+    name: `run ${roundSeed}`,
+    concurrency: 1 + upTo(8),
+    retry: { count: upTo(3), backoff: { initial: 20, max: 300 }, maxRetryAfter: 5_000 },
+    groups,
+  });
+  const tasks: Task<unknown>[] = [];
+  const dependencies = (): Task<unknown>[] => (tasks.length > 0 && chance(0.4) ? [pick(tasks)] : []);
+  for (let i = 0; i < 3 + upTo(9); i++) {
+    const name = pick(names);
+    const id = `t${i}`;
+    const kind = pick(['plain', 'hedge', 'join', 'join', 'fallback', 'fallback', 'race', 'each'] as const);
+    const usual = { group: name, priority: upTo(3) };
+    if (kind === 'fallback') {
+      const candidates = names
+        .slice(0, 2 + upTo(1))
+        .map((one): Candidate<unknown, unknown> => ({ name: one, group: one, run: work(one) }));
+      const order = chance(0.5) ? 'given' : 'spread';
+      const options = { dependencies: dependencies(), run: fallback(candidates, { order }) };
+      tasks.push(flow.task(id, chance(0.3) ? { ...options, group: name } : options) as Task<unknown>);
+    } else if (kind === 'race') {
+      const one = flow.task(`${id}.one`, { ...usual, run: work(name) });
+      const elsewhere = pick(names);
+      const other = flow.task(`${id}.other`, { group: elsewhere, run: work(elsewhere) });
+      tasks.push(flow.task(id, { dependencies: { first: race([one, other]) }, run: ({ first }) => first }));
+    } else if (kind === 'each')
+      tasks.push(
+        flow.each(id, {
+          from: Array.from({ length: 1 + upTo(5) }, (_, item) => item),
+          concurrency: 1 + upTo(2),
+          group: name,
+          run: (_item: number, ctx: TaskContext) => work(name)(undefined, ctx),
+        } as never) as unknown as Task<unknown>,
+      );
+    else {
+      const join = (ctx: TaskContext): unknown => {
+        const child = ctx.spawn('child', { group: name, run: work(name) });
+        return ctx.join(chance(0.5) ? [child] : [child, ctx.spawn('free', { run: () => 1 })]);
+      };
+      const hedge = kind === 'hedge' ? { hedge: { after: 50 + upTo(200) } } : {};
+      const run = work(name, kind === 'join' ? join : undefined);
+      tasks.push(flow.task(id, { ...usual, ...hedge, dependencies: dependencies(), run }));
+    }
+  }
+  const run = flow.run({ scheduler, seed: roundSeed }) as Run;
+  const change = (): void => {
+    const name = pick(names);
+    const more = 1 + upTo(8);
+    if (chance(0.3)) run.setConcurrency(more);
+    else if (chance(0.4)) run.setGroupConcurrency(name, more);
+    else {
+      limits[name].update({ requestsPerSecond: more });
+      if (starts[name].length > 0 || Number.isFinite(most[name].second))
+        most[name].second = Math.max(most[name].second, more);
+    }
+  };
+  for (let i = 0; i < upTo(4); i++) scheduler.schedule(change, upTo(4_000));
+  if (chance(0.1)) scheduler.schedule(() => run.cancel(), upTo(5_000));
+  let ended = false;
+  const result = run.result().then((one) => {
+    ended = true;
+    return one;
+  });
+  await advance(scheduler);
+  const told = `seed ${roundSeed}`;
+  if (!ended) {
+    const open = [...run.snapshot().tasks].filter(([, status]) =>
+      /waiting|ready|running|suspended|backing/.test(status),
+    );
+    assert.unreachable(
+      `${told}: hangs. ${run.stuck().join(' ')} ${open.map(([id]) => run.explain(id)).join(' ')}`,
+    );
+  }
+  const { tasks: reports } = await result;
+  for (const [id, { status }] of reports)
+    assert.match(status, /^(succeeded|failed|skipped|cancelled)$/, `${told}: ${id}`);
+  for (const { group, active, limiters } of run.limits()) {
+    assert.is(active, 0, `${told}: ${group} has slots that nobody has`);
+    for (const { inUse } of limiters) assert.is(inUse, 0, `${told}: places of ${group}`);
+  }
+  for (const name of names) {
+    const reached = (size: number): number =>
+      Math.max(
+        0,
+        ...starts[name].map((at) => starts[name].filter((one) => one > at - size && one <= at).length),
+      );
+    const { second, minute } = most[name];
+    assert.ok(reached(1_000) <= second, `${told}: ${reached(1_000)} of ${second} in a second of ${name}`);
+    assert.ok(reached(60_000) <= minute, `${told}: ${reached(60_000)} of ${minute} in a minute of ${name}`);
+  }
+}
+
+test(`guards together end, leak nothing and keep every window, in ${rounds} random runs (seed ${seed})`, async () => {
+  for (let i = 0; i < rounds; i++) await check(seed + i);
+});
+
+test.run();
