@@ -3,7 +3,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   AgentTask,
+  type Limiter,
   type LimiterSettings,
+  type PermitRequest,
   type RxhiveError,
   settled,
   type Task,
@@ -320,6 +322,39 @@ test('a type whose first inputs were small is not taken to need a window for lar
       }),
     ];
   assert.is((await trial.result()).report.wallMs, 500);
+});
+
+test('a window that opens between two looks wakes who waits for it', async () => {
+  const inner = virtual({ requestsPerSecond: 1 });
+  const asked = new Set<PermitRequest['node']>();
+  const limiter: Limiter = {
+    settings: inner.settings,
+    update: (settings) => inner.update(settings),
+    seat: (client) => {
+      const seat = inner.seat(client);
+      // The first look at each task comes a moment too early.
+      const admits = (request: PermitRequest): boolean => {
+        const early = !asked.has(request.node);
+        asked.add(request.node);
+        return !early && seat.admits(request);
+      };
+      return new Proxy(seat, {
+        get: (_, name) => {
+          const value: unknown = Reflect.get(seat, name);
+          if (name === 'admits') return admits;
+          return typeof value === 'function' ? value.bind(seat) : value;
+        },
+      });
+    },
+  };
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'looks', groups: { llm: { limiter } } });
+  for (let i = 0; i < 3; i++) flow.task(`t${i}`, { group: 'llm', run: () => 1 });
+  const run = flow.run({ scheduler });
+  const ended = run.result();
+  await advance(scheduler);
+  assert.equal([...run.snapshot().tasks.values()], ['succeeded', 'succeeded', 'succeeded']);
+  assert.is((await ended).report.wallMs, 2_000);
 });
 
 test('while nobody knows what tasks use, the first minute stays within the window', async () => {

@@ -90,7 +90,9 @@ export class LimiterGate implements Gate {
     const fault = this.#faults.get(node) ?? (request instanceof RxhiveError ? request : undefined);
     // Its limit was lowered while it waited, or nobody can say what it needs.
     if (fault !== undefined) this.#end(node, fault);
-    else if (this.#admits(node, request as PermitRequest)) this.#estimates.wait(this.#opened);
+    // The books wake whoever waits for them; time has gone on since they were asked.
+    else if (this.#isHeardOfFirst(node) && this.#admits(node, request as PermitRequest))
+      this.#estimates.wait(this.#opened);
     else this.#guard(node, 'limiter.wait', () => this.#at.wait(request as PermitRequest));
   }
 
