@@ -69,13 +69,7 @@ interface Fault {
 
 const plants: Record<string, Fault> = {
   'a slot leak': {
-    plants: [
-      [
-        'schedule/scheduler.ts',
-        'if (this.#queue.leave(node, end)) this.active -= 1;',
-        'if (this.#queue.leave(node, end) && node.attempt < 2) this.active -= 1;',
-      ],
-    ],
+    plants: [['schedule/ready-queue.ts', 'this.active -= 1;', 'if (node.attempt < 2) this.active -= 1;']],
     finds: /^(no slot is left idle|the run ends)$/,
   },
   'a lost wake-up': {
@@ -111,12 +105,12 @@ const plants: Record<string, Fault> = {
     finds: /^no committed task runs again$/,
   },
   'children that do not come back': {
-    plants: [['commit/recovery.ts', 'if (back.length > 0) this.#ports.bringBack(back);', '']],
+    plants: [['commit/revival.ts', 'if (back.length > 0) this.#ports.bringBack(back);', '']],
     finds: /^(no result is lost|the run ends)$/,
   },
   'tasks that are announced to run again, and do not': {
     plants: [
-      ['commit/recovery.ts', 'if (back.length > 0) this.#ports.bringBack(back);', ''],
+      ['commit/revival.ts', 'if (back.length > 0) this.#ports.bringBack(back);', ''],
       [
         'commit/recovery.ts',
         'rerun: [...past.stale].map(([taskId, { because }]) => ({ taskId, because })),',
@@ -136,7 +130,9 @@ const plants: Record<string, Fault> = {
     finds: /^no committed task runs again$/,
   },
   'an attempt beside another one without a slot': {
-    plants: [['schedule/scheduler.ts', 'this.active >= this.limit ||', 'this.active > this.limit ||']],
+    plants: [
+      ['schedule/scheduler.ts', 'this.active >= this.limit) return', 'this.active > this.limit) return'],
+    ],
     finds: /^limits hold$/,
   },
   'a failure that is passed over': {
