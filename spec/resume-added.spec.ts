@@ -838,4 +838,35 @@ test('who went on without a task that was skipped runs again once that task can'
   assert.equal([second.status, second.results.get('report')], ['succeeded', 'behind']);
 });
 
+test('what lies below a task that its edited adder does not add any more is named at once', async () => {
+  const make = (version: string): never => {
+    const flow = workflow({ name: 'below' });
+    flow.task('p', {
+      version,
+      run: async (_, ctx) => {
+        if (version === '2') return 'p';
+        const child = ctx.spawn('child', {
+          version: '1',
+          run: (__, own) => {
+            own.spawn('below', { version: '1', run: () => NEVER });
+            return 'child';
+          },
+        });
+        await ctx.join(child);
+        return ctx.sleep(10_000);
+      },
+    });
+    return flow as never;
+  };
+  const first = await play(make('1'), memory(), { until: 50 });
+  const second = await play(make('2'), first.store);
+  assert.equal(statuses(second), { p: 'succeeded', child: 'restored', below: 'failed' });
+  assert.is(errorOf(second, 'below').code, 'CHILD_MISSING');
+  assert.equal(statuses(await play(make('2'), second.store)), {
+    p: 'restored',
+    child: 'restored',
+    below: 'failed',
+  });
+});
+
 test.run();

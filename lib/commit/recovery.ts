@@ -150,7 +150,7 @@ export class Recovery {
 
   /** A task has ended without adding again what it had added before: it lost, say. What has ended of that comes back. */
   ended({ id }: TaskNode): void {
-    this.#revival.bringBack([id], true);
+    for (const one of this.#revival.bringBack([id], true)) this.#miss([one.id], one.parent ?? id, undefined);
   }
 
   #endOf(node: TaskNode): Recalled | undefined {
@@ -203,16 +203,21 @@ export class Recovery {
     const { wanted = new Set<string>() } = node.extra?.replay ?? {};
     node.more().replay = undefined;
     const back = [...(goesOn ? wanted : [])].filter((id) => !this.#ports.nodes.has(id));
-    if (back.length === 0) return;
-    for (const id of back) {
+    this.#miss(back, node.id, cause);
+  }
+
+  /** Puts tasks that nobody adds again in the graph: what had ended holds, the rest has failed. */
+  #miss(ids: readonly string[], parent: string, cause: unknown): void {
+    if (ids.length === 0) return;
+    for (const id of ids) {
       // Its result holds all the same.
       if (this.past.has(id)) continue;
-      const message = `Task "${brief(id)}" had not finished, and "${brief(node.id)}", which had added it, was called again and did not add it. Let it add the same tasks again (ctx.replaying holds its result), or make it a flow.taskType.`;
+      const message = `Task "${brief(id)}" had not finished, and "${brief(parent)}", which had added it, did not add it again. Let it add the same tasks again (ctx.replaying holds its result), or make it a flow.taskType.`;
       this.#lost.set(
         id,
-        new RxhiveError('CHILD_MISSING', message, { cause, details: { taskId: id, parent: node.id } }),
+        new RxhiveError('CHILD_MISSING', message, { cause, details: { taskId: id, parent } }),
       );
     }
-    this.#revival.standIn(back, node.id);
+    this.#revival.standIn(ids, parent);
   }
 }

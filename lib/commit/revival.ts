@@ -134,17 +134,23 @@ export class Revival {
     return parent === undefined ? undefined : this.#ports.nodes.get(parent)?.definition.item;
   }
 
-  /** Takes what was added by `roots`, and by those that come with them, into the graph. */
-  bringBack(roots: readonly (string | undefined)[], endedAlone = false): void {
+  /**
+   * Takes what was added by `roots`, and by those that come with them, into the graph. `endedAlone`: nobody is called for
+   * closures any more; those that have not ended are returned.
+   */
+  bringBack(roots: readonly (string | undefined)[], endedAlone = false): Added[] {
     const batch = new Map<string, Added>();
+    const gone: Added[] = [];
     const queue = [...roots];
     for (let i = 0; i < queue.length; i++) {
       const adder = queue[i];
       if (adder !== undefined && this.#expanded.has(adder)) continue;
       if (adder !== undefined) this.#expanded.add(adder);
       for (const one of this.#children.get(adder) ?? []) {
-        // Then nobody is called for what they had added.
-        if (endedAlone && !this.#ports.nodes.has(one.id)) this.#replays.delete(one.id);
+        if (endedAlone && !this.#ports.nodes.has(one.id)) {
+          this.#replays.delete(one.id);
+          if (!this.#past.has(one.id) && one.candidate !== true) gone.push(one);
+        }
         const comes = this.#comesNow(one) && (!endedAlone || this.#past.has(one.id));
         if (comes) batch.set(one.id, one);
         // What a closure has added that comes back later does so with it.
@@ -152,6 +158,7 @@ export class Revival {
       }
     }
     this.#add(batch);
+    return gone;
   }
 
   /** Is it to be in the graph now? */
