@@ -233,7 +233,7 @@ test('a server that does not wait for the answer any more gets none, and the tas
   server.registerTool('ask', {}, async (extra) => {
     const params = { message: 'Well?', requestedSchema: { type: 'object', properties: {} } };
     const text = await extra
-      .sendRequest({ method: 'elicitation/create', params } as never, ElicitResultSchema, { timeout: 20 })
+      .sendRequest({ method: 'elicitation/create', params } as never, ElicitResultSchema, { timeout: 1_000 })
       .then(
         () => 'answered',
         () => 'gave up',

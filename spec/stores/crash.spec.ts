@@ -187,7 +187,8 @@ for (const [name, make] of Object.entries(places)) {
   test(`${name}: of two processes that want to continue one run, one does`, async () => {
     const place = make();
     const notes = emptyNotes();
-    const first = new Program(place, notes, 'sync', 30);
+    // Bodies take long, so that it is frozen outside of its writes also where the machine is slow.
+    const first = new Program(place, notes, 'sync', 150);
     await first.begun;
     // Held, so that it is there for as long as the second takes.
     first.child.kill('SIGSTOP');
