@@ -332,7 +332,7 @@ for (const [name, side] of Object.entries(sides))
           }),
       });
       flow.task('next', { run: () => assert.unreachable('it was paid') });
-      const result = flow.run({ store: mine, runId: 'r', durability: 'exit' }).result();
+      const result = flow.run({ store: mine, runId: 'r', durability: 'sync' }).result();
       await running;
       hearts.beat();
       assert.is(aborted, undefined);
