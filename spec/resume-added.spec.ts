@@ -869,4 +869,58 @@ test('what lies below a task that its edited adder does not add any more is name
   });
 });
 
+test('what a replay returns is ignored, and so is whether it fits the schema', async () => {
+  const make = (childMs: number): never => {
+    const flow = workflow({ name: 'returns' });
+    const p = flow.task('p', {
+      version: '1',
+      run: (_, ctx) => {
+        ctx.spawn('child', { run: (__, own) => own.sleep(childMs) });
+        return ctx.replaying === undefined ? 'first' : 'second';
+      },
+    });
+    flow.task('after', { dependencies: { p }, run: ({ p }) => p });
+    return flow as never;
+  };
+  const first = await play(make(10_000), memory(), { until: 10 });
+  const second = await play(make(1), first.store);
+  assert.is(second.result?.results.get('p'), 'first');
+  assert.is(second.result?.results.get('after'), 'first');
+  const third = await play(make(1), second.store);
+  assert.is(third.result?.results.get('p'), 'first');
+});
+
+for (const how of ['type', 'closure', 'each'] as const)
+  test(`what a task that runs again had added runs again: ${how}`, async () => {
+    const ran: string[] = [];
+    const make = (version: string): never => {
+      const flow = workflow({ name: 'again', state: { sum: 0 } });
+      const count = (ctx: unknown): void => {
+        ran.push('k');
+        (ctx as TaskContext<{ sum: number }>).update((state) => {
+          state.sum += 1;
+        });
+      };
+      const kind = flow.taskType('kind', {
+        version: '1',
+        run: (_: string, ctx) => count(ctx),
+      });
+      if (how === 'each') flow.each('p', { version, from: ['x'], run: (_, ctx) => count(ctx) });
+      else
+        flow.task('p', {
+          version,
+          run: (_, ctx) => {
+            if (how === 'type') ctx.spawn(kind, 'k', 'k');
+            else ctx.spawn('k', { version: '1', run: (__, own) => count(own) });
+          },
+        });
+      return flow as never;
+    };
+    const first = await play(make('1'), memory());
+    const second = await play(make('2'), first.store);
+    assert.equal(ran, ['k', 'k']);
+    assert.equal(second.result?.state, { sum: 1 });
+    assert.ok(rerunOf(second).includes(how === 'each' ? 'p/0' : 'k'));
+  });
+
 test.run();
