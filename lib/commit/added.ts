@@ -5,6 +5,7 @@ import {
   Choice,
   type Dependencies,
   Dependency,
+  type StoredTask,
   type Task,
   type TaskDefinition,
   type TypeMaker,
@@ -39,12 +40,12 @@ export function described(id: string, definition: TaskDefinition, by?: 'handler'
   return Object.keys(task).length === 1 ? id : task;
 }
 
-function typed({ type, data, options }: NonNullable<TaskDefinition['stored']>): Partial<AddedTask> {
+function typed({ type, data, options }: StoredTask): Partial<AddedTask> {
   return { ...(type !== undefined && { type }), data, ...(options !== undefined && { options }) };
 }
 
 /** Data of a registered body must be; those of an agent may be anything, and are a closure then. */
-function writable({ data, options, lenient }: NonNullable<TaskDefinition['stored']>): boolean {
+function writable({ data, options, lenient }: StoredTask): boolean {
   if (lenient !== true) return true;
   try {
     encode([data, options]);

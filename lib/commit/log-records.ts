@@ -2,7 +2,7 @@ import { brief, RxhiveError } from '../kernel/errors.js';
 import { reservedNames } from '../kernel/plain.js';
 import { isLost } from '../model/contest.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
-import type { CommitRecord, FailedRecord } from '../model/record.js';
+import type { CommitRecord, FailedRecord, Provenance } from '../model/record.js';
 import { addedBy, described } from './added.js';
 import { encode } from './codec.js';
 import { unlogged } from './ledger.js';
@@ -37,7 +37,15 @@ export function commitText(
     ...provenanceOf(node, attempt.spawned),
     ...(outside && { outside: true as const }),
   } satisfies CommitRecord;
-  return encode(record, { name: (path) => placeInCommit(record, change, path), isState: inPatch });
+  const write = (one: CommitRecord): string =>
+    encode(one, { name: (path) => placeInCommit(record, change, path), isState: inPatch });
+  try {
+    return write(record);
+  } catch (error) {
+    if (node.item === undefined) throw error;
+    // It may be the item itself that cannot be stored.
+    return write({ ...record, item: {} });
+  }
 }
 
 /** A failure as text; an error that cannot be stored leaves its message. */
@@ -49,6 +57,7 @@ export function failureText(node: TaskNode, at: number): string {
     ...(status !== 'failed' && { status: status as 'cancelled' | 'skipped' }),
     ...(status === 'cancelled' && { reason: isLost(node) ? ('lost' as const) : ('cancelled' as const) }),
     ...provenanceOf(node, undefined),
+    ...(node.item !== undefined && { item: itemOf(node.definition.stored?.data) }),
   } as const;
   try {
     return encode({ ...record, error: status === 'cancelled' ? undefined : error } satisfies FailedRecord, {
@@ -78,10 +87,7 @@ function placeInCommit(record: CommitRecord, change: StateChange | undefined, pa
 }
 
 /** Who added it, whom it added, and whom it waited for. */
-function provenanceOf(
-  node: TaskNode,
-  spawned: readonly Spawned[] | undefined,
-): Pick<CommitRecord, 'spawned' | 'joined' | 'parent' | 'added' | 'item'> {
+function provenanceOf(node: TaskNode, spawned: readonly Spawned[] | undefined): Provenance {
   const { extra, parent, item, definition } = node;
   if (
     extra?.children === undefined &&
@@ -97,7 +103,7 @@ function provenanceOf(
     ...(extra?.joined !== undefined && { joined: [...extra.joined] }),
     ...(parent !== undefined && { parent: parent.id }),
     ...(typeof own !== 'string' && { added: own }),
-    ...(item !== undefined && { item: itemOf(definition.stored?.data) }),
+    ...(item !== undefined && { item: { data: definition.stored?.data } }),
   };
 }
 

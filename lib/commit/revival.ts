@@ -139,9 +139,11 @@ export class Revival {
    * closures any more; those that have not ended are returned.
    */
   bringBack(roots: readonly (string | undefined)[], endedAlone = false): Added[] {
+    // Most have added nothing.
+    const queue = roots.filter((id) => this.#children.has(id));
+    if (queue.length === 0) return [];
     const batch = new Map<string, Added>();
     const gone: Added[] = [];
-    const queue = [...roots];
     for (let i = 0; i < queue.length; i++) {
       const adder = queue[i];
       if (adder !== undefined && this.#expanded.has(adder)) continue;

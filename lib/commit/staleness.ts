@@ -41,6 +41,7 @@ export function staleTasks(past: Past, { nodes, added, own, rerun, retried }: Ag
     if (why !== undefined) mark(record.task, why);
   }
   for (const id of rerun) mark(id, 'it was asked to run again');
+  if (stale.size === 0 && retried.size === 0) return stale;
   const again = (id: string): boolean => stale.has(id) || retried.has(id);
   const sources = (id: string): readonly string[] =>
     nodes.get(id)?.inEdges.map(({ from }) => from.id) ??

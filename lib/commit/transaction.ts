@@ -280,7 +280,7 @@ export class Transactions {
     if (this.#mark) {
       // The next process sees that this one was there, whatever becomes of it.
       this.#mark = false;
-      if (this.#resumed !== undefined) this.#begin(this.#resumed);
+      this.#begin();
       this.#journal?.flush(() => undefined);
     }
     this.#attempts?.began(id, attempt);
@@ -351,15 +351,16 @@ export class Transactions {
   }
 
   #put(body: string): boolean | undefined {
-    if (this.#resumed !== undefined) this.#begin(this.#resumed);
-    this.#wrote = true;
+    this.#begin();
     return this.#journal?.append(body);
   }
 
-  #begin(resumed: ResumedRecord): void {
+  /** Before anything else is written the log says that the run goes on. */
+  #begin(): void {
+    const resumed = this.#resumed;
     this.#resumed = undefined;
     this.#wrote = true;
-    this.#journal?.append(encode(resumed));
+    if (resumed !== undefined) this.#journal?.append(encode(resumed));
   }
 
   /** When this process began with the run, as its clock counts. */

@@ -33,8 +33,22 @@ export type WaitTimes = readonly [
   suspended: number,
 ];
 
+/** Where a task that has ended comes from, and what comes from it. */
+export interface Provenance {
+  /** The tasks it added; the id alone: a closure of its body, without dependencies. */
+  readonly spawned?: readonly (string | AddedTask)[];
+  /** Ids of the tasks whose ends it waited for while it ran. */
+  readonly joined?: readonly string[];
+  /** Who added it, where that was a task. */
+  readonly parent?: string;
+  /** What its parent's record will say of it; here where it ended before its parent, and is no closure without dependencies. */
+  readonly added?: AddedTask;
+  /** It is an item of `flow.each`; `data`: the item, where it can be stored. */
+  readonly item?: { readonly data?: unknown };
+}
+
 /** A task succeeded: everything of its transaction. Times in ms since that process began with the run. */
-export interface CommitRecord {
+export interface CommitRecord extends Provenance {
   readonly kind: 'commit';
   readonly task: string;
   readonly version: string;
@@ -58,16 +72,6 @@ export interface CommitRecord {
   readonly outside?: true;
   /** What was used since the task's record before; undefined: one call. */
   readonly usage?: LoggedUsage;
-  /** The tasks it added; the id alone: a closure of its body, without dependencies. */
-  readonly spawned?: readonly (string | AddedTask)[];
-  /** Ids of the tasks whose ends it waited for while it ran. */
-  readonly joined?: readonly string[];
-  /** Who added it, where that was a task. */
-  readonly parent?: string;
-  /** What its parent's record will say of it; here where it ended before its parent, and is no closure without dependencies. */
-  readonly added?: AddedTask;
-  /** It is an item of `flow.each`; `data`: the item, where it can be stored. */
-  readonly item?: { readonly data?: unknown };
 }
 
 /** A task that was added at run time: enough to bring it back where its body is registered by name. */
@@ -131,7 +135,7 @@ export interface StoppedRecord {
 }
 
 /** A task failed for good, or was cancelled by itself, or (one that was added) skipped. */
-export interface FailedRecord {
+export interface FailedRecord extends Provenance {
   readonly kind: 'failed';
   readonly task: string;
   readonly version: string;
@@ -145,12 +149,6 @@ export interface FailedRecord {
   readonly waits?: WaitTimes;
   /** As in a commit. */
   readonly usage?: LoggedUsage;
-  /** As in a commit. */
-  readonly spawned?: readonly (string | AddedTask)[];
-  readonly joined?: readonly string[];
-  readonly parent?: string;
-  readonly added?: AddedTask;
-  readonly item?: { readonly data?: unknown };
 }
 
 /** An attempt ended that is followed by no other record: it failed, was stopped, or lost, and had used something. */
