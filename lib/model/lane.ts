@@ -77,11 +77,35 @@ export class Claim implements HeapItem {
   heapIndex = -1;
   readonly lane: Lane;
   readonly resource: Resource;
+  /** Who waits, and how many equals that come after it have taken of the resource meanwhile. */
+  #first: TaskNode | undefined;
+  #overtaken = 0;
 
   constructor(lane: Lane, resource: Resource) {
     this.lane = lane;
     this.resource = resource;
   }
+
+  /** `node` takes of the resource. */
+  overtakenBy(node: TaskNode): void {
+    const first = this.lane.ready.peek();
+    if (first === undefined || node.lane === this.lane || !isEqualAfter(node, first)) return;
+    if (this.#first !== first) this.#overtaken = 0;
+    this.#first = first;
+    this.#overtaken += 1;
+  }
+
+  /** Is `node` to leave the resource alone: it is less urgent, or an equal that comes after, once `most` of those went first? */
+  stops(node: TaskNode, most: number): boolean {
+    const first = this.lane.ready.peek() as TaskNode;
+    if (first.urgency !== node.urgency) return first.urgency > node.urgency;
+    // Only who comes after, or lanes could wait for each other in a circle.
+    return this.#first === first && this.#overtaken >= most && isEqualAfter(node, first);
+  }
+}
+
+function isEqualAfter(node: TaskNode, first: TaskNode): boolean {
+  return node.urgency === first.urgency && runsBefore(first, node);
 }
 
 /**

@@ -85,8 +85,8 @@ export interface WorkflowOptions<
   readonly failurePolicy?: FailurePolicy;
   /**
    * Ms of waiting behind more important tasks that weigh as much as one step of priority, so that nothing starves behind
-   * them; and for how long a task that needs much of a resource is overtaken by equals that need less. Default 60,000;
-   * false: off.
+   * them; and for how long a task that needs much of a resource is overtaken by more important ones that need less, and by
+   * equals with a longer path. Default 60,000; false: off.
    */
   readonly aging?: number | false;
   /** Most tasks one run may have, added ones included. Default: the defined ones and 100,000 more. */

@@ -88,7 +88,8 @@ function blockers(node: TaskNode, moment: Moment): string {
   if (blockedBy instanceof Lane) {
     const wanted = needs.find(({ resource }) => blockedBy.needs.some((need) => need.resource === resource));
     const whom = blockedBy.ready.peek();
-    return `"${brief(wanted?.resource.name ?? '')}", which is kept for "${brief(whom?.id ?? '')}", which is more important and needs more than is free`;
+    const why = whom?.urgency === node.urgency ? 'came first, was overtaken' : 'is more important';
+    return `"${brief(wanted?.resource.name ?? '')}", which is kept for "${brief(whom?.id ?? '')}", which ${why} and needs more than is free`;
   }
   const kept = needs.find((need) => need.resource === node.lane.blockedBy);
   if (kept !== undefined)

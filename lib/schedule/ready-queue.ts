@@ -7,6 +7,8 @@ import type { TaskNode } from '../model/node.js';
 import { Aging } from './aging.js';
 
 const defaultAging = 60_000;
+/** How often equals that need the same resource may start before a task that waits for more of it than is free. */
+const mostOvertakes = 16;
 
 /**
  * Ready tasks, best first, without ever looking twice at one that may not start: lanes whose group is full
@@ -26,7 +28,7 @@ export class ReadyQueue {
 
   /**
    * `aging`: ms of waiting for others that weigh as much as one step of priority, and after which a task that needs much
-   * is no longer overtaken by tasks that need little; false: never.
+   * is no longer overtaken by anyone who needs little; false: never.
    */
   constructor(now: () => number, aging: number | false = defaultAging) {
     this.#now = now;
@@ -140,7 +142,10 @@ export class ReadyQueue {
       group.active += 1;
       group.queued.delete(node);
     }
-    for (const need of needs) need.resource.free -= need.amount;
+    for (const { resource, amount } of needs) {
+      resource.free -= amount;
+      resource.claims.peek()?.overtakenBy(node);
+    }
     for (const list of gates) for (const gate of list) gate.enter(node);
   }
 
@@ -201,9 +206,9 @@ export class ReadyQueue {
     for (const { resource, amount } of lane.needs) {
       const kept = this.#reserved !== undefined && this.#reserved !== lane && this.#keeps(resource);
       if (resource.free >= amount && !kept) {
-        const claimant = resource.claims.peek()?.lane;
-        if (claimant === undefined || claimant === lane || this.#reserved === lane) continue;
-        if ((claimant.ready.peek() as TaskNode).urgency > (first as TaskNode).urgency) return claimant;
+        const claim = resource.claims.peek();
+        if (claim === undefined || claim.lane === lane || this.#reserved === lane) continue;
+        if (claim.stops(first as TaskNode, mostOvertakes)) return claim.lane;
         continue;
       }
       // One reservation at a time: two could wait for each other for ever.
