@@ -1,4 +1,4 @@
-// What a call of a tool costs as a task, beside the client of the SDK alone: npm run bench:mcp. Both call `echo` of the real
+// What a call of a tool costs as a task, beside the client of the SDK alone: npm run bench -- mcp. Both call `echo` of the real
 // server-everything, in a process of its own, with 32 calls in flight.
 // Processor time of this process, which a busy machine changes less than the clock does.
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
