@@ -316,6 +316,57 @@ test('a probe may join a task that is not its own, hear another one, or wait ove
   assert.is((await ended(scheduler, flow.run({ scheduler }))).status, 'succeeded');
 });
 
+test('a probe that waits for a shared thing lets through what its holder joins, whoever leaves the line between them', async () => {
+  for (const leaves of ['cancelled', 'timed out', 'nobody'] as const) {
+    const { scheduler, flow, agent } = outage();
+    const lock = (ctx: TaskContext, work: () => unknown): Promise<unknown> => ctx.shared('lock').use(work);
+    agent('a', () => 1);
+    agent('b', () => 1);
+    flow.task('holder', {
+      run: (_, ctx) =>
+        lock(ctx, async () => {
+          await ctx.sleep(300);
+          return ctx.join(ctx.spawn('child', { group: 'llm', run: () => 1 }));
+        }),
+    });
+    const between = {
+      timeout: leaves === 'timed out' ? 150 : 1_000,
+      retry: leaves === 'timed out' ? soon : 0,
+    };
+    if (leaves !== 'nobody')
+      flow.task('between', { ...between, run: (_, ctx) => ctx.sleep(1).then(() => lock(ctx, () => 1)) });
+    for (let i = 0; i < 3; i++)
+      agent(`tries ${i}`, (ctx) => lock(ctx, () => ctx.sleep(1)), {
+        priority: 3,
+        retry: { ...soon, backoff: { initial: 55, jitter: 'none' } },
+      });
+    const run = flow.run({ scheduler });
+    if (leaves === 'cancelled') scheduler.schedule(() => run.cancelTask('between'), 280);
+    const { tasks } = await ended(scheduler, run);
+    for (const id of ['holder', 'child', 'tries 0', 'tries 1', 'tries 2'])
+      assert.is(tasks.get(id)?.status, 'succeeded', `${leaves}: ${id}`);
+  }
+});
+
+test('a probe in a circle of joins and shared things ends, with the task that closed it', async () => {
+  const { scheduler, flow, agent } = outage();
+  agent('a', () => 1);
+  agent('b', () => 1);
+  flow.task('holder', {
+    run: (_, ctx) =>
+      ctx.shared('one').use(async () => {
+        await ctx.sleep(300);
+        return ctx.join(ctx.spawn('child', { run: (_, child) => child.shared('two').use(() => 1) }));
+      }),
+  });
+  agent('tries', (ctx) => ctx.shared('two').use(() => ctx.shared('one').use(() => 1)), { priority: 3 });
+  agent('next', () => 1);
+  const { tasks } = await ended(scheduler, flow.run({ scheduler }));
+  const errors = [...tasks.values()].map(({ error }) => (error as RxhiveError | undefined)?.code);
+  assert.ok(errors.includes('JOIN_CYCLE'), String(errors));
+  assert.is(tasks.get('next')?.status, 'succeeded');
+});
+
 test('a probe that asks people keeps its place; stuck() and explain() name it, its answer lets the others go on', async () => {
   const { scheduler, flow, agent } = outage();
   agent('agent', (ctx) => ctx.ask(human(typed<string>(), 'Go on?')), { priority: 1 });

@@ -9,11 +9,13 @@ import {
   collection,
   RxhiveError,
   type Task,
+  type TaskContext,
   TransactionConflictError,
   type WorkflowResult,
   workflow,
 } from '../lib/index.js';
 import { seededRandom } from '../lib/kernel/random.js';
+import { advance, SimulationScheduler } from '../lib/testing/index.js';
 
 test('a hundred parallel increments give a hundred, and two writers of one map keep both', async () => {
   const flow = workflow({
@@ -413,6 +415,62 @@ test('shared: a failed user gives the turn on; a circle is an error, not a deadl
   assert.equal(codes, [undefined, 'JOIN_CYCLE', 'JOIN_CYCLE']);
   assert.is(result.results.get('x'), 'x');
   assert.is(result.results.get('next'), 4);
+});
+
+test('shared: a use that joins who waits for it is an error; beside the use, the join is fine', async () => {
+  type Ctx = TaskContext<unknown, unknown>;
+  const use = (ctx: Ctx, work: () => unknown): Promise<unknown> => ctx.shared('file').use(work);
+  const circles: Readonly<Record<string, (ctx: Ctx) => unknown>> = {
+    'a child': (ctx) =>
+      use(ctx, () => ctx.join(ctx.spawn('child', { run: (_, child) => use(child, () => 1) }))),
+    'a child of a child': (ctx) =>
+      use(ctx, () =>
+        ctx.join(
+          ctx.spawn('child', {
+            run: (_, child) =>
+              child.join(child.spawn('grandchild', { run: (_, deep) => use(deep, () => 1) })),
+          }),
+        ),
+      ),
+    'by way of another thing': (ctx) => {
+      const child = ctx.spawn('child', {
+        run: (_, child) => child.shared('disk').use(() => use(child, () => 1)),
+      });
+      return use(ctx, () => ctx.join(ctx.spawn('last', { dependencies: [child], run: () => 1 })));
+    },
+    'a child that waits already': (ctx) => {
+      const child = ctx.spawn('child', { run: (_, child) => use(child, () => 1) });
+      return use(ctx, async () => {
+        await ctx.sleep(5);
+        return ctx.join(child);
+      });
+    },
+  };
+  for (const [name, run] of Object.entries(circles)) {
+    const flow = workflow({ name: 'circle' });
+    flow.task('holder', { run: (_, ctx) => run(ctx) });
+    const after = flow.task('after', { run: (_, ctx) => use(ctx, () => 'after') });
+    const scheduler = new SimulationScheduler();
+    const pending = flow.run({ scheduler }).result();
+    await advance(scheduler);
+    const { tasks, results } = await pending;
+    const codes = [...tasks.values()].map(({ error }) => (error as RxhiveError | undefined)?.code);
+    assert.ok(codes.includes('JOIN_CYCLE'), `${name}: ${codes}`);
+    assert.is(results.get(after), 'after', name);
+  }
+  const flow = workflow({ name: 'beside' });
+  flow.task('writer', {
+    run: (_, ctx) => {
+      const children = [1, 2].map((i) =>
+        ctx.spawn(`child ${i}`, { run: (_, child) => use(child, () => child.sleep(5)) }),
+      );
+      return Promise.all([use(ctx, () => ctx.sleep(20)), ctx.join(children)]);
+    },
+  });
+  const scheduler = new SimulationScheduler();
+  const pending = flow.run({ scheduler }).result();
+  await advance(scheduler);
+  assert.is((await pending).status, 'succeeded');
 });
 
 test('wrong options are refused before anything starts', () => {

@@ -12,7 +12,7 @@ import { faultOf, nonsense } from '../kernel/guard.js';
 import { settle } from '../kernel/late.js';
 import type { CacheAnswer } from '../model/cache.js';
 import { addedBy } from '../model/executor.js';
-import type { TaskNode } from '../model/node.js';
+import type { Obstacle, TaskNode } from '../model/node.js';
 import { timeoutsOf } from '../model/policy.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
 import type { Signal } from '../model/signal.js';
@@ -117,7 +117,17 @@ class Attempt extends AttemptContext {
     } else if (kind === 'wait') {
       // Without a slot meanwhile: the one that works may need it for a task it joins.
       let then = (): void => this.#again(inputs);
-      const goOn = ports.waits.pause(node, () => this.ended || then(), entry.worker);
+      const { worker } = entry;
+      const behind: Obstacle | 'elsewhere' =
+        worker === 'elsewhere'
+          ? worker
+          : {
+              what: `the result of "${brief(worker.id)}"`,
+              by: worker,
+              needs: () => [worker],
+              fail: (error) => this.#failed(error),
+            };
+      const goOn = ports.waits.pause(node, () => this.ended || then(), behind);
       this.#source = entry.result$.subscribe({
         next: (value) => {
           then = () => this.#known(value);

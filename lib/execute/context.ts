@@ -181,6 +181,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.#note(targets);
     return this.#promise((resolve, reject) => {
       const nodes = targets.map((target) => target.node);
+      const over = this.ports.locks.joins(this.node, nodes.filter(isNode));
       this.ports.waits.join(this.node, nodes, (error) => {
         if (error !== undefined) return reject(error);
         try {
@@ -189,7 +190,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
           reject(failure);
         }
       });
-      return undefined;
+      return over;
     }) as Promise<never>;
   }
 
@@ -344,7 +345,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       this.#uses += 1;
       const run = (): void => {
         try {
-          const value = fn();
+          const value = ticket.use(fn);
           const thenable = value as PromiseLike<T> | undefined;
           if (typeof thenable?.then === 'function') thenable.then(resolve, reject);
           else resolve(value);
@@ -353,9 +354,9 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
         }
       };
       let goOn: (() => void) | undefined;
-      const ticket = locks.enter(name, this.node, () => goOn?.());
+      const ticket = locks.enter(name, this.node, () => goOn?.(), reject);
       if (ticket.held) run();
-      else goOn = this.ports.waits.pause(this.node, run, ticket.behind);
+      else goOn = this.ports.waits.pause(this.node, run, ticket);
       return () => {
         this.#uses -= 1;
         ticket.leave();
@@ -395,3 +396,5 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     return promise;
   }
 }
+
+const isNode = (target: TaskNode | Contest): target is TaskNode => !(target instanceof Contest);

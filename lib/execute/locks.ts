@@ -1,20 +1,19 @@
+import { type AsyncValue, asyncValue } from '../kernel/async-context.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
-import type { TaskNode } from '../model/node.js';
+import type { Obstacle, TaskNode } from '../model/node.js';
 
 /** A place in the line for a shared thing. */
-export interface Ticket {
+export interface Ticket extends Obstacle {
   /** It is this task's turn. */
-  held: boolean;
-  /** Who came just before it. */
-  readonly behind: TaskNode | undefined;
+  readonly held: boolean;
+  /** Calls the work it was taken for: what that waits for, it waits for. */
+  use<T>(work: () => T): T;
   /** Gives the turn, or the place in the line, up; may be called twice. */
   leave(): void;
 }
 
-interface Place extends Ticket {
-  readonly node: TaskNode;
-  readonly granted: () => void;
-}
+/** Whose work is running: asked when it begins to wait. */
+const current: AsyncValue<Place> = asyncValue();
 
 /** Who uses which shared thing, and who waits for it, in order of arrival. */
 export class Locks {
@@ -22,35 +21,35 @@ export class Locks {
   readonly #waitsFor = new Map<TaskNode, string>();
 
   /**
-   * Joins the line for `name`; `granted` is called when the turn comes later than now.
+   * Joins the line for `name`; `granted` is called when the turn comes later than now, `fail` when it never comes.
    * @throws RxhiveError JOIN_CYCLE when the holder waits, directly or not, for `node`
    */
-  enter(name: string, node: TaskNode, granted: () => void): Ticket {
+  enter(name: string, node: TaskNode, granted: () => void, fail: (error: RxhiveError) => void): Ticket {
     const line = this.#lines.get(name) ?? [];
     this.#refuseCycle(name, node);
     this.#lines.set(name, line);
-    const place: Place = {
-      node,
-      granted,
-      held: line.length === 0,
-      behind: line.at(-1)?.node,
-      leave: () => this.#leave(name, place),
-    };
+    const place = new Place(name, node, line, granted, fail, () => this.#leave(place));
     if (!place.held) this.#waitsFor.set(node, name);
     line.push(place);
     return place;
   }
 
-  #leave(name: string, place: Place): void {
-    const line = this.#lines.get(name);
-    const i = line?.indexOf(place) ?? -1;
-    if (line === undefined || i < 0) return;
+  /** Work of `node` with a shared thing, if this is called by it, waits for the end of `nodes` until the returned function is called. */
+  joins(node: TaskNode, nodes: readonly TaskNode[]): () => void {
+    return useOf(node)?.waits(nodes) ?? (() => undefined);
+  }
+
+  #leave(place: Place): void {
+    const { name, line } = place;
+    const i = line.indexOf(place);
+    if (i < 0) return;
     line.splice(i, 1);
     if (!place.held) this.#waitsFor.delete(place.node);
     place.held = false;
-    const next = line[0];
-    if (next === undefined) this.#lines.delete(name);
-    else if (!next.held) {
+    const next = line[i];
+    if (next !== undefined) next.by = line[i - 1]?.node;
+    if (line.length === 0) this.#lines.delete(name);
+    else if (next !== undefined && next.by === undefined) {
       next.held = true;
       this.#waitsFor.delete(next.node);
       next.granted();
@@ -67,4 +66,78 @@ export class Locks {
       wanted = holder === undefined ? undefined : this.#waitsFor.get(holder);
     }
   }
+}
+
+class Place implements Ticket {
+  held: boolean;
+  /** Who came just before it, and is still there. */
+  by: TaskNode | undefined;
+  readonly name: string;
+  readonly node: TaskNode;
+  readonly line: Place[];
+  readonly granted: () => void;
+  readonly fail: (error: RxhiveError) => void;
+  readonly leave: () => void;
+  /** What its work waits for. */
+  readonly #waits = new Set<readonly TaskNode[] | Place>();
+  readonly #within: (() => void) | undefined;
+
+  constructor(
+    name: string,
+    node: TaskNode,
+    line: Place[],
+    granted: () => void,
+    fail: (error: RxhiveError) => void,
+    leave: () => void,
+  ) {
+    this.name = name;
+    this.node = node;
+    this.line = line;
+    this.held = line.length === 0;
+    this.by = line.at(-1)?.node;
+    this.granted = granted;
+    this.fail = fail;
+    this.#within = useOf(node)?.waits(this);
+    this.leave = () => {
+      this.#within?.();
+      leave();
+    };
+  }
+
+  get what(): string {
+    return `shared "${brief(this.name)}"`;
+  }
+
+  /** What those it waits for, directly or not, are known to wait for. */
+  needs(): TaskNode[] {
+    const found: TaskNode[] = [];
+    const places = new Set<Place>([this]);
+    // A set hands out what is added while it is walked through.
+    for (const place of places) {
+      const holder = place.held ? place : place.line[0];
+      for (const wait of holder?.waited ?? [])
+        if (wait instanceof Place) places.add(wait);
+        else found.push(...wait);
+    }
+    return found;
+  }
+
+  get waited(): Iterable<readonly TaskNode[] | Place> {
+    return this.#waits;
+  }
+
+  use<T>(work: () => T): T {
+    return current.run(this, work);
+  }
+
+  waits(wait: readonly TaskNode[] | Place): () => void {
+    this.#waits.add(wait);
+    return () => this.#waits.delete(wait);
+  }
+}
+
+/** Children run where they were added: a use is only of the task that has it. */
+function useOf(node: TaskNode): Place | undefined {
+  const place = current.getStore();
+  return place?.node === node ? place : undefined;
 }

@@ -6,7 +6,7 @@ import type { Reads, Recipe } from '../model/context.js';
 import type { ItemWatch } from '../model/each.js';
 import type { Group } from '../model/lane.js';
 import type { Mailbox, MessageWait } from '../model/mail.js';
-import type { Spawned, TaskNode } from '../model/node.js';
+import type { Obstacle, Spawned, TaskNode } from '../model/node.js';
 import type { Watch } from '../model/ports.js';
 import type { Asker, Question } from '../model/question.js';
 import type { Task } from '../model/task.js';
@@ -69,7 +69,7 @@ interface WaitPorts {
    * Gives the slot back until the returned function is called; `done` when there is one again. `behind`: who is to end
    * the wait, where known; `elsewhere`: something outside of this run.
    */
-  pause(node: TaskNode, done: () => void, behind?: TaskNode | 'elsewhere'): () => void;
+  pause(node: TaskNode, done: () => void, behind?: Obstacle | 'elsewhere'): () => void;
   /** The same for a question; the returned function takes `done`. */
   ask(node: TaskNode, questionId: string): (done: () => void) => void;
   /** The same for what others say. */

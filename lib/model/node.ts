@@ -94,8 +94,20 @@ export interface Join {
   elsewhere: boolean;
   /** Waits of it that are not for the end of a task: for a shared thing, the same work. */
   paused: number;
-  /** Who has that thing, or does that work, as far as known: it inherits the priority. */
-  readonly behind: TaskNode[];
+  /** What stands before those waits, as far as known. */
+  readonly behind: Obstacle[];
+}
+
+/** Why a wait for something that another task has, or does, is not over. */
+export interface Obstacle {
+  /** It, as the end of a sentence. */
+  readonly what: string;
+  /** Who has it, or comes before: it inherits the priority. Another one when that one gives up. */
+  readonly by: TaskNode | undefined;
+  /** Whose end it takes, as far as known, before this can be over. */
+  needs(): Iterable<TaskNode>;
+  /** It will never be over. */
+  fail(error: RxhiveError): void;
 }
 
 /** Things few tasks have; made when first needed so that a waiting task stays small. */

@@ -102,19 +102,47 @@ function blockers(node: TaskNode, moment: Moment): string {
   return 'its turn';
 }
 
-/** The error of a join that could never end: one of the targets waits for the joining task. */
-export function waitsForItself(node: TaskNode, targets: readonly TaskNode[]): RxhiveError | undefined {
-  const seen = new Set<TaskNode>();
+/**
+ * The error of a wait that could never end: one of the tasks it is for waits for `node`, or for something that is not
+ * given up before that task ends. `shared`: what it is for, else it is a join.
+ */
+export function waitsForItself(
+  node: TaskNode,
+  targets: readonly TaskNode[],
+  shared?: string,
+): RxhiveError | undefined {
+  // Those that were left again lie on the way no more.
+  const left = new Set<TaskNode>();
+  const way = new Set<TaskNode>();
   const stack = [...targets];
-  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-    if (next === node) {
-      const message = `Task "${brief(node.id)}" joins a task that waits for it; join only tasks that do not depend on it.`;
-      return new RxhiveError('JOIN_CYCLE', message, { details: { taskId: node.id } });
+  for (let next = stack.at(-1); next !== undefined; next = stack.at(-1)) {
+    if (way.delete(next)) left.add(next);
+    if (next.ended || left.has(next)) {
+      stack.pop();
+      continue;
     }
-    if (next.ended || seen.has(next)) continue;
-    seen.add(next);
-    for (const edge of next.inEdges) if (!edge.satisfied) stack.push(edge.from);
-    for (const target of next.extra?.join?.targets ?? []) stack.push(target);
+    way.add(next);
+    for (const other of endsAfter(next)) {
+      if (other === node || next === node || way.has(other)) return cycleOf(node, shared);
+      if (!other.ended && !left.has(other)) stack.push(other);
+    }
+    if (next === node) return cycleOf(node, shared);
   }
   return undefined;
+}
+
+function cycleOf(node: TaskNode, shared: string | undefined): RxhiveError {
+  const message =
+    shared === undefined
+      ? `Task "${brief(node.id)}" joins a task that waits for it, or for something shared that it uses meanwhile; join only tasks that need nothing of it.`
+      : `Task "${brief(node.id)}" waits for ${shared}, whose user waits for it; join others before or after ctx.shared, not within.`;
+  return new RxhiveError('JOIN_CYCLE', message, { details: { taskId: node.id } });
+}
+
+/** Those that have to end before `node` can. */
+function endsAfter({ inEdges, extra }: TaskNode): TaskNode[] {
+  const found = inEdges.filter(({ satisfied }) => !satisfied).map(({ from }) => from);
+  found.push(...(extra?.join?.targets ?? []));
+  for (const one of extra?.join?.behind ?? []) found.push(...one.needs());
+  return found;
 }

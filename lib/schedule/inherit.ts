@@ -47,7 +47,7 @@ export class Lending {
     }
     const { join, hearing, items } = node.extra ?? {};
     for (const other of join?.targets ?? []) raise(other, other.rank);
-    for (const other of join?.behind ?? []) raise(other, other.rank);
+    for (const { by } of join?.behind ?? []) if (by !== undefined) raise(by, by.rank);
     for (const other of items ?? []) raise(other, other.rank);
     for (const { from } of hearing ?? [])
       for (const id of from ?? []) {

@@ -73,7 +73,8 @@ export class Probing {
 
   #needs(node: TaskNode): TaskNode[] {
     const { join, hearing, items } = node.extra ?? {};
-    const found = [...(join?.targets ?? []), ...(join?.behind ?? []), ...(items ?? [])];
+    const found = [...(join?.targets ?? []), ...(items ?? [])];
+    for (const { by } of join?.behind ?? []) if (by !== undefined) found.push(by);
     if (node.status === 'waiting')
       found.push(...node.inEdges.filter(({ satisfied }) => !satisfied).map(({ from }) => from));
     for (const { from } of hearing ?? [])

@@ -2,7 +2,7 @@ import type { TurnEnd } from '../kernel/drain.js';
 import { RxhiveError } from '../kernel/errors.js';
 import { Contest } from '../model/contest.js';
 import type { MessageWait, Waiting } from '../model/mail.js';
-import { Edge, type Join, type NodeExtra, type TaskNode } from '../model/node.js';
+import { Edge, type Join, type NodeExtra, type Obstacle, type TaskNode } from '../model/node.js';
 import type { TaskStatus } from '../model/status.js';
 import { waitsForItself } from './explain.js';
 
@@ -105,9 +105,12 @@ export class Streaming {
    * Gives the slot of `node` back until the returned function is called; `done` when it has one again. `behind`: who is
    * to do that, where known; `elsewhere`: something outside of this run.
    */
-  pause(node: TaskNode, done: () => void, behind?: TaskNode | 'elsewhere'): () => void {
+  pause(node: TaskNode, done: () => void, behind?: Obstacle | 'elsewhere'): () => void {
     let join: Join | undefined;
     this.#whileRunning(node, () => {
+      const cycle =
+        typeof behind === 'object' ? waitsForItself(node, [...behind.needs()], behind.what) : undefined;
+      if (cycle !== undefined) return (behind as Obstacle).fail(cycle);
       join = this.#wait(node, 1, done);
       if (behind === 'elsewhere') join.elsewhere = true;
       else if (behind !== undefined) join.behind.push(behind);

@@ -92,6 +92,16 @@ export class Stuck {
             `Task "${brief(node.id)}" waits for ${shownWait(wait)}, if it is not at work on one it was given; name whom it reads (from), or work within for await.`,
         );
     }
+    for (const obstacle of extra?.join?.behind ?? []) {
+      const { by, what } = obstacle;
+      if (by?.status === 'suspended')
+        count(
+          causes,
+          obstacle,
+          () =>
+            `Task "${brief(node.id)}" waits for ${what}, and "${brief(by.id)}", which is before it, waits itself.`,
+        );
+    }
     for (const id of extra?.asking ?? []) {
       const question = this.#asked.find((one) => one.id === id);
       if (question === undefined || question.deadline !== undefined) return false;
