@@ -5,11 +5,11 @@ import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { type Observable, share, timer } from 'rxjs';
 import { keepLines } from '../dist/cli/log-file.js';
-import { RunView } from '../dist/dashboard/view-model.js';
 import { buffered, eventLines, type Middleware, type WorkflowEvent, workflow } from '../dist/index.js';
-import { meter } from '../dist/telemetry/open-telemetry.js';
+import { meter } from '../dist/telemetry/otel.js';
 import { prometheus } from '../dist/telemetry/prometheus.js';
 import { tracing } from '../dist/telemetry/tracing.js';
+import { RunView } from '../dist/views/run-view.js';
 
 type Events = Observable<WorkflowEvent>;
 

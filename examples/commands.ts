@@ -1,6 +1,6 @@
 // Commands as agents: any language, no SDK. Two think at once, a third one hangs and is ended with the child that it
 // has started.
-import { fromProcess } from '../lib/adapters/process.js';
+import { fromProcess } from '../lib/adapters/process/process.js';
 import { workflow } from '../lib/index.js';
 
 /** A program that reads a topic on stdin and speaks lines of JSON. */

@@ -15,12 +15,13 @@ export {
   type ThinkingOptions,
   type ThinkingStep,
   type ThoughtRecorder,
-} from './adapters/sequential-thinking.js';
-export { thinkingModel } from './adapters/thinking-model.js';
-export type { Thought, ThoughtDraft } from './adapters/thought.js';
-export { Collection, collection } from './commit/collection.js';
-export type { History, PastSnapshot, PastTask, RunDifference } from './commit/history.js';
+} from './adapters/thinking/sequential-thinking.js';
+export { thinkingModel } from './adapters/thinking/thinking-model.js';
+export type { Thought, ThoughtDraft } from './adapters/thinking/thought.js';
+export { Collection, collection } from './codec/collection.js';
 export { fallback } from './fallback.js';
+export type { Candidate, FallbackOptions } from './graph/candidate.js';
+export type { History, PastSnapshot, PastTask, RunDifference } from './history.js';
 export type { Clock } from './kernel/clock.js';
 export {
   AnswerRefusedError,
@@ -39,9 +40,9 @@ export {
   WorkflowDefinitionError,
 } from './kernel/errors.js';
 export type { ToldLimit } from './kernel/http-headers.js';
-export type { Late } from './kernel/late.js';
+export type { Late } from './kernel/maybe-promise.js';
 export { bottleneck } from './limiters/bottleneck.js';
-export { virtual } from './limiters/virtual.js';
+export { virtual } from './limiters/sliding-window.js';
 export { type Adaptive, type AdaptiveOptions, adaptive } from './model/adaptive.js';
 export {
   type Agent,
@@ -55,7 +56,6 @@ export type { BreakerOptions, BreakerState } from './model/breaker.js';
 export type { Breakpoint, StartingTask } from './model/breakpoint.js';
 export type { BudgetLimit, BudgetOptions, BudgetReport, BudgetState, Caps } from './model/budget.js';
 export type { CacheOptions } from './model/cache.js';
-export type { Candidate, FallbackOptions } from './model/candidate.js';
 export {
   type AnyChannel,
   type AskOptions,

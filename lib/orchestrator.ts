@@ -1,5 +1,5 @@
 import { defer, finalize, firstValueFrom, type Observable, Subject } from 'rxjs';
-import { contentText } from './commit/canonical.js';
+import { contentText } from './codec/canonical.js';
 import { copy } from './kernel/copy.js';
 import { brief, type DefinitionFault, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
 import { GuardedStream } from './kernel/guarded-stream.js';

@@ -3,6 +3,7 @@ import { Engine } from './engine.js';
 import { callerContext } from './kernel/async-context.js';
 import { copy } from './kernel/copy.js';
 import { GuardedStream } from './kernel/guarded-stream.js';
+import { limitsOf } from './limits/place-gates.js';
 import type { Breakpoint } from './model/breakpoint.js';
 import type { Channel, Message } from './model/channel.js';
 import type { WorkflowEvent } from './model/event.js';
@@ -18,7 +19,6 @@ import { conflated } from './observe/conflated.js';
 import { snapshotOf } from './observe/snapshot.js';
 import { checkBreakpoints, checkLimit } from './plan/input.js';
 import { explain } from './schedule/explain.js';
-import { limitsOf } from './schedule/gates.js';
 
 /**
  * One execution of a workflow. Cold: it starts when the first of its streams is subscribed or `result()` is

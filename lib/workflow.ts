@@ -1,10 +1,10 @@
 import { checkKeep, compactLog } from './commit/compact.js';
-import { History } from './commit/history.js';
 import { Spill } from './commit/spill.js';
 import { eachTask } from './execute/each.js';
+import { History } from './history.js';
 import { copy } from './kernel/copy.js';
 import { brief, type DefinitionFault, RxhiveError, shown } from './kernel/errors.js';
-import { after, promised } from './kernel/late.js';
+import { after, promised } from './kernel/maybe-promise.js';
 import type { EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
 import type { OpenQuestion } from './model/question.js';

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { answerFrom, interview } from '../lib/cli/answer.js';
 import { type RunQuestion, toldQuestion } from '../lib/cli/open-questions.js';
 import { human, memory, workflow } from '../lib/index.js';
-import { visible } from '../lib/kernel/visible.js';
+import { visible } from '../lib/kernel/escape-control.js';
 import { sqlite } from '../lib/stores/sqlite.js';
 import { called } from './support/called.js';
 

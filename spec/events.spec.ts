@@ -6,7 +6,6 @@ import fc from 'fast-check';
 import { firstValueFrom, toArray } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { RunView } from '../lib/dashboard/view-model.js';
 import {
   adaptive,
   eventLines,
@@ -20,6 +19,7 @@ import {
 import { eventWriter } from '../lib/observe/event-log.js';
 import { prometheus } from '../lib/telemetry/prometheus.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';
+import { RunView } from '../lib/views/run-view.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));

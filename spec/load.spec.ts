@@ -13,7 +13,7 @@ import {
   type WorkflowEvent,
   workflow,
 } from '../lib/index.js';
-import { LoadLimit } from '../lib/schedule/load.js';
+import { LoadLimit } from '../lib/limits/load-limit.js';
 import { advance, marbles, SimulationScheduler } from '../lib/testing/index.js';
 import { LateStore } from './support/late-store.js';
 

@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { z } from 'zod';
-import { toolName } from '../lib/adapters/as-mcp-tool.js';
-import { fromMcpTool, mcpClient } from '../lib/adapters/mcp.js';
-import { formOf } from '../lib/adapters/mcp-form.js';
-import { harmless } from '../lib/adapters/mcp-schema.js';
+import { toolName } from '../lib/adapters/mcp/as-mcp-tool.js';
+import { fromMcpTool, mcpClient } from '../lib/adapters/mcp/mcp.js';
+import { formOf } from '../lib/adapters/mcp/mcp-form.js';
+import { harmless } from '../lib/adapters/mcp/mcp-schema.js';
 import { human, RxhiveError, workflow } from '../lib/index.js';
 
 // What goes on with servers and clients is in adapters-spec, where the SDK is installed.

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import type { Observable } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ProcessError, ProcessOptions } from '../lib/adapters/process.js';
-import { fromProcess, inheritedNames } from '../lib/adapters/process.js';
+import type { ProcessError, ProcessOptions } from '../lib/adapters/process/process.js';
+import { fromProcess, inheritedNames } from '../lib/adapters/process/process.js';
 import {
   type AgentError,
   AgentTask,
@@ -332,7 +332,7 @@ test('fifty run at once, each with its own', async () => {
 
 /** A program that runs a command with a child, again and again where it ends; says the numbers of the first two. */
 const program = (started: string, extra: string): string => `
-  import { fromProcess } from '${new URL('../lib/adapters/process.ts', import.meta.url)}';
+  import { fromProcess } from '${new URL('../lib/adapters/process/process.ts', import.meta.url)}';
   import { workflow } from '${new URL('../lib/index.ts', import.meta.url)}';
   const code = ${JSON.stringify(
     `require('fs').appendFileSync(${JSON.stringify(started)}, process.pid + ' '); ${withChild('setInterval(() => {}, 1000)')}`,

@@ -1,7 +1,6 @@
 import { from } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { RunView } from '../lib/dashboard/view-model.js';
 import {
   type AgentError,
   adaptAgent,
@@ -18,6 +17,7 @@ import {
 } from '../lib/index.js';
 import { prometheus } from '../lib/telemetry/prometheus.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';
+import { RunView } from '../lib/views/run-view.js';
 
 /** An error with fields of an SDK. */
 const error = (message: string, facts: object = {}): Error => Object.assign(new Error(message), facts);

@@ -17,7 +17,7 @@ import { defer, delay, of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { AgentTask, type Middleware, WorkflowOrchestrator, workflow } from '../lib/index.js';
-import { meter } from '../lib/telemetry/open-telemetry.js';
+import { meter } from '../lib/telemetry/otel.js';
 import { prometheus } from '../lib/telemetry/prometheus.js';
 import { tracing, withCarrier } from '../lib/telemetry/tracing.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';

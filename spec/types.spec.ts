@@ -1,7 +1,7 @@
 import { of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fromProcess } from '../lib/adapters/process.js';
+import { fromProcess } from '../lib/adapters/process/process.js';
 import {
   type AdaptedAgent,
   AgentTask,

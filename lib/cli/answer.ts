@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Subject } from 'rxjs';
-import { short } from '../dashboard/text.js';
 import type { WorkflowEvent } from '../model/event.js';
+import { short } from '../views/text.js';
 import { command } from './command.js';
 import { exitCodes } from './exit-code.js';
 import { interruptible } from './interrupt.js';

@@ -1,4 +1,4 @@
-import { visible } from '../kernel/visible.js';
+import { visible } from '../kernel/escape-control.js';
 import { checkWorkflow } from '../plan/check.js';
 import { command } from './command.js';
 import { exitCodes } from './exit-code.js';

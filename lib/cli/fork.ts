@@ -1,4 +1,4 @@
-import { short } from '../dashboard/text.js';
+import { short } from '../views/text.js';
 import { changesOf } from './changes.js';
 import { command } from './command.js';
 import { forksOf, freeId } from './fork-point.js';

@@ -1,6 +1,6 @@
-import { graphSvg, graphSvgOf } from '../dashboard/graph-svg.js';
-import type { RunView } from '../dashboard/view-model.js';
 import { toDot, toMermaid } from '../observe/export.js';
+import { graphSvg, graphSvgOf } from '../views/graph-svg.js';
+import type { RunView } from '../views/run-view.js';
 import { command } from './command.js';
 import { load, type Runnable } from './load.js';
 import { oneOf } from './option.js';

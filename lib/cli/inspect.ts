@@ -1,8 +1,8 @@
-import { valueAt } from '../dashboard/changes.js';
-import { inspectionOf, type TaskInspection } from '../dashboard/inspection.js';
-import { ranFor } from '../dashboard/spent.js';
-import { count, duration, messageOf, short, shownValue, spanNames, statusSigns } from '../dashboard/text.js';
-import type { RunView, Span, SpanKind } from '../dashboard/view-model.js';
+import { valueAt } from '../views/changes.js';
+import { inspectionOf, type TaskInspection } from '../views/inspection.js';
+import type { RunView, Span, SpanKind } from '../views/run-view.js';
+import { ranFor } from '../views/spent.js';
+import { count, duration, messageOf, short, shownValue, spanNames, statusSigns } from '../views/text.js';
 import { command } from './command.js';
 import { flag, text } from './option.js';
 import { fromLog, viewOf } from './read-log.js';

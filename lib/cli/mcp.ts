@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
-import { asMcpTool } from '../adapters/as-mcp-tool.js';
-import { type McpTransport, mcpSdk } from '../adapters/mcp-sdk.js';
-import { mcpServer } from '../adapters/mcp-server.js';
+import { asMcpTool } from '../adapters/mcp/as-mcp-tool.js';
+import { type McpTransport, mcpSdk } from '../adapters/mcp/mcp-sdk.js';
+import { mcpServer } from '../adapters/mcp/mcp-server.js';
 import { onAbort } from '../kernel/abort.js';
 import { RxhiveError } from '../kernel/errors.js';
 import { command } from './command.js';

@@ -1,11 +1,11 @@
-import { readEntry } from '../commit/entry.js';
-import { History } from '../commit/history.js';
+import { readEntry } from '../commit/records.js';
 import { Spill } from '../commit/spill.js';
-import { duration, short, shownValue } from '../dashboard/text.js';
-import { RunView } from '../dashboard/view-model.js';
+import { History } from '../history.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { CheckpointStore, LogEntry } from '../model/store.js';
+import { RunView } from '../views/run-view.js';
+import { duration, short, shownValue } from '../views/text.js';
 
 /** An open question, and the run that asks. */
 export interface RunQuestion extends OpenQuestion {

@@ -1,7 +1,7 @@
-import type { TerminalStream } from '../dashboard/terminal.js';
-import { short, visible } from '../dashboard/text.js';
 import { JsonWriter } from '../observe/json-writer.js';
 import { Redactor } from '../observe/redact.js';
+import type { TerminalStream } from '../views/terminal.js';
+import { short, visible } from '../views/text.js';
 import { WrongCall } from './wrong-call.js';
 
 interface Issue {

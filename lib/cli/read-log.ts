@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
-import { RunView } from '../dashboard/view-model.js';
 import type { WorkflowEvent } from '../model/event.js';
 import { readEventLog } from '../observe/event-log.js';
+import { RunView } from '../views/run-view.js';
 import { readText, reasonOf } from './option.js';
 import { codeOf, firstLine } from './output.js';
 import { WrongCall } from './wrong-call.js';

@@ -1,7 +1,7 @@
-import { traceOf } from '../dashboard/chrome-trace.js';
-import { markdownOf } from '../dashboard/markdown.js';
 import { htmlReport } from '../dashboard/report-file.js';
-import { toMarbles } from '../testing/to-marbles.js';
+import { toMarbles } from '../testing/marbles/to-marbles.js';
+import { traceOf } from '../views/chrome-trace.js';
+import { markdownOf } from '../views/markdown.js';
 import { command } from './command.js';
 import { text } from './option.js';
 import { fromLog, viewOf, write } from './read-log.js';

@@ -1,9 +1,9 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { short } from '../dashboard/text.js';
 import { shown } from '../kernel/errors.js';
 import type { CheckpointStore, StoredRun } from '../model/store.js';
 import { storeAt } from '../stores/at-path.js';
+import { short } from '../views/text.js';
 import { isWorkflow, load, type Runnable } from './load.js';
 import { text } from './option.js';
 import { WrongCall } from './wrong-call.js';

@@ -1,11 +1,11 @@
 import { type Observable, Subject, share } from 'rxjs';
 import { type DashboardOptions, type DashboardSource, serveDashboard } from '../dashboard/server.js';
-import { terminal } from '../dashboard/terminal.js';
-import { visible } from '../dashboard/text.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import { eventLines } from '../observe/event-log.js';
 import type { Run } from '../run.js';
+import { terminal } from '../views/terminal.js';
+import { visible } from '../views/text.js';
 import { exitCodes } from './exit-code.js';
 import { aborted } from './interrupt.js';
 import { keepLines } from './log-file.js';

@@ -1,4 +1,5 @@
-import type { Spawned, TaskNode } from '../model/node.js';
+import { encode } from '../codec/codec.js';
+import type { Spawned, TaskNode } from '../graph/node.js';
 import type { AddedDependency, AddedTask } from '../model/record.js';
 import {
   type AnyDependency,
@@ -10,7 +11,6 @@ import {
   type TaskDefinition,
   type TypeMaker,
 } from '../model/task.js';
-import { encode } from './codec.js';
 
 /** Stands for a closure that has ended: nobody calls it. */
 const gone = (): undefined => undefined;

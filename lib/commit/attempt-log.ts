@@ -1,6 +1,6 @@
+import { encode } from '../codec/codec.js';
 import type { Clock, Timer } from '../kernel/clock.js';
 import type { BegunRecord } from '../model/record.js';
-import { encode } from './codec.js';
 
 /** So many attempts of a run that goes on are noted before they begin: enough for each process to get further. */
 const mostCareful = 1_000;

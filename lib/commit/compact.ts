@@ -1,10 +1,10 @@
+import { encode } from '../codec/codec.js';
 import { RxhiveError, shown } from '../kernel/errors.js';
-import { after, isLate, type Late } from '../kernel/late.js';
+import { after, isLate, type Late } from '../kernel/maybe-promise.js';
 import type { CommitRecord, LogRecord, StateRecord } from '../model/record.js';
 import type { CheckpointStore } from '../model/store.js';
-import { encode } from './codec.js';
-import { readEntry } from './entry.js';
 import { summedUsage } from './ledger.js';
+import { readEntry } from './records.js';
 import { Past, runOf } from './resume.js';
 import { keysGone } from './spill.js';
 

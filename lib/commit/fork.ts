@@ -1,13 +1,13 @@
+import { encode } from '../codec/codec.js';
+import { type Path, shownPart } from '../codec/plain-records.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
-import { after, isLate, type Late } from '../kernel/late.js';
+import { after, isLate, type Late } from '../kernel/maybe-promise.js';
 import type { Recipe } from '../model/context.js';
 import type { CommitRecord, LogRecord, RunRecord, StateRecord } from '../model/record.js';
 import type { ForkSource } from '../model/run-options.js';
 import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
-import { encode } from './codec.js';
 import { Numbers } from './compact.js';
-import { readEntry } from './entry.js';
-import { type Path, shownPart } from './places.js';
+import { readEntry } from './records.js';
 import { stateOf } from './resume.js';
 import { keyOfResult } from './spill.js';
 import { State } from './state.js';

@@ -1,10 +1,10 @@
+import { encode } from '../codec/codec.js';
 import type { Clock, Timer } from '../kernel/clock.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
-import { after, isLate, type Late, settle } from '../kernel/late.js';
+import { after, isLate, type Late, settle } from '../kernel/maybe-promise.js';
 import type { LogRecord } from '../model/record.js';
 import type { Durability, LogEntry, RunLog } from '../model/store.js';
-import { encode } from './codec.js';
-import { readEntry } from './entry.js';
+import { readEntry } from './records.js';
 import { keysGone, type Spill } from './spill.js';
 
 /** What a {@link Journal} needs to know, and whom it tells. */

@@ -1,4 +1,4 @@
-import type { TaskNode } from '../model/node.js';
+import type { TaskNode } from '../graph/node.js';
 import type { LoggedUsage, LogRecord, UsageRecord } from '../model/record.js';
 import { Spending } from '../model/usage.js';
 

@@ -1,12 +1,12 @@
+import { encode } from '../codec/codec.js';
+import { type Path, shownData, shownInState, shownPart } from '../codec/plain-records.js';
+import { isLost } from '../graph/choice-state.js';
+import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 import { reservedNames } from '../kernel/plain.js';
-import { isLost } from '../model/contest.js';
-import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
 import type { CommitRecord, FailedRecord, Provenance } from '../model/record.js';
 import { addedBy, described } from './added.js';
-import { encode } from './codec.js';
 import { unlogged } from './ledger.js';
-import { type Path, shownData, shownInState, shownPart } from './places.js';
 import { versionOf } from './resume.js';
 import type { StateChange } from './state.js';
 

@@ -1,5 +1,5 @@
+import type { CommitDone } from '../graph/ports.js';
 import type { RxhiveError } from '../kernel/errors.js';
-import type { CommitDone } from '../model/ports.js';
 import type { State } from './state.js';
 
 /** A commit that counts when its record is durable. */

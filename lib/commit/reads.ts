@@ -1,7 +1,7 @@
+import { Collection } from '../codec/collection.js';
+import { placeOf } from '../codec/collection-patches.js';
 import { isRecord } from '../kernel/plain.js';
 import type { Reads } from '../model/context.js';
-import { Collection } from './collection.js';
-import { placeOf } from './collection-patches.js';
 
 type Path = readonly PropertyKey[];
 

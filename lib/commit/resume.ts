@@ -1,8 +1,10 @@
+import { canonical } from '../codec/canonical.js';
+import { Contest } from '../graph/choice-state.js';
+import type { TaskNode } from '../graph/node.js';
 import { brief, CheckpointCorruptError, RxhiveError, shown } from '../kernel/errors.js';
 import { fnv1a } from '../kernel/hash.js';
-import { after, isLate, type Late } from '../kernel/late.js';
-import { Contest } from '../model/contest.js';
-import type { TaskNode } from '../model/node.js';
+import { after, isLate, type Late } from '../kernel/maybe-promise.js';
+import type { PastMessage } from '../messaging/messages.js';
 import type {
   AddedDependency,
   AddedTask,
@@ -19,8 +21,6 @@ import { type Fit, fit } from '../model/schema.js';
 import type { DependencyMode, TaskDefinition } from '../model/task.js';
 import type { Spending } from '../model/usage.js';
 import { versionText } from './added.js';
-import { canonical } from './canonical.js';
-import type { PastMessage } from './messages.js';
 import type { Stale } from './staleness.js';
 import { patched } from './state.js';
 

@@ -1,4 +1,4 @@
-import type { Replay, TaskNode } from '../model/node.js';
+import type { Replay, TaskNode } from '../graph/node.js';
 import type { AddedTask } from '../model/record.js';
 import { Task, type TaskDefinition, type TypeMaker } from '../model/task.js';
 import { made, placeholder } from './added.js';

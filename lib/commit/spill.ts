@@ -1,9 +1,9 @@
+import { decode, encode } from '../codec/codec.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
-import { after, isLate, type Late } from '../kernel/late.js';
+import { after, isLate, type Late } from '../kernel/maybe-promise.js';
 import { shortSpillAbove } from '../model/memory.js';
 import type { LogRecord } from '../model/record.js';
 import type { CheckpointStore } from '../model/store.js';
-import { decode, encode } from './codec.js';
 
 /** Longest spilled result in characters: what V8 takes as one string is twice as long. */
 const longest = 256 * 1024 * 1024;

@@ -1,5 +1,5 @@
+import type { TaskNode } from '../graph/node.js';
 import { brief } from '../kernel/errors.js';
-import type { TaskNode } from '../model/node.js';
 import type { CommitRecord, FailedRecord, StatePath } from '../model/record.js';
 import { type Added, type Past, touches } from './resume.js';
 

@@ -1,13 +1,13 @@
 import { enableMapSet, enablePatches, freeze, isDraftable, produce, produceWithPatches } from 'immer';
+import { applied, byKey, partOf } from '../codec/collection-patches.js';
+import { wholePatches } from '../codec/whole-patches.js';
+import { deepest } from '../codec/writer.js';
 import { RxhiveError, shown, TransactionConflictError } from '../kernel/errors.js';
 import type { Reads, Recipe } from '../model/context.js';
 import type { StatePatch } from '../model/record.js';
-import { applied, byKey, partOf } from './collection-patches.js';
 import { LastWrites } from './conflict.js';
 import { TrackedReads } from './reads.js';
 import { replay } from './recipe.js';
-import { wholePatches } from './whole-patches.js';
-import { deepest } from './writer.js';
 
 enableMapSet();
 enablePatches();

@@ -1,8 +1,10 @@
+import { encode } from '../codec/codec.js';
+import { type Path, shownData, shownPart } from '../codec/plain-records.js';
+import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
+import type { CommitDone, CommitOutcome, Recalled } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
-import { type Late, settle } from '../kernel/late.js';
-import type { AttemptHandle, Spawned, TaskNode } from '../model/node.js';
-import type { CommitDone, CommitOutcome, Recalled } from '../model/ports.js';
+import { type Late, settle } from '../kernel/maybe-promise.js';
 import type {
   AddedRecord,
   AddedTask,
@@ -19,14 +21,12 @@ import type {
 } from '../model/record.js';
 import { described } from './added.js';
 import { AttemptLog } from './attempt-log.js';
-import { encode } from './codec.js';
 import { compacted, ProcessTimes } from './compact.js';
 import { Journal } from './journal.js';
 import { type Ledger, logged, unlogged } from './ledger.js';
-import type { LogPorts, RunFacts } from './log.js';
+import type { LogPorts, RunFacts } from './log-options.js';
 import { commitText, failureText } from './log-records.js';
 import { PendingCommits } from './pending.js';
-import { type Path, shownData, shownPart } from './places.js';
 import { Recovery, type RecoveryPorts } from './recovery.js';
 import type { Resumed } from './resume.js';
 import type { State } from './state.js';

@@ -1,5 +1,5 @@
+import type { TaskNode } from '../graph/node.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
-import type { TaskNode } from '../model/node.js';
 import type { RetryOptions } from '../model/policy.js';
 import type { LogRecord } from '../model/record.js';
 

@@ -1,8 +1,9 @@
+export { chromeTrace } from '../views/chrome-trace.js';
+export { graphSvg } from '../views/graph-svg.js';
+export { type InspectedAttempt, inspectTask, type TaskInspection } from '../views/inspection.js';
+export { markdownReport } from '../views/markdown.js';
+export { type TerminalOptions, type TerminalStream, terminal } from '../views/terminal.js';
 export type { ActionTarget } from './actions.js';
-export { chromeTrace } from './chrome-trace.js';
-export { graphSvg } from './graph-svg.js';
-export { type InspectedAttempt, inspectTask, type TaskInspection } from './inspection.js';
-export { markdownReport } from './markdown.js';
 export { htmlReport } from './report-file.js';
 export {
   type Dashboard,
@@ -11,4 +12,3 @@ export {
   type ForkPoint,
   serveDashboard,
 } from './server.js';
-export { type TerminalOptions, type TerminalStream, terminal } from './terminal.js';

@@ -6,16 +6,16 @@ import {
   type Subscriber,
   type Subscription,
 } from 'rxjs';
+import type { Obstacle, TaskNode } from '../graph/node.js';
+import type { Signal } from '../graph/signal.js';
 import { copy } from '../kernel/copy.js';
 import { brief, InvalidResultError, messageOf, RxhiveError } from '../kernel/errors.js';
 import { faultOf, nonsense } from '../kernel/guard.js';
-import { settle } from '../kernel/late.js';
+import { settle } from '../kernel/maybe-promise.js';
 import type { CacheAnswer } from '../model/cache.js';
 import { addedBy } from '../model/executor.js';
-import type { Obstacle, TaskNode } from '../model/node.js';
 import { timeoutsOf } from '../model/policy.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
-import type { Signal } from '../model/signal.js';
 import type { CompletionHandler } from '../model/workflow.js';
 import { AttemptContext } from './context.js';
 import { Follower } from './follower.js';

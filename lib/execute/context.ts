@@ -1,8 +1,11 @@
 import { firstValueFrom, Observable, of } from 'rxjs';
+import { Contest } from '../graph/choice-state.js';
+import type { AttemptHandle, Replay, Spawned, TaskNode } from '../graph/node.js';
 import { callerContext } from '../kernel/async-context.js';
 import { copy } from '../kernel/copy.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
+import { Correspondence } from '../messaging/ctx-messages.js';
 import type {
   AskOptions,
   Inbox,
@@ -11,13 +14,10 @@ import type {
   Request,
   SendOptions,
 } from '../model/channel.js';
-import { Contest } from '../model/contest.js';
 import type { GroupState, Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
 import { addedBy } from '../model/executor.js';
-import type { AttemptHandle, Replay, Spawned, TaskNode } from '../model/node.js';
 import { type Asker, Question } from '../model/question.js';
 import { Task, type TaskDefinition, type TypedTaskOptions } from '../model/task.js';
-import { Correspondence } from './correspondence.js';
 import { type JoinTarget, joined } from './inputs.js';
 import { joinTargets, shapeOf } from './join-targets.js';
 import type { ExecutePorts } from './ports.js';

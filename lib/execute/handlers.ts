@@ -1,4 +1,4 @@
-import type { TaskNode } from '../model/node.js';
+import type { TaskNode } from '../graph/node.js';
 import type { CompletionHandler } from '../model/workflow.js';
 
 const none: readonly CompletionHandler[] = [];

@@ -1,9 +1,9 @@
 import { type Observable, ReplaySubject } from 'rxjs';
+import { Contest, contestOf } from '../graph/choice-state.js';
+import type { Edge, TaskNode } from '../graph/node.js';
 import { copy } from '../kernel/copy.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 import { GuardedStream } from '../kernel/guarded-stream.js';
-import { Contest, contestOf } from '../model/contest.js';
-import type { Edge, TaskNode } from '../model/node.js';
 import type { DependencyMode, Settled } from '../model/task.js';
 
 /** What one dependency delivers at this moment: each who gets it may change it. */

@@ -1,6 +1,6 @@
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import { called } from '../kernel/guard.js';
-import { isLate } from '../kernel/late.js';
+import { isLate } from '../kernel/maybe-promise.js';
 
 /** Ids of the items of one `flow.each`. Keys that make no good id, or the same for two items, are refused. */
 export class ItemKeys {

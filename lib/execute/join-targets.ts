@@ -1,6 +1,6 @@
+import { Contest } from '../graph/choice-state.js';
+import { Edge, type TaskNode } from '../graph/node.js';
 import { RxhiveError, shown } from '../kernel/errors.js';
-import { Contest } from '../model/contest.js';
-import { Edge, type TaskNode } from '../model/node.js';
 import { Choice, Dependency, Task } from '../model/task.js';
 import type { JoinTarget } from './inputs.js';
 

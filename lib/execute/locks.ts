@@ -1,6 +1,6 @@
+import type { Obstacle, TaskNode } from '../graph/node.js';
 import { type AsyncValue, asyncValue } from '../kernel/async-context.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
-import type { Obstacle, TaskNode } from '../model/node.js';
 
 /** A place in the line for a shared thing. */
 export interface Ticket extends Obstacle {

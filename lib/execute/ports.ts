@@ -1,18 +1,18 @@
+import type { Contest } from '../graph/choice-state.js';
+import type { Group } from '../graph/lane.js';
+import type { Mailbox, MessageWait } from '../graph/mailbox.js';
+import type { Obstacle, Spawned, TaskNode } from '../graph/node.js';
+import type { Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { Cache } from '../model/cache.js';
-import type { Contest } from '../model/contest.js';
 import type { Reads, Recipe } from '../model/context.js';
 import type { ItemWatch } from '../model/each.js';
-import type { Group } from '../model/lane.js';
-import type { Mailbox, MessageWait } from '../model/mail.js';
-import type { Obstacle, Spawned, TaskNode } from '../model/node.js';
-import type { Watch } from '../model/ports.js';
 import type { Asker, Question } from '../model/question.js';
 import type { Task } from '../model/task.js';
 import type { CompletionHandler, WorkflowSettings } from '../model/workflow.js';
-import type { Around } from './around.js';
 import type { Locks } from './locks.js';
+import type { Around } from './middleware.js';
 import type { RetryBudget } from './retry.js';
 
 /** What the execute stage is given to work with. */

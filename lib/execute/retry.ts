@@ -1,11 +1,11 @@
+import type { AttemptHandle, TaskNode } from '../graph/node.js';
+import type { Signal } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { RxhiveError } from '../kernel/errors.js';
 import { calledForBoolean, calledForNumber, faultOf } from '../kernel/guard.js';
 import { isRetryable, readProviderError } from '../kernel/provider-error.js';
 import type { Random } from '../kernel/random.js';
-import type { AttemptHandle, TaskNode } from '../model/node.js';
 import { exponential, mostAsked, type RetryOptions } from '../model/policy.js';
-import type { Signal } from '../model/signal.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 
 /** Retries the run may still make. */

@@ -1,7 +1,7 @@
+import type { TaskNode } from '../graph/node.js';
+import type { Watch } from '../graph/ports.js';
 import { RxhiveError, shown } from '../kernel/errors.js';
 import type { Usage } from '../model/context.js';
-import type { TaskNode } from '../model/node.js';
-import type { Watch } from '../model/ports.js';
 import { type Price, Spending } from '../model/usage.js';
 
 const amounts = new Set(['inputTokens', 'outputTokens', 'cost']);

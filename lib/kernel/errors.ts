@@ -1,4 +1,4 @@
-import { visible } from './visible.js';
+import { visible } from './escape-control.js';
 
 /**
  * Every code an {@link RxhiveError} can carry. Codes are stable: decide by them, never by message text.

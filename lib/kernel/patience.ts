@@ -1,6 +1,6 @@
 import { firstValueFrom, Observable } from 'rxjs';
 import type { Clock } from './clock.js';
-import { isLate, type Late } from './late.js';
+import { isLate, type Late } from './maybe-promise.js';
 
 /** Ms before the second try, at most; each wait is twice the one before, up to the longest. */
 const shortest = 2;

@@ -1,7 +1,7 @@
 import Bottleneck from 'bottleneck';
+import { ClockPlaces, type Places } from '../graph/concurrency.js';
 import type { Limiter, LimiterSettings } from '../model/limiter.js';
-import { ClockPlaces, type Places } from '../model/places.js';
-import { WindowLimiter } from '../model/window-limiter.js';
+import { WindowLimiter } from './window-limiter.js';
 
 /** Places asked for at a time: more would be wasted when tasks are cancelled meanwhile. */
 const batch = 4;

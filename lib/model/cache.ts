@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import type { TaskNode } from './node.js';
+import type { TaskNode } from '../graph/node.js';
 
 /** How a task's results are used again by other runs. */
 export interface CacheOptions<D = never, I = never> {

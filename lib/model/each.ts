@@ -1,5 +1,5 @@
+import type { TaskNode } from '../graph/node.js';
 import type { TaskContext } from './context.js';
-import type { TaskNode } from './node.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { InputsOf } from './task.js';
 

@@ -1,5 +1,5 @@
+import type { TaskNode } from '../graph/node.js';
 import type { Timer } from '../kernel/clock.js';
-import type { TaskNode } from './node.js';
 
 /** A further attempt beside one that is slow. The first success counts, the others are stopped and charged. */
 export interface HedgeOptions {

@@ -1,8 +1,8 @@
+import type { TaskNode } from '../graph/node.js';
 import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import type { ToldLimit } from '../kernel/http-headers.js';
 import type { BudgetState } from './budget.js';
-import type { TaskNode } from './node.js';
 import { type Backoff, backoffFault, type ExponentialOptions } from './policy.js';
 
 /**

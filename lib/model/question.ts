@@ -1,5 +1,5 @@
+import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import { RxhiveError, shown } from '../kernel/errors.js';
-import type { AttemptHandle, TaskNode } from './node.js';
 import { isSchema, type StandardSchema } from './schema.js';
 
 /** What goes with a question. */

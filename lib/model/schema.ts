@@ -1,6 +1,6 @@
 import { brief } from '../kernel/errors.js';
 import { called, faultOf, nonsense } from '../kernel/guard.js';
-import { isLate } from '../kernel/late.js';
+import { isLate } from '../kernel/maybe-promise.js';
 
 /** The part of the Standard Schema interface rxhive calls. Source: standardschema.dev, version 1. */
 export interface StandardSchema<out T = unknown> {

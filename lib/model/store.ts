@@ -1,4 +1,4 @@
-import type { Late } from '../kernel/late.js';
+import type { Late } from '../kernel/maybe-promise.js';
 
 /** One record of a run's log as text. `seq` counts from 1 without gaps. */
 export interface LogEntry {

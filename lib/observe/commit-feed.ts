@@ -1,5 +1,5 @@
 import { Subject } from 'rxjs';
-import type { TaskNode } from '../model/node.js';
+import type { TaskNode } from '../graph/node.js';
 import type { StatePatch } from '../model/record.js';
 import type { EventHub } from './events.js';
 

@@ -1,7 +1,7 @@
+import type { TaskNode } from '../graph/node.js';
+import type { Expected } from '../graph/ports.js';
 import { Ewma } from '../kernel/ewma.js';
-import { after, type Late, settle } from '../kernel/late.js';
-import type { TaskNode } from '../model/node.js';
-import type { Expected } from '../model/ports.js';
+import { after, type Late, settle } from '../kernel/maybe-promise.js';
 import type { ResolvedRunOptions } from '../model/run-options.js';
 import type { CheckpointStore } from '../model/store.js';
 import type { TaskDefinition } from '../model/task.js';

@@ -1,4 +1,4 @@
-import type { TaskNode } from '../model/node.js';
+import type { TaskNode } from '../graph/node.js';
 
 /** How far a run is. */
 export interface Progress {

@@ -1,6 +1,6 @@
 import { type Observable, Subject } from 'rxjs';
+import type { Watch } from '../graph/ports.js';
 import type { EventBody, WorkflowEvent } from '../model/event.js';
-import type { Watch } from '../model/ports.js';
 
 /** The one hot stream of what happens. Nothing is made while nobody listens. */
 export class EventHub implements Watch {

@@ -1,6 +1,6 @@
+import type { TaskNode } from '../graph/node.js';
 import { copy } from '../kernel/copy.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
-import type { TaskNode } from '../model/node.js';
 
 /** What somebody who watches a task's values hears last. */
 export function lastWord(

@@ -1,8 +1,8 @@
-import { type Contest, contestOf } from '../model/contest.js';
+import { type Contest, contestOf } from '../graph/choice-state.js';
+import type { Group } from '../graph/lane.js';
+import type { Edge, TaskNode } from '../graph/node.js';
+import type { Watch } from '../graph/ports.js';
 import type { PlannedTask } from '../model/event.js';
-import type { Group } from '../model/lane.js';
-import type { Edge, TaskNode } from '../model/node.js';
-import type { Watch } from '../model/ports.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 
 /** The run as its first events describe it. */

@@ -1,8 +1,8 @@
+import { contestOf, isForgiven, isLost, isTolerated } from '../graph/choice-state.js';
+import type { Forgotten } from '../graph/forgotten-tasks.js';
+import type { TaskNode } from '../graph/node.js';
 import { LimitExceededError, type RxhiveError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
-import { contestOf, isForgiven, isLost, isTolerated } from '../model/contest.js';
-import type { Forgotten } from '../model/forgotten.js';
-import type { TaskNode } from '../model/node.js';
 import { PartialWorkflowError } from '../model/partial-error.js';
 import type { OpenQuestion } from '../model/question.js';
 import type {

@@ -1,4 +1,4 @@
-import type { TaskNode } from '../model/node.js';
+import type { TaskNode } from '../graph/node.js';
 import type { Task } from '../model/task.js';
 
 /** Results by id or handle. Each is read from its task when it is asked for: large ones may be in a store. */

@@ -1,4 +1,4 @@
-import type { TaskNode } from '../model/node.js';
+import type { TaskNode } from '../graph/node.js';
 import type { Snapshot } from '../model/result.js';
 import type { TaskStatus } from '../model/status.js';
 

@@ -1,7 +1,7 @@
+import type { Forgotten } from '../graph/forgotten-tasks.js';
+import type { TaskNode } from '../graph/node.js';
 import { brief } from '../kernel/errors.js';
 import type { BudgetReport, BudgetState } from '../model/budget.js';
-import type { Forgotten } from '../model/forgotten.js';
-import type { TaskNode } from '../model/node.js';
 import type { RunReport } from '../model/result.js';
 import { Spending } from '../model/usage.js';
 

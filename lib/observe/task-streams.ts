@@ -1,6 +1,6 @@
 import { Observable, Subject } from 'rxjs';
+import type { TaskNode } from '../graph/node.js';
 import type { Clock, Timer } from '../kernel/clock.js';
-import type { TaskNode } from '../model/node.js';
 import { lastWord } from './last-word.js';
 
 /**

@@ -1,3 +1,8 @@
+import { Contest } from '../graph/choice-state.js';
+import type { Gate } from '../graph/gate.js';
+import { Group, Lane, type Need, Resource } from '../graph/lane.js';
+import { Edge, TaskNode } from '../graph/node.js';
+import type { Expected } from '../graph/ports.js';
 import {
   brief,
   type DefinitionFault,
@@ -6,12 +11,7 @@ import {
   WorkflowDefinitionError,
 } from '../kernel/errors.js';
 import { mostOf } from '../model/adaptive.js';
-import { Contest } from '../model/contest.js';
 import type { Place } from '../model/executor.js';
-import type { Gate } from '../model/gate.js';
-import { Group, Lane, type Need, Resource } from '../model/lane.js';
-import { Edge, TaskNode } from '../model/node.js';
-import type { Expected } from '../model/ports.js';
 import { Choice, Dependency, Task, type TaskDefinition } from '../model/task.js';
 import type { OptionNames, WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 import { orderAndRank, rankAgain } from './rank.js';

@@ -1,5 +1,5 @@
+import type { TaskNode } from '../graph/node.js';
 import { seededRandom } from '../kernel/random.js';
-import type { TaskNode } from '../model/node.js';
 import { type Played, Rehearsal } from './rehearsal.js';
 
 /** Steps of rehearsal a plan may cost: about 0.15 us each, so 15 ms, and 0.15 % of the time that is planned. */

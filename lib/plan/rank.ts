@@ -1,7 +1,7 @@
+import type { TaskNode } from '../graph/node.js';
+import type { Expected } from '../graph/ports.js';
 import { brief, type DefinitionFault } from '../kernel/errors.js';
 import { mostOf } from '../model/adaptive.js';
-import type { TaskNode } from '../model/node.js';
-import type { Expected } from '../model/ports.js';
 import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
 import { improveRanks } from './improve.js';
 

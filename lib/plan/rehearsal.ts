@@ -1,4 +1,4 @@
-import type { TaskNode } from '../model/node.js';
+import type { TaskNode } from '../graph/node.js';
 
 /** One thing tasks share: the slots of the run, the places of a group, a resource. */
 interface Pool {

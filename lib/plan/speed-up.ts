@@ -1,4 +1,4 @@
-import type { TaskNode } from '../model/node.js';
+import type { TaskNode } from '../graph/node.js';
 import type { SpeedUp } from '../model/result.js';
 import { Rehearsal } from './rehearsal.js';
 

@@ -1,4 +1,4 @@
-import type { TaskNode } from '../model/node.js';
+import type { TaskNode } from '../graph/node.js';
 
 /** Books the time since the last change of status, until `now`; the parts add up to the wall time. */
 export function account(node: TaskNode, now: number): void {

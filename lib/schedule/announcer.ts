@@ -1,7 +1,7 @@
-import { isTolerated } from '../model/contest.js';
+import { isTolerated } from '../graph/choice-state.js';
+import type { TaskNode } from '../graph/node.js';
+import type { Watch } from '../graph/ports.js';
 import type { EventBody } from '../model/event.js';
-import type { TaskNode } from '../model/node.js';
-import type { Watch } from '../model/ports.js';
 
 /** An event that is being put together. These come for every task: spreading costs more than all else about them. */
 type Open<T extends EventBody['type']> = {

@@ -1,6 +1,6 @@
+import type { AttemptHandle, TaskNode } from '../graph/node.js';
+import type { SchedulerPorts } from '../graph/ports.js';
 import type { RxhiveError } from '../kernel/errors.js';
-import type { AttemptHandle, TaskNode } from '../model/node.js';
-import type { SchedulerPorts } from '../model/ports.js';
 
 /** What {@link Commits} may ask of the scheduler, the only writer of status. */
 export interface CommitMoves {

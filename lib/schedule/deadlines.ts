@@ -1,6 +1,6 @@
+import type { TaskNode } from '../graph/node.js';
 import type { Clock } from '../kernel/clock.js';
 import { type RxhiveError, TaskTimeoutError, type TimeoutKind } from '../kernel/errors.js';
-import type { TaskNode } from '../model/node.js';
 import { timeoutsOf } from '../model/policy.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 

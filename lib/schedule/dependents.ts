@@ -1,5 +1,5 @@
-import { type Contest, contestOf } from '../model/contest.js';
-import { Edge, type Join, type TaskNode } from '../model/node.js';
+import { type Contest, contestOf } from '../graph/choice-state.js';
+import { Edge, type Join, type TaskNode } from '../graph/node.js';
 
 /** What {@link Dependents} may ask of the scheduler, the only writer of status. */
 export interface DependentMoves {

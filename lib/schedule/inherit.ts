@@ -1,5 +1,5 @@
-import { contestOf } from '../model/contest.js';
-import type { TaskNode } from '../model/node.js';
+import { contestOf } from '../graph/choice-state.js';
+import type { TaskNode } from '../graph/node.js';
 
 /** What {@link Lending} may ask of the scheduler. */
 export interface LendMoves {

@@ -1,5 +1,5 @@
-import type { TaskNode } from '../model/node.js';
-import type { Recalled, SchedulerPorts } from '../model/ports.js';
+import type { TaskNode } from '../graph/node.js';
+import type { Recalled, SchedulerPorts } from '../graph/ports.js';
 import type { Announcer } from './announcer.js';
 import type { Dependents } from './dependents.js';
 

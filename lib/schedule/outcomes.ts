@@ -1,10 +1,10 @@
+import { isForgiven } from '../graph/choice-state.js';
+import type { AttemptEnd, Refusal } from '../graph/gate.js';
+import type { TaskNode } from '../graph/node.js';
+import type { SchedulerPorts } from '../graph/ports.js';
+import type { Signal } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
-import { isForgiven } from '../model/contest.js';
-import type { AttemptEnd, Refusal } from '../model/gate.js';
-import type { TaskNode } from '../model/node.js';
-import type { SchedulerPorts } from '../model/ports.js';
-import type { Signal } from '../model/signal.js';
 import type { TaskStatus } from '../model/status.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 import { accountAttempt } from './account.js';

@@ -1,9 +1,9 @@
+import type { AttemptEnd, Gate } from '../graph/gate.js';
+import { type Blocker, Claim, Lane, Resource, runsBefore } from '../graph/lane.js';
+import type { TaskNode } from '../graph/node.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
 import { Heap } from '../kernel/heap.js';
-import type { AttemptEnd, Gate } from '../model/gate.js';
-import { type Blocker, Claim, Lane, Resource, runsBefore } from '../model/lane.js';
-import type { TaskNode } from '../model/node.js';
 import { Aging } from './aging.js';
 
 const defaultAging = 60_000;

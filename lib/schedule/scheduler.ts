@@ -1,14 +1,15 @@
 import { EMPTY, type Observable } from 'rxjs';
+import type { AttemptEnd, Gate } from '../graph/gate.js';
+import type { Group } from '../graph/lane.js';
+import type { TaskNode } from '../graph/node.js';
+import type { SchedulerPorts } from '../graph/ports.js';
+import type { Signal } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
 import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
+import { Probing } from '../limits/probing.js';
 import { mostOf } from '../model/adaptive.js';
-import type { AttemptEnd, Gate } from '../model/gate.js';
-import type { Group } from '../model/lane.js';
-import type { TaskNode } from '../model/node.js';
-import type { SchedulerPorts } from '../model/ports.js';
-import type { Signal } from '../model/signal.js';
 import type { TaskStatus } from '../model/status.js';
 import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
 import { account } from './account.js';
@@ -19,12 +20,11 @@ import type { Moment } from './explain.js';
 import { Lending } from './inherit.js';
 import { Intake } from './intake.js';
 import { Outcomes } from './outcomes.js';
-import { Probing } from './probing.js';
 import { ReadyQueue } from './ready-queue.js';
+import { Turnstile } from './refusals.js';
 import { Slots } from './slots.js';
 import { Streaming } from './streaming.js';
 import { leaveAll, onlyPeopleCanHelp } from './suspension.js';
-import { Turnstile } from './turnstile.js';
 
 type Command = { readonly kind: 'command'; run(): void };
 

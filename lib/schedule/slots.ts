@@ -1,5 +1,5 @@
 import { mergeMap, type Observable, Subject, type Subscription } from 'rxjs';
-import type { Signal } from '../model/signal.js';
+import type { Signal } from '../graph/signal.js';
 
 /** mergeMap queues quadratically; tokens are made on demand, so its queue stays empty. */
 const hardLimit = 1_000_000;

@@ -1,8 +1,8 @@
+import { Contest } from '../graph/choice-state.js';
+import type { MessageWait, Waiting } from '../graph/mailbox.js';
+import { Edge, type Join, type NodeExtra, type Obstacle, type TaskNode } from '../graph/node.js';
 import type { TurnEnd } from '../kernel/drain.js';
 import { RxhiveError } from '../kernel/errors.js';
-import { Contest } from '../model/contest.js';
-import type { MessageWait, Waiting } from '../model/mail.js';
-import { Edge, type Join, type NodeExtra, type Obstacle, type TaskNode } from '../model/node.js';
 import type { TaskStatus } from '../model/status.js';
 import { waitsForItself } from './explain.js';
 

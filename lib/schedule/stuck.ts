@@ -1,10 +1,10 @@
+import type { TaskNode } from '../graph/node.js';
+import type { Watch } from '../graph/ports.js';
 import { brief } from '../kernel/errors.js';
-import type { TaskNode } from '../model/node.js';
-import type { Watch } from '../model/ports.js';
+import type { Ceilings } from '../limits/effective-limits.js';
+import { isHeldBack } from '../limits/probing.js';
+import { shownWait } from '../messaging/deadlock.js';
 import type { OpenQuestion } from '../model/question.js';
-import type { Ceilings } from './ceilings.js';
-import { shownWait } from './circle.js';
-import { isHeldBack } from './probing.js';
 import type { Scheduler } from './scheduler.js';
 
 /** What {@link Stuck} looks at. */

@@ -1,7 +1,7 @@
+import type { TaskNode } from '../graph/node.js';
 import { RxhiveError } from '../kernel/errors.js';
-import type { TaskNode } from '../model/node.js';
+import { isHeldBack } from '../limits/probing.js';
 import { account } from './account.js';
-import { isHeldBack } from './probing.js';
 
 /** What a run is about. */
 interface Activity {

@@ -1,6 +1,6 @@
 import { asyncScheduler, type SchedulerLike } from 'rxjs';
 import { RxhiveError, shown } from '../kernel/errors.js';
-import { after, isLate, type Late } from '../kernel/late.js';
+import { after, isLate, type Late } from '../kernel/maybe-promise.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { PatientStore } from './patient.js';
 

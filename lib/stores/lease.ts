@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { brief, RxhiveError } from '../kernel/errors.js';
-import { type Late, settle } from '../kernel/late.js';
+import { type Late, settle } from '../kernel/maybe-promise.js';
 
 /** How long a lease holds after it was last renewed, in ms. */
 export const leaseMs = 30_000;

@@ -1,7 +1,7 @@
 import type { SchedulerLike } from 'rxjs';
 import { Clock } from '../kernel/clock.js';
 import { RxhiveError } from '../kernel/errors.js';
-import { after, isLate, type Late } from '../kernel/late.js';
+import { after, isLate, type Late } from '../kernel/maybe-promise.js';
 import { patient } from '../kernel/patience.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { reasonOf, storeFailed, systemReason } from '../model/store-failure.js';

@@ -7,7 +7,6 @@ export {
   type LimiterConformanceOptions,
   limiterConformance,
 } from './conformance/limiter.js';
-export { MarbleMismatchError } from './difference.js';
 export {
   type Exploration,
   ExploreError,
@@ -15,27 +14,39 @@ export {
   explore,
   playSchedule,
   type Subject,
-} from './explore.js';
-export { type Drawn, type FakeOptions, fakeAgent, lognormal, uniform } from './fake-agent.js';
-export { FakeProvider } from './fake-provider.js';
+} from './explore/explore.js';
+export { defaultInvariants } from './explore/invariants.js';
+export type { Invariant, Life, Violation } from './explore/observed-run.js';
+export { MarbleError } from './explore/outcome.js';
+export type { Crash, Schedule, Twist } from './explore/perturbation.js';
+export type { TrialOptions } from './explore/trial.js';
 export type { Agents, AnyBody } from './instrument.js';
-export { defaultInvariants } from './invariants.js';
-export type { Invariant, Life, Violation } from './life.js';
-export type { MarbleAgent, MarbleValue } from './marble-agent.js';
+export { MarbleMismatchError } from './marbles/difference.js';
+export type { MarbleAgent, MarbleValue } from './marbles/marble-agent.js';
 export {
   type MarbleExpectation,
   type MarbleOptions,
   type MarbleTools,
   marbles,
-} from './marbles.js';
+} from './marbles/marbles.js';
+export {
+  drawTimeline,
+  type TimelinePicture,
+  type TimelineRow,
+  timelineAlphabet,
+  timelineOf,
+} from './marbles/timeline.js';
+export { type TimelineSvgOptions, timelineSvg } from './marbles/timeline-svg.js';
+export { record, type ToMarblesOptions, toMarbles } from './marbles/to-marbles.js';
 export {
   type AnswerRule,
   OpenAIServer,
   type OpenAIServerOptions,
   type SeenRequest,
-} from './openai-server.js';
-export type { Answer, ModelMessage, ModelRequest, OfferedTool, Reply } from './openai-wire.js';
-export { MarbleError } from './outcome.js';
+} from './openai/openai-server.js';
+export type { Answer, ModelMessage, ModelRequest, OfferedTool, Reply } from './openai/openai-wire.js';
+export { type Drawn, type FakeOptions, fakeAgent, lognormal, uniform } from './provider/fake-agent.js';
+export { FakeProvider } from './provider/fake-provider.js';
 export {
   type ProviderAnswer,
   ProviderBooks,
@@ -44,16 +55,5 @@ export {
   type ProviderStats,
   type Verdict,
   VirtualProvider,
-} from './provider-books.js';
+} from './provider/provider-books.js';
 export { type SimulateOptions, type Simulation, simulate } from './simulate.js';
-export {
-  drawTimeline,
-  type TimelinePicture,
-  type TimelineRow,
-  timelineAlphabet,
-  timelineOf,
-} from './timeline.js';
-export { type TimelineSvgOptions, timelineSvg } from './timeline-svg.js';
-export { record, type ToMarblesOptions, toMarbles } from './to-marbles.js';
-export type { TrialOptions } from './trial.js';
-export type { Crash, Schedule, Twist } from './twist.js';

@@ -2,7 +2,7 @@ import type { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 import type { LogRecord } from '../model/record.js';
 import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
 import { type MemoryDump, memory } from '../stores/memory.js';
-import type { Crash } from './twist.js';
+import type { Crash } from './explore/perturbation.js';
 
 /** What is left of a store when its process has died. */
 export interface Remains {

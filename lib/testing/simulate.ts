@@ -3,9 +3,9 @@ import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import type { Definable } from '../model/workflow.js';
 import { eventWriter } from '../observe/event-log.js';
-import { durationOf } from './marble-text.js';
-import type { TimelineRow } from './timeline.js';
-import { Trial, type TrialOptions } from './trial.js';
+import { Trial, type TrialOptions } from './explore/trial.js';
+import { durationOf } from './marbles/marble-text.js';
+import type { TimelineRow } from './marbles/timeline.js';
 import { drive, virtually } from './virtual-time.js';
 
 /** How {@link simulate} runs a workflow: what `flow.run` takes, and how long. */

@@ -7,7 +7,7 @@ import {
   type RunLog,
   type StoredRun,
 } from '../../lib/index.js';
-import type { Late } from '../../lib/kernel/late.js';
+import type { Late } from '../../lib/kernel/maybe-promise.js';
 
 /** One call of a {@link LateStore} that has not been answered. */
 interface Call {

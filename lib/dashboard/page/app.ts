@@ -1,8 +1,8 @@
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { TaskStatus } from '../../model/status.js';
-import { count, duration, messageOf, short, statusSigns } from '../text.js';
-import type { RunView } from '../view-model.js';
+import type { RunView } from '../../views/run-view.js';
+import { count, duration, messageOf, short, statusSigns } from '../../views/text.js';
 import { EventList } from './event-list.js';
 import { Gauges } from './gauges.js';
 import { Graph } from './graph.js';

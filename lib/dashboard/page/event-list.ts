@@ -1,8 +1,8 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { WorkflowEvent } from '../../model/event.js';
-import { talked } from '../talk.js';
-import { count, duration, messageOf, short, shownValue } from '../text.js';
-import type { RunView } from '../view-model.js';
+import type { RunView } from '../../views/run-view.js';
+import { talked } from '../../views/talk.js';
+import { count, duration, messageOf, short, shownValue } from '../../views/text.js';
 import { html } from './html.js';
 
 const rowHeight = 22;

@@ -1,8 +1,8 @@
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { GroupLimits } from '../../model/limiter.js';
-import { count, duration, short, shownValue } from '../text.js';
-import type { GroupView, RunView } from '../view-model.js';
+import type { GroupView, RunView } from '../../views/run-view.js';
+import { count, duration, short, shownValue } from '../../views/text.js';
 import { html } from './html.js';
 
 /** Each group, and the run as a whole: in use, limit, who waits, what the provider said. */

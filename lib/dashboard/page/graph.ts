@@ -1,8 +1,8 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { criticalPath, type GraphNode, graphPicture, statusOf } from '../graph-view.js';
-import { curve, type LayoutOrder } from '../layout.js';
-import { short, statusSigns, visible } from '../text.js';
-import type { RunView } from '../view-model.js';
+import { criticalPath, type GraphNode, graphPicture, statusOf } from '../../views/graph-view.js';
+import { curve, type LayoutOrder } from '../../views/layout.js';
+import type { RunView } from '../../views/run-view.js';
+import { short, statusSigns, visible } from '../../views/text.js';
 import { html } from './html.js';
 import type { Placed } from './layout-worker.js';
 

@@ -1,5 +1,5 @@
 import dagre from '@dagrejs/dagre';
-import { type Dagre, type Layout, type LayoutOrder, layout } from '../layout.js';
+import { type Dagre, type Layout, type LayoutOrder, layout } from '../../views/layout.js';
 
 /** A layout that is asked for by number: an older answer may come after a newer question. */
 export interface Asked extends LayoutOrder {

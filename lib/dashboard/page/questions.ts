@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
-import { duration, short, shownValue, visible } from '../text.js';
-import type { QuestionView, RunView } from '../view-model.js';
+import type { QuestionView, RunView } from '../../views/run-view.js';
+import { duration, short, shownValue, visible } from '../../views/text.js';
 import { html } from './html.js';
 
 type Act = ((action: string, details?: Record<string, unknown>) => void) | undefined;

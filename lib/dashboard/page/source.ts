@@ -1,6 +1,6 @@
 import type { WorkflowEvent } from '../../model/event.js';
 import type { GroupLimits } from '../../model/limiter.js';
-import { RunView } from '../view-model.js';
+import { RunView } from '../../views/run-view.js';
 
 /** Where the events come from, as the head of the page says it. */
 export type Origin = 'live' | 'lost' | 'ended' | 'file' | 'report' | 'none';

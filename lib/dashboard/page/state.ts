@@ -1,7 +1,7 @@
 import { useMemo, useState } from 'preact/hooks';
-import { type Change, StateReplay, valueAt } from '../changes.js';
-import { duration, short, shownValue, visible } from '../text.js';
-import type { RunView } from '../view-model.js';
+import { type Change, StateReplay, valueAt } from '../../views/changes.js';
+import type { RunView } from '../../views/run-view.js';
+import { duration, short, shownValue, visible } from '../../views/text.js';
 import { html } from './html.js';
 
 /** The shared state after any commit, what that commit changed, and who made it. */

@@ -1,9 +1,9 @@
-import { StateReplay } from '../changes.js';
-import { failuresOf } from '../failures.js';
-import { type Spent, spentBy } from '../spent.js';
-import { count, duration, messageOf, short, shownValue, spanNames, statusOf } from '../text.js';
-import { timeByKind } from '../timeline.js';
-import type { RunView, SpanKind, TaskView } from '../view-model.js';
+import { StateReplay } from '../../views/changes.js';
+import { failuresOf } from '../../views/failures.js';
+import type { RunView, SpanKind, TaskView } from '../../views/run-view.js';
+import { type Spent, spentBy } from '../../views/spent.js';
+import { count, duration, messageOf, short, shownValue, spanNames, statusOf } from '../../views/text.js';
+import { timeByKind } from '../../views/timeline.js';
 import { html } from './html.js';
 import { TimelinePicture } from './timeline-canvas.js';
 

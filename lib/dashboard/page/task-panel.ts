@@ -1,4 +1,5 @@
-import { streamText } from '../stream-text.js';
+import type { RunView, TaskView } from '../../views/run-view.js';
+import { streamText } from '../../views/stream-text.js';
 import {
   count,
   duration,
@@ -9,8 +10,7 @@ import {
   statusOf,
   statusSigns,
   visible,
-} from '../text.js';
-import type { RunView, TaskView } from '../view-model.js';
+} from '../../views/text.js';
 import { html } from './html.js';
 
 /** Everything about one task: inputs, attempts, waits, stream, result. */

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { duration, short, spanNames } from '../text.js';
-import { type Bar, slotTimeline, type Timeline, taskTimeline } from '../timeline.js';
-import type { RunView } from '../view-model.js';
+import type { RunView } from '../../views/run-view.js';
+import { duration, short, spanNames } from '../../views/text.js';
+import { type Bar, slotTimeline, type Timeline, taskTimeline } from '../../views/timeline.js';
 import { html } from './html.js';
 
 const rowHeight = 22;

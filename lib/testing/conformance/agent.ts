@@ -5,8 +5,8 @@ import type { RetryOptions } from '../../model/policy.js';
 import type { WorkflowResult } from '../../model/result.js';
 import { WorkflowOrchestrator } from '../../orchestrator.js';
 import { workflow } from '../../workflow.js';
-import { type AnswerRule, echo, OpenAIServer, type OpenAIServerOptions } from '../openai-server.js';
-import type { ModelRequest, Reply } from '../openai-wire.js';
+import { type AnswerRule, echo, OpenAIServer, type OpenAIServerOptions } from '../openai/openai-server.js';
+import type { ModelRequest, Reply } from '../openai/openai-wire.js';
 import { type ConformanceCheck, same } from './check.js';
 
 /** The name of the model that agents under test ask for, and the tool they are given. */

@@ -1,4 +1,4 @@
-import type { Late } from '../../kernel/late.js';
+import type { Late } from '../../kernel/maybe-promise.js';
 import type { CheckpointStore, Durability, LogEntry } from '../../model/store.js';
 import { workflow } from '../../workflow.js';
 import { type ConformanceCheck, refused, same } from './check.js';

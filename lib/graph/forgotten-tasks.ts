@@ -1,0 +1,40 @@
+import { Spending } from '../model/usage.js';
+import { isTolerated } from './choice-state.js';
+import type { TaskNode } from './node.js';
+
+/** Failed items that are kept, so that a report can tell of them. */
+const mostKept = 100;
+
+/** Tasks that have ended and are no part of the graph any more, in numbers. */
+export class Forgotten {
+  readonly counts = { succeeded: 0, failed: 0, skipped: 0, cancelled: 0, restored: 0 };
+  total = 0;
+  /** Failures among them that are tolerated. */
+  tolerated = 0;
+  workMs = 0;
+  retries = 0;
+  /** By group; undefined: without one. */
+  readonly usage = new Map<string | undefined, Spending>();
+  #kept = 0;
+
+  /** Counts a task that has ended; false: it is one to remember, and not counted. */
+  take(node: TaskNode): boolean {
+    if (node.status === 'failed' && this.#kept < mostKept) {
+      this.#kept += 1;
+      return false;
+    }
+    this.counts[node.status as keyof Forgotten['counts']] += 1;
+    this.total += 1;
+    if (isTolerated(node)) this.tolerated += 1;
+    this.workMs += node.runningMs;
+    this.retries += Math.max(0, node.attempt - 1);
+    const { group } = node.definition;
+    let spending = this.usage.get(group);
+    if (spending === undefined) {
+      spending = new Spending();
+      this.usage.set(group, spending);
+    }
+    spending.add(node.usage);
+    return true;
+  }
+}

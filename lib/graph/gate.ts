@@ -1,0 +1,64 @@
+import type { RxhiveError } from '../kernel/errors.js';
+import type { UsageReport } from '../model/usage.js';
+import type { Blocker } from './lane.js';
+import type { TaskNode } from './node.js';
+
+/** How an attempt ended, for gates that learn from it. */
+export interface AttemptEnd {
+  readonly kind: 'succeeded' | 'failed' | 'stopped';
+  /** With `failed` and `stopped`. */
+  readonly error?: unknown;
+  /** Ms a provider asked to wait, also where no attempt follows. */
+  readonly retryAfter?: number | undefined;
+}
+
+/** How a task ends that a gate will not let in. */
+export interface Refusal {
+  readonly status: 'skipped' | 'failed';
+  readonly error: RxhiveError;
+}
+
+/**
+ * What decides, beside slots, groups and resources, whether a task may start: a limiter, a budget, a circuit breaker,
+ * memory. Gates of the run are asked first, then those of the group. One that has opened calls the function it was
+ * given by {@link Gate.connect}.
+ */
+export interface Gate extends Blocker {
+  /** What the wait is booked as. */
+  readonly waitsFor: 'permit' | 'slot';
+  /** While it does not admit, only people open it. Default: it opens by itself. */
+  readonly stays?: boolean;
+  /** The scheduler begins: `opened` lets those who wait try again, now or from any later call. */
+  connect(opened: () => void): void;
+  /**
+   * May `node`, the best of its lane, go on now? Asked often and without effect on the books. No: all of its lane wait.
+   * A node with `node.running` has started before and comes back from a pause.
+   */
+  admits(node: TaskNode): boolean;
+  /** `node` was not admitted, and is now the one its lane waits with. */
+  wait?(node: TaskNode): void;
+  /** The one told by `wait` has been taken away before it could start. */
+  unwait?(node: TaskNode): void;
+  /** `node` goes on: what `admits` promised is taken. */
+  enter(node: TaskNode): void;
+  /** The task gave its slot back; its attempt lives on. */
+  pause(node: TaskNode): void;
+  /** The attempt has ended, paused or not. */
+  leave(node: TaskNode, end: AttemptEnd): void;
+  /** A task that passes here used something, or an earlier process did. May be negative: a call was none. */
+  charge?(used: UsageReport): void;
+  /** A ready task is not to wait: it ends so. Asked when it becomes ready, and for all of them by the scheduler's turnstile. */
+  refuses?(node: TaskNode): Refusal | undefined;
+  /** `node` may not go on before others have tried whether anybody can: their end opens the gate, nothing else. */
+  holdsBack?(node: TaskNode): boolean;
+  /** Share, 0 to 1, of what it can still give with `queued` to come: where there is a choice, tasks go where most is left. */
+  left?(queued: number): number;
+  /** Ms until it lets one more start behind `queued` others, as far as it opens by itself; 0: at once. */
+  opensIn?(queued: number): number;
+  /** An answer that a task got had these headers. */
+  told?(headers: unknown): void;
+  /** The run has ended. */
+  close?(): void;
+  /** What is waited for, as the end of "Task x waits for ...". */
+  because(node: TaskNode): string;
+}

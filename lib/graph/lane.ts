@@ -1,0 +1,176 @@
+import { Heap, type HeapItem } from '../kernel/heap.js';
+import type { GroupState } from '../model/context.js';
+import type { Gate } from './gate.js';
+import type { TaskNode } from './node.js';
+
+/** A thing lanes wait for: a group with a free place, or a resource with enough left. */
+export interface Blocker {
+  /** Lanes taken out of the ready queue until this is released. */
+  parked: Lane[];
+}
+
+/** A concurrency group while a run goes on. */
+export class Group implements Blocker {
+  readonly name: string;
+  limit: number;
+  active = 0;
+  /** Candidates of fallbacks that are in it and have not ended. */
+  assigned = 0;
+  /** Those of them that have not started. */
+  readonly queued = new Set<TaskNode>();
+  parked: Lane[] = [];
+  readonly gates: Gate[] = [];
+
+  constructor(name: string, limit: number) {
+    this.name = name;
+    this.limit = limit;
+  }
+
+  /** A candidate of a fallback is to run in it. */
+  assign(candidate: TaskNode): void {
+    this.assigned += 1;
+    this.queued.add(candidate);
+  }
+
+  /** The candidate has ended. */
+  dismiss(candidate: TaskNode): void {
+    this.assigned -= 1;
+    this.queued.delete(candidate);
+  }
+
+  /** How it stands, for bodies that choose. */
+  get state(): GroupState {
+    const { active, limit, assigned, gates, queued } = this;
+    const places = Number.isFinite(limit) ? Math.max(0, limit - active) / Math.max(1, limit) : 1;
+    const left = Math.min(places, ...gates.map((gate) => gate.left?.(queued.size) ?? 1));
+    const opensIn = Math.max(0, ...gates.map((gate) => gate.opensIn?.(queued.size) ?? 0));
+    return { active, limit, assigned, left, opensIn };
+  }
+}
+
+/** A countable resource while a run goes on. */
+export class Resource implements Blocker {
+  readonly name: string;
+  readonly capacity: number;
+  free: number;
+  parked: Lane[] = [];
+  /** Lanes that wait for more than there is, the most urgent first: those less urgent may not take it meanwhile. */
+  readonly claims = new Heap<Claim>((a, b) =>
+    runsBefore(a.lane.ready.peek() as TaskNode, b.lane.ready.peek() as TaskNode),
+  );
+
+  constructor(name: string, capacity: number) {
+    this.name = name;
+    this.capacity = capacity;
+    this.free = capacity;
+  }
+}
+
+/** An amount of one resource. */
+export interface Need {
+  readonly resource: Resource;
+  readonly amount: number;
+}
+
+/** A place among those who wait for a resource. */
+export class Claim implements HeapItem {
+  heapIndex = -1;
+  readonly lane: Lane;
+  readonly resource: Resource;
+  /** Who waits, and how many equals that come after it have taken of the resource meanwhile. */
+  #first: TaskNode | undefined;
+  #overtaken = 0;
+
+  constructor(lane: Lane, resource: Resource) {
+    this.lane = lane;
+    this.resource = resource;
+  }
+
+  /** `node` takes of the resource. */
+  overtakenBy(node: TaskNode): void {
+    const first = this.lane.ready.peek();
+    if (first === undefined || node.lane === this.lane || !isEqualAfter(node, first)) return;
+    if (this.#first !== first) this.#overtaken = 0;
+    this.#first = first;
+    this.#overtaken += 1;
+  }
+
+  /** Is `node` to leave the resource alone: it is less urgent, or an equal that comes after, once `most` of those went first? */
+  stops(node: TaskNode, most: number): boolean {
+    const first = this.lane.ready.peek() as TaskNode;
+    if (first.urgency !== node.urgency) return first.urgency > node.urgency;
+    // Only who comes after, or lanes could wait for each other in a circle.
+    return this.#first === first && this.#overtaken >= most && isEqualAfter(node, first);
+  }
+}
+
+function isEqualAfter(node: TaskNode, first: TaskNode): boolean {
+  return node.urgency === first.urgency && runsBefore(first, node);
+}
+
+/**
+ * Ready tasks that wait for the same things: one group and the same amounts of resources. If the first may
+ * not start, none of the lane may, so a blocked lane is set aside as a whole and nothing behind it is
+ * scanned. Lanes that want what a more urgent one waits for wait behind that lane.
+ */
+export class Lane implements HeapItem, Blocker {
+  heapIndex = -1;
+  parked: Lane[] = [];
+  /** One for each need, made when it first has to wait. */
+  claims: readonly Claim[] | undefined;
+  readonly ready = new Heap<TaskNode>(runsBefore);
+  readonly group: Group | undefined;
+  readonly needs: readonly Need[];
+  blockedBy: Blocker | undefined;
+  /** What has to let a task pass: gates of the run, then of the group. Filled before the run starts. */
+  readonly gates: readonly (readonly Gate[])[];
+  /** Ms this lane has waited for permits, and since when it does; undefined: it does not. */
+  #permitMs = 0;
+  #permitSince: number | undefined;
+  #again: Lane | undefined;
+  #origin: Lane | undefined;
+
+  constructor(group: Group | undefined, needs: readonly Need[], runGates: readonly Gate[] = []) {
+    this.group = group;
+    this.needs = needs;
+    this.gates = group === undefined ? [runGates] : [runGates, group.gates];
+  }
+
+  get gated(): boolean {
+    return this.gates.some((gates) => gates.length > 0);
+  }
+
+  /** Where tasks that come back from a pause wait: a gate must not make them wait behind those it does not admit. */
+  get again(): Lane {
+    if (!this.gated) return this;
+    if (this.#origin !== undefined) return this;
+    if (this.#again === undefined) {
+      this.#again = new Lane(this.group, this.needs, this.gates[0]);
+      this.#again.#origin = this;
+    }
+    return this.#again;
+  }
+
+  /** The lane in which an attempt begins. */
+  get origin(): Lane {
+    return this.#origin ?? this;
+  }
+
+  /** Books the time from `now` on as waiting for a permit, or not. */
+  waitForPermit(waits: boolean, now: number): void {
+    if (this.#permitSince !== undefined) this.#permitMs += now - this.#permitSince;
+    this.#permitSince = waits ? now : undefined;
+  }
+
+  /** Ms waited for permits until `now`; the difference of two moments is what a task waited between them. */
+  permitMs(now: number): number {
+    return this.#permitMs + (this.#permitSince === undefined ? 0 : now - this.#permitSince);
+  }
+}
+
+/** Who goes first: urgency (priority with aging), then the longer path behind it, then the older. */
+export function runsBefore(a: TaskNode, b: TaskNode): boolean {
+  if (a.urgency !== b.urgency) return a.urgency > b.urgency;
+  if (a.rank !== b.rank) return a.rank > b.rank;
+  return a.seq < b.seq;
+}

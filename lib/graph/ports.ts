@@ -1,0 +1,64 @@
+import type { Observable } from 'rxjs';
+import type { RxhiveError } from '../kernel/errors.js';
+import type { EventBody } from '../model/event.js';
+import type { TaskDefinition } from '../model/task.js';
+import type { AttemptHandle, TaskNode } from './node.js';
+import type { Signal } from './signal.js';
+
+/** Where stages report what happens. Asking `active` first keeps an unobserved run from making events. */
+export interface Watch {
+  readonly active: boolean;
+  /** Tells an event; `body` becomes a part of it and is not to be used again. */
+  emit(body: EventBody): void;
+}
+
+/** How a commit went. */
+export type CommitOutcome = 'done' | 'rerun' | 'restored' | 'later' | 'wait';
+
+/** How a task ended in an earlier process. */
+export type Recalled = 'restored' | 'failed' | 'cancelled' | 'skipped';
+
+/** A commit that was to come later is durable; with an error: it never will be. One that had to wait can be tried again. */
+export type CommitDone = (error?: RxhiveError) => void;
+
+/** Expected running time of a task in ms; undefined: nothing is known. */
+export type Expected = (id: string, definition: TaskDefinition) => number | undefined;
+
+/** What the scheduler is given to work with; it knows no executor, no state and no stream of events. */
+export interface SchedulerPorts {
+  readonly watch: Watch;
+  /** One attempt of a task: emits what it has to say and ends when the attempt has ended. Never errors. */
+  launch(node: TaskNode): Observable<Signal>;
+  /**
+   * Makes a success durable: state, spawned tasks. What it throws fails the task; `rerun` says that the body has
+   * to run again, and nothing was committed; `restored` that the result was there already; `later` that `done` will
+   * be called; `wait` that it read what another commit changes that is being written: `done` says when to commit again.
+   */
+  commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome;
+  /** There was an earlier process: tasks may have ended in it. */
+  resumed(): boolean;
+  /** How the task ended in an earlier process; undefined: it has to run. */
+  recall(node: TaskNode): Recalled | undefined;
+  /** An attempt begins, or goes on after a wait. */
+  began(node: TaskNode): void;
+  /** An attempt waits for others, without a slot. */
+  rests(node: TaskNode): void;
+  /** An attempt has failed, another one follows after `delay` ms. */
+  retries(node: TaskNode, delay: number): void;
+  /** The replay of a task is over; `goesOn`: what has not come back has failed. `cause`: what the replay failed with. */
+  replayed(node: TaskNode, goesOn: boolean, cause: unknown): void;
+  /** A value of a stream, before dependents see it. */
+  value(node: TaskNode, value: unknown): void;
+  /** An attempt has ended that is followed by no commit and no end of its task. */
+  used(node: TaskNode): void;
+  /** The task has ended. */
+  ended(node: TaskNode): void;
+  /** May the run end with tasks that wait for answers, if nothing else is left? */
+  maySuspend(): boolean;
+  /** A task has begun to wait for what others say, or for their end. */
+  waits(node: TaskNode): void;
+  /** No slot is in use, but tasks are left. */
+  resting(): void;
+  /** Nothing is left to do. */
+  closed(): void;
+}

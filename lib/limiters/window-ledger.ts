@@ -1,0 +1,359 @@
+import type { Places } from '../graph/concurrency.js';
+import { runsBefore } from '../graph/lane.js';
+import type { TaskNode } from '../graph/node.js';
+import type { Timer } from '../kernel/clock.js';
+import { Cooldown, spread } from '../kernel/cooldown.js';
+import { calledForNumber } from '../kernel/guard.js';
+import type { ToldLimit } from '../kernel/http-headers.js';
+import { SlidingWindow, type Taken } from '../kernel/sliding-window.js';
+import {
+  type LimiterClient,
+  type LimiterSettings,
+  type LimiterState,
+  type Permit,
+  type PermitRequest,
+  type WindowName,
+  type WindowState,
+  windowSizes,
+} from '../model/limiter.js';
+import { exponential } from '../model/policy.js';
+
+/** Ms between looks at the event loop after a start: requests of a burst leave it one after the other. */
+const looks = [5, 10, 15, 20, 25, 25, 50, 50];
+
+/** Refusals in spite of the books double the margin, up to this many times; so many successes halve it again. */
+const mostStretch = 16;
+const passesToCalm = 1_000;
+
+/** One who waits. */
+interface Waiting {
+  readonly client: LimiterClient;
+  readonly request: PermitRequest;
+}
+
+/** A permit with what it took. */
+class Ticket implements Permit {
+  readonly at: number;
+  readonly tokens: number;
+  readonly taken: readonly (readonly [name: WindowName, window: SlidingWindow, taken: Taken])[];
+  /** Gives the place back; undefined: it has none. */
+  leave: (() => void) | undefined;
+  readonly #after: () => void;
+
+  constructor(at: number, tokens: number, taken: Ticket['taken'], after: () => void) {
+    this.at = at;
+    this.tokens = tokens;
+    this.taken = taken;
+    this.#after = after;
+  }
+
+  pause(): void {
+    const { leave } = this;
+    this.leave = undefined;
+    leave?.();
+    this.#after();
+  }
+
+  release(tokens: number | 'none' | undefined): void {
+    for (const [name, window, taken] of this.taken) {
+      if (windowSizes[name].kind === 'requests') {
+        if (tokens === 'none') window.change(taken, -1);
+      } else if (tokens !== undefined) window.change(taken, (tokens === 'none' ? 0 : tokens) - this.tokens);
+    }
+    this.pause();
+  }
+}
+
+/**
+ * The books of one limiter in one time: windows, places, holds, and who waits. Time never goes back in them, whatever
+ * the clock does. Who is first in the queue is woken when it may start, and nobody behind it overtakes it, so a job
+ * that needs many tokens is not starved by small ones. Within a run the better task is first; runs take turns.
+ */
+export class PermitBooks {
+  readonly #settings: () => LimiterSettings;
+  readonly #real: boolean;
+  readonly #places: Places;
+  readonly #cooldown = new Cooldown();
+  readonly #windows = new Map<WindowName, SlidingWindow>();
+  #waiting: Waiting[] = [];
+  /** When each run last took a permit. */
+  readonly #turns = new WeakMap<object, number>();
+  #turn = 0;
+  #serving = false;
+  #armed: { readonly client: LimiterClient; readonly timer: Timer; readonly at: number } | undefined;
+  /** Whose clock is used to look at the event loop now. */
+  #lookedBy: LimiterClient | undefined;
+  #stretch = 1;
+  #passes = 0;
+  #now = Number.NEGATIVE_INFINITY;
+  #behind = 0;
+
+  /** `real`: in real time requests need a while to the provider. `places` gets a function to call when one is free. */
+  constructor(
+    settings: () => LimiterSettings,
+    real: boolean,
+    places: (freed: () => void, failed: (cause: unknown) => void) => Places,
+  ) {
+    this.#settings = settings;
+    this.#real = real;
+    this.#places = places(
+      () => this.serve(),
+      (cause) => this.#fail(cause),
+    );
+    this.apply();
+  }
+
+  /** Takes the settings over as they are now. */
+  apply(): void {
+    const settings = this.#settings();
+    for (const [name, { size }] of Object.entries(windowSizes) as [WindowName, { size: number }][]) {
+      const max = settings[name];
+      const margin = this.#real ? (settings.margin ?? Math.min(500, Math.max(40, size / 100))) : 0;
+      const whole = size + Math.max(margin, Math.min(margin * this.#stretch, size / 10));
+      const window = this.#windows.get(name);
+      if (max === undefined) this.#windows.delete(name);
+      else if (window === undefined) this.#windows.set(name, new SlidingWindow(whole, max));
+      else {
+        window.max = max;
+        window.size = whole;
+      }
+    }
+    this.#places.update(settings);
+    this.serve();
+  }
+
+  /** Ms, never less than before. */
+  now(client: LimiterClient): number {
+    const now = client.clock.now() + this.#behind;
+    if (now < this.#now) this.#behind += this.#now - now;
+    else this.#now = now;
+    return this.#now;
+  }
+
+  admits(client: LimiterClient, request: PermitRequest): boolean {
+    const now = this.now(client);
+    if (this.#opensAt(request, now) > now) return false;
+    if (request.again || this.#waiting.length === 0) return true;
+    const mine = { client, request };
+    return !this.#waiting.some((one) => !one.request.again && isWaiting(one) && this.#before(one, mine));
+  }
+
+  wait(client: LimiterClient, request: PermitRequest): void {
+    this.#forget(request.node);
+    this.#waiting.push({ client, request });
+    this.serve();
+  }
+
+  unwait(node: TaskNode): void {
+    if (this.#forget(node)) this.serve();
+  }
+
+  take(client: LimiterClient, request: PermitRequest, permit: Permit | undefined): Permit {
+    const now = this.now(client);
+    let ticket = permit as Ticket | undefined;
+    if (ticket === undefined) {
+      const taken = [...this.#windows].map(
+        ([name, window]) => [name, window, window.take(now, amountOf(name, request))] as const,
+      );
+      ticket = new Ticket(now, request.tokens, taken, () => this.serve());
+      this.#cooldown.started(now);
+      if (this.#real && this.#lookedBy === undefined && taken.length > 0) this.#look(client, now);
+    }
+    ticket.leave = this.#places.take(now, request.again);
+    this.#forget(request.node);
+    this.#turns.set(client.run, ++this.#turn);
+    if (this.#waiting.length === 0) this.#places.idle();
+    else this.serve();
+    return ticket;
+  }
+
+  /** Ms until `request` may start when `ahead` others go first; undefined: when another one ends. */
+  delay(client: LimiterClient, request: PermitRequest, ahead: number): number | undefined {
+    const now = this.now(client);
+    let at = this.#opensAt(request, now);
+    if (!request.again && ahead > 0) {
+      for (const [name, window] of this.#windows) {
+        const amount = amountOf(name, request) * (ahead + 1);
+        const rounds = Math.floor((amount - 1) / window.max);
+        at = Math.max(at, window.opensAt(now, amount - rounds * window.max) + rounds * window.size);
+      }
+    }
+    return Number.isFinite(at) ? Math.max(0, at - now) : undefined;
+  }
+
+  refused(client: LimiterClient, permit: Permit, asked: number | undefined): number | undefined {
+    const { backoff } = this.#settings();
+    const { random } = client.clock;
+    const bound = typeof backoff === 'function' ? backoff : exponential({ ...backoff, jitter: 'none' });
+    const held = this.#cooldown.refused(this.now(client), permit.at, asked, (strikes) => {
+      const ms = calledForNumber('limiter.backoff', () => bound(strikes, random));
+      return typeof backoff === 'function' ? ms : spread(ms, random);
+    });
+    if (held === undefined) return undefined;
+    this.#passes = 0;
+    if (this.#stretch < mostStretch && this.#windows.size > 0) {
+      this.#stretch *= 2;
+      this.apply();
+    }
+    this.serve();
+    return held;
+  }
+
+  passed(permit: Permit): void {
+    this.#cooldown.passed(permit.at);
+    this.#passes += 1;
+    if (this.#stretch === 1 || this.#passes % passesToCalm > 0) return;
+    this.#stretch /= 2;
+    this.apply();
+  }
+
+  told(client: LimiterClient, limits: readonly ToldLimit[]): void {
+    const now = this.now(client);
+    for (const { kind, limit, remaining, resetMs } of limits) {
+      const window = this.#meant(kind, limit);
+      window?.correct(now, remaining, resetMs ?? window.size);
+    }
+    this.serve();
+  }
+
+  state(client: LimiterClient): LimiterState {
+    const now = this.now(client);
+    const windows = [...this.#windows].map(([name, window]): WindowState => {
+      const back = window.nextBack(now);
+      const resetsIn = Number.isFinite(back) ? back - now : 0;
+      return { name, used: window.used(now), max: window.max, resetsIn };
+    });
+    const { maxConcurrent } = this.#settings();
+    return { inUse: this.#places.inUse, maxConcurrent, windows, heldFor: this.#cooldown.left(now) };
+  }
+
+  close(client: LimiterClient): void {
+    this.#waiting = this.#waiting.filter((one) => one.client !== client);
+    if (this.#armed?.client === client) this.#disarm();
+    if (this.#lookedBy === client) this.#lookedBy = undefined;
+    if (this.#waiting.length === 0) this.#places.idle();
+    this.serve();
+  }
+
+  /**
+   * Requests do not leave the process at the moment they were permitted: a burst of them keeps the event loop busy,
+   * the more so when connections are new. They count later by the time the loop was busy, or the provider would see
+   * them closer to the next burst than they were meant to be.
+   */
+  #look(client: LimiterClient, since: number, count = 0, planned = 0): void {
+    const wait = looks[count];
+    this.#lookedBy = wait === undefined ? undefined : client;
+    if (wait === undefined) return;
+    client.clock.after(wait, () => {
+      const busy = this.now(client) - since - planned - wait;
+      for (const window of this.#windows.values()) window.postpone(since, since + busy);
+      this.#look(client, since, count + 1, planned + wait);
+    });
+  }
+
+  /** Wakes those who may start, the first of the queue first, and sets the alarm for the next one. */
+  serve(): void {
+    if (this.#serving) return;
+    this.#serving = true;
+    try {
+      while (this.#serveOne());
+    } finally {
+      this.#serving = false;
+    }
+  }
+
+  /** There is no place for whoever is first. */
+  #fail(cause: unknown): void {
+    const first = this.#first();
+    if (first === undefined || !isWaiting(first)) return;
+    this.#forget(first.request.node);
+    first.client.failed(first.request.node, cause);
+  }
+
+  #serveOne(): boolean {
+    if (!this.#waiting.every(isWaiting)) this.#waiting = this.#waiting.filter(isWaiting);
+    const first = this.#first();
+    if (first === undefined) {
+      this.#disarm();
+      return false;
+    }
+    if (this.#waiting.some(({ request }) => request.again)) this.#places.ask();
+    const { client } = first;
+    const now = this.now(client);
+    const at = this.#opensAt(first.request, now);
+    if (at > now) {
+      if (at === Number.POSITIVE_INFINITY) this.#places.ask();
+      else this.#arm(client, at, now);
+      return false;
+    }
+    // It asks again with the best it has by now; whoever is refused again waits again.
+    this.#waiting = this.#waiting.filter((one) => one.client !== client);
+    client.opened();
+    return true;
+  }
+
+  /** Who goes next. Those who come back from a pause need a place only, so no window holds them up. */
+  #first(): Waiting | undefined {
+    let first: Waiting | undefined;
+    for (const one of this.#waiting) {
+      if (one.request.again && Number.isFinite(this.#places.freeAt(this.#now, true))) return one;
+      if (first === undefined || this.#before(one, first)) first = one;
+    }
+    return first;
+  }
+
+  #before(a: Waiting, b: Waiting): boolean {
+    if (a.request.again !== b.request.again) return b.request.again;
+    if (a.client.run === b.client.run) return runsBefore(a.request.node, b.request.node);
+    return (this.#turns.get(a.client.run) ?? 0) < (this.#turns.get(b.client.run) ?? 0);
+  }
+
+  #opensAt(request: PermitRequest, now: number): number {
+    if (request.again) return this.#places.freeAt(now, true);
+    let at = this.#cooldown.opensAt(now);
+    for (const [name, window] of this.#windows)
+      at = Math.max(at, window.opensAt(now, amountOf(name, request)));
+    return at > now ? at : this.#places.freeAt(now, false);
+  }
+
+  /** The window a provider speaks of: the one with that limit, or else the shortest. */
+  #meant(kind: 'requests' | 'tokens', limit: number | undefined): SlidingWindow | undefined {
+    let best: SlidingWindow | undefined;
+    const off = (window: SlidingWindow): number =>
+      limit === undefined || limit === 0 ? window.size : Math.abs(Math.log(window.max / limit));
+    for (const [name, window] of this.#windows)
+      if (windowSizes[name].kind === kind && (best === undefined || off(window) < off(best))) best = window;
+    return best;
+  }
+
+  #forget(node: TaskNode): boolean {
+    const at = this.#waiting.findIndex((one) => one.request.node === node);
+    if (at < 0) return false;
+    this.#waiting.splice(at, 1);
+    return true;
+  }
+
+  #arm(client: LimiterClient, at: number, now: number): void {
+    if (this.#armed !== undefined && this.#armed.client === client && this.#armed.at === at) return;
+    this.#disarm();
+    const timer = client.clock.after(at - now, () => {
+      this.#armed = undefined;
+      this.serve();
+    });
+    this.#armed = { client, timer, at };
+  }
+
+  #disarm(): void {
+    this.#armed?.client.clock.cancel(this.#armed.timer);
+    this.#armed = undefined;
+  }
+}
+
+function amountOf(name: WindowName, request: PermitRequest): number {
+  return windowSizes[name].kind === 'requests' ? 1 : request.tokens;
+}
+
+/** A task that was cancelled, or has started elsewhere, waits no longer. */
+function isWaiting({ request }: Waiting): boolean {
+  return request.node.status === 'ready' && request.node.heapIndex >= 0;
+}

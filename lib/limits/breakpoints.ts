@@ -1,0 +1,149 @@
+import type { Gate } from '../graph/gate.js';
+import type { Lane } from '../graph/lane.js';
+import type { TaskNode } from '../graph/node.js';
+import type { Watch } from '../graph/ports.js';
+import { brief } from '../kernel/errors.js';
+import { calledForBoolean } from '../kernel/guard.js';
+import type { Breakpoint, StartingTask } from '../model/breakpoint.js';
+
+/** What {@link Breakpoints} is given to work with. */
+export interface BreakpointPorts {
+  readonly watch: Watch;
+  /** Puts the gate in the way of all tasks. */
+  place(gate: Gate): void;
+  /** A breakpoint threw. */
+  failed(error: unknown): void;
+}
+
+/**
+ * Pauses a run: nothing new starts, what runs goes on, and clocks do too. The gate is in the way only once it has been
+ * needed, so that a run without breakpoints does not pay for them.
+ */
+export class Breakpoints implements Gate {
+  readonly waitsFor = 'slot';
+  readonly stays = true;
+  parked: Lane[] = [];
+  paused = false;
+  readonly #ports: BreakpointPorts;
+  readonly #points = new Set<Breakpoint>();
+  /** Where it has been paused and told to go on: the number of attempts before the one that may start. */
+  readonly #passed = new Map<TaskNode, number>();
+  /** Tasks that may start all the same. */
+  #steps = 0;
+  #before: TaskNode | undefined;
+  #placed = false;
+  #opened: () => void = () => undefined;
+
+  constructor(ports: BreakpointPorts) {
+    this.#ports = ports;
+  }
+
+  /** Returns how to take the breakpoints away. */
+  add(points: readonly Breakpoint[]): () => void {
+    this.#place();
+    // Each time a new one: the same function may be given twice.
+    const own = points.map(
+      (point): Breakpoint => (typeof point === 'function' ? (task) => point(task) : point),
+    );
+    const added = own.filter((point) => !this.#points.has(point));
+    for (const point of added) this.#points.add(point);
+    return () => {
+      for (const point of added) this.#points.delete(point);
+      this.#opened();
+    };
+  }
+
+  halt(): void {
+    if (this.paused) return;
+    this.#place();
+    this.#stopAt(undefined);
+  }
+
+  step(): void {
+    this.#place();
+    if (!this.paused) this.#stopAt(undefined);
+    this.#steps += 1;
+    this.#say('stepped');
+    this.#opened();
+  }
+
+  goOn(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.#steps = 0;
+    if (this.#before !== undefined) this.#passed.set(this.#before, this.#before.attempt);
+    this.#before = undefined;
+    this.#say('continued');
+    this.#opened();
+  }
+
+  connect(opened: () => void): void {
+    this.#opened = opened;
+  }
+
+  admits(node: TaskNode): boolean {
+    if (node.running !== undefined) return true;
+    if (this.paused) return this.#steps > 0 && node.principal === node;
+    return node.principal !== node || !this.#hit(node);
+  }
+
+  wait(node: TaskNode): void {
+    if (!this.paused) this.#stopAt(node);
+  }
+
+  enter(node: TaskNode): void {
+    if (node.running !== undefined || node.principal !== node) return;
+    if (this.paused) this.#steps -= 1;
+    if (this.#before === node) this.#before = undefined;
+    this.#passed.delete(node);
+  }
+
+  pause(): void {}
+
+  leave(): void {}
+
+  because(): string {
+    const at = this.#before === undefined ? '' : ` before task "${brief(this.#before.id)}"`;
+    return this.paused
+      ? `the run, which is paused${at}; run.continue() or run.step() lets it go on`
+      : 'its turn';
+  }
+
+  #place(): void {
+    if (this.#placed) return;
+    this.#placed = true;
+    this.#ports.place(this);
+  }
+
+  #hit(node: TaskNode): boolean {
+    if (this.#points.size === 0 || this.#passed.get(node) === node.attempt) return false;
+    const { id, definition, lane, attempt } = node;
+    const { type = id } = definition;
+    const starting: StartingTask = { id, type, group: lane.group?.name, attempt: attempt + 1 };
+    for (const point of this.#points) {
+      if (typeof point !== 'function') {
+        if ((typeof point === 'string' ? point : point.id) === id) return true;
+        continue;
+      }
+      try {
+        if (calledForBoolean('pauseBefore', () => point(starting))) return true;
+      } catch (error) {
+        // It would throw for every task; the run is worth more than the breakpoint.
+        this.#points.delete(point);
+        this.#ports.failed(error);
+      }
+    }
+    return false;
+  }
+
+  #stopAt(node: TaskNode | undefined): void {
+    this.paused = true;
+    this.#before = node;
+    this.#say('paused', node);
+  }
+
+  #say(reason: 'paused' | 'stepped' | 'continued', node?: TaskNode): void {
+    if (this.#ports.watch.active)
+      this.#ports.watch.emit({ type: 'run', reason, ...(node !== undefined && { taskId: node.id }) });
+  }
+}

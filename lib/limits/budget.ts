@@ -1,0 +1,183 @@
+import type { Gate, Refusal } from '../graph/gate.js';
+import type { Group, Lane } from '../graph/lane.js';
+import type { TaskNode } from '../graph/node.js';
+import { brief, LimitExceededError, WorkflowCancelledError } from '../kernel/errors.js';
+import { type BudgetLimit, type BudgetOptions, type BudgetState, budgetLimits } from '../model/budget.js';
+import type { UsageReport } from '../model/usage.js';
+import type { GatePorts } from './place-gates.js';
+
+/** Share of a cap at which it warns. */
+const warnAt = 0.8;
+
+/** One cap of a budget while a run goes on. */
+interface Cap {
+  readonly limit: BudgetLimit;
+  /** Nothing new starts from here on. */
+  readonly soft: number;
+  /** What runs is aborted beyond this. */
+  readonly hard: number;
+  spent: number;
+  said: 'nothing' | 'warned' | 'exhausted' | 'aborted';
+}
+
+/**
+ * Lets nothing new in once a cap is reached, and stops what runs beyond a hard one. Calls are booked when an attempt
+ * begins, so they are never passed; tokens and cost when a body reports them, so what runs can pass a soft cap.
+ */
+export class Budget implements Gate {
+  parked: Lane[] = [];
+  readonly waitsFor = 'slot';
+  readonly #group: Group | undefined;
+  readonly #ports: GatePorts;
+  readonly #caps: Cap[] = [];
+  #opened: () => void = () => undefined;
+
+  constructor(group: Group | undefined, options: BudgetOptions, ports: GatePorts) {
+    this.#group = group;
+    this.#ports = ports;
+    const { hard = false } = options;
+    for (const limit of budgetLimits) {
+      const soft = options[limit] ?? Number.POSITIVE_INFINITY;
+      const own = typeof hard === 'object' ? hard[limit] : hard ? soft : undefined;
+      if (soft === Number.POSITIVE_INFINITY && own === undefined) continue;
+      this.#caps.push({ limit, soft, hard: own ?? Number.POSITIVE_INFINITY, spent: 0, said: 'nothing' });
+    }
+  }
+
+  connect(opened: () => void): void {
+    this.#opened = opened;
+  }
+
+  admits(node: TaskNode): boolean {
+    return node.running !== undefined || this.#spentUp() === undefined;
+  }
+
+  enter(node: TaskNode): void {
+    if (node.running === undefined) this.#book('calls', 1);
+  }
+
+  pause(): void {}
+
+  leave(): void {}
+
+  charge(used: UsageReport): void {
+    const closed = this.#spentUp();
+    this.#book('calls', used.calls);
+    this.#book('tokens', used.inputTokens + used.outputTokens);
+    this.#book('cost', used.cost);
+    if (closed !== undefined && this.#spentUp() === undefined) this.#opened();
+  }
+
+  refuses(node: TaskNode): Refusal | undefined {
+    const cap = this.#spentUp();
+    if (cap === undefined || node.running !== undefined) return undefined;
+    const before = node.attempt > 0;
+    const last = before ? node.extra?.attempts?.at(-1)?.error : undefined;
+    return { status: before ? 'failed' : 'skipped', error: this.#error(cap, last) };
+  }
+
+  left(): number {
+    return Math.min(...this.#caps.map((cap) => Math.max(0, 1 - cap.spent / leastCap(cap))));
+  }
+
+  because(node: TaskNode): string {
+    const cap = this.#spentUp();
+    return cap === undefined ? 'its turn' : `${this.#name(cap)}, which is spent (${node.id})`;
+  }
+
+  /** Its caps, for the report. */
+  get states(): BudgetState[] {
+    return this.#caps.map(({ limit, soft, hard, spent, said }) => ({
+      ...(this.#group === undefined ? {} : { group: this.#group.name }),
+      limit,
+      spent,
+      ...(Number.isFinite(soft) ? { cap: soft } : {}),
+      ...(Number.isFinite(hard) ? { hardCap: hard } : {}),
+      status: said === 'exhausted' || said === 'aborted' ? said : 'within',
+    }));
+  }
+
+  #spentUp(): Cap | undefined {
+    return this.#caps.find((cap) => cap.spent >= leastCap(cap));
+  }
+
+  #book(limit: BudgetLimit, amount: number): void {
+    const cap = amount === 0 ? undefined : this.#caps.find((one) => one.limit === limit);
+    if (cap === undefined) return;
+    cap.spent += amount;
+    const least = leastCap(cap);
+    if (cap.spent > cap.hard) this.#say(cap, 'aborted', cap.hard);
+    else if (cap.spent >= least) this.#say(cap, 'exhausted', least);
+    else if (cap.spent >= warnAt * least) this.#say(cap, 'warned', least);
+    else cap.said = 'nothing';
+  }
+
+  /** Says and does it once. */
+  #say(cap: Cap, what: 'warned' | 'exhausted' | 'aborted', amount: number): void {
+    if (cap.said === what || cap.said === 'aborted') return;
+    const back = what === 'warned' && cap.said === 'exhausted';
+    cap.said = what;
+    const { watch, scheduler } = this.#ports;
+    const group = this.#group;
+    if (watch.active && !back) {
+      const where = group === undefined ? {} : { group: group.name };
+      watch.emit({
+        type: 'budget',
+        reason: what,
+        ...where,
+        limit: cap.limit,
+        spent: cap.spent,
+        cap: amount,
+      });
+    }
+    if (what === 'aborted') {
+      const error = new WorkflowCancelledError('budget', this.#error(cap, undefined));
+      if (group === undefined) scheduler.cancel(error);
+      else scheduler.turnstile.abort(group, error);
+    }
+    if (what !== 'warned') scheduler.turnstile.refuse(this);
+  }
+
+  #name({ limit }: Cap): string {
+    return this.#group === undefined
+      ? `budget.${limit}`
+      : `groups.${brief(this.#group.name)}.budget.${limit}`;
+  }
+
+  #error(cap: Cap, cause: unknown): LimitExceededError {
+    const name = this.#name(cap);
+    const amount = cap.spent > cap.hard ? cap.hard : leastCap(cap);
+    const message = `${name} is spent: ${rounded(cap.spent)} of ${amount}. Raise it, or see report.budgets for who spent it.`;
+    return new LimitExceededError(name, amount, message, cause);
+  }
+}
+
+/** Where nothing new starts; with a hard cap alone that one. */
+function leastCap({ soft, hard }: Cap): number {
+  return Math.min(soft, hard);
+}
+
+/** Without the noise of binary fractions. */
+function rounded(amount: number): number {
+  return Number(amount.toPrecision(12));
+}
+
+/** The caps of all budgets of a run. */
+export function budgetStates(places: {
+  readonly gates: readonly Gate[];
+  readonly groups: ReadonlyMap<string, Group>;
+}): BudgetState[] {
+  const gates = [...places.gates, ...[...places.groups.values()].flatMap((group) => group.gates)];
+  return gates.flatMap((gate) => (gate instanceof Budget ? gate.states : []));
+}
+
+/** Books what earlier processes of the run have used. */
+export function chargeEarlier(
+  places: { readonly gates: readonly Gate[]; readonly groups: ReadonlyMap<string, Group> },
+  spent: ReadonlyMap<string | undefined, UsageReport>,
+): void {
+  for (const [name, used] of spent) {
+    const group = name === undefined ? undefined : places.groups.get(name);
+    for (const gate of [...places.gates, ...(group?.gates ?? [])]) gate.charge?.(used);
+  }
+}

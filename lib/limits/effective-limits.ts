@@ -1,0 +1,54 @@
+import type { Group } from '../graph/lane.js';
+
+/** What bounds the number of tasks that run at once. */
+export type Bound = 'user' | 'learnt' | 'load';
+
+/** Whose limit it is: that of a group, or without one that of the run. */
+export interface Limited {
+  limit: number;
+  setLimit(group: Group | undefined, limit: number): void;
+}
+
+/** Limits from several sides: of the run and of each group the smallest counts. */
+export class Ceilings {
+  readonly #scheduler: Limited;
+  /** What the scheduler was told last; it does as told at the next turn of its loop. */
+  readonly #told = new Map<Group | undefined, number>();
+  readonly #bounds = new Map<Group | undefined, Map<Bound, number>>();
+
+  constructor(scheduler: Limited) {
+    this.#scheduler = scheduler;
+  }
+
+  /** What `bound` says about a group, or without one about the run; Infinity: nothing (any more). */
+  set(group: Group | undefined, bound: Bound, limit: number): void {
+    const bounds = this.#of(group);
+    bounds.set(bound, limit);
+    const smallest = Math.min(...bounds.values());
+    // What the user says is always shown, even when it changes nothing.
+    if (smallest === this.#told.get(group) && bound !== 'user') return;
+    this.#told.set(group, smallest);
+    this.#scheduler.setLimit(group, smallest);
+  }
+
+  get(group: Group | undefined, bound: Bound): number {
+    return this.#of(group).get(bound) ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The smallest of the others. */
+  others(group: Group | undefined, bound: Bound): number {
+    return Math.min(
+      ...[...this.#of(group)].map(([one, limit]) => (one === bound ? Number.POSITIVE_INFINITY : limit)),
+    );
+  }
+
+  #of(group: Group | undefined): Map<Bound, number> {
+    let bounds = this.#bounds.get(group);
+    if (bounds === undefined) {
+      bounds = new Map([['user', (group ?? this.#scheduler).limit]]);
+      this.#bounds.set(group, bounds);
+      this.#told.set(group, (group ?? this.#scheduler).limit);
+    }
+    return bounds;
+  }
+}

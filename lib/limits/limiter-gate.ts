@@ -1,0 +1,348 @@
+import type { AttemptEnd, Gate, Refusal } from '../graph/gate.js';
+import type { Group, Lane } from '../graph/lane.js';
+import type { TaskNode } from '../graph/node.js';
+import type { Timer } from '../kernel/clock.js';
+import { brief, LimitExceededError, messageOf, RxhiveError } from '../kernel/errors.js';
+import { called, calledForBoolean, calledForNumber, faultOf, nonsense } from '../kernel/guard.js';
+import { toldLimits } from '../kernel/http-headers.js';
+import { isRefusal, readProviderError, statusOf } from '../kernel/provider-error.js';
+import {
+  type Limiter,
+  type LimiterSeat,
+  type LimiterState,
+  mostTokens,
+  type Permit,
+  type PermitRequest,
+  type WindowName,
+  windowSizes,
+} from '../model/limiter.js';
+import type { GatePorts } from './place-gates.js';
+import { estimatesOf, type TokenEstimates } from './token-estimates.js';
+
+/** What an attempt holds. */
+interface Held {
+  readonly permit: Permit;
+  /** Tokens of its inputs; undefined: the task said what it needs. */
+  readonly rough: number | undefined;
+  /** Tokens the task had used before this attempt, and calls it had made. */
+  readonly before: number;
+  readonly calls: number;
+  /** The attempt is of a type of which nobody knows what it uses: over when it pauses or ends. */
+  readonly trial: Trial | undefined;
+}
+
+/** Tasks before another one that are counted to explain its wait. */
+const mostAhead = 1_000;
+
+interface Trial {
+  readonly over: () => void;
+  /** It lasts a minute at most: others wait for it. */
+  readonly timer: Timer;
+}
+
+/** What an attempt needs, as the task says or by its inputs. */
+type Sizes =
+  | { readonly tokens: number; readonly rough?: undefined }
+  | { readonly tokens?: undefined; readonly rough: number };
+
+const longestTrial = 60_000;
+
+/** A limiter as a gate: asks for permits, settles tokens, and lets one refusal speak for the whole group. */
+export class LimiterGate implements Gate {
+  readonly waitsFor = 'permit';
+  readonly limiter: Limiter;
+  parked: Lane[] = [];
+  readonly #group: Group | undefined;
+  readonly #adaptive: boolean;
+  readonly #ports: GatePorts;
+  readonly #estimates: TokenEstimates;
+  /** Guesses for tasks that wait; a task is asked for often and its inputs may be large. */
+  readonly #guessed = new Map<TaskNode, Sizes | RxhiveError>();
+  readonly #held = new Map<TaskNode, Held>();
+  /** Tasks that cannot get a permit because code of the user failed. */
+  readonly #faults = new Map<TaskNode, RxhiveError>();
+  #seat: LimiterSeat | undefined;
+  #opened: () => void = () => undefined;
+
+  /** Without `group` for the whole run. `adaptive`: its concurrency finds its own answer to a 429 that names no time. */
+  constructor(limiter: Limiter, group: Group | undefined, adaptive: boolean, ports: GatePorts) {
+    this.limiter = limiter;
+    this.#group = group;
+    this.#adaptive = adaptive;
+    this.#ports = ports;
+    this.#estimates = estimatesOf(limiter);
+  }
+
+  connect(opened: () => void): void {
+    const { clock, scheduler } = this.#ports;
+    this.#opened = opened;
+    const failed = (node: TaskNode, cause: unknown): void => this.#end(node, this.#refusedBy(node, cause));
+    this.#seat = called('limiter.seat', () => this.limiter.seat({ clock, run: scheduler, opened, failed }));
+  }
+
+  admits(node: TaskNode): boolean {
+    const request = this.#request(node);
+    return !(request instanceof RxhiveError) && this.#admits(node, request) && !this.#isHeardOfFirst(node);
+  }
+
+  wait(node: TaskNode): void {
+    const request = this.#request(node);
+    const fault = this.#faults.get(node) ?? (request instanceof RxhiveError ? request : undefined);
+    // Its limit was lowered while it waited, or nobody can say what it needs.
+    if (fault !== undefined) this.#end(node, fault);
+    // The books wake whoever waits for them; time has gone on since they were asked.
+    else if (this.#isHeardOfFirst(node) && this.#admits(node, request as PermitRequest))
+      this.#estimates.wait(this.#opened);
+    else this.#guard(node, 'limiter.wait', () => this.#at.wait(request as PermitRequest));
+  }
+
+  refuses(node: TaskNode): Refusal | undefined {
+    const { tokens } = node.definition;
+    // A guess cannot refuse, and what it is made from may be large.
+    if (tokens === undefined && this.limiter.settings.countTokens === undefined) return undefined;
+    const request = this.#request(node);
+    return request instanceof RxhiveError ? { status: 'failed', error: request } : undefined;
+  }
+
+  unwait(node: TaskNode): void {
+    this.#guessed.delete(node);
+    this.#faults.delete(node);
+    this.#guard(node, 'limiter.unwait', () => this.#at.unwait(node));
+  }
+
+  enter(node: TaskNode): void {
+    const held = this.#held.get(node);
+    const request = this.#request(node) as PermitRequest;
+    if (held !== undefined) {
+      this.#guard(node, 'limiter.take', () => this.#at.take(request, held.permit));
+      return;
+    }
+    const guess = this.#guessed.get(node) as Sizes | undefined;
+    this.#guessed.delete(node);
+    const trial = this.#isUnseen(node, guess) ? this.#try() : undefined;
+    const rough = guess?.rough;
+    this.#guard(node, 'limiter.take', () => {
+      const permit = this.#at.take(request);
+      if (typeof permit?.release !== 'function') throw nonsense('limiter.take', permit, 'a permit');
+      this.#held.set(node, { permit, rough, before: usedBy(node), calls: node.calls, trial });
+    });
+  }
+
+  pause(node: TaskNode): void {
+    const held = this.#held.get(node);
+    this.#guard(node, 'permit.pause', () => held?.permit.pause());
+    this.#stop(held?.trial);
+  }
+
+  leave(node: TaskNode, end: AttemptEnd): void {
+    const held = this.#held.get(node);
+    if (held === undefined) return;
+    this.#held.delete(node);
+    const used = usedBy(node) - held.before;
+    try {
+      if (end.kind === 'succeeded') {
+        this.#learn(node, held, used);
+        this.#at.passed(held.permit);
+      } else if (end.kind === 'failed') {
+        if (held.trial !== undefined && used === 0) this.#estimates.failed();
+        this.#refused(node, held.permit, end);
+      }
+    } finally {
+      this.#release(node, held, used, end);
+    }
+  }
+
+  #release(node: TaskNode, held: Held, used: number, end: AttemptEnd): void {
+    // An answer with an error status was not worked on; what was cut off or got lost may have been.
+    const status = end.kind === 'failed' ? statusOf(end.error) : undefined;
+    const unused = status !== undefined && status >= 400;
+    if (used > 0) held.permit.release(used);
+    else held.permit.release(node.calls === held.calls ? 'none' : unused ? 0 : saidNothing(held));
+    this.#stop(held.trial);
+  }
+
+  /** Headers of an answer that one of its tasks got. */
+  told(headers: unknown): void {
+    const limits = toldLimits(headers, this.#ports.clock.wall());
+    if (limits.length > 0) this.#at.told(limits);
+  }
+
+  state(): LimiterState {
+    return this.#at.state();
+  }
+
+  left(queued: number): number {
+    const { windows, heldFor, inUse, maxConcurrent } = this.state();
+    const free = windows.map(({ name, max, used }) => (max - used - queued * this.#need(name)) / max);
+    if (maxConcurrent !== undefined) free.push((maxConcurrent - inUse - queued) / maxConcurrent);
+    return heldFor > 0 ? 0 : Math.max(0, Math.min(1, ...free));
+  }
+
+  opensIn(queued: number): number {
+    const { windows, heldFor } = this.state();
+    const waits = windows.map(({ name, max, used, resetsIn }) => {
+      const over = used + (queued + 1) * Math.min(max, this.#need(name)) - max;
+      if (over <= 0) return 0;
+      const { size } = windowSizes[name];
+      // Where nothing is taken yet, those before will take it.
+      return (resetsIn === 0 ? size : resetsIn) + Math.floor((over - 1) / max) * size;
+    });
+    return Math.max(heldFor, ...waits);
+  }
+
+  close(): void {
+    this.#guessed.clear();
+    this.#estimates.forget(this.#opened);
+    for (const { trial } of this.#held.values()) this.#stop(trial);
+    this.#at.close();
+  }
+
+  because(node: TaskNode): string {
+    const { heldFor, windows } = this.state();
+    const whose = this.#group === undefined ? 'the run' : `group "${brief(this.#group.name)}"`;
+    if (heldFor > 0) return `${whose}, which its provider holds for another ${Math.ceil(heldFor)} ms`;
+    const request = this.#request(node);
+    if (request instanceof RxhiveError) return `its end: ${request.message}`;
+    if (this.#at.admits(request) && this.#isHeardOfFirst(node))
+      return `the first attempt of its kind to end: nobody knows yet how many tokens one needs, and ${whose} has a limit`;
+    const ahead = node.lane.ready.before(node, mostAhead);
+    const [about, exactly] = ahead < mostAhead ? ['about', ''] : ['more than', 'at least '];
+    const ms = this.#at.delay(request, ahead);
+    const when = ms === undefined ? '' : `, ${about} ${(ms / 1000).toFixed(1)} s`;
+    const order = ahead === 0 ? '' : `, ${exactly}${ahead} before it`;
+    const full = windows.filter((one) => one.used > 0).map((one) => `${one.name} ${one.used} of ${one.max}`);
+    return `a permit of ${whose}${when}${order}${full.length === 0 ? '' : ` (${full.join(', ')})`}`;
+  }
+
+  #admits(node: TaskNode, request: PermitRequest): boolean {
+    try {
+      return calledForBoolean('limiter.admits', () => this.#at.admits(request));
+    } catch (error) {
+      this.#faults.set(node, faultOf(error, 'limiter.admits'));
+      return false;
+    }
+  }
+
+  /** Calls code that may be a limiter of the user's; what it throws ends the task. */
+  #guard(node: TaskNode, callback: string, call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#end(node, faultOf(error, callback));
+    }
+  }
+
+  #end(node: TaskNode, error: RxhiveError): void {
+    this.#ports.scheduler.turnstile.end(node, { status: 'failed', error });
+  }
+
+  #refusedBy(node: TaskNode, cause: unknown): RxhiveError {
+    const whose = this.#group === undefined ? 'the run' : `group "${brief(this.#group.name)}"`;
+    const message = `Task "${brief(node.id)}" got no permit: the limiter of ${whose} gives none. ${messageOf(cause)}`;
+    return new RxhiveError('LIMITER_FAILED', message, { cause, details: { group: this.#group?.name } });
+  }
+
+  get #at(): LimiterSeat {
+    return this.#seat as LimiterSeat;
+  }
+
+  /** Is its type one of which nobody knows yet what it uses, and would one more be too many at once? */
+  #isHeardOfFirst(node: TaskNode): boolean {
+    if (node.running !== undefined || !this.#isUnseen(node, this.#guessed.get(node))) return false;
+    const most = mostTokens(this.limiter.settings);
+    const window = this.state().windows.find(({ name }) => name === most?.name);
+    return window !== undefined && !this.#estimates.mayTry(window.max - window.used);
+  }
+
+  /** What one attempt takes of a window, as far as is known. */
+  #need(name: WindowName): number {
+    return windowSizes[name].kind === 'requests' ? 1 : Math.max(1, this.#estimates.usual);
+  }
+
+  #isUnseen(node: TaskNode, guess: Sizes | RxhiveError | undefined): boolean {
+    return (
+      guess !== undefined &&
+      !(guess instanceof RxhiveError) &&
+      guess.rough !== undefined &&
+      this.#estimates.isUnseen(node)
+    );
+  }
+
+  #try(): Trial {
+    const over = this.#estimates.try();
+    return { over, timer: this.#ports.clock.after(longestTrial, over) };
+  }
+
+  #stop(trial: Trial | undefined): void {
+    if (trial === undefined) return;
+    this.#ports.clock.cancel(trial.timer);
+    trial.over();
+  }
+
+  /** One that never tells what it uses is taken at what was guessed: that is known then. */
+  #learn(node: TaskNode, { rough, calls }: Held, used: number): void {
+    if (rough === undefined) return;
+    if (used > 0) this.#estimates.learn(node, rough, used);
+    else if (node.calls > calls && this.#estimates.isUnseen(node)) this.#estimates.learn(node, rough, rough);
+  }
+
+  /** The provider said no, or told how its books stand. */
+  #refused(node: TaskNode, permit: Permit, { error, retryAfter }: AttemptEnd): void {
+    if (!this.#answersFor(node)) return;
+    for (const headers of readProviderError(error, 0).headers) this.told(headers);
+    if (!isRefusal(error, retryAfter) || (retryAfter === undefined && this.#adaptive)) return;
+    const delay = this.#at.refused(permit, retryAfter);
+    const { watch } = this.#ports;
+    if (delay === undefined || !watch.active) return;
+    const group = this.#group === undefined ? {} : { group: this.#group.name };
+    watch.emit({ type: 'group', reason: 'gated', ...group, delay });
+  }
+
+  /** The limiter of the group hears of refusals; that of the run where the group has none. */
+  #answersFor(node: TaskNode): boolean {
+    const { group } = node.lane;
+    return group === this.#group || group?.gates.some((gate) => gate instanceof LimiterGate) === false;
+  }
+
+  /** What to ask for; an error where the task can never start. */
+  #request(node: TaskNode): PermitRequest | RxhiveError {
+    if (node.running !== undefined) return { node, tokens: 0, again: true };
+    const { settings } = this.limiter;
+    const most = mostTokens(settings);
+    if (most === undefined) return { node, tokens: 0, again: false };
+    let guess = this.#guessed.get(node);
+    if (guess === undefined) {
+      guess = this.#estimate(node);
+      this.#guessed.set(node, guess);
+    }
+    if (guess instanceof RxhiveError) return guess;
+    const tokens = guess.tokens ?? this.#estimates.guess(node, guess.rough, settings);
+    if (tokens > most.max) {
+      const message = `Task "${brief(node.id)}" needs ${tokens} tokens, but ${most.name} is ${most.max}; it could never start. Raise the limit or make the task smaller.`;
+      return new LimitExceededError(most.name, most.max, message);
+    }
+    return { node, tokens, again: false };
+  }
+
+  #estimate(node: TaskNode): Sizes | RxhiveError {
+    const { tokens } = node.definition;
+    try {
+      if (tokens === undefined)
+        return { rough: this.#estimates.rough(node, this.#ports.inputsOf(node), this.limiter.settings) };
+      if (typeof tokens !== 'function') return { tokens: Math.ceil(tokens) };
+      const said = calledForNumber('tokens', () => tokens(this.#ports.inputsOf(node) as never));
+      return { tokens: Math.ceil(said) };
+    } catch (error) {
+      return faultOf(error, 'tokens');
+    }
+  }
+}
+
+/** What stays set aside for an attempt that may have used something; undefined: the estimate. */
+function saidNothing({ trial, rough }: Held): number | undefined {
+  return trial === undefined || rough === undefined ? undefined : Math.ceil(rough);
+}
+
+function usedBy({ extra }: TaskNode): number {
+  return (extra?.spent?.tokens ?? 0) - (extra?.beside ?? 0);
+}

@@ -1,0 +1,56 @@
+import type { Watch } from '../graph/ports.js';
+import type { GroupLimits } from '../model/limiter.js';
+
+/** Ms between two looks. */
+const every = 500;
+
+/**
+ * Tells how limits, budgets and permits are used while somebody listens. No timer of its own: it looks when a task ends,
+ * at most twice a second, and when the run does. Says nothing of runs that have none of them.
+ */
+export class LimitsFeed {
+  readonly #watch: Watch;
+  readonly #now: () => number;
+  readonly #look: () => readonly GroupLimits[];
+  #next = 0;
+  #told = '';
+
+  /** `now`: ms of the run. */
+  constructor(watch: Watch, now: () => number, look: () => readonly GroupLimits[]) {
+    this.#watch = watch;
+    this.#now = now;
+    this.#look = look;
+  }
+
+  /** A task has ended. */
+  step(): void {
+    if (!this.#watch.active || this.#next === Number.POSITIVE_INFINITY) return;
+    const now = this.#now();
+    if (now < this.#next) return;
+    this.#next = now + every;
+    this.tell();
+  }
+
+  /** Tells what is different from what was told last. */
+  tell(): void {
+    if (!this.#watch.active || this.#next === Number.POSITIVE_INFINITY) return;
+    const groups = this.#look().filter(isUsed);
+    if (groups.length === 0) {
+      this.#next = Number.POSITIVE_INFINITY;
+      return;
+    }
+    const told = JSON.stringify(groups);
+    if (told === this.#told) return;
+    this.#told = told;
+    this.#watch.emit({ type: 'limits', reason: 'used', groups });
+  }
+}
+
+/** Is there more to it than tasks at work, which other events tell? */
+function isUsed({ target, budgets, limiters }: GroupLimits): boolean {
+  return (
+    target !== undefined ||
+    budgets !== undefined ||
+    limiters.some(({ windows, maxConcurrent }) => windows.length > 0 || maxConcurrent !== undefined)
+  );
+}

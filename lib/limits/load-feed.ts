@@ -1,0 +1,81 @@
+import type { Observable, Subscription } from 'rxjs';
+import type { LoadSample } from '../model/load.js';
+import type { MemoryOptions } from '../model/memory.js';
+import type { Scheduler } from '../schedule/scheduler.js';
+import type { Ceilings } from './effective-limits.js';
+import { LoadLimit } from './load-limit.js';
+import { MemoryGate, type MemoryPorts } from './memory-gate.js';
+import type { GatePlaces } from './place-gates.js';
+
+/** What the feed is given to work with. */
+export interface LoadPorts extends MemoryPorts {
+  readonly scheduler: Scheduler;
+  readonly ceilings: Ceilings;
+  readonly places: Pick<GatePlaces, 'gates'>;
+  /** `load$` threw. */
+  failed(error: unknown): void;
+}
+
+/**
+ * Makes what `load$` tells the limit of a run, and feeds its watermarks, from its start to its end. When `load$` ends or
+ * fails nothing is known any more: limit and watermarks are lifted, for a run held back for ever would help nobody.
+ */
+export class LoadFeed {
+  readonly #load$: Observable<LoadSample> | undefined;
+  readonly #ports: LoadPorts;
+  readonly #limit: LoadLimit;
+  readonly #memory: MemoryGate | undefined;
+  #subscription: Subscription | undefined;
+
+  constructor(
+    load$: Observable<LoadSample> | undefined,
+    memory: MemoryOptions | undefined,
+    ports: LoadPorts,
+  ) {
+    this.#load$ = load$;
+    this.#ports = ports;
+    const watermarks = memory?.soft !== undefined || memory?.hard !== undefined;
+    this.#limit = new LoadLimit({ memory: !watermarks });
+    if (!watermarks) return;
+    this.#memory = new MemoryGate(memory, ports);
+    ports.places.gates.push(this.#memory);
+    ports.scheduler.connect(this.#memory);
+  }
+
+  begin(): void {
+    this.#subscription = this.#load$?.subscribe({
+      next: (sample) => this.#take(sample),
+      error: (error: unknown) => {
+        this.#ports.failed(error);
+        this.#lift();
+      },
+      complete: () => this.#lift(),
+    });
+  }
+
+  end(): void {
+    this.#subscription?.unsubscribe();
+  }
+
+  /** Why no more tasks run at once, where load is the reason. */
+  because(): string | undefined {
+    const { ceilings } = this.#ports;
+    const { limit } = this.#limit;
+    return limit < ceilings.others(undefined, 'load') ? this.#limit.because() : undefined;
+  }
+
+  #take(sample: LoadSample): void {
+    if (typeof sample !== 'object' || sample === null) return;
+    const { scheduler, ceilings } = this.#ports;
+    this.#limit.take(sample, { active: scheduler.active, most: ceilings.others(undefined, 'load') });
+    ceilings.set(undefined, 'load', this.#limit.limit);
+    const { memory } = sample;
+    if (typeof memory === 'number' && memory >= 0) this.#memory?.take(memory);
+  }
+
+  #lift(): void {
+    this.#limit.limit = Number.POSITIVE_INFINITY;
+    this.#ports.ceilings.set(undefined, 'load', Number.POSITIVE_INFINITY);
+    this.#memory?.take(0);
+  }
+}

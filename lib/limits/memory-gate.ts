@@ -1,0 +1,84 @@
+import type { Gate } from '../graph/gate.js';
+import type { Lane } from '../graph/lane.js';
+import type { TaskNode } from '../graph/node.js';
+import type { Watch } from '../graph/ports.js';
+import type { MemoryOptions } from '../model/memory.js';
+import { percent } from './load-limit.js';
+
+/** Share of a mark below which it is left: at the mark itself admission would flap. */
+const released = 0.95;
+
+type Level = 'released' | 'soft' | 'hard';
+
+/** What a memory gate is given to work with. */
+export interface MemoryPorts {
+  readonly watch: Watch;
+  /** From now on results are to leave memory, or need not any more. */
+  short(isShort: boolean): void;
+}
+
+/**
+ * Lets one task run at a time while memory is short, so that what is taken can become free and yet nothing stands still.
+ * Above `soft` that holds for tasks that would begin, above `hard` for those that come back from a pause, too.
+ */
+export class MemoryGate implements Gate {
+  parked: Lane[] = [];
+  readonly waitsFor = 'slot';
+  readonly #soft: number;
+  readonly #hard: number;
+  readonly #ports: MemoryPorts;
+  readonly #running = new Set<TaskNode>();
+  #level: Level = 'released';
+  #share = 0;
+  #opened: () => void = () => undefined;
+
+  constructor({ soft, hard = Number.POSITIVE_INFINITY }: MemoryOptions, ports: MemoryPorts) {
+    this.#soft = soft ?? hard;
+    this.#hard = hard;
+    this.#ports = ports;
+  }
+
+  connect(opened: () => void): void {
+    this.#opened = opened;
+  }
+
+  admits(node: TaskNode): boolean {
+    if (this.#level === 'released' || this.#running.size === 0) return true;
+    return this.#level === 'soft' && node.running !== undefined;
+  }
+
+  enter(node: TaskNode): void {
+    this.#running.add(node);
+  }
+
+  pause(node: TaskNode): void {
+    this.leave(node);
+  }
+
+  leave(node: TaskNode): void {
+    if (this.#running.delete(node) && this.#running.size === 0 && this.#level !== 'released') this.#opened();
+  }
+
+  /** So much of the limit is taken now. */
+  take(share: number): void {
+    this.#share = share;
+    const before = this.#level;
+    const level = this.#levelAt(share);
+    if (level === before) return;
+    this.#level = level;
+    const { watch, short } = this.#ports;
+    if (watch.active) watch.emit({ type: 'memory', reason: level, share });
+    if ((level === 'hard') !== (before === 'hard')) short(level === 'hard');
+    if (level === 'released' || before === 'hard') this.#opened();
+  }
+
+  because(): string {
+    const mark = this.#level === 'hard' ? this.#hard : this.#soft;
+    return `memory: ${percent(this.#share)} of the limit is taken, and from ${percent(mark)} on one task runs at a time`;
+  }
+
+  #levelAt(share: number): Level {
+    if (share >= this.#hard * (this.#level === 'hard' ? released : 1)) return 'hard';
+    return share >= this.#soft * (this.#level === 'released' ? 1 : released) ? 'soft' : 'released';
+  }
+}

@@ -1,0 +1,121 @@
+import type { Gate } from '../graph/gate.js';
+import type { Group } from '../graph/lane.js';
+import type { TaskNode } from '../graph/node.js';
+import type { Watch } from '../graph/ports.js';
+import type { Clock } from '../kernel/clock.js';
+import { toldTo } from '../kernel/guard.js';
+import { limiterOf, WindowLimiter } from '../limiters/window-limiter.js';
+import { Adaptive } from '../model/adaptive.js';
+import type { GroupLimits, Limiter } from '../model/limiter.js';
+import type { GroupOptions, WorkflowSettings } from '../model/workflow.js';
+import type { Scheduler } from '../schedule/scheduler.js';
+import { AdaptiveGate } from './adaptive-gate.js';
+import { Breaker } from './breaker.js';
+import { Budget } from './budget.js';
+import { Ceilings } from './effective-limits.js';
+import { LimiterGate } from './limiter-gate.js';
+
+/** What gates are given to work with. */
+export interface GatePorts {
+  readonly clock: Clock;
+  readonly watch: Watch;
+  /** Tells the time of the run, changes limits, ends the run. */
+  readonly scheduler: Scheduler;
+  /** Limits that several sides have a say in. */
+  readonly ceilings: Ceilings;
+  /** Inputs of a task whose dependencies have delivered. */
+  inputsOf(node: TaskNode): unknown;
+}
+
+/** Where gates are. */
+export interface GatePlaces {
+  readonly gates: Gate[];
+  readonly groups: ReadonlyMap<string, Group>;
+}
+
+/**
+ * Makes the gates that the options of a workflow and of its groups ask for, and puts them in their places. Returns the
+ * limits, for those who change them later.
+ */
+export function placeGates(
+  places: GatePlaces,
+  settings: WorkflowSettings,
+  given: Omit<GatePorts, 'ceilings'>,
+): Ceilings {
+  const ports = { ...given, ceilings: new Ceilings(given.scheduler) };
+  places.gates.push(...gatesOf(settings, undefined, settings, ports));
+  for (const group of places.groups.values()) {
+    group.gates.push(...gatesOf(settings.groups?.[group.name] ?? {}, group, settings, ports));
+    for (const gate of group.gates) ports.scheduler.connect(gate);
+  }
+  for (const gate of places.gates) ports.scheduler.connect(gate);
+  return ports.ceilings;
+}
+
+/** Gates of a group, or without `group` those of the whole run. */
+function gatesOf(
+  options: GroupOptions | WorkflowSettings,
+  group: Group | undefined,
+  settings: WorkflowSettings,
+  ports: GatePorts,
+): Gate[] {
+  const gates: Gate[] = [];
+  if (group !== undefined && 'breaker' in options && options.breaker !== undefined)
+    gates.push(new Breaker(group, options.breaker, ports));
+  if (options.budget !== undefined) gates.push(new Budget(group, options.budget, ports));
+  if (options.concurrency instanceof Adaptive)
+    gates.push(new AdaptiveGate(group, options.concurrency.options, ports));
+  const limiter = limiterFor(options, group, settings);
+  const adaptive = options.concurrency instanceof Adaptive;
+  if (limiter !== undefined) gates.push(new LimiterGate(limiter, group, adaptive, ports));
+  return gates;
+}
+
+/** A group without one still needs somebody who hears its provider say "not now"; unless that of the run does. */
+function limiterFor(
+  { limiter }: GroupOptions,
+  group: Group | undefined,
+  settings: WorkflowSettings,
+): Limiter | undefined {
+  if (limiter !== undefined) return limiterOf(limiter);
+  return group === undefined || settings.limiter !== undefined ? undefined : new WindowLimiter({});
+}
+
+/** How the groups, and first of all the run as a whole, use what they may. */
+export function limitsOf(places: GatePlaces, { active, limit }: Scheduler): GroupLimits[] {
+  const one = (
+    group: string | undefined,
+    inUse: number,
+    most: number,
+    gates: readonly Gate[],
+  ): GroupLimits => {
+    const adaptive = gates.find((gate) => gate instanceof AdaptiveGate);
+    const budgets = gates.flatMap((gate) => (gate instanceof Budget ? gate.states : []));
+    return {
+      group,
+      active: inUse,
+      limit: most,
+      ...(adaptive !== undefined && { target: adaptive.target }),
+      limiters: gates.filter((gate) => gate instanceof LimiterGate).map((gate) => gate.state()),
+      ...(budgets.length > 0 && { budgets }),
+    };
+  };
+  return [
+    one(undefined, active, limit, places.gates),
+    ...[...places.groups.values()].map((group) => one(group.name, group.active, group.limit, group.gates)),
+  ];
+}
+
+/** The answer `node` got had these headers: the nearest gate that listens hears of it. */
+export function tell(node: TaskNode, headers: unknown): void {
+  node.lane.gates
+    .flat()
+    .findLast((gate) => gate.told !== undefined)
+    ?.told?.(headers);
+}
+
+/** The run has ended; `failed` is told what limiters of users throw. */
+export function closeGates(places: GatePlaces, failed: (error: unknown) => void): void {
+  const groups = [...places.groups.values()].flatMap((group) => group.gates);
+  for (const gate of [...places.gates, ...groups]) toldTo(() => gate.close?.(), failed);
+}

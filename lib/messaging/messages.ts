@@ -1,0 +1,321 @@
+import { Subject } from 'rxjs';
+import { decode, encode } from '../codec/codec.js';
+import type { AskTold, Mailbox } from '../graph/mailbox.js';
+import type { TaskNode } from '../graph/node.js';
+import type { Watch } from '../graph/ports.js';
+import type { Clock } from '../kernel/clock.js';
+import { brief, RxhiveError } from '../kernel/errors.js';
+import type { Channel, Message } from '../model/channel.js';
+import type { EventBody, MessageEvent } from '../model/event.js';
+import type { MessageRecord, ReaderRecord, ReplyRecord } from '../model/record.js';
+import { Line, type LineInlet, messageOf, type Post } from './channel-log.js';
+import { AttemptMailbox } from './mailbox.js';
+
+/** What the messages of a run are given to work with. */
+export interface MessagePorts {
+  readonly clock: Clock;
+  readonly watch: Watch;
+  /**
+   * Puts a record into the log as the durability of the run asks; `done` is called when others may rely on it, or with the
+   * reason why they never can.
+   */
+  note(body: string, done: (error?: RxhiveError) => void): void;
+  /** Nothing is being checked or written any more. */
+  settled(): void;
+  /** The node of a task that has ended. */
+  ended(taskId: string): TaskNode | undefined;
+}
+
+/** What a log says about messages. */
+export type PastMessage = MessageRecord | ReplyRecord | ReaderRecord;
+
+/** Who sends. */
+export interface Sender {
+  readonly task: string;
+  readonly attempt: number;
+  /** It has finished, and its body is called again for what it had added: it says nothing new. */
+  readonly replaying: boolean;
+}
+
+/** What is sent, and who is told what comes of it. */
+export interface Letter {
+  readonly text: string;
+  readonly key: string | undefined;
+  /** It has its place among the messages of its task, before anybody else hears of it. */
+  made(post: Post): void;
+  done(post: Post): void;
+  failed(error: RxhiveError): void;
+}
+
+/**
+ * Messages between the tasks of a run. Each is in the log before a reader gets it; because a log is a prefix of what
+ * happened, a reader that is in the log with its result has all that it was given before it there too.
+ */
+export class Messages {
+  /** What is said on channels, as it is said. */
+  readonly said$ = new Subject<Message>();
+  readonly #ports: MessagePorts;
+  readonly #lines = new Map<string, Line>();
+  /** Lines in which a task has sent or read something. */
+  readonly #linesOf = new Map<string, Set<Line>>();
+  /** Readings that wait for the words of a task. */
+  readonly #readings = new Map<string, Set<LineInlet>>();
+  /** What tasks that have not ended were asked, by id. */
+  readonly #requests = new Map<string, Post>();
+  /** Messages so far. */
+  #said = 0;
+  /** Messages that are being checked or written: something is going to be said. */
+  #underWay = 0;
+
+  constructor(ports: MessagePorts) {
+    this.#ports = ports;
+  }
+
+  /** Tasks of this run talk. */
+  get used(): boolean {
+    return this.#lines.size > 0;
+  }
+
+  /** Something is being checked or written that somebody may wait for. */
+  get busy(): boolean {
+    return this.#underWay > 0;
+  }
+
+  /** The log has been read. */
+  load(records: readonly PastMessage[] = []): void {
+    for (const record of records) {
+      if (record.kind === 'reader')
+        this.lineFor(record.channel, record.task).restart(record.task, record.after);
+      else if (record.kind === 'reply') {
+        const post = this.#requests.get(record.id);
+        if (post !== undefined) post.reply ??= encode(record.value);
+      } else {
+        const { kind: _, value, ...envelope } = record;
+        const line = this.lineFor(envelope.channel, envelope.from);
+        const post = this.#postOf(envelope, encode(value));
+        line.sentBy(envelope.from).push(post);
+        line.add(post);
+        if (isAsked(line)) this.#requests.set(envelope.id, post);
+      }
+    }
+  }
+
+  /** What an attempt of `node` sends and takes. */
+  mailbox(node: TaskNode): Mailbox {
+    const replaying = node.extra?.replay !== undefined;
+    return new AttemptMailbox(this, { task: node.id, attempt: node.attempt, replaying });
+  }
+
+  /** The line of a channel that `task` uses. @throws RxhiveError INVALID_OPTION for two channels of one name */
+  lineOf(channel: Channel<never>, task: string): Line {
+    const line = this.lineFor(channel.name, task);
+    line.channel ??= channel;
+    if (line.channel === channel) return line;
+    const message = `Two channels are called "${brief(channel.name)}"; use one, or give each a name of its own.`;
+    throw new RxhiveError('INVALID_OPTION', message, { details: { channel: channel.name } });
+  }
+
+  /** The same by name; what a task is asked has the line `@TASK`. */
+  lineFor(name: string, task: string): Line {
+    let line = this.#lines.get(name);
+    if (line === undefined) {
+      line = new Line(name, {
+        taken: (inlet, { envelope: { id, from } }) =>
+          this.tell('received', inlet.task, { messageId: id, channel: name, from }),
+        dropped: (inlet, { envelope: { id, from } }) =>
+          this.tell('dropped', inlet.task, { messageId: id, channel: name, from }),
+        room: (one) => this.pump(one),
+      });
+      this.#lines.set(name, line);
+    }
+    const lines = this.#linesOf.get(task);
+    if (lines === undefined) this.#linesOf.set(task, new Set([line]));
+    else lines.add(line);
+    return line;
+  }
+
+  /** Sends what may be sent: of each sender, nothing overtakes what waits. */
+  pump(line: Line): void {
+    if (line.offers.size === 0) return;
+    const blocked = new Set<unknown>();
+    for (const offer of line.offers)
+      if (!blocked.has(offer.by) && (offer.text === undefined || !offer.by.place(line, offer)))
+        blocked.add(offer.by);
+  }
+
+  /** A message becomes durable, then its readers get it. */
+  post(line: Line, { task, attempt, replaying }: Sender, { text, key, made, done, failed }: Letter): void {
+    const sent = line.sentBy(task);
+    const seq = (sent.at(-1)?.envelope.seq ?? 0) + 1;
+    const id = `${line.name}/${task}/${seq}`;
+    const at = this.#ports.clock.wall();
+    const more = key === undefined ? {} : { key };
+    const envelope = { v: 1, id, channel: line.name, from: task, seq, at, attempt, ...more } as const;
+    const post = this.#postOf(envelope, text);
+    if (replaying) {
+      done(post);
+      return;
+    }
+    sent.push(post);
+    made(post);
+    if (isAsked(line)) this.#requests.set(id, post);
+    line.writing += 1;
+    this.#underWay += 1;
+    // The same text as that of the record as a whole, without writing the value once more.
+    const head = JSON.stringify({ kind: 'message', ...envelope });
+    this.#ports.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {
+      line.writing -= 1;
+      if (error !== undefined) {
+        sent.splice(sent.indexOf(post), 1);
+        failed(error);
+        this.#settle();
+        return;
+      }
+      line.add(post);
+      if (this.#ports.watch.active)
+        this.tell(isAsked(line) ? 'asked' : 'sent', task, {
+          messageId: id,
+          channel: line.name,
+          value: decode(text),
+        });
+      if (this.said$.observed && !isAsked(line)) this.said$.next(messageOf(post));
+      done(post);
+      line.wake(post);
+      // Those who do not get this one have room again.
+      this.pump(line);
+      this.#settle();
+    });
+  }
+
+  /** What a task that has not ended was asked. */
+  request(id: string): Post | undefined {
+    return this.#requests.get(id);
+  }
+
+  /** The reply becomes durable, then those who asked get it. The first counts. */
+  reply(post: Post, from: string, value: unknown, done: (error?: RxhiveError) => void): void {
+    const text = encode(value, { name: 'the reply' });
+    if (post.reply !== undefined || post.replying) {
+      done();
+      return;
+    }
+    const { id, channel } = post.envelope;
+    const head = JSON.stringify({ kind: 'reply', v: 1, id, from, at: this.#ports.clock.wall() });
+    post.replying = true;
+    this.#underWay += 1;
+    this.#ports.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {
+      post.replying = false;
+      if (error !== undefined) {
+        done(error);
+        this.#settle();
+        return;
+      }
+      post.reply = text;
+      if (this.#ports.watch.active)
+        this.tell('replied', from, { messageId: id, channel, value: decode(text) });
+      done();
+      for (const { replied } of askersOf(post)) replied(decode(text));
+      this.#settle();
+    });
+  }
+
+  /** Where a task begins to read a line; in the log where that could be another place the next time. */
+  startOf(line: Line, task: string): number {
+    return line.startOf(task, (after) => {
+      const record: ReaderRecord = { kind: 'reader', task, channel: line.name, after };
+      this.#ports.note(encode(record), () => undefined);
+    });
+  }
+
+  /** Tells a reading of the ends of those it reads. */
+  follow(inlet: LineInlet): void {
+    for (const task of [...(inlet.from ?? [])]) {
+      if (this.#ports.ended(task) !== undefined) inlet.gone(task);
+      else {
+        const readings = this.#readings.get(task);
+        if (readings === undefined) this.#readings.set(task, new Set([inlet]));
+        else readings.add(inlet);
+      }
+    }
+  }
+
+  unfollow(inlet: LineInlet): void {
+    for (const task of inlet.from ?? []) this.#readings.get(task)?.delete(inlet);
+  }
+
+  /** Why a task will not reply any more; undefined: it may. */
+  noReply(taskId: string): RxhiveError | undefined {
+    const node = this.#ports.ended(taskId);
+    if (node === undefined) return undefined;
+    const message = `Task "${brief(taskId)}" was asked and has ended (${node.status}) without a reply; answer what ctx.requests$() gives, or ask earlier.`;
+    const cause = node.error === undefined ? {} : { cause: node.error };
+    return new RxhiveError('NO_REPLY', message, { ...cause, details: { taskId } });
+  }
+
+  /** The task has ended: nobody waits for it any more. */
+  ended(node: TaskNode): void {
+    if (this.#lines.size === 0) return;
+    const { id } = node;
+    const readings = this.#readings.get(id);
+    this.#readings.delete(id);
+    for (const inlet of readings ?? []) inlet.gone(id);
+    const asked = this.#lines.get(`@${id}`);
+    for (const post of asked?.posts ?? []) {
+      this.#requests.delete(post.envelope.id);
+      if (post.reply === undefined && !post.replying) this.refuse(post, id);
+    }
+    asked?.clear();
+    for (const line of this.#linesOf.get(id) ?? []) {
+      line.forget(id);
+      if (line.idle && isAsked(line)) this.#lines.delete(line.name);
+    }
+    this.#linesOf.delete(id);
+  }
+
+  /** Tells those who ask that nobody answers any more, where that is so. */
+  refuse(post: Post, taskId: string): void {
+    const error = this.noReply(taskId);
+    if (error !== undefined) for (const { failed } of askersOf(post)) failed(error);
+  }
+
+  /** Somebody's schema is being asked, for as long as the returned function is not called. */
+  hold(): () => void {
+    this.#underWay += 1;
+    let held = true;
+    return () => {
+      if (held) this.#settle();
+      held = false;
+    };
+  }
+
+  #postOf(envelope: Omit<Message, 'value'>, text: string): Post {
+    this.#said += 1;
+    return { envelope, text, order: this.#said, reply: undefined, replying: false, askers: undefined };
+  }
+
+  #settle(): void {
+    this.#underWay -= 1;
+    if (this.#underWay === 0) this.#ports.settled();
+  }
+
+  tell(
+    reason: MessageEvent['reason'],
+    taskId: string,
+    facts: Omit<Extract<EventBody, { type: 'message' }>, 'type' | 'reason' | 'taskId'>,
+  ): void {
+    const { watch } = this.#ports;
+    if (watch.active) watch.emit({ type: 'message', reason, taskId, ...facts });
+  }
+}
+
+/** Those who are told now, and never again. */
+function askersOf(post: Post): AskTold[] {
+  const list = [...(post.askers ?? [])];
+  post.askers = undefined;
+  for (const asking of list) asking.waits = false;
+  return list.map(({ told }) => told);
+}
+
+function isAsked({ name }: Line): boolean {
+  return name.startsWith('@');
+}

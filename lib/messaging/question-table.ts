@@ -1,0 +1,190 @@
+import { encode } from '../codec/codec.js';
+import { shownPart } from '../codec/plain-records.js';
+import type { Timer } from '../kernel/clock.js';
+import { brief, RxhiveError } from '../kernel/errors.js';
+import type { Asker, OpenQuestion, Question } from '../model/question.js';
+import type { AnswerRecord, QuestionRecord } from '../model/record.js';
+import { jsonSchemaOf } from '../model/schema.js';
+import { textOf } from './answers.js';
+
+/**
+ * `known`: in the log, not asked by this process yet. `stale`: known, but it has to be asked anew. `asking`: its record
+ * is being written. `settling`: an answer is being checked or written. The last three are ends.
+ */
+export type AskedState =
+  | 'known'
+  | 'stale'
+  | 'asking'
+  | 'open'
+  | 'settling'
+  | 'answered'
+  | 'expired'
+  | 'closed';
+
+/** An answer somebody gave, until it is accepted or refused. */
+export interface Offer {
+  readonly value: unknown;
+  readonly done: (error?: RxhiveError) => void;
+}
+
+/** An accepted answer; as text, so that each attempt gets a value of its own. */
+export interface Answer {
+  readonly text: string;
+  readonly by: AnswerRecord['by'];
+}
+
+/** A question of a run while it goes on. */
+export interface Asked {
+  readonly id: string;
+  record: QuestionRecord;
+  /** Prompt and context as text: what a question without a key is known by. */
+  content: string;
+  state: AskedState;
+  question: Question | undefined;
+  /** The attempt that asked last, and how it is told. */
+  source: object | undefined;
+  asker: Asker | undefined;
+  /** A newer attempt of its task waits for other questions. */
+  superseded: boolean;
+  /** First in, first checked; the first stays until it is settled. */
+  readonly offers: Offer[];
+  answer: Answer | undefined;
+  /** Its deadline in ms of the clock, which nobody sets, unlike that of the stamp in its record. Infinity: it has none. */
+  due: number;
+  timer: Timer | undefined;
+}
+
+/** The questions of a run: which is which when a body runs again, and which are open. */
+export class AskedQuestions {
+  readonly #byId = new Map<string, Asked>();
+  readonly #byTask = new Map<string, Asked[]>();
+  readonly #counts: Partial<Record<AskedState, number>> = {};
+  #open: readonly OpenQuestion[] | undefined;
+
+  get(id: string): Asked | undefined {
+    return this.#byId.get(id);
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  of(taskId: string): readonly Asked[] {
+    return this.#byTask.get(taskId) ?? [];
+  }
+
+  all(): Iterable<Asked> {
+    return this.#byId.values();
+  }
+
+  count(state: AskedState): number {
+    return this.#counts[state] ?? 0;
+  }
+
+  /** What waits for an answer, in the order in which it was asked. */
+  get open(): readonly OpenQuestion[] {
+    this.#open ??= [...this.#byId.values()].filter(isOpen).map(({ record }) => shownAs(record));
+    return this.#open;
+  }
+
+  /**
+   * The one that a body means: by its key; else the first with the same text that the attempt has not asked yet.
+   * @throws RxhiveError INVALID_OPTION for a key used twice
+   */
+  find({ node, source }: Asker, { options }: Question, content: string): Asked | undefined {
+    const { key } = options;
+    if (key === undefined) {
+      const fits = (one: Asked): boolean => one.source !== source && one.content === content;
+      return this.of(node.id).find((one) => one.record.key === undefined && fits(one));
+    }
+    const asked = this.#byId.get(`${node.id}?${key}`);
+    if (asked === undefined || asked.source !== source) return asked;
+    const message = `Task "${brief(node.id)}" asks "${brief(key)}" twice; give each question a key of its own.`;
+    throw new RxhiveError('INVALID_OPTION', message, { details: { questionId: asked.id } });
+  }
+
+  /** The id of the next question of a task. */
+  nextId(taskId: string, key: string | undefined): string {
+    return `${taskId}?${key ?? 1 + this.of(taskId).filter(({ record }) => record.key === undefined).length}`;
+  }
+
+  add(record: QuestionRecord, due: number): Asked {
+    const { id, task, prompt, context } = record;
+    const asked: Asked = {
+      id,
+      record,
+      content: textOf({ prompt, context }),
+      state: 'known',
+      question: undefined,
+      source: undefined,
+      asker: undefined,
+      superseded: false,
+      offers: [],
+      answer: undefined,
+      due,
+      timer: undefined,
+    };
+    this.#byId.set(id, asked);
+    const mine = this.#byTask.get(task);
+    if (mine === undefined) this.#byTask.set(task, [asked]);
+    else mine.push(asked);
+    return asked;
+  }
+
+  /** True when that changes what is open. */
+  enter(asked: Asked, state: AskedState): boolean {
+    this.#counts[asked.state] = this.count(asked.state) - 1;
+    this.#counts[state] = this.count(state) + 1;
+    const before = isOpen(asked);
+    asked.state = state;
+    if (before === isOpen(asked)) return false;
+    this.#open = undefined;
+    return true;
+  }
+
+  /** The attempt that waits for `asked` has gone another way than to the questions of the attempts before it. */
+  supersede({ record, source }: Asked): void {
+    for (const one of this.of(record.task)) one.superseded = one.source !== source;
+    this.#open = undefined;
+  }
+}
+
+/** A question as its record says it. @throws RxhiveError NOT_SERIALIZABLE */
+export function recordOf(id: string, task: string, question: Question, at: number): QuestionRecord {
+  const { options } = question;
+  const schema = jsonSchemaOf(question.schema);
+  const { key, deadline, prompt = '', context, default: value } = options;
+  const record: QuestionRecord = {
+    kind: 'question',
+    id,
+    task,
+    ...(key !== undefined && { key }),
+    prompt,
+    ...(context !== undefined && { context }),
+    ...(schema !== undefined && { schema }),
+    at,
+    ...(deadline !== undefined && { deadline: at + deadline }),
+  };
+  // A default that no log can keep must not turn up only when the deadline has passed.
+  encode(value, { name: 'the default of the question' });
+  encode(record, { name: (path) => shownPart({}, path) });
+  return record;
+}
+
+/** A question as people see it. */
+export function shownAs({ id, task, prompt, context, schema, at, deadline }: QuestionRecord): OpenQuestion {
+  return {
+    id,
+    taskId: task,
+    prompt,
+    ...(context !== undefined && { context }),
+    ...(schema !== undefined && { schema }),
+    askedAt: at,
+    ...(deadline !== undefined && { deadline }),
+  };
+}
+
+/** One that the newest attempt of its task has asked, or may still ask. */
+function isOpen({ state, superseded }: Asked): boolean {
+  return (state === 'open' || state === 'settling') && !superseded;
+}

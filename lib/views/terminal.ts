@@ -1,0 +1,235 @@
+import {
+  asyncScheduler,
+  type MonoTypeOperatorFunction,
+  Observable,
+  type SchedulerLike,
+  type Subscription,
+} from 'rxjs';
+import type { WorkflowEvent } from '../model/event.js';
+import { Redactor } from '../observe/redact.js';
+import { Frame, type TerminalStream, widthOf } from './frame.js';
+import { RunView, type TaskView } from './run-view.js';
+import { streamText } from './stream-text.js';
+import { duration, messageOf, short, statusOf, statusSigns } from './text.js';
+
+export type { TerminalStream };
+
+/** How a run is shown in a terminal. */
+export interface TerminalOptions {
+  /** Default `process.stderr`, so that stdout stays free for results. */
+  readonly stream?: TerminalStream;
+  /**
+   * A picture that is redrawn, or a line per event that matters. Default: a picture on a TTY outside of CI. With a picture
+   * on `process.stderr`, what the process prints on the terminal meanwhile is put above it, line by line.
+   */
+  readonly live?: boolean;
+  /** Default: on a TTY, unless NO_COLOR is set. */
+  readonly colour?: boolean;
+  /** Ms between two pictures. Default 80. */
+  readonly interval?: number;
+  /** Clock of the pictures. Default: rxjs `asyncScheduler`. */
+  readonly scheduler?: SchedulerLike;
+}
+
+/** Failures that are told one by one. */
+const mostFailures = 100;
+const codes = { red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, dim: 2, bold: 1 } as const;
+type Paint = (text: string, ...styles: (keyof typeof codes)[]) => string;
+
+/**
+ * Shows a run in the terminal while its events pass: what runs, with the tail of its stream, counts, limits in use and
+ * time left; plain lines where there is no terminal. What tasks say is stripped of control characters.
+ */
+export function terminal(options: TerminalOptions = {}): MonoTypeOperatorFunction<WorkflowEvent> {
+  return (events$) =>
+    new Observable((subscriber) => {
+      const screen = new Screen(options);
+      const shown = events$.subscribe({
+        next: (event) => {
+          screen.show(event);
+          subscriber.next(event);
+        },
+        error: (error: unknown) => {
+          screen.end();
+          subscriber.error(error);
+        },
+        complete: () => {
+          screen.end();
+          subscriber.complete();
+        },
+      });
+      return () => {
+        shown.unsubscribe();
+        screen.end();
+      };
+    });
+}
+
+class Screen {
+  readonly #view = new RunView({ events: 0 });
+  readonly #stream: TerminalStream;
+  readonly #paint: Paint;
+  readonly #interval: number;
+  readonly #redactor = new Redactor();
+  readonly #frame: Frame | undefined;
+  /** Failures that the next picture is to have above it. */
+  #failures: string[] = [];
+  #failed = 0;
+  readonly #scheduler: SchedulerLike;
+  #due: Subscription | undefined;
+  #ended = false;
+
+  constructor(options: TerminalOptions) {
+    const { stream = process.stderr, interval = 80, scheduler = asyncScheduler } = options;
+    const { NO_COLOR, CI, TERM } = process.env;
+    const tty = stream.isTTY === true && TERM !== 'dumb';
+    this.#stream = stream;
+    this.#interval = interval;
+    this.#scheduler = scheduler;
+    const live = options.live ?? (tty && (CI === undefined || CI === '' || CI === 'false'));
+    this.#frame = live ? new Frame(stream, stream === process.stderr) : undefined;
+    const colour = options.colour ?? (tty && (NO_COLOR === undefined || NO_COLOR === ''));
+    this.#paint = (text, ...styles) =>
+      colour ? `${styles.map((one) => `\u001b[${codes[one]}m`).join('')}${text}\u001b[0m` : text;
+  }
+
+  show(event: WorkflowEvent): void {
+    this.#view.apply(event);
+    const frame = this.#frame;
+    if (frame === undefined) {
+      const line = this.#line(event);
+      if (line !== undefined) this.#stream.write(`${line}\n`);
+      return;
+    }
+    if (this.#ended) return;
+    this.#fail(event);
+    this.#due ??= this.#scheduler.schedule(() => {
+      this.#due = undefined;
+      frame.draw(this.#picture(frame), this.#failures.splice(0));
+    }, this.#interval);
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#due?.unsubscribe();
+    const more = this.#failed - mostFailures;
+    if (more > 0) this.#failures.push(`… and ${more} more failed`);
+    this.#frame?.draw([this.#head()], this.#failures);
+    this.#frame?.end();
+  }
+
+  #fail(event: WorkflowEvent): void {
+    if (event.type !== 'task' || event.reason !== 'failed' || event.tolerated === true) return;
+    this.#failed += 1;
+    if (this.#failed > mostFailures) return;
+    const { taskId, error } = event;
+    const line = `${statusSigns.failed} ${this.#text(taskId, 60)}: ${this.#text(messageOf(error), 300)}`;
+    this.#failures.push(this.#paint(line, 'red'));
+  }
+
+  #picture(frame: Frame): string[] {
+    const tasks = this.#view
+      .list()
+      .filter(({ status }) => status === 'running' || status === 'backing-off' || status === 'suspended');
+    const below = [this.#limits(), this.#head()].filter((line) => line !== '');
+    const room = Math.max(1, frame.most - below.length);
+    const shown = tasks.length > room ? tasks.slice(0, room - 1) : tasks;
+    const lines = shown.map((task) => this.#row(task, frame.columns));
+    const more = tasks.length - shown.length;
+    return [...lines, ...(more > 0 ? [this.#paint(`  … and ${more} more at work`, 'dim')] : []), ...below];
+  }
+
+  #row(task: TaskView, columns: number): string {
+    const span = task.spans.at(-1);
+    const time = span === undefined ? '' : duration(this.#view.now - span.from);
+    const attempt = task.attempts > 1 ? ` attempt ${task.attempts}` : '';
+    const most = Math.max(8, Math.min(28, columns - 24));
+    const name = this.#text(task.id, most);
+    const space = ' '.repeat(Math.max(0, most - widthOf(name)));
+    const left = `${statusSigns[task.status]} ${name}${space} ${time.padStart(8)}${attempt}`;
+    const tail = this.#tail(task, columns - widthOf(left) - 3);
+    const style = task.status === 'running' ? 'blue' : task.status === 'suspended' ? 'magenta' : 'yellow';
+    return `${this.#paint(left, style)}  ${this.#paint(tail, 'dim')}`;
+  }
+
+  /** The end of what it streams, or its newest message. */
+  #tail(task: TaskView, most: number): string {
+    if (most < 8) return '';
+    const newest = task.stream.slice(-40);
+    const said =
+      task.streamed > 0
+        ? (streamText(newest) ??
+          newest.map((one) => (typeof one === 'string' ? one : JSON.stringify(one))).join(' '))
+        : (task.messages.at(-1)?.message ?? '');
+    const line = this.#text(said, 10_000);
+    return line.length > most ? `…${line.slice(1 - most).replace(/^[\udc00-\udfff]/, '')}` : line;
+  }
+
+  #limits(): string {
+    const groups = [...this.#view.groups.values()].filter(
+      ({ name, active, ready }) => name !== undefined && active + ready > 0,
+    );
+    return groups
+      .slice(0, 6)
+      .map(({ name, active, limit, ready, gatedUntil }) => {
+        const held =
+          gatedUntil > this.#view.now
+            ? this.#paint(` held ${duration(gatedUntil - this.#view.now)}`, 'yellow')
+            : '';
+        return `${this.#text(name ?? '', 16)} ${active}${limit === undefined ? '' : `/${limit}`}${ready > 0 ? ` +${ready}` : ''}${held}`;
+      })
+      .join('  ');
+  }
+
+  #head(): string {
+    const { workflow, status, now, tasks } = this.#view;
+    const counts = this.#view.counts();
+    const good = (counts.succeeded ?? 0) + (counts.restored ?? 0);
+    const left = this.#view.left();
+    const parts = [
+      this.#paint(this.#text(workflow, 40), 'bold'),
+      status === 'succeeded'
+        ? this.#paint(status, 'green')
+        : status === 'running'
+          ? status
+          : this.#paint(status, 'red'),
+      `${good}/${tasks.size} done`,
+      ...((counts.failed ?? 0) > 0 ? [this.#paint(`${counts.failed} failed`, 'red')] : []),
+      ...((counts.cancelled ?? 0) > 0 ? [`${counts.cancelled} cancelled`] : []),
+      ...((counts.skipped ?? 0) > 0 ? [`${counts.skipped} skipped`] : []),
+      duration(now),
+      ...(status === 'running' && left !== undefined ? [`about ${duration(left)} left`] : []),
+    ];
+    return parts.join('  ');
+  }
+
+  /** A line for the events that people wait for. */
+  #line(event: WorkflowEvent): string | undefined {
+    const at = duration(event.at).padStart(9);
+    if (
+      event.type === 'plan' ? event.reason === 'initial' : event.type === 'run' && event.reason !== 'started'
+    )
+      return [
+        `${at} ${this.#head()}`,
+        ...this.#view.stuck.map((one) => `${at} stuck: ${this.#text(one, 500)}`),
+      ].join('\n');
+    if (event.type === 'log')
+      return `${at} ${this.#text(event.taskId, 60)}: ${this.#text(event.message, 500)}`;
+    if (event.type !== 'task') return undefined;
+    const { reason, taskId, error, delay, tolerated = false } = event;
+    if (reason === 'waiting' || reason === 'ready') return undefined;
+    const why = error === undefined ? '' : `: ${this.#text(messageOf(error), 500)}`;
+    const next = delay === undefined ? '' : `, again in ${duration(delay)}`;
+    const line = `${at} ${statusSigns[reason]} ${this.#text(taskId, 60)} ${statusOf({ status: reason, tolerated })}${why}${next}`;
+    return reason === 'failed' && !tolerated
+      ? this.#paint(line, 'red')
+      : reason === 'succeeded'
+        ? this.#paint(line, 'green')
+        : line;
+  }
+
+  #text(text: string, most: number): string {
+    return short(this.#redactor.text(text), most);
+  }
+}
