@@ -138,6 +138,8 @@ export class Engine {
       clock: this.clock,
       watch: this.hub,
       note: (body, done) => this.#transactions.note(body, done),
+      find: (task) => this.graph.find(task),
+      hear: (node, wait) => this.scheduler.streaming.hear(node, wait),
       settled: () => this.#circle.again(),
       ended: (id) => {
         const node = this.graph.nodes.get(id);
@@ -187,11 +189,8 @@ export class Engine {
         );
       },
     });
-    this.#limits = new LimitsFeed(
-      this.hub,
-      () => this.scheduler.now(),
-      () => limitsOf(this.graph, this.scheduler),
-    );
+    const now = (): number => this.scheduler.now();
+    this.#limits = new LimitsFeed(this.hub, now, () => limitsOf(this.graph, this.scheduler));
     this.#ports = this.#executePorts(input);
     this.#circle = new Circle({
       nodes: this.graph.nodes,
@@ -214,7 +213,7 @@ export class Engine {
       watch: this.hub,
       nodes: this.graph.nodes,
       scheduler: this.scheduler,
-      ceilings: this.ceilings,
+      limitOf: (group) => this.ceilings.get(group, 'user'),
       questions: () => this.questions.open,
     });
     this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
@@ -388,7 +387,7 @@ export class Engine {
       failed: this.audience.failed,
       waits: this.scheduler.streaming,
       ask: (asker, question) => this.questions.ask(asker, question),
-      mailbox: (node) => this.messages.mailbox(node),
+      messaging: (node, own) => this.messages.messagingOf(node, own),
       handleFor: (parent, id) =>
         this.graph.childOf(parent.principal, id)?.handle ?? new Task(id, this.#owner),
       flush: (parent, spawned) => this.add(this.#transactions.writable(spawned), parent.principal),

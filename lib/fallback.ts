@@ -1,8 +1,8 @@
 import { contentText } from './codec/canonical.js';
-import { type Candidate, type FallbackOptions, withCandidates } from './graph/candidate.js';
 import { copy } from './kernel/copy.js';
 import { brief, RxhiveError, shown } from './kernel/errors.js';
 import { calledForBoolean } from './kernel/guard.js';
+import { type Candidate, type FallbackOptions, withCandidates } from './model/candidate.js';
 import type { TaskContext } from './model/context.js';
 import { type ResultOf, settled, type TaskOptions } from './model/task.js';
 

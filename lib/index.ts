@@ -20,7 +20,6 @@ export { thinkingModel } from './adapters/thinking/thinking-model.js';
 export type { Thought, ThoughtDraft } from './adapters/thinking/thought.js';
 export { Collection, collection } from './codec/collection.js';
 export { fallback } from './fallback.js';
-export type { Candidate, FallbackOptions } from './graph/candidate.js';
 export type { History, PastSnapshot, PastTask, RunDifference } from './history.js';
 export type { Clock } from './kernel/clock.js';
 export {
@@ -56,6 +55,7 @@ export type { BreakerOptions, BreakerState } from './model/breaker.js';
 export type { Breakpoint, StartingTask } from './model/breakpoint.js';
 export type { BudgetLimit, BudgetOptions, BudgetReport, BudgetState, Caps } from './model/budget.js';
 export type { CacheOptions } from './model/cache.js';
+export type { Candidate, FallbackOptions } from './model/candidate.js';
 export {
   type AnyChannel,
   type AskOptions,

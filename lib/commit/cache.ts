@@ -2,10 +2,10 @@ import { Observable, ReplaySubject } from 'rxjs';
 import { canonical } from '../codec/canonical.js';
 import { decode, encode } from '../codec/codec.js';
 import type { TaskNode } from '../graph/node.js';
+import type { Cache, CacheAnswer, CacheEntry } from '../graph/ports.js';
 import { called, nonsense } from '../kernel/guard.js';
 import { fnv1a } from '../kernel/hash.js';
 import { isLate, type Late, settle } from '../kernel/maybe-promise.js';
-import type { Cache, CacheAnswer, CacheEntry } from '../model/cache.js';
 import type { CheckpointStore } from '../model/store.js';
 import { codeOf } from './resume.js';
 

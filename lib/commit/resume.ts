@@ -4,7 +4,6 @@ import type { TaskNode } from '../graph/node.js';
 import { brief, CheckpointCorruptError, RxhiveError, shown } from '../kernel/errors.js';
 import { fnv1a } from '../kernel/hash.js';
 import { after, isLate, type Late } from '../kernel/maybe-promise.js';
-import type { PastMessage } from '../messaging/messages.js';
 import type {
   AddedDependency,
   AddedTask,
@@ -12,6 +11,8 @@ import type {
   CommitRecord,
   FailedRecord,
   LogRecord,
+  PastMessage,
+  PastQuestion,
   QuestionRecord,
   RunRecord,
   StatePatch,
@@ -21,7 +22,6 @@ import { type Fit, fit } from '../model/schema.js';
 import type { DependencyMode, TaskDefinition } from '../model/task.js';
 import type { Spending } from '../model/usage.js';
 import { versionText } from './added.js';
-import type { Stale } from './staleness.js';
 import { patched } from './state.js';
 
 /** What stands for the code of a task: its `version`, else its source text. */
@@ -56,12 +56,6 @@ export interface Added extends AddedTask {
   readonly item?: { readonly data?: unknown } | undefined;
 }
 
-/** A question in a log, and its answer where it has one. */
-export interface PastQuestion {
-  readonly record: QuestionRecord;
-  answer: AnswerRecord | undefined;
-}
-
 /** How a run that goes on differs from a new one. */
 export interface Resumed {
   /** Tasks whose results are used again. */
@@ -82,6 +76,13 @@ export interface Resumed {
   readonly retries: number;
   /** The input of the log. */
   readonly input: unknown;
+}
+
+/** Why the end of a task does not hold any more. */
+export interface Stale {
+  readonly because: string;
+  /** What it added stays: it runs again only for what others come to. */
+  readonly keeps: boolean;
 }
 
 /** What a log says about a run that is to go on. */

@@ -1,14 +1,7 @@
 import type { TaskNode } from '../graph/node.js';
 import { brief } from '../kernel/errors.js';
 import type { CommitRecord, FailedRecord, StatePath } from '../model/record.js';
-import { type Added, type Past, touches } from './resume.js';
-
-/** Why the end of a task does not hold any more. */
-export interface Stale {
-  readonly because: string;
-  /** What it added stays: it runs again only for what others come to. */
-  readonly keeps: boolean;
-}
+import { type Added, type Past, type Stale, touches } from './resume.js';
 
 /** What runs again when a run goes on. */
 export interface Again {

@@ -7,12 +7,12 @@ import {
   type Subscription,
 } from 'rxjs';
 import type { Obstacle, TaskNode } from '../graph/node.js';
+import type { CacheAnswer } from '../graph/ports.js';
 import type { Signal } from '../graph/signal.js';
 import { copy } from '../kernel/copy.js';
 import { brief, InvalidResultError, messageOf, RxhiveError } from '../kernel/errors.js';
 import { faultOf, nonsense } from '../kernel/guard.js';
 import { settle } from '../kernel/maybe-promise.js';
-import type { CacheAnswer } from '../model/cache.js';
 import { addedBy } from '../model/executor.js';
 import { timeoutsOf } from '../model/policy.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';

@@ -1,11 +1,12 @@
 import { firstValueFrom, Observable, of } from 'rxjs';
 import { Contest } from '../graph/choice-state.js';
+import type { Messaging } from '../graph/mailbox.js';
 import type { AttemptHandle, Replay, Spawned, TaskNode } from '../graph/node.js';
+import type { Asker } from '../graph/ports.js';
 import { callerContext } from '../kernel/async-context.js';
 import { copy } from '../kernel/copy.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
-import { Correspondence } from '../messaging/ctx-messages.js';
 import type {
   AskOptions,
   Inbox,
@@ -16,7 +17,7 @@ import type {
 } from '../model/channel.js';
 import type { GroupState, Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
 import { addedBy } from '../model/executor.js';
-import { type Asker, Question } from '../model/question.js';
+import { Question } from '../model/question.js';
 import { Task, type TaskDefinition, type TypedTaskOptions } from '../model/task.js';
 import { type JoinTarget, joined } from './inputs.js';
 import { joinTargets, shapeOf } from './join-targets.js';
@@ -39,7 +40,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   #ended = false;
   #input: { readonly own: unknown } | undefined;
   #carrier: Record<string, string> | undefined;
-  #correspondence: Correspondence | undefined;
+  #messaging: Messaging | undefined;
   #abort: AbortController | undefined;
   #reason: RxhiveError | undefined;
   #rejects: Set<(reason: unknown) => void> | undefined;
@@ -234,15 +235,15 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     return this.#talk('requests$').requests$(options) as Inbox<Request<never>>;
   }
 
-  #talk(what: string): Correspondence {
+  #talk(what: string): Messaging {
     this.#alive(what);
-    this.#correspondence ??= new Correspondence(this.node, this.ports, {
+    this.#messaging ??= this.ports.messaging(this.node, {
       promise: (begin) => this.#promise(begin as never) as Promise<never>,
       alive: (part) => this.#alive(part),
       failed: (error) => this.broke(faultOf(error, 'A subscriber of messages')),
       flush: () => this.#flush(),
     });
-    return this.#correspondence;
+    return this.#messaging;
   }
 
   #askPeople<T>(question: Question<T>): Promise<T> {
@@ -324,7 +325,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.#ended = true;
     if (!committing) this.reads?.close();
     this.#reason ??= reason;
-    this.#correspondence?.close();
+    this.#messaging?.close();
     const rejects = this.#rejects;
     this.#rejects = undefined;
     if (rejects !== undefined) for (const reject of rejects) reject(this.#reason ?? this.#late('wait'));

@@ -1,10 +1,10 @@
 import { Observable, type Subscriber } from 'rxjs';
-import type { TaskNode } from '../graph/node.js';
+import type { ItemWatch, TaskNode } from '../graph/node.js';
 import { copy, frozenCopy } from '../kernel/copy.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import { nonsense } from '../kernel/guard.js';
 import type { TaskContext } from '../model/context.js';
-import type { EachItem, EachOptions, EachResult, Items, ItemWatch } from '../model/each.js';
+import type { EachItem, EachOptions, EachResult, Items } from '../model/each.js';
 import { Task, type TaskDefinition } from '../model/task.js';
 import type { AttemptContext } from './context.js';
 import { ItemKeys } from './item-keys.js';

@@ -1,14 +1,12 @@
 import type { Contest } from '../graph/choice-state.js';
 import type { Group } from '../graph/lane.js';
-import type { Mailbox, MessageWait } from '../graph/mailbox.js';
-import type { Obstacle, Spawned, TaskNode } from '../graph/node.js';
-import type { Watch } from '../graph/ports.js';
+import type { AttemptVoice, MessageWait, Messaging } from '../graph/mailbox.js';
+import type { ItemWatch, Obstacle, Spawned, TaskNode } from '../graph/node.js';
+import type { Asker, Cache, Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
-import type { Cache } from '../model/cache.js';
 import type { Reads, Recipe } from '../model/context.js';
-import type { ItemWatch } from '../model/each.js';
-import type { Asker, Question } from '../model/question.js';
+import type { Question } from '../model/question.js';
 import type { Task } from '../model/task.js';
 import type { CompletionHandler, WorkflowSettings } from '../model/workflow.js';
 import type { Locks } from './locks.js';
@@ -44,7 +42,7 @@ export interface ExecutePorts {
   /** Puts a question to a person; the returned function forgets who asked. @throws RxhiveError */
   ask(asker: Asker, question: Question): () => void;
   /** What an attempt of `node` says and hears. */
-  mailbox(node: TaskNode): Mailbox;
+  messaging(node: TaskNode, own: AttemptVoice): Messaging;
   /** Handle for a task that `parent` adds; the one it has when it was added before. */
   handleFor(parent: TaskNode, id: string): Task;
   /** Adds buffered tasks to the run at once. */

@@ -62,3 +62,17 @@ export interface Gate extends Blocker {
   /** What is waited for, as the end of "Task x waits for ...". */
   because(node: TaskNode): string;
 }
+
+/** A breaker that lets a few attempts through to try, and nobody else until they have ended. */
+export interface ProbingGate extends Gate {
+  /** Attempts that try; empty: none, or it is not half-open. */
+  readonly probes: ReadonlySet<TaskNode>;
+}
+
+/** Is a ready task held back until others have tried? */
+export function isHeldBack(node: TaskNode): boolean {
+  const { status, lane } = node;
+  return (
+    status === 'ready' && lane.gates.some((list) => list.some((gate) => gate.holdsBack?.(node) === true))
+  );
+}

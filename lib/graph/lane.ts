@@ -1,5 +1,6 @@
 import { Heap, type HeapItem } from '../kernel/heap.js';
 import type { GroupState } from '../model/context.js';
+import { runsBefore } from '../model/task-order.js';
 import type { Gate } from './gate.js';
 import type { TaskNode } from './node.js';
 
@@ -166,11 +167,4 @@ export class Lane implements HeapItem, Blocker {
   permitMs(now: number): number {
     return this.#permitMs + (this.#permitSince === undefined ? 0 : now - this.#permitSince);
   }
-}
-
-/** Who goes first: urgency (priority with aging), then the longer path behind it, then the older. */
-export function runsBefore(a: TaskNode, b: TaskNode): boolean {
-  if (a.urgency !== b.urgency) return a.urgency > b.urgency;
-  if (a.rank !== b.rank) return a.rank > b.rank;
-  return a.seq < b.seq;
 }

@@ -1,5 +1,15 @@
-import type { RxhiveError } from '../kernel/errors.js';
-import type { Channel, Message } from '../model/channel.js';
+import { brief, type RxhiveError } from '../kernel/errors.js';
+import type {
+  AskOptions,
+  Channel,
+  Inbox,
+  Message,
+  ReceiveOneOptions,
+  ReceiveOptions,
+  Request,
+  SendOptions,
+} from '../model/channel.js';
+import type { Task } from '../model/task.js';
 
 /** What a task waits for that others have to say or do. */
 export interface MessageWait {
@@ -75,6 +85,50 @@ export interface Mailbox {
   replied(requestId: string): boolean;
   /** @throws RxhiveError NOT_SERIALIZABLE */
   reply(requestId: string, value: unknown, done: (error?: RxhiveError) => void): void;
+  /** The attempt has ended. */
+  close(): void;
+}
+
+/** The first five of many ids, quoted. */
+export function someOf(ids: readonly string[]): string {
+  const more = ids.length > 5 ? ` and ${ids.length - 5} more` : '';
+  return `${ids
+    .slice(0, 5)
+    .map((id) => `"${brief(id)}"`)
+    .join(', ')}${more}`;
+}
+
+/** What a wait is for, as the end of a sentence. */
+export function shownWait({ kind, channels, from }: MessageWait): string {
+  const whom = someOf([...(from ?? [])]);
+  if (kind === 'reply') return `an answer of ${whom}`;
+  const on = someOf(channels);
+  if (kind === 'room') return `room in channel ${on}, which ${whom} reads slowly`;
+  const what = channels[0]?.startsWith('@') === true ? 'a question' : `a message on channel ${on}`;
+  return whom === '' ? `${what} from anyone` : `${what} from ${whom}`;
+}
+
+type Begin<T> = (resolve: (value: T) => void, reject: (error: unknown) => void) => (() => void) | undefined;
+
+/** What an attempt lends to what it says and hears. */
+export interface AttemptVoice {
+  /** A promise that also ends with the attempt. */
+  promise<T>(begin: Begin<T>): Promise<T>;
+  /** @throws RxhiveError ATTEMPT_ENDED */
+  alive(what: string): void;
+  /** A subscriber of its messages threw. */
+  failed(error: unknown): void;
+  /** Adds the tasks the body has spawned so far: they may be meant. */
+  flush(): void;
+}
+
+/** The part of a body's `ctx` that talks with other tasks. */
+export interface Messaging {
+  send(channel: unknown, value: unknown, options?: SendOptions): Promise<Message>;
+  receive(channels: unknown, options?: ReceiveOneOptions): Promise<Message>;
+  receive$(channels: unknown, options?: ReceiveOptions): Inbox<Message>;
+  requests$(options?: ReceiveOptions): Inbox<Request>;
+  ask(task: Task | string, value: unknown, options?: AskOptions): Promise<unknown>;
   /** The attempt has ended. */
   close(): void;
 }

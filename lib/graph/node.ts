@@ -3,8 +3,6 @@ import type { Timer } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { HeapItem } from '../kernel/heap.js';
 import type { Reads, Recipe, Usage } from '../model/context.js';
-import type { ItemWatch } from '../model/each.js';
-import type { Hedge } from '../model/hedge.js';
 import type { AttemptReport } from '../model/result.js';
 import { isEnd, type TaskStatus } from '../model/status.js';
 import type { DependencyMode, Task, TaskDefinition } from '../model/task.js';
@@ -358,4 +356,21 @@ export class TaskNode implements HeapItem {
     };
     return this.extra;
   }
+}
+
+/** Who has added an item hears what becomes of it. */
+export interface ItemWatch {
+  /** Its first attempt begins. */
+  started(node: TaskNode): void;
+  ended(node: TaskNode): void;
+}
+
+/** The hedging of one attempt of a task. */
+export interface Hedge {
+  readonly node: TaskNode;
+  /** Attempts beside the first that are under way; each has a node of its own, so that it takes slot, permits and budget. */
+  readonly rivals: TaskNode[];
+  /** How many there have been. */
+  made: number;
+  timer: Timer | undefined;
 }

@@ -62,3 +62,39 @@ export interface SchedulerPorts {
   /** Nothing is left to do. */
   closed(): void;
 }
+
+/** What the cache says about a task that is about to run; `because` is for people. */
+export type CacheEntry =
+  /** The store has not answered yet: emits what it says. Who unsubscribes before leaves the work to others. */
+  { readonly kind: 'asked'; readonly entry$: Observable<CacheAnswer> } | CacheAnswer;
+
+/** What the cache says once it knows. */
+export type CacheAnswer =
+  | { readonly kind: 'hit'; readonly because: string; readonly value: unknown }
+  /** Completes without a value when the one who does the work fails: ask again. */
+  | {
+      readonly kind: 'wait';
+      readonly because: string;
+      /** Who does it; `elsewhere`: a task of another run. */
+      readonly worker: TaskNode | 'elsewhere';
+      readonly result$: Observable<unknown>;
+    }
+  | { readonly kind: 'lead'; readonly because: string; done(value: unknown): void; left(): void };
+
+/** Results kept over runs. */
+export interface Cache {
+  /**
+   * `input`: that of the run. `unfit`: the kept result does not fit the task's schema, so it has to work.
+   */
+  enter(node: TaskNode, inputs: unknown, input: unknown, unfit?: boolean): CacheEntry;
+}
+
+/** The attempt that asks, and what it is told. */
+export interface Asker {
+  readonly node: TaskNode;
+  readonly source: AttemptHandle;
+  /** There is no answer yet; called before the others, or not at all. */
+  waits(questionId: string): void;
+  answered(value: unknown): void;
+  failed(error: RxhiveError): void;
+}

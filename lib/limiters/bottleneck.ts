@@ -1,6 +1,6 @@
 import Bottleneck from 'bottleneck';
-import { ClockPlaces, type Places } from '../graph/concurrency.js';
 import type { Limiter, LimiterSettings } from '../model/limiter.js';
+import { ClockPlaces, type Places } from './concurrency.js';
 import { WindowLimiter } from './window-limiter.js';
 
 /** Places asked for at a time: more would be wasted when tasks are cancelled meanwhile. */

@@ -1,6 +1,3 @@
-import type { Places } from '../graph/concurrency.js';
-import { runsBefore } from '../graph/lane.js';
-import type { TaskNode } from '../graph/node.js';
 import type { Timer } from '../kernel/clock.js';
 import { Cooldown, spread } from '../kernel/cooldown.js';
 import { calledForNumber } from '../kernel/guard.js';
@@ -17,6 +14,9 @@ import {
   windowSizes,
 } from '../model/limiter.js';
 import { exponential } from '../model/policy.js';
+import type { OrderedTask } from '../model/task-order.js';
+import { runsBefore } from '../model/task-order.js';
+import type { Places } from './concurrency.js';
 
 /** Ms between looks at the event loop after a start: requests of a burst leave it one after the other. */
 const looks = [5, 10, 15, 20, 25, 25, 50, 50];
@@ -144,7 +144,7 @@ export class PermitBooks {
     this.serve();
   }
 
-  unwait(node: TaskNode): void {
+  unwait(node: OrderedTask): void {
     if (this.#forget(node)) this.serve();
   }
 
@@ -326,7 +326,7 @@ export class PermitBooks {
     return best;
   }
 
-  #forget(node: TaskNode): boolean {
+  #forget(node: OrderedTask): boolean {
     const at = this.#waiting.findIndex((one) => one.request.node === node);
     if (at < 0) return false;
     this.#waiting.splice(at, 1);

@@ -1,5 +1,3 @@
-import { ClockPlaces, type Places } from '../graph/concurrency.js';
-import type { TaskNode } from '../graph/node.js';
 import type { ToldLimit } from '../kernel/http-headers.js';
 import {
   checkLimiter,
@@ -12,6 +10,8 @@ import {
   type Permit,
   type PermitRequest,
 } from '../model/limiter.js';
+import type { OrderedTask } from '../model/task-order.js';
+import { ClockPlaces, type Places } from './concurrency.js';
 import { PermitBooks } from './window-ledger.js';
 
 /**
@@ -90,7 +90,7 @@ class Seat implements LimiterSeat {
     this.#books.wait(this.#client, request);
   }
 
-  unwait(node: TaskNode): void {
+  unwait(node: OrderedTask): void {
     this.#books.unwait(node);
   }
 

@@ -1,12 +1,11 @@
-import type { AttemptEnd, Refusal } from '../graph/gate.js';
+import type { AttemptEnd, ProbingGate, Refusal } from '../graph/gate.js';
 import type { Group, Lane } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import { brief, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
 import { calledForBoolean } from '../kernel/guard.js';
 import { speaksAgainstProvider } from '../kernel/provider-error.js';
 import type { BreakerOptions, BreakerState } from '../model/breaker.js';
-import type { GatePorts } from './place-gates.js';
-import type { ProbingGate } from './probing.js';
+import type { GatePorts } from './ports.js';
 
 const defaultOpenFor = 30_000;
 const defaultLeast = 10;

@@ -4,7 +4,7 @@ import type { TaskNode } from '../graph/node.js';
 import { brief, LimitExceededError, WorkflowCancelledError } from '../kernel/errors.js';
 import { type BudgetLimit, type BudgetOptions, type BudgetState, budgetLimits } from '../model/budget.js';
 import type { UsageReport } from '../model/usage.js';
-import type { GatePorts } from './place-gates.js';
+import type { GatePorts } from './ports.js';
 
 /** Share of a cap at which it warns. */
 const warnAt = 0.8;

@@ -16,7 +16,7 @@ import {
   type WindowName,
   windowSizes,
 } from '../model/limiter.js';
-import type { GatePorts } from './place-gates.js';
+import type { GatePorts } from './ports.js';
 import { estimatesOf, type TokenEstimates } from './token-estimates.js';
 
 /** What an attempt holds. */

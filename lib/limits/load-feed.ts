@@ -1,15 +1,14 @@
 import type { Observable, Subscription } from 'rxjs';
 import type { LoadSample } from '../model/load.js';
 import type { MemoryOptions } from '../model/memory.js';
-import type { Scheduler } from '../schedule/scheduler.js';
 import type { Ceilings } from './effective-limits.js';
 import { LoadLimit } from './load-limit.js';
 import { MemoryGate, type MemoryPorts } from './memory-gate.js';
-import type { GatePlaces } from './place-gates.js';
+import type { GatePlaces, GateScheduler } from './ports.js';
 
 /** What the feed is given to work with. */
 export interface LoadPorts extends MemoryPorts {
-  readonly scheduler: Scheduler;
+  readonly scheduler: GateScheduler;
   readonly ceilings: Ceilings;
   readonly places: Pick<GatePlaces, 'gates'>;
   /** `load$` threw. */

@@ -1,37 +1,17 @@
 import type { Gate } from '../graph/gate.js';
 import type { Group } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
-import type { Watch } from '../graph/ports.js';
-import type { Clock } from '../kernel/clock.js';
 import { toldTo } from '../kernel/guard.js';
 import { limiterOf, WindowLimiter } from '../limiters/window-limiter.js';
 import { Adaptive } from '../model/adaptive.js';
 import type { GroupLimits, Limiter } from '../model/limiter.js';
 import type { GroupOptions, WorkflowSettings } from '../model/workflow.js';
-import type { Scheduler } from '../schedule/scheduler.js';
 import { AdaptiveGate } from './adaptive-gate.js';
 import { Breaker } from './breaker.js';
 import { Budget } from './budget.js';
 import { Ceilings } from './effective-limits.js';
 import { LimiterGate } from './limiter-gate.js';
-
-/** What gates are given to work with. */
-export interface GatePorts {
-  readonly clock: Clock;
-  readonly watch: Watch;
-  /** Tells the time of the run, changes limits, ends the run. */
-  readonly scheduler: Scheduler;
-  /** Limits that several sides have a say in. */
-  readonly ceilings: Ceilings;
-  /** Inputs of a task whose dependencies have delivered. */
-  inputsOf(node: TaskNode): unknown;
-}
-
-/** Where gates are. */
-export interface GatePlaces {
-  readonly gates: Gate[];
-  readonly groups: ReadonlyMap<string, Group>;
-}
+import type { GatePlaces, GatePorts } from './ports.js';
 
 /**
  * Makes the gates that the options of a workflow and of its groups ask for, and puts them in their places. Returns the
@@ -82,7 +62,10 @@ function limiterFor(
 }
 
 /** How the groups, and first of all the run as a whole, use what they may. */
-export function limitsOf(places: GatePlaces, { active, limit }: Scheduler): GroupLimits[] {
+export function limitsOf(
+  places: GatePlaces,
+  { active, limit }: { readonly active: number; readonly limit: number },
+): GroupLimits[] {
   const one = (
     group: string | undefined,
     inUse: number,

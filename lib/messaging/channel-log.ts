@@ -1,5 +1,6 @@
 import { decode } from '../codec/codec.js';
 import type { AskTold, Inlet, SendTold } from '../graph/mailbox.js';
+import type { RxhiveError } from '../kernel/errors.js';
 import type { Channel, Message } from '../model/channel.js';
 
 /** A message that is kept; its value as text, so that each reader gets one of its own. */
@@ -313,4 +314,22 @@ export class MergedInlet implements Inlet {
   close(): void {
     for (const inlet of this.#inlets) inlet.close();
   }
+}
+
+/** Who sends. */
+export interface Sender {
+  readonly task: string;
+  readonly attempt: number;
+  /** It has finished, and its body is called again for what it had added: it says nothing new. */
+  readonly replaying: boolean;
+}
+
+/** What is sent, and who is told what comes of it. */
+export interface Letter {
+  readonly text: string;
+  readonly key: string | undefined;
+  /** It has its place among the messages of its task, before anybody else hears of it. */
+  made(post: Post): void;
+  done(post: Post): void;
+  failed(error: RxhiveError): void;
 }

@@ -1,6 +1,6 @@
-import type { ExecutePorts } from '../execute/ports.js';
-import type { Inlet, Mailbox } from '../graph/mailbox.js';
+import type { AttemptVoice, Inlet, Mailbox, MessageWait, Messaging } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
+import type { Clock } from '../kernel/clock.js';
 import { brief, InvalidMessageError, RxhiveError, shown, TaskTimeoutError } from '../kernel/errors.js';
 import { settle } from '../kernel/maybe-promise.js';
 import {
@@ -18,34 +18,30 @@ import { Task } from '../model/task.js';
 import { AttemptInbox, type InboxPorts, pull } from './inbox.js';
 import { HeardWait, type WaitFor } from './message-wait.js';
 
-type Begin<T> = (resolve: (value: T) => void, reject: (error: unknown) => void) => (() => void) | undefined;
-
-/** What an attempt lends its {@link Correspondence}. */
-export interface CorrespondencePorts {
-  /** A promise that also ends with the attempt. */
-  promise<T>(begin: Begin<T>): Promise<T>;
-  /** @throws RxhiveError ATTEMPT_ENDED */
-  alive(what: string): void;
-  /** A subscriber of its messages threw. */
-  failed(error: unknown): void;
-  /** Adds the tasks the body has spawned so far: they may be meant. */
-  flush(): void;
+/** What {@link TaskMessages} works with. */
+export interface MessagingPorts {
+  readonly clock: Clock;
+  /** The task of the run that is meant, if there is one. */
+  find(task: Task): TaskNode | undefined;
+  mailbox(node: TaskNode): Mailbox;
+  /** `node` waits for what others say, without a slot. */
+  hear(node: TaskNode, wait: MessageWait): void;
 }
 
-/** The part of a body's `ctx` that talks with other tasks. */
-export class Correspondence {
+/** Sends, receives and asks for one attempt; checks what it was given. */
+export class TaskMessages implements Messaging {
   readonly #node: TaskNode;
-  readonly #ports: ExecutePorts;
-  readonly #own: CorrespondencePorts;
+  readonly #ports: MessagingPorts;
+  readonly #own: AttemptVoice;
   readonly #mailbox: Mailbox;
   readonly #waits: WaitFor;
 
-  constructor(node: TaskNode, ports: ExecutePorts, own: CorrespondencePorts) {
+  constructor(node: TaskNode, ports: MessagingPorts, own: AttemptVoice) {
     this.#node = node;
     this.#ports = ports;
     this.#own = own;
     this.#mailbox = ports.mailbox(node);
-    this.#waits = (wait) => ports.waits.hear(node, wait);
+    this.#waits = (wait) => ports.hear(node, wait);
   }
 
   send(channel: unknown, value: unknown, options: SendOptions = {}): Promise<Message> {
@@ -188,7 +184,7 @@ export class Correspondence {
     const given: readonly unknown[] = Array.isArray(from) ? from : [from];
     return given.map((one) => {
       const task = typeof one === 'string' ? new Task(one) : one;
-      const found = task instanceof Task ? this.#ports.graph.find(task) : undefined;
+      const found = task instanceof Task ? this.#ports.find(task) : undefined;
       if (found !== undefined) return found.id;
       const name = task instanceof Task ? task.id : one;
       throw new RxhiveError(

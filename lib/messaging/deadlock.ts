@@ -1,4 +1,4 @@
-import type { MessageWait } from '../graph/mailbox.js';
+import { shownWait, someOf } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 
@@ -155,22 +155,4 @@ function waitOf(node: TaskNode): string {
   return join !== undefined && join.targets.length > 0
     ? `the end of ${named(join.targets)}`
     : 'a shared thing';
-}
-
-function someOf(ids: readonly string[]): string {
-  const more = ids.length > 5 ? ` and ${ids.length - 5} more` : '';
-  return `${ids
-    .slice(0, 5)
-    .map((id) => `"${brief(id)}"`)
-    .join(', ')}${more}`;
-}
-
-/** What a wait is for, as the end of a sentence. */
-export function shownWait({ kind, channels, from }: MessageWait): string {
-  const whom = someOf([...(from ?? [])]);
-  if (kind === 'reply') return `an answer of ${whom}`;
-  const on = someOf(channels);
-  if (kind === 'room') return `room in channel ${on}, which ${whom} reads slowly`;
-  const what = channels[0]?.startsWith('@') === true ? 'a question' : `a message on channel ${on}`;
-  return whom === '' ? `${what} from anyone` : `${what} from ${whom}`;
 }

@@ -5,6 +5,7 @@ import { brief, InvalidMessageError, LimitExceededError, RxhiveError } from '../
 import { settle } from '../kernel/maybe-promise.js';
 import type { Channel } from '../model/channel.js';
 import { type Fit, fit, placesOf, type StandardSchema } from '../model/schema.js';
+import type { Sender } from './channel-log.js';
 import {
   type Asking,
   type Line,
@@ -14,7 +15,7 @@ import {
   type Offer,
   type Post,
 } from './channel-log.js';
-import type { Messages, Sender } from './messages.js';
+import type { Messages } from './messages.js';
 
 /** Which of the messages its task has sent so far an attempt has sent too. */
 interface Said {

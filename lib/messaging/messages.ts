@@ -1,19 +1,19 @@
 import { Subject } from 'rxjs';
 import { decode, encode } from '../codec/codec.js';
-import type { AskTold, Mailbox } from '../graph/mailbox.js';
+import type { AskTold, AttemptVoice, Mailbox, Messaging } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
-import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 import type { Channel, Message } from '../model/channel.js';
 import type { EventBody, MessageEvent } from '../model/event.js';
-import type { MessageRecord, ReaderRecord, ReplyRecord } from '../model/record.js';
+import type { PastMessage, ReaderRecord } from '../model/record.js';
+import type { Letter, Sender } from './channel-log.js';
 import { Line, type LineInlet, messageOf, type Post } from './channel-log.js';
+import { type MessagingPorts, TaskMessages } from './ctx-messages.js';
 import { AttemptMailbox } from './mailbox.js';
 
 /** What the messages of a run are given to work with. */
-export interface MessagePorts {
-  readonly clock: Clock;
+export interface MessagePorts extends Omit<MessagingPorts, 'mailbox'> {
   readonly watch: Watch;
   /**
    * Puts a record into the log as the durability of the run asks; `done` is called when others may rely on it, or with the
@@ -24,27 +24,6 @@ export interface MessagePorts {
   settled(): void;
   /** The node of a task that has ended. */
   ended(taskId: string): TaskNode | undefined;
-}
-
-/** What a log says about messages. */
-export type PastMessage = MessageRecord | ReplyRecord | ReaderRecord;
-
-/** Who sends. */
-export interface Sender {
-  readonly task: string;
-  readonly attempt: number;
-  /** It has finished, and its body is called again for what it had added: it says nothing new. */
-  readonly replaying: boolean;
-}
-
-/** What is sent, and who is told what comes of it. */
-export interface Letter {
-  readonly text: string;
-  readonly key: string | undefined;
-  /** It has its place among the messages of its task, before anybody else hears of it. */
-  made(post: Post): void;
-  done(post: Post): void;
-  failed(error: RxhiveError): void;
 }
 
 /**
@@ -101,7 +80,12 @@ export class Messages {
   }
 
   /** What an attempt of `node` sends and takes. */
-  mailbox(node: TaskNode): Mailbox {
+  /** The part of the `ctx` of an attempt of `node` that talks. */
+  messagingOf(node: TaskNode, own: AttemptVoice): Messaging {
+    return new TaskMessages(node, { ...this.#ports, mailbox: (one) => this.#mailbox(one) }, own);
+  }
+
+  #mailbox(node: TaskNode): Mailbox {
     const replaying = node.extra?.replay !== undefined;
     return new AttemptMailbox(this, { task: node.id, attempt: node.attempt, replaying });
   }

@@ -1,8 +1,9 @@
 import { encode } from '../codec/codec.js';
 import { shownPart } from '../codec/plain-records.js';
+import type { Asker } from '../graph/ports.js';
 import type { Timer } from '../kernel/clock.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
-import type { Asker, OpenQuestion, Question } from '../model/question.js';
+import type { OpenQuestion, Question } from '../model/question.js';
 import type { AnswerRecord, QuestionRecord } from '../model/record.js';
 import { jsonSchemaOf } from '../model/schema.js';
 import { textOf } from './answers.js';

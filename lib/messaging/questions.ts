@@ -1,13 +1,12 @@
 import { distinctUntilChanged, firstValueFrom, map, Observable, Subject, startWith } from 'rxjs';
 import { canonical } from '../codec/canonical.js';
 import { decode, encode } from '../codec/codec.js';
-import type { PastQuestion } from '../commit/resume.js';
 import type { TaskNode } from '../graph/node.js';
-import type { Watch } from '../graph/ports.js';
+import type { Asker, Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import { AnswerRefusedError, type RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
-import type { Asker, OpenQuestion, Question } from '../model/question.js';
-import type { AnswerRecord, QuestionRecord } from '../model/record.js';
+import type { OpenQuestion, Question } from '../model/question.js';
+import type { AnswerRecord, PastQuestion, QuestionRecord } from '../model/record.js';
 import type { RunOptions } from '../model/run-options.js';
 import { jsonSchemaOf, placesOf } from '../model/schema.js';
 import { answerClosed, checkAnswer, differenceFrom, textOf, unknownQuestion } from './answers.js';

@@ -1,4 +1,3 @@
-import type { TaskNode } from '../graph/node.js';
 import type { TaskContext } from './context.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { InputsOf } from './task.js';
@@ -74,11 +73,4 @@ export interface EachResult<T, R, K extends boolean = false> {
   readonly last: EachItem<T, R> | undefined;
   /** With `keep`: results in the order of the source, `undefined` where there is none. */
   readonly values: K extends true ? readonly (R | undefined)[] : undefined;
-}
-
-/** Who has added an item hears what becomes of it. */
-export interface ItemWatch {
-  /** Its first attempt begins. */
-  started(node: TaskNode): void;
-  ended(node: TaskNode): void;
 }

@@ -1,9 +1,9 @@
-import type { TaskNode } from '../graph/node.js';
 import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import type { ToldLimit } from '../kernel/http-headers.js';
 import type { BudgetState } from './budget.js';
 import { type Backoff, backoffFault, type ExponentialOptions } from './policy.js';
+import type { OrderedTask } from './task-order.js';
 
 /**
  * What a provider allows. Several windows hold at once, each a true sliding one: never more than so many starts, or
@@ -85,7 +85,7 @@ export interface GroupLimits {
 
 /** One attempt that wants to start, or to go on after a pause. */
 export interface PermitRequest {
-  readonly node: TaskNode;
+  readonly node: OrderedTask;
   /** Estimate for the whole attempt. */
   readonly tokens: number;
   /** It has started before and gave its place back: it needs a place, but is no new request. */
@@ -113,7 +113,7 @@ export interface LimiterClient {
   /** There may be permits: whoever waits is to ask again. */
   opened(): void;
   /** There will be no permit for this task: it fails with `LIMITER_FAILED`, whose cause is `cause`. */
-  failed(node: TaskNode, cause: unknown): void;
+  failed(node: OrderedTask, cause: unknown): void;
 }
 
 /**
@@ -126,7 +126,7 @@ export interface LimiterSeat {
   /** It was not admitted and waits; `opened` is called when it is worth asking again. */
   wait(request: PermitRequest): void;
   /** It waits no longer: it was cancelled, or a better one took its place. */
-  unwait(node: TaskNode): void;
+  unwait(node: OrderedTask): void;
   /** Takes what `admits` has just promised; for a request that comes again, the same `permit`. */
   take(request: PermitRequest, permit?: Permit): Permit;
   /** Ms until `request` may start when `ahead` others go first, as far as known; undefined: when another one ends. */

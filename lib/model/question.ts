@@ -1,4 +1,3 @@
-import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import { RxhiveError, shown } from '../kernel/errors.js';
 import { isSchema, type StandardSchema } from './schema.js';
 
@@ -82,14 +81,4 @@ function problemOf(schema: unknown, options: QuestionOptions): string | undefine
 /** Digits alone are the ids of questions without a key; `?` ends the id of the task. */
 function isName(key: string): boolean {
   return /^[^?]+$/s.test(key) && !/^\d+$/.test(key);
-}
-
-/** The attempt that asks, and what it is told. */
-export interface Asker {
-  readonly node: TaskNode;
-  readonly source: AttemptHandle;
-  /** There is no answer yet; called before the others, or not at all. */
-  waits(questionId: string): void;
-  answered(value: unknown): void;
-  failed(error: RxhiveError): void;
 }

@@ -260,3 +260,12 @@ export type LogRecord =
   | MessageRecord
   | ReplyRecord
   | ReaderRecord;
+
+/** A question in a log, and its answer where it has one. */
+export interface PastQuestion {
+  readonly record: QuestionRecord;
+  answer: AnswerRecord | undefined;
+}
+
+/** What a log says about messages. */
+export type PastMessage = MessageRecord | ReplyRecord | ReaderRecord;

@@ -1,7 +1,6 @@
 import { Forgotten } from '../graph/forgotten-tasks.js';
-import type { Spawned, TaskNode } from '../graph/node.js';
+import type { ItemWatch, Spawned, TaskNode } from '../graph/node.js';
 import { brief, LimitExceededError, RxhiveError, shown, WorkflowDefinitionError } from '../kernel/errors.js';
-import type { ItemWatch } from '../model/each.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { Graph } from './graph.js';
 

@@ -1,6 +1,6 @@
-import { candidatesOf } from '../graph/candidate.js';
 import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
 import { Adaptive, type AdaptiveOptions } from '../model/adaptive.js';
+import { candidatesOf } from '../model/candidate.js';
 import { isLimiter, limiterFaults, mostTokens } from '../model/limiter.js';
 import { backoffFault, type RetryOptions } from '../model/policy.js';
 import { isSchema } from '../model/schema.js';

@@ -1,8 +1,8 @@
 import { contestOf, isLost } from '../graph/choice-state.js';
 import { Lane } from '../graph/lane.js';
+import { shownWait } from '../graph/mailbox.js';
 import type { Edge, TaskNode } from '../graph/node.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
-import { shownWait } from '../messaging/deadlock.js';
 
 /** What the sentence needs to know about the run. */
 export interface Moment {

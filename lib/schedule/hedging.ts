@@ -1,10 +1,10 @@
 import type { AttemptEnd } from '../graph/gate.js';
+import type { Hedge } from '../graph/node.js';
 import { type AttemptHandle, TaskNode } from '../graph/node.js';
 import type { Signal } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { DurationWindow } from '../kernel/duration-window.js';
 import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
-import type { Hedge } from '../model/hedge.js';
 import { accountAttempt } from './account.js';
 
 /** Attempts that must have succeeded before a quantile of them means something. */

@@ -1,9 +1,10 @@
 import type { AttemptEnd, Gate } from '../graph/gate.js';
-import { type Blocker, Claim, Lane, Resource, runsBefore } from '../graph/lane.js';
+import { type Blocker, Claim, Lane, Resource } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
 import { Heap } from '../kernel/heap.js';
+import { runsBefore } from '../model/task-order.js';
 import { Aging } from './aging.js';
 
 const defaultAging = 60_000;

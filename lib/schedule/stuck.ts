@@ -1,9 +1,9 @@
+import { isHeldBack } from '../graph/gate.js';
+import type { Group } from '../graph/lane.js';
+import { shownWait } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
 import { brief } from '../kernel/errors.js';
-import type { Ceilings } from '../limits/effective-limits.js';
-import { isHeldBack } from '../limits/probing.js';
-import { shownWait } from '../messaging/deadlock.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -12,7 +12,8 @@ export interface StuckPorts {
   readonly watch: Watch;
   readonly nodes: ReadonlyMap<string, TaskNode>;
   readonly scheduler: Scheduler;
-  readonly ceilings: Ceilings;
+  /** What the user says that may run at once, of a group or of the run. */
+  limitOf(group?: Group): number;
   /** Questions nobody has answered. */
   questions(): readonly OpenQuestion[];
 }
@@ -118,20 +119,19 @@ export class Stuck {
 
   /** What does not let a ready task start, if that lasts until somebody changes it. */
   #held(node: TaskNode, causes: Map<unknown, Cause>): boolean {
-    const { ceilings } = this.#ports;
     const { group, gates } = node.lane;
     if (node.extra?.queueTimer !== undefined && node.attempt === 0) return false;
     if (isHeldBack(node)) return true;
     const gate = gates.flat().find((one) => one.stays === true && !one.admits(node));
     if (gate !== undefined) count(causes, gate, (tasks) => `${tasks} for ${gate.because(node)}.`);
-    else if (ceilings.get(undefined, 'user') === 0)
+    else if (this.#ports.limitOf() === 0)
       count(
         causes,
-        ceilings,
+        'slots',
         (tasks) =>
           `${tasks} for a slot, but the concurrency of the run is 0; raise it with run.setConcurrency().`,
       );
-    else if (group !== undefined && ceilings.get(group, 'user') === 0)
+    else if (group !== undefined && this.#ports.limitOf(group) === 0)
       count(
         causes,
         group,

@@ -1,6 +1,6 @@
+import { isHeldBack } from '../graph/gate.js';
 import type { TaskNode } from '../graph/node.js';
 import { RxhiveError } from '../kernel/errors.js';
-import { isHeldBack } from '../limits/probing.js';
 import { account } from './account.js';
 
 /** What a run is about. */

@@ -16,6 +16,7 @@ import { answerTool, askLater, Suspended, waiting } from './mcp-answer.js';
 import { askForm } from './mcp-form.js';
 import { failed, given, type McpToolResult } from './mcp-result.js';
 import { mcpSdk, mcpTypes } from './mcp-sdk.js';
+import type { McpCallExtra, McpTool } from './served-tool.js';
 
 /** How a workflow is a tool of an MCP server. `C`: what it is called with. */
 export interface McpToolOptions<C> extends FlowToolOptions<C> {
@@ -25,32 +26,6 @@ export interface McpToolOptions<C> extends FlowToolOptions<C> {
   readonly title?: string;
   /** Hints for clients, such as `{ readOnlyHint: true }`. */
   readonly annotations?: Readonly<Record<string, unknown>>;
-}
-
-/** What a tool knows of the call: the second argument of the SDK's handlers. */
-export interface McpCallExtra {
-  readonly signal: AbortSignal;
-  readonly _meta?: { readonly progressToken?: string | number | undefined } | undefined;
-  /** False: the client has no elicitation. Default: it is tried. */
-  readonly canAsk?: boolean;
-  sendNotification(notification: never): Promise<void>;
-  sendRequest(request: never, schema: never, options?: never): Promise<unknown>;
-}
-
-/** A workflow as a tool; made by {@link asMcpTool}. */
-export interface McpTool {
-  /** As `tools/list` shows it. */
-  readonly info: {
-    readonly name: string;
-    readonly title?: string;
-    readonly description: string;
-    readonly inputSchema: JsonSchema;
-    readonly annotations?: Readonly<Record<string, unknown>>;
-  };
-  /** Runs the workflow once; never rejects for a failed one: the result says `isError`. */
-  call(args: unknown, extra: McpCallExtra): Promise<McpToolResult>;
-  /** Of a workflow with a store: answers a question of a run that waits for people, for clients that cannot ask. */
-  readonly answer?: McpTool;
 }
 
 /**

@@ -1,8 +1,8 @@
 import type { WorkflowResult } from '../../model/result.js';
 import type { CheckpointStore } from '../../model/store.js';
 import { answerOf, type Runnable } from '../offer.js';
-import type { McpTool } from './as-mcp-tool.js';
 import { failed, given, type McpToolResult } from './mcp-result.js';
+import type { McpTool } from './served-tool.js';
 
 /** A run that waits for people, in place of its answer. */
 export class Suspended {

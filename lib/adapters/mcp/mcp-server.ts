@@ -1,8 +1,8 @@
 import { onAbort } from '../../kernel/abort.js';
 import { brief, RxhiveError } from '../../kernel/errors.js';
-import type { McpCallExtra, McpTool } from './as-mcp-tool.js';
 import { failed } from './mcp-result.js';
 import { type McpTransport, mcpSdk, mcpTypes, ownVersion } from './mcp-sdk.js';
+import type { McpCallExtra, McpTool } from './served-tool.js';
 
 /** How an {@link mcpServer} presents itself. */
 export interface McpServerOptions {

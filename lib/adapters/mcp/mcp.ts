@@ -1,10 +1,5 @@
 export type { AskedQuestion, FlowToolOptions, JsonSchema } from '../flow-tool.js';
-export {
-  asMcpTool,
-  type McpCallExtra,
-  type McpTool,
-  type McpToolOptions,
-} from './as-mcp-tool.js';
+export { asMcpTool, type McpToolOptions } from './as-mcp-tool.js';
 export { McpClient, mcpClient } from './mcp-client.js';
 export type { McpClientOptions, McpClientSettings } from './mcp-connect.js';
 export type { McpAddress } from './mcp-http.js';
@@ -23,3 +18,4 @@ export {
   McpToolError,
   type McpToolMapping,
 } from './mcp-tool.js';
+export type { McpCallExtra, McpTool } from './served-tool.js';

@@ -1,5 +1,5 @@
-import type { TaskContext } from '../model/context.js';
-import type { RetryOptions, TimeoutOptions } from '../model/policy.js';
+import type { TaskContext } from './context.js';
+import type { RetryOptions, TimeoutOptions } from './policy.js';
 
 /** One way to do the work of a {@link fallback}: a model, a key, a provider. It runs as a task of its own. */
 export interface Candidate<I = never, R = unknown, S = unknown, W = unknown> {

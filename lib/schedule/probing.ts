@@ -1,12 +1,6 @@
-import type { Gate } from '../graph/gate.js';
+import type { ProbingGate } from '../graph/gate.js';
 import type { Lane } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
-
-/** A breaker that lets a few attempts through to try, and nobody else until they have ended. */
-export interface ProbingGate extends Gate {
-  /** Attempts that try; empty: none, or it is not half-open. */
-  readonly probes: ReadonlySet<TaskNode>;
-}
 
 /**
  * Attempts that try a provider may need others of the same group: children, tasks they join or hear. Those pass as well,
@@ -84,12 +78,4 @@ export class Probing {
       }
     return found;
   }
-}
-
-/** Is a ready task held back until others have tried? */
-export function isHeldBack(node: TaskNode): boolean {
-  const { status, lane } = node;
-  return (
-    status === 'ready' && lane.gates.some((list) => list.some((gate) => gate.holdsBack?.(node) === true))
-  );
 }
