@@ -23,20 +23,28 @@ test('every relative link leads somewhere', () => {
   assert.equal(dead, []);
 });
 
+/** Entry points whose programs need nothing that is not installed here, and their sources. */
+const doors = Object.entries(
+  (JSON.parse(readFileSync('package.json', 'utf8')) as { exports: Record<string, { default?: string }> })
+    .exports,
+)
+  .filter(([name]) => /^\.(\/(testing|dashboard|load|process))?$/.test(name))
+  .map(
+    ([name, { default: file = '' }]) =>
+      [name.replace('.', 'rxhive'), file.replace('./dist/', 'lib/')] as const,
+  );
+
 test('every program in the pages compiles and runs', () => {
   const folder = mkdtempSync('spec/.pages-');
   try {
     const programs: string[] = [];
     for (const page of pages) {
       for (const [, code] of readFileSync(page, 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)) {
-        if (code === undefined || !/from 'rxhive(\/(testing|dashboard|load|process))?'/.test(code)) continue;
+        if (code === undefined || !doors.some(([name]) => code.includes(`from '${name}'`))) continue;
         const file = join(folder, `page${programs.length}.ts`);
         writeFileSync(
           file,
-          code
-            .replaceAll("'rxhive'", "'../../lib/index.js'")
-            .replaceAll("'rxhive/process'", "'../../lib/adapters/process.js'")
-            .replaceAll(/'rxhive\/(testing|dashboard|load)'/g, "'../../lib/$1/index.js'"),
+          doors.reduce((text, [name, file]) => text.replaceAll(`'${name}'`, `'../../${file}'`), code),
         );
         programs.push(file);
       }
