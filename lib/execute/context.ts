@@ -33,8 +33,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   readonly attempt: number;
   recipes: Recipe<never>[] | undefined;
   spawned: Spawned[] | undefined;
-  /** Ids of those. */
-  #buffered: Set<string> | undefined;
+  #spawnedIds: Set<string> | undefined;
   returned: { readonly value: unknown } | undefined;
   reads: Reads | undefined;
   #ended = false;
@@ -150,7 +149,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.#alive('spawn');
     const replay = this.node.extra?.replay;
     if (replay !== undefined) return this.#addAgain(replay, id, definition);
-    if (this.#buffered?.has(id)) {
+    if (this.#spawnedIds?.has(id)) {
       throw new RxhiveError(
         'WORKFLOW_DEFINITION',
         `Task "${brief(this.node.id)}" adds "${brief(id)}" twice; use another id.`,
@@ -159,7 +158,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     const handle = this.ports.handleFor(this.node, id);
     if (this.ports.graph.find(handle) === undefined) {
       this.spawned ??= [];
-      this.#buffered = (this.#buffered ?? new Set()).add(id);
+      this.#spawnedIds = (this.#spawnedIds ?? new Set()).add(id);
       this.spawned.push({ handle, definition, context: callerContext(), ...(by && { by }) });
     }
     return handle;
@@ -206,7 +205,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   #flush(): void {
     const { spawned } = this;
-    this.spawned = this.#buffered = undefined;
+    this.spawned = this.#spawnedIds = undefined;
     if (spawned !== undefined) this.ports.flush(this.node, spawned);
   }
 
