@@ -1,11 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { firstValueFrom, Observable } from 'rxjs';
+import type { Clock } from '../kernel/clock.js';
 import { brief, RxhiveError } from '../kernel/errors.js';
 import { type Late, settle } from '../kernel/maybe-promise.js';
 
 /** How long a lease holds after it was last renewed, in ms. */
 export const leaseMs = 30_000;
+/** Ms between two renewals. */
+const beatMs = leaseMs / 3;
+/** Ms between two looks at a lease that is watched. */
+const lookMs = 1_000;
 
 let place: string | undefined;
 
@@ -25,6 +31,85 @@ export function isDead(owner: string): boolean {
     return false;
   } catch (error) {
     return (error as { code?: string }).code === 'ESRCH';
+  }
+}
+
+/** Ms of a clock that nobody sets; all processes of one kernel have the same. */
+export function sinceBoot(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}
+
+/** A lease as it is written by processes of one machine. */
+export interface LocalLease {
+  readonly owner: string;
+  /** Ms since 1970; 0: it was given back. */
+  readonly expires: number;
+  /** {@link sinceBoot} of whoever renewed it last; 0: not known. */
+  readonly renewed: number;
+}
+
+/** May another process of this machine take it? */
+export function isOver({ owner, expires, renewed }: LocalLease): boolean {
+  if (expires === 0 || isDead(owner)) return true;
+  place ??= placeOf();
+  if (renewed > 0 && kernelOf(owner) === kernelOf(place)) {
+    const age = sinceBoot() - renewed;
+    // Where a boot has no name, it may have been another one.
+    return age < 0 || age >= leaseMs;
+  }
+  // No clock is shared with another boot but the time of day: no lease is longer than it.
+  const left = expires - Date.now();
+  return left <= 0 || left > leaseMs;
+}
+
+/** What a store that machines share says of a lease. */
+export interface SharedLease {
+  /** Another one after each renewal. */
+  readonly beat: string;
+  /** Ms that are left of it by the clock of the store. */
+  readonly left: number;
+}
+
+/**
+ * Finds out whether leases are over in a store whose clock somebody may set: one that should be over counts for half a
+ * lease more, one with more time left than any has for a whole, by a clock of our own, and each renewal is seen.
+ */
+export class LeaseWatch {
+  readonly #clock: Clock;
+  /** Since when a lease has stood still, also from one time it is asked for to the next. */
+  readonly #stands = new Map<string, { readonly beat: string; readonly since: number }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /**
+   * Is the lease over that `look` tells of? At once, where it plainly has time left: then it is not. `look` tells undefined
+   * when it is not there any more.
+   */
+  async isOver(runId: string, look: () => Promise<SharedLease | undefined>): Promise<boolean> {
+    let first: string | undefined;
+    for (;;) {
+      const lease = await look();
+      if (lease === undefined) {
+        this.#stands.delete(runId);
+        return true;
+      }
+      const { beat, left } = lease;
+      const now = this.#clock.now();
+      const stands = this.#stands.get(runId);
+      const since = stands?.beat === beat ? stands.since : now;
+      this.#stands.set(runId, { beat, since });
+      if (now - since >= (left <= 0 ? leaseMs / 2 : leaseMs)) return true;
+      first ??= beat;
+      if (beat !== first || (left > 0 && left <= leaseMs)) return false;
+      await firstValueFrom(
+        new Observable<void>((subscriber) => {
+          const timer = this.#clock.after(lookMs, () => subscriber.next());
+          return () => this.#clock.cancel(timer);
+        }),
+      );
+    }
   }
 }
 
@@ -64,7 +149,7 @@ export function beat(renew: () => Late<void>): Heartbeat {
     lost = error;
     listener?.(error);
   };
-  const timer = setInterval(() => settle(renew, () => undefined, failed), leaseMs / 3);
+  const timer = setInterval(() => settle(renew, () => undefined, failed), beatMs);
   timer.unref();
   return {
     stop: () => clearInterval(timer),
@@ -75,7 +160,13 @@ export function beat(renew: () => Late<void>): Heartbeat {
   };
 }
 
-/** Host, and on Linux its boot and the namespace its process ids are of: containers may share a host name. */
+/** Processes with the same one have the same clock since boot. */
+function kernelOf(owner: string): string {
+  const [host, boot, , times] = (owner.split(' ')[0] as string).split('/');
+  return boot === '' ? `${host}` : `${boot}/${times}`;
+}
+
+/** Host, and on Linux its boot and the namespaces its process ids and clocks are of: containers may share a host name. */
 function placeOf(): string {
   const read = (what: () => string): string => {
     try {
@@ -85,6 +176,7 @@ function placeOf(): string {
     }
   };
   const boot = read(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')).slice(0, 8);
-  const pids = read(() => readlinkSync('/proc/self/ns/pid')).replaceAll(/\D/g, '');
-  return `${hostname().replaceAll(' ', '_')}/${boot}/${pids}`;
+  const space = (kind: string): string =>
+    read(() => readlinkSync(`/proc/self/ns/${kind}`)).replaceAll(/\D/g, '');
+  return `${hostname().replaceAll(/[ /]/g, '_')}/${boot}/${space('pid')}/${space('time')}`;
 }

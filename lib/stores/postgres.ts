@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
+import { Clock } from '../kernel/clock.js';
 import { RxhiveError, shown } from '../kernel/errors.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { chained, type End, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
-import { beat, heldBy, isDead, leaseMs, newOwner, takenOver } from './lease.js';
+import { beat, heldBy, isDead, LeaseWatch, leaseMs, newOwner, takenOver } from './lease.js';
 import { Connection, type PostgresPool } from './postgres-connection.js';
 
 export type { PostgresPool } from './postgres-connection.js';
@@ -17,17 +18,27 @@ type Column = string | number | null;
 
 /**
  * Logs of runs in a PostgreSQL database. Many processes on many machines may use it, one at a time may continue a
- * run: a lease of 30 s on the server's clock that is renewed, free at once when its process on this machine is dead.
+ * run: a lease of 30 s that is renewed, free at once when its process on this machine is dead. One that has expired by the
+ * server's clock, which somebody may have set, is watched for 15 s more before it is taken.
  * Each append is one statement and one round trip, which checks the lease, adds all records or none, and returns when
  * they are flushed to the server's disk.
  */
 export class PostgresStore implements CheckpointStore {
   readonly #db: Connection;
   readonly #at: string;
+  readonly #watch: LeaseWatch;
   #ready: Promise<void> | undefined;
 
-  /** @throws RxhiveError INVALID_OPTION for something else than a connection string or a pool */
-  constructor(connection: string | PostgresPool, options: PostgresOptions = {}) {
+  /**
+   * `clock`: leases of others are watched by it.
+   * @throws RxhiveError INVALID_OPTION for something else than a connection string or a pool
+   */
+  constructor(
+    connection: string | PostgresPool,
+    options: PostgresOptions = {},
+    clock = new Clock({ seed: 0 }),
+  ) {
+    this.#watch = new LeaseWatch(clock);
     const { schema = 'rxhive' } = options;
     if (typeof schema !== 'string' || schema === '' || Buffer.byteLength(schema) > 63) {
       const message = `schema is ${shown(schema)}; give a name of 1 to 63 bytes.`;
@@ -144,18 +155,29 @@ export class PostgresStore implements CheckpointStore {
     const [mine] = await this.#db.query(
       `insert into ${this.#at}.runs as r values ($1, 0, 1, $2, clock_timestamp() + $3 * interval '1 ms', clock_timestamp())
        on conflict (run_id) do update set token = r.token + 1, ${renewed}
-       where r.expires <= clock_timestamp() or r.owner = $2 returning token`,
+       where r.expires = to_timestamp(0) or r.owner = $2 returning token`,
       values,
     );
     if (mine !== undefined) return Number(mine.token);
-    const [other] = await this.#db.query(`select owner, token from ${this.#at}.runs where run_id = $1`, [
-      runId,
-    ]);
-    const holder = String(other?.owner ?? '');
-    if (!isDead(holder)) throw heldBy(runId, holder);
+    let holder = '';
+    let beat = '';
+    const over = await this.#watch.isOver(runId, async () => {
+      const [other] = await this.#db.query(
+        `select owner, ${beatOf('r')} as beat, extract(epoch from expires - clock_timestamp()) * 1000 as left
+         from ${this.#at}.runs as r where run_id = $1 and expires > to_timestamp(0)`,
+        [runId],
+      );
+      if (other === undefined) return undefined;
+      holder = String(other.owner);
+      beat = String(other.beat);
+      return isDead(holder) ? undefined : { beat, left: Number(other.left) };
+    });
+    if (!over) throw heldBy(runId, holder);
     const [taken] = await this.#db.query(
-      `update ${this.#at}.runs set token = token + 1, ${renewed} where run_id = $1 and owner in ($2, $4) returning token`,
-      [...values, holder],
+      `insert into ${this.#at}.runs as r values ($1, 0, 1, $2, clock_timestamp() + $3 * interval '1 ms', clock_timestamp())
+       on conflict (run_id) do update set token = r.token + 1, ${renewed}
+       where r.expires = to_timestamp(0) or r.owner = $2 or ${beatOf('r')} = $4 returning token`,
+      [...values, beat],
     );
     if (taken === undefined) throw heldBy(runId, holder);
     return Number(taken.token);
@@ -256,6 +278,11 @@ export class PostgresStore implements CheckpointStore {
       [runId, token],
     );
   }
+}
+
+/** What is another one after each renewal of a lease. */
+function beatOf(row: string): string {
+  return `${row}.owner || ' ' || extract(epoch from ${row}.expires)::text`;
 }
 
 function column(rows: readonly Row[], name: keyof Row): Column[] {

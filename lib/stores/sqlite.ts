@@ -2,14 +2,14 @@ import { brief, CheckpointCorruptError } from '../kernel/errors.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { reasonOf } from '../model/store-failure.js';
 import { chained, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
-import { beat, heldBy, isDead, leaseMs, newOwner, takenOver } from './lease.js';
+import { beat, heldBy, isOver, leaseMs, newOwner, sinceBoot, takenOver } from './lease.js';
 import { SqliteConnection } from './sqlite-connection.js';
 
 /** "rxhv": marks a file as ours. */
 const applicationId = 0x72786876;
 /**
  * Logs of runs in one SQLite file (WAL, every append synced to disk). Many processes may use the file, one at a
- * time may continue a run: a lease of 30 s that is renewed, free at once when its process on this machine is dead.
+ * time may continue a run: a lease of 30 s since boot that is renewed, free at once when its process is dead.
  */
 export class SqliteStore implements CheckpointStore {
   readonly #db: SqliteConnection;
@@ -109,17 +109,23 @@ export class SqliteStore implements CheckpointStore {
       const now = Date.now();
       const row = this.#db
         .statement(
-          'select cast(token as integer) as token, cast(owner as blob) as owner, cast(expires as integer) as expires from runs where run_id = ?',
+          'select cast(token as integer) as token, cast(owner as blob) as owner, cast(expires as integer) as expires, cast(renewed as integer) as renewed from runs where run_id = ?',
         )
-        .get(runId) as { token: number; owner: Uint8Array; expires: number } | undefined;
-      const free = row === undefined || row.expires <= now || this.#left.get(runId) === Number(row.token);
-      if (!free && !isDead(text(row.owner))) throw heldBy(runId, text(row.owner));
+        .get(runId) as { token: number; owner: Uint8Array; expires: number; renewed: number } | undefined;
+      if (row !== undefined && this.#left.get(runId) !== Number(row.token)) {
+        const lease = {
+          owner: text(row.owner),
+          expires: Number(row.expires),
+          renewed: Number(row.renewed),
+        };
+        if (!isOver(lease)) throw heldBy(runId, lease.owner);
+      }
       const token = Number(row?.token ?? 0) + 1;
       this.#db
         .statement(
-          'insert into runs values (?, 0, ?, ?, ?, ?) on conflict (run_id) do update set token = excluded.token, owner = excluded.owner, expires = excluded.expires',
+          'insert into runs (run_id, last, token, owner, expires, updated, renewed) values (?, 0, ?, ?, ?, ?, ?) on conflict (run_id) do update set token = excluded.token, owner = excluded.owner, expires = excluded.expires, renewed = excluded.renewed',
         )
-        .run(runId, token, this.#owner, now + leaseMs, now);
+        .run(runId, token, this.#owner, now + leaseMs, now, sinceBoot());
       this.#left.delete(runId);
       return token;
     });
@@ -132,9 +138,9 @@ export class SqliteStore implements CheckpointStore {
       const now = Date.now();
       const changed = this.#db
         .statement(
-          'update runs set last = coalesce(?, last), updated = coalesce(?, updated), expires = ? where run_id = ? and token = ?',
+          'update runs set last = coalesce(?, last), updated = coalesce(?, updated), expires = ?, renewed = ? where run_id = ? and token = ?',
         )
-        .run(last, last === null ? null : now, now + leaseMs, runId, token);
+        .run(last, last === null ? null : now, now + leaseMs, sinceBoot(), runId, token);
       if (Number(changed.changes) !== 1) throw takenOver(runId);
     };
     const use = <T>(work: () => T): T => this.#db.use(runId, () => this.#db.transaction(work));
@@ -212,7 +218,7 @@ function prepare(db: SqliteConnection, file: string): void {
   db.transaction(() =>
     db.exec(`pragma application_id = ${applicationId};
       create table if not exists runs (run_id text primary key, last integer not null, token integer not null,
-        owner text not null, expires integer not null, updated integer not null) without rowid;
+        owner text not null, expires integer not null, updated integer not null, renewed integer not null default 0) without rowid;
       create table if not exists log (run_id text not null, seq integer not null, body text not null,
         sum text not null, primary key (run_id, seq)) without rowid;
       create table if not exists kept (key text primary key, body text not null, sum text not null, run_id text) without rowid;
@@ -222,13 +228,20 @@ function prepare(db: SqliteConnection, file: string): void {
 
 /** Adds what files of older versions do not have. */
 function grow(db: SqliteConnection): void {
-  const missing = (): boolean => {
-    const columns = db.statement('pragma table_info(kept)').all() as { name: string }[];
-    return columns.length > 0 && !columns.some(({ name }) => name === 'run_id');
-  };
-  if (!missing()) return;
+  const additions: [table: string, column: string, add: string][] = [
+    ['kept', 'run_id', 'alter table kept add column run_id text; create index kept_for on kept (run_id)'],
+    ['runs', 'renewed', 'alter table runs add column renewed integer not null default 0'],
+  ];
+  const missing = () =>
+    additions.filter(([table, column]) => {
+      const columns = db
+        .statement('select cast(name as blob) as name from pragma_table_info(?)')
+        .all(table) as { name: Uint8Array }[];
+      return columns.length > 0 && !columns.some(({ name }) => text(name) === column);
+    });
+  if (missing().length === 0) return;
   db.transaction(() => {
-    if (missing()) db.exec('alter table kept add column run_id text; create index kept_for on kept (run_id)');
+    for (const [, , add] of missing()) db.exec(add);
   });
 }
 
