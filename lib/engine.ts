@@ -240,12 +240,12 @@ export class Engine {
       settings: this.#definition.settings,
       graph: this.graph,
     });
-    if (signal !== undefined) {
-      if (signal.aborted) this.scheduler.open = this.graph.nodes.size;
-      this.#unlisten = onAbort(signal, (reason) => this.cancel('signal', reason));
-      if (signal.aborted) return;
-    }
-    this.#ports.around.begin();
+    this.scheduler.open = this.graph.nodes.size;
+    if (signal !== undefined) this.#unlisten = onAbort(signal, (reason) => this.cancel('signal', reason));
+    if (signal?.aborted) return;
+    const fault = this.#ports.around.begin();
+    if (fault !== undefined) this.scheduler.cancel(fault);
+    if (fault !== undefined) return;
     this.learning.begin(() => this.#opened || this.graph.rankAgain());
     this.#open();
   }

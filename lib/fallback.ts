@@ -1,10 +1,11 @@
 import { contentText } from './codec/canonical.js';
 import { copy } from './kernel/copy.js';
-import { brief, RxhiveError, shown } from './kernel/errors.js';
+import { brief, messageOf, RxhiveError, shown } from './kernel/errors.js';
 import { calledForBoolean } from './kernel/guard.js';
+import { readOrRefuse } from './kernel/read-once.js';
 import { type Candidate, type FallbackOptions, withCandidates } from './model/candidate.js';
 import type { TaskContext } from './model/context.js';
-import { type ResultOf, settled, type TaskOptions } from './model/task.js';
+import { belowTask, type ResultOf, settled, type TaskOptions } from './model/task.js';
 
 /**
  * A task body that tries one candidate after the other until one succeeds. Each runs as a task `TASK/NAME` in its own
@@ -21,9 +22,11 @@ import { type ResultOf, settled, type TaskOptions } from './model/task.js';
  * with the first. @throws RxhiveError INVALID_OPTION
  */
 export function fallback<I, S, W, const C extends readonly Candidate<I, unknown, S, W>[]>(
-  candidates: C,
-  options: FallbackOptions = {},
+  given: C,
+  how: FallbackOptions = {},
 ): (inputs: I, ctx: TaskContext<S, W>) => Promise<ResultOf<ReturnType<C[number]['run']>>> {
+  const candidates = readOrRefuse('fallback', given, { '*': belowTask });
+  const options = readOrRefuse('fallback', how);
   check(candidates, options);
   const { order = 'given', when = isWorthAnother } = options;
   const body = (inputs: I, ctx: TaskContext<S, W>): Promise<unknown> => {
@@ -69,9 +72,7 @@ function taskOf<I, S, W>(
     whenOpen: 'fail',
     run: (_: unknown, ctx: TaskContext<S, W>) => run(copy(inputs), ctx),
     // Asked for by stores alone: inputs can be large.
-    get version() {
-      return `${String(run)}\n${contentText(inputs)}`;
-    },
+    code: () => `${String(run)}\n${contentText(inputs)}`,
   };
   return definition as TaskOptions<Record<string, never>, unknown, S, W>;
 }
@@ -97,6 +98,7 @@ function spread<I, S, W>(
     .map(({ candidate }) => candidate);
 }
 
+/** What a task has failed with can always be looked at. */
 function isWorthAnother(error: unknown): boolean {
   const isBug =
     error instanceof TypeError ||
@@ -111,7 +113,7 @@ function allFailed(
   errors: readonly { readonly name: string; readonly error: unknown }[],
 ): RxhiveError {
   const list = errors.map(
-    ({ name, error }) => `${name}: ${error instanceof Error ? error.message : shown(error)}`,
+    ({ name, error }) => `${name}: ${error instanceof Error ? messageOf(error) : shown(error)}`,
   );
   const message = `All ${errors.length} candidates of task "${brief(taskId)}" failed. ${list.map(brief).join(' ')}`;
   const failure = new RxhiveError('TOO_FEW_SUCCEEDED', message, {

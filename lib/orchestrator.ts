@@ -3,6 +3,7 @@ import { contentText } from './codec/canonical.js';
 import { copy } from './kernel/copy.js';
 import { brief, type DefinitionFault, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
 import { GuardedStream } from './kernel/guarded-stream.js';
+import { readOrRefuse } from './kernel/read-once.js';
 import type { Adaptive } from './model/adaptive.js';
 import {
   type Agent,
@@ -17,7 +18,13 @@ import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
 import type { CheckpointStore } from './model/store.js';
 import { type AnyDependency, Dependency, Task, type TaskDefinition } from './model/task.js';
-import type { GroupOptions, OptionNames, WorkflowDefinition, WorkflowOptions } from './model/workflow.js';
+import {
+  belowWorkflow,
+  type GroupOptions,
+  type OptionNames,
+  type WorkflowDefinition,
+  type WorkflowOptions,
+} from './model/workflow.js';
 import type { Run } from './run.js';
 import { type AnswerOptions, type RunArguments, Workflow } from './workflow.js';
 
@@ -79,8 +86,13 @@ export class WorkflowOrchestrator<
   #run: Run<S, G> | undefined;
   #busy = false;
 
+  /** @throws RxhiveError INVALID_OPTION for options that throw when they are read */
   constructor(options: OrchestratorOptions<Agents, S, I, G, X>) {
-    this.#options = options;
+    this.#options = readOrRefuse('WorkflowOrchestrator', options, {
+      ...belowWorkflow,
+      agents: {},
+      concurrencyGroups: { '*': {} },
+    });
   }
 
   /** Events of every run of this orchestrator. */
@@ -288,7 +300,7 @@ export class WorkflowOrchestrator<
       ...(options.result === undefined && { stored: { type: agentType, data, options: own, lenient: true } }),
       ...(typeof agent === 'object' && agent.place !== undefined && { place: agent.place }),
       // Asked for by stores and caches only: data can be large.
-      get version() {
+      code: () => {
         const own = options.version ?? (typeof agent === 'function' ? agent : (agent.version ?? agent.run));
         return `${String(own)}\n${contentText(data)}`;
       },

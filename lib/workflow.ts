@@ -5,13 +5,15 @@ import { History } from './history.js';
 import { copy } from './kernel/copy.js';
 import { brief, type DefinitionFault, RxhiveError, shown } from './kernel/errors.js';
 import { after, promised } from './kernel/maybe-promise.js';
+import { readOnce, readOrRefuse } from './kernel/read-once.js';
 import type { EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
-import type { ForkOptions, ResolvedRunOptions, RunOptions } from './model/run-options.js';
+import { belowRun, type ForkOptions, type ResolvedRunOptions, type RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
 import {
+  belowTask,
   type ResultOf,
   Task,
   type TaskDefinition,
@@ -22,6 +24,7 @@ import {
   type TypeMaker,
 } from './model/task.js';
 import {
+  belowWorkflow,
   type CompletionHandler,
   type OptionNames,
   optionNames,
@@ -75,10 +78,14 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
 
   /** `origin`: what it is made from, where that is not the user's own call. */
   constructor(options: WorkflowOptions<S, I, G, X>, origin: Partial<Origin> = {}) {
-    this.settings = options as WorkflowSettings;
+    const unread: DefinitionFault[] = [];
+    this.settings = readOnce(options, belowWorkflow, (message) =>
+      unread.push({ kind: 'bad-option', message }),
+    ) as WorkflowSettings;
     this.#memory = origin.memory ?? this;
     this.#names = origin.names ?? optionNames;
-    this.#faults = origin.faults ?? [];
+    // Those of the origin are still being found.
+    this.#faults = unread.length === 0 ? (origin.faults ?? []) : unread;
   }
 
   get name(): string {
@@ -109,7 +116,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     name: string,
     options: TaskTypeOptions<T, R, S, I, G, X, O>,
   ): TaskType<T, O> {
-    const { run, ...settings } = options ?? {};
+    const { run, ...settings } = readOrRefuse('flow.taskType', options, belowTask) ?? {};
     if (typeof name !== 'string' || name === '' || this.#types.has(name)) {
       const message = `flow.taskType got the name ${shown(name)}; give a text that no other type of the workflow has.`;
       throw new RxhiveError('INVALID_OPTION', message);
@@ -153,7 +160,8 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     id: string,
     options: EachOptions<D, T, R, S, I, G, X, K>,
   ): Task<EachResult<T, ResultOf<R>, K>> {
-    const definition = eachTask(id, options as unknown as EachOptions<unknown, unknown, unknown>);
+    const given = readOrRefuse(`flow.each "${brief(String(id))}"`, options, belowTask);
+    const definition = eachTask(id, given as unknown as EachOptions<unknown, unknown, unknown>);
     return this.task(id, definition as never) as Task<EachResult<T, ResultOf<R>, K>>;
   }
 
@@ -178,7 +186,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    * @throws WorkflowDefinitionError with all faults; RxhiveError `INVALID_INPUT`, `INVALID_OPTION`
    */
   run(...[options]: RunArguments<I>): Run<S, G> {
-    const { store, ...rest } = (options ?? {}) as RunOptions;
+    const { store, ...rest } = readOrRefuse('The run', (options ?? {}) as RunOptions, belowRun);
     return new Run<S, G>(
       this.definition(),
       store === undefined ? rest : { ...rest, store: storeAt(store, rest.scheduler) },
@@ -243,7 +251,14 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    */
   fork(from: string, options: ForkOptions<S, I, G>): Run<S, G> {
     checkRunId(from, 'The run to fork');
-    const { at, state, concurrency, groups = {}, store, ...others } = options;
+    const {
+      at,
+      state,
+      concurrency,
+      groups = {},
+      store,
+      ...others
+    } = readOrRefuse('The fork', options, belowRun);
     const definition = this.definition();
     const { settings } = definition;
     const changed = Object.entries(groups as NonNullable<WorkflowSettings['groups']>).map(

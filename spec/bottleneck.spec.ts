@@ -66,6 +66,31 @@ const refusing: Readonly<Record<string, readonly [make: () => Bottleneck, failed
       2,
       /has been dropped/,
     ],
+    'drops jobs silently': [
+      () =>
+        new Bottleneck({
+          maxConcurrent: 1,
+          highWater: 0,
+          strategy: Bottleneck.strategy.LEAK,
+          rejectOnDrop: false,
+        }),
+      2,
+      /has dropped its job/,
+    ],
+    'was disconnected before its reservoir was filled again': [
+      () => {
+        const one = new Bottleneck({
+          maxConcurrent: 1,
+          reservoir: 1,
+          reservoirRefreshAmount: 1,
+          reservoirRefreshInterval: 60_000,
+        });
+        void one.disconnect();
+        return one;
+      },
+      2,
+      /reservoir .* is empty/,
+    ],
     'runs dry': [() => new Bottleneck({ maxConcurrent: 1, reservoir: 1 }), 2, /reservoir .* is empty/],
   };
 
@@ -99,5 +124,28 @@ for (const [how, [make, failed, reason]] of Object.entries(refusing)) {
     assert.is(tasks.get('other')?.status, 'succeeded');
   });
 }
+
+test('a Bottleneck that is stopped silently while tasks wait fails them', async () => {
+  const instance = new Bottleneck({ maxConcurrent: 1, rejectOnDrop: false });
+  let free = (): void => undefined;
+  const held = new Promise<void>((done) => {
+    free = done;
+  });
+  const flow = workflow({ name: 'silent', groups: { llm: { limiter: bottleneck({ instance }) } } });
+  const stops = (): Promise<void> => {
+    void instance.stop({ dropWaitingJobs: true });
+    return held;
+  };
+  for (let i = 0; i < 3; i++) flow.task(`t${i}`, { group: 'llm', run: stops });
+  const run = flow.run();
+  let failed = 0;
+  run.events$.subscribe((event) => {
+    if (event.type === 'task' && event.reason === 'failed') failed += 1;
+    if (failed === 2) free();
+  });
+  const { tasks } = await run.result();
+  const codes = [...tasks.values()].map(({ error }) => (error as RxhiveError | undefined)?.code);
+  assert.equal(codes, [undefined, 'LIMITER_FAILED', 'LIMITER_FAILED']);
+});
 
 test.run();

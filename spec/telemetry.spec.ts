@@ -334,21 +334,18 @@ test('tracing without a provider makes nothing for each task', async () => {
   assert.is(found?.traceId, above.traceId);
 });
 
-test('what hooks around runs and tasks throw harms nobody', async () => {
+test('what hooks throw at the end of runs and tasks harms nobody', async () => {
   const bad = (): never => {
     throw new Error('hook');
   };
   const flow = workflow({
     name: 'bad',
-    middleware: [
-      { run: bad, task: bad },
-      { task: () => bad, run: () => bad },
-    ],
+    middleware: [{ task: () => bad, run: () => bad }],
   });
   flow.task('a', { run: () => 1 });
   const result = await flow.run().result();
   assert.is(result.status, 'succeeded');
-  assert.ok(result.report.subscriberErrors.length >= 3);
+  assert.is(result.report.subscriberErrors.length, 2);
 });
 
 test('metrics tell what the report tells, to Prometheus and to OpenTelemetry', async () => {

@@ -3,6 +3,7 @@ import { canonical } from '../codec/canonical.js';
 import { decode, encode } from '../codec/codec.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Cache, CacheAnswer, CacheEntry } from '../graph/ports.js';
+import { messageOf } from '../kernel/errors.js';
 import { called, nonsense } from '../kernel/guard.js';
 import { fnv1a } from '../kernel/hash.js';
 import { isLate, type Late, settle } from '../kernel/maybe-promise.js';
@@ -60,7 +61,8 @@ export class ResultCache implements Cache {
     const version = fnv1a(codeOf(definition)).toString(36);
     const own =
       key === undefined ? undefined : called('cache.key', () => key(inputs as never, input as never));
-    if (isLate(own)) throw nonsense('cache.key', own, 'plain data');
+    if (isLate(own) || (key !== undefined && (own === undefined || Number.isNaN(own))))
+      throw nonsense('cache.key', own, 'plain data');
     let name: string;
     try {
       // Written as one value: no id can be read as another id and a part of what follows.
@@ -70,9 +72,10 @@ export class ResultCache implements Cache {
           : { type: definition.type ?? node.id, version, key: own };
       name = `cache ${canonical(identity)}`;
     } catch (error) {
+      if (key !== undefined) throw nonsense('cache.key', own, 'plain data, as a log can keep it');
       return {
         kind: 'lead',
-        because: `its key cannot be written: ${(error as Error).message}`,
+        because: `its inputs cannot be written: ${messageOf(error)}`,
         done: () => undefined,
         left: () => undefined,
       };
@@ -174,7 +177,7 @@ export class ResultCache implements Cache {
 }
 
 function unreadable(error: unknown): string {
-  return `the kept result cannot be read: ${String((error as Error)?.message ?? error)}`;
+  return `the kept result cannot be read: ${messageOf(error)}`;
 }
 
 function inMemory(): Shelf['texts'] {

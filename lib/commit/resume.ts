@@ -2,6 +2,7 @@ import { canonical } from '../codec/canonical.js';
 import { Contest } from '../graph/choice-state.js';
 import type { TaskNode } from '../graph/node.js';
 import { brief, CheckpointCorruptError, RxhiveError, shown } from '../kernel/errors.js';
+import { called } from '../kernel/guard.js';
 import { fnv1a } from '../kernel/hash.js';
 import { after, isLate, type Late } from '../kernel/maybe-promise.js';
 import type {
@@ -25,8 +26,8 @@ import { versionText } from './added.js';
 import { patched } from './state.js';
 
 /** What stands for the code of a task: its `version`, else its source text. */
-export function codeOf(definition: TaskDefinition): string {
-  return definition.version ?? String(definition.run);
+export function codeOf({ code, version, run }: TaskDefinition): string {
+  return called('version', () => code?.() ?? version ?? String(run));
 }
 
 /** Tells a task from a changed one: its code, the data it works on where a log knows it, and what it depends on. */

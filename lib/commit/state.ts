@@ -2,7 +2,8 @@ import { enableMapSet, enablePatches, freeze, isDraftable, produce, produceWithP
 import { applied, byKey, partOf } from '../codec/collection-patches.js';
 import { wholePatches } from '../codec/whole-patches.js';
 import { deepest } from '../codec/writer.js';
-import { RxhiveError, shown, TransactionConflictError } from '../kernel/errors.js';
+import { messageOf, RxhiveError, shown, TransactionConflictError } from '../kernel/errors.js';
+import { readable } from '../kernel/guard.js';
 import type { Reads, Recipe } from '../model/context.js';
 import type { StatePatch } from '../model/record.js';
 import { LastWrites } from './conflict.js';
@@ -147,8 +148,8 @@ function changed(
         try {
           change(draft);
         } catch (error) {
-          fault = { error };
-          throw error;
+          fault = { error: readable(error, 'A recipe of ctx.update') };
+          throw fault.error;
         }
       }),
     );
@@ -165,7 +166,7 @@ function walked<T>(walk: () => T): T {
     const message =
       error instanceof RangeError
         ? `The state is nested too deep, or holds a circle; keep it within ${deepest} levels.`
-        : `The state holds something that cannot be read (${String((error as Error)?.message ?? error)}); keep it plain data.`;
+        : `The state holds something that cannot be read (${messageOf(error)}); keep it plain data.`;
     throw new RxhiveError('NOT_SERIALIZABLE', message, { cause: error });
   }
 }

@@ -11,8 +11,8 @@ import type { CacheAnswer } from '../graph/ports.js';
 import type { Signal } from '../graph/signal.js';
 import { copy } from '../kernel/copy.js';
 import { brief, InvalidResultError, messageOf, RxhiveError } from '../kernel/errors.js';
-import { faultOf, nonsense } from '../kernel/guard.js';
-import { settle } from '../kernel/maybe-promise.js';
+import { faultOf, nonsense, readable } from '../kernel/guard.js';
+import { isLate, settle } from '../kernel/maybe-promise.js';
 import { addedBy } from '../model/executor.js';
 import { timeoutsOf } from '../model/policy.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
@@ -23,6 +23,9 @@ import { InputStream, inputsOf } from './inputs.js';
 import type { ExecutePorts } from './ports.js';
 import { afterFailure } from './retry.js';
 import { AttemptTimeouts } from './timeouts.js';
+
+/** Promises of promises that are followed: more are one that gives itself. */
+const deepest = 1_000;
 
 /** The execute stage: one attempt of a task as an Observable of what it has to say. */
 export function launch(node: TaskNode, ports: ExecutePorts): Observable<Signal> {
@@ -190,7 +193,8 @@ class Attempt extends AttemptContext {
     this.#timeouts?.still(still);
   }
 
-  #follow(returned: unknown): void {
+  /** `level`: how often a promise has given another one. */
+  #follow(returned: unknown, level = 0): void {
     if ((typeof returned !== 'object' && typeof returned !== 'function') || returned === null) {
       this.#succeeded(returned);
       return;
@@ -201,23 +205,34 @@ class Attempt extends AttemptContext {
       [Symbol.observable]?: unknown;
     };
     try {
-      if (typeof thing.then === 'function') {
-        let settled = false;
-        thing.then(
-          (value: unknown) => {
-            // One that is no true promise may say it twice.
-            if (!this.ended && !settled) this.#follow(value);
-            settled = true;
-          },
-          (error: unknown) => this.#failed(error),
-        );
-      } else if (isObservable(returned) || typeof thing[Symbol.observable] === 'function')
+      if (typeof thing.then === 'function') this.#await(returned as PromiseLike<unknown>, level);
+      else if (isObservable(returned) || typeof thing[Symbol.observable] === 'function')
         this.#subscribe(returned);
       else if (typeof thing[Symbol.asyncIterator] === 'function')
         this.#iterate(returned as AsyncIterable<unknown>);
       else this.#succeeded(returned);
     } catch (error) {
       this.#failed(error);
+    }
+  }
+
+  /** One that is no true promise may say both, twice, or throw besides: the first word counts. */
+  #await(promise: PromiseLike<unknown>, level: number): void {
+    if (level > deepest) throw nonsense('run', promise, 'a promise of something else than promises');
+    let told = false;
+    const once = (tell: (what: unknown) => void) => (what: unknown) => {
+      const first = !told && !this.ended;
+      told = true;
+      if (first) tell(what);
+    };
+    const failed = once((error) => this.#failed(error));
+    try {
+      promise.then(
+        once((value) => this.#follow(value, level + 1)),
+        failed,
+      );
+    } catch (error) {
+      failed(error);
     }
   }
 
@@ -244,10 +259,9 @@ class Attempt extends AttemptContext {
     let last: unknown;
     const pull = (): void => {
       try {
-        iterator
-          .next()
-          .then(step)
-          .then(undefined, (error: unknown) => this.#failed(error));
+        const item = iterator.next();
+        if (!isLate(item)) throw nonsense('next() of the iterator', item, 'a promise of { done, value }');
+        item.then(step).then(undefined, (error: unknown) => this.#failed(error));
       } catch (error) {
         this.#failed(error);
       }
@@ -361,7 +375,8 @@ class Attempt extends AttemptContext {
     this.#subscriber.complete();
   }
 
-  #handlerFailed(cause: unknown): void {
+  #handlerFailed(thrown: unknown): void {
+    const cause = readable(thrown, 'onTaskComplete');
     const message = `The onTaskComplete handler of task "${brief(this.node.id)}" failed: ${messageOf(cause)}`;
     this.#failed(new RxhiveError('HANDLER_FAILED', message, { cause, details: { taskId: this.node.id } }));
   }
@@ -369,7 +384,7 @@ class Attempt extends AttemptContext {
   #failed(error: unknown): void {
     if (this.ended) return;
     this.#close();
-    const signal = afterFailure(this, error, this.ports);
+    const signal = afterFailure(this, readable(error, `Task "${brief(this.node.id)}"`), this.ports);
     this.#subscriber.next(signal);
     this.#subscriber.complete();
   }

@@ -7,6 +7,7 @@ import { callerContext } from '../kernel/async-context.js';
 import { copy } from '../kernel/copy.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
+import { guardedController } from '../kernel/guarded-signal.js';
 import type {
   AskOptions,
   Inbox,
@@ -98,7 +99,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
-      this.#abort = new AbortController();
+      this.#abort = guardedController('A listener of ctx.signal', this.ports.failed);
       if (this.#reason !== undefined) this.#abort.abort(this.#reason);
     }
     return this.#abort.signal;
@@ -106,8 +107,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   onStop(stopped: (reason: unknown) => void): void {
     if (this.#reason !== undefined) stopped(this.#reason);
-    else if (this.#stops === undefined) this.#stops = [stopped];
-    else this.#stops.push(stopped);
+    else this.#stops = [...(this.#stops ?? []), stopped];
   }
 
   update(recipe: Recipe<unknown>): void {

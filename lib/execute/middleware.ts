@@ -1,5 +1,6 @@
 import type { TaskNode } from '../graph/node.js';
-import { toldTo } from '../kernel/guard.js';
+import type { RxhiveError } from '../kernel/errors.js';
+import { called, faultOf, nonsense, toldTo } from '../kernel/guard.js';
 import type { TaskContext } from '../model/context.js';
 import type { AttemptCall, Middleware, RunCall, TaskCall, TaskEnd } from '../model/middleware.js';
 import type { WorkflowResult } from '../model/result.js';
@@ -26,9 +27,9 @@ export class Around {
   readonly #run: RunCall;
   readonly #failed: (error: unknown) => void;
   readonly #tasks = new Map<TaskNode, Open>();
-  #runEnds: readonly End<WorkflowResult>[] = [];
+  readonly #runEnds: End<WorkflowResult>[] = [];
 
-  /** `failed` is told what the hooks around runs and tasks throw. */
+  /** `failed` is told what is thrown at the ends of runs and tasks. */
   constructor(
     { middleware: ofRun = [] }: Pick<RunOptions, 'middleware'>,
     { settings }: WorkflowDefinition,
@@ -40,9 +41,14 @@ export class Around {
     this.#failed = failed;
   }
 
-  /** The run begins. */
-  begin(): void {
-    this.#runEnds = this.#call((one) => one.run?.(this.#run));
+  /** The run begins; returns why it cannot. */
+  begin(): RxhiveError | undefined {
+    try {
+      this.#call('middleware.run', (one) => one.run?.(this.#run), this.#runEnds);
+      return undefined;
+    } catch (error) {
+      return faultOf(error, 'middleware.run');
+    }
   }
 
   /** The run has ended. */
@@ -81,7 +87,9 @@ export class Around {
     const { type = id, group } = definition;
     const dependencies = inEdges.map(({ from }) => from.id);
     const call = { runId, workflow, taskId: id, type, group, parentId: parent?.id, dependencies };
-    this.#tasks.set(node, { call, ends: this.#call((one) => one.task?.(call)) });
+    const ends: End<TaskEnd>[] = [];
+    this.#tasks.set(node, { call, ends });
+    this.#call('middleware.task', (one) => one.task?.(call), ends);
     return call;
   }
 
@@ -99,13 +107,13 @@ export class Around {
     this.#close(ends, end);
   }
 
-  #call<T>(begin: (one: Middleware) => End<T> | undefined): End<T>[] {
-    const ends: End<T>[] = [];
+  /** Those who have begun hear of the end also where one after them throws: `ends` has them. */
+  #call<T>(hook: string, begin: (one: Middleware) => End<T> | undefined, ends: End<T>[]): void {
     for (const one of this.#list) {
-      const end = toldTo(() => begin(one), this.#failed);
-      if (typeof end === 'function') ends.push(end);
+      const end: unknown = called(hook, () => begin(one));
+      if (typeof end === 'function') ends.push(end as End<T>);
+      else if (end !== undefined) throw nonsense(hook, end, 'nothing, or a function to call at the end');
     }
-    return ends;
   }
 
   #close<T>(ends: readonly End<T>[], end: T): void {

@@ -33,8 +33,8 @@ export function layersOf(error: unknown, opaque: (layer: object) => boolean): re
   const visit = (one: unknown): void => {
     if (typeof one !== 'object' || one === null || seen.has(one) || seen.size >= mostLayers) return;
     seen.add(one);
-    if (Array.isArray(one)) {
-      for (const each of one) visit(each);
+    if (isList(one)) {
+      for (let i = 0; i < Math.min(one.length, mostLayers); i++) visit(fieldOf(one as never, String(i)));
       return;
     }
     found.push(one as Layer);
@@ -44,6 +44,15 @@ export function layersOf(error: unknown, opaque: (layer: object) => boolean): re
   };
   visit(error);
   return found;
+}
+
+/** False for a proxy that cannot be asked. */
+function isList(one: object): one is readonly unknown[] {
+  try {
+    return Array.isArray(one) && one.length >= 0;
+  } catch {
+    return false;
+  }
 }
 
 /** A field; undefined where it cannot be read. */

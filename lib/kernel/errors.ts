@@ -314,5 +314,23 @@ export function shown(value: unknown): string {
     return String(value);
   }
   if (typeof value === 'string') return `"${brief(value)}"`;
-  return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+  return isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+}
+
+/** Is it an error of rxhive? False also for a proxy that refuses to say what it is made from. */
+export function isRxhiveError(error: unknown): error is RxhiveError {
+  try {
+    return error instanceof RxhiveError;
+  } catch {
+    return false;
+  }
+}
+
+/** False for a proxy that was revoked: asking what it is throws. */
+function isArray(value: unknown): boolean {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
 }

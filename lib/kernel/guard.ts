@@ -1,4 +1,5 @@
-import { messageOf, RxhiveError, shown } from './errors.js';
+import { isRxhiveError, messageOf, RxhiveError, shown } from './errors.js';
+import { isLate } from './maybe-promise.js';
 
 /**
  * Calls a function that a user gave, under the name it has in the options. All of them are called through this file, so
@@ -42,30 +43,44 @@ export function toldTo<R>(call: () => R, failed: (error: unknown) => void): R | 
 /** The error for an answer that makes no sense. `due`: what to return instead. */
 export function nonsense(callback: string, answer: unknown, due: string): RxhiveError {
   // A promise where a value is due may reject later: nobody else would hear of it.
-  disown(answer, () => undefined);
-  const what = isPromise(answer) ? 'a promise' : shown(answer);
+  disown(answer);
+  const what = isLate(answer) ? 'a promise' : shown(answer);
   return callbackFailed(callback, `returned ${what}; return ${due}.`);
 }
 
 /** What was thrown where users' code is called: an error of ours as it is, anything else by a name. */
 export function faultOf(error: unknown, callback: string): RxhiveError {
-  return error instanceof RxhiveError ? error : callbackFailed(callback, `threw: ${messageOf(error)}`, error);
+  return isRxhiveError(error) ? error : callbackFailed(callback, `threw: ${messageOf(error)}`, error);
 }
 
-/** A promise that nobody waits for: a rejection must not end the process. */
-function disown(answer: unknown, failed: (error: unknown) => void): void {
+const read = ['name', 'message', 'code', 'status', 'cause'] as const;
+
+/**
+ * What `callback` threw, as something that can be looked at: who shows, stores or decides by it need not be careful. A
+ * proxy or getter that throws is replaced by an error that says so.
+ */
+export function readable(error: unknown, callback: string): unknown {
+  if ((typeof error !== 'object' && typeof error !== 'function') || error === null) return error;
   try {
-    if (isPromise(answer)) answer.then(undefined, failed);
-  } catch (error) {
-    failed(error);
+    const one = error as Readonly<Record<PropertyKey, unknown>>;
+    for (const name of read) void one[name];
+    for (const name of Object.keys(one)) void one[name];
+    // Reading the stack of a true error is dear, and it is none of the user's.
+    if (!(error instanceof Error)) void one.stack;
+    // What has no prototype cannot be a text; that is no malice.
+    if (one[Symbol.toPrimitive] !== undefined || one.toString !== undefined) String(error);
+    return error;
+  } catch (cause) {
+    return callbackFailed(callback, `threw ${shown(error)} that cannot be looked at: ${messageOf(cause)}`);
   }
 }
 
-function isPromise(answer: unknown): answer is PromiseLike<unknown> {
+/** A promise that nobody waits for: a rejection must not end the process. */
+export function disown(answer: unknown, failed: (error: unknown) => void = () => undefined): void {
   try {
-    return typeof (answer as PromiseLike<unknown> | null | undefined)?.then === 'function';
-  } catch {
-    return false;
+    if (isLate(answer)) answer.then(() => undefined, failed);
+  } catch (error) {
+    failed(error);
   }
 }
 

@@ -3,9 +3,13 @@ import { defer, firstValueFrom, from, of } from 'rxjs';
 /** An answer that is there at once, or comes later. */
 export type Late<T> = T | PromiseLike<T>;
 
-/** True for an answer that comes later. */
+/** True for an answer that comes later; false for one that cannot even be asked. */
 export function isLate<T>(answer: Late<T>): answer is PromiseLike<T> {
-  return typeof (answer as PromiseLike<T> | null | undefined)?.then === 'function';
+  try {
+    return typeof (answer as PromiseLike<T> | null | undefined)?.then === 'function';
+  } catch {
+    return false;
+  }
 }
 
 /** Goes on with an answer; at once where it is there, so that who answers at once costs no turn of the event loop. */

@@ -1,6 +1,6 @@
 import { fieldOf, type Layer, layersOf } from './error-layers.js';
 import { namesIn, statusIn } from './error-status.js';
-import { RxhiveError } from './errors.js';
+import { isRxhiveError, type RxhiveError } from './errors.js';
 import { headerOf, retryAfterOf, waitIn } from './http-headers.js';
 
 /**
@@ -149,18 +149,9 @@ function retryable(
 
 /** An error of rxhive is no answer of a provider, whatever its cause was: who failed because of it has counted it. */
 function standsForItself(error: unknown): boolean {
-  if (isOurs(error)) return error.code !== 'AGENT_FAILED';
+  if (isRxhiveError(error)) return error.code !== 'AGENT_FAILED';
   // From a log, where classes are lost.
   return typeof error === 'object' && error !== null && fieldOf(error as Layer, 'name') === 'RxhiveError';
-}
-
-/** A proxy may refuse even to say what it is made from. */
-function isOurs(error: unknown): error is RxhiveError {
-  try {
-    return error instanceof RxhiveError;
-  } catch {
-    return false;
-  }
 }
 
 function ownError(error: unknown): ProviderError {

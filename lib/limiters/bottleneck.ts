@@ -7,6 +7,8 @@ import { WindowLimiter } from './window-limiter.js';
 const batch = 4;
 /** Ms after which places that nobody took are given back. */
 const longestHeld = 100;
+/** Ms between looks at a Bottleneck of the user that gives no place. */
+const betweenLooks = 250;
 
 /**
  * A limiter whose `maxConcurrent` and `minTime` are those of a Bottleneck, in real time and in this process. Give
@@ -27,6 +29,12 @@ export function bottleneck(
 ): Limiter {
   const { instance, ...rest } = settings;
   return new BottleneckLimiter(rest, instance);
+}
+
+/** What is read of Bottleneck's own store of its reservoir. */
+interface Store {
+  readonly storeOptions?: Record<string, unknown>;
+  readonly heartbeat?: { readonly _destroyed?: unknown };
 }
 
 class BottleneckLimiter extends WindowLimiter {
@@ -59,6 +67,7 @@ class BottleneckPlaces implements Places {
   readonly #inHand: (() => void)[] = [];
   #asked = 0;
   #sweep: ReturnType<typeof setTimeout> | undefined;
+  #look: ReturnType<typeof setTimeout> | undefined;
   /** Somebody waits. */
   #wanted = false;
 
@@ -80,8 +89,17 @@ class BottleneckPlaces implements Places {
     if (this.#given !== undefined && this.#asked > 0) this.#lookDry(this.#given);
   }
 
+  /** As long as somebody waits: others may empty it, or disconnect it, meanwhile. */
+  #lookAgain(given: Bottleneck): void {
+    this.#look ??= setTimeout(() => {
+      this.#look = undefined;
+      if (this.#wanted && this.#asked > 0) this.#lookDry(given);
+    }, betweenLooks).unref();
+  }
+
   /** A reservoir that is empty and that nothing fills gives no place any more. */
   #lookDry(given: Bottleneck): void {
+    this.#lookAgain(given);
     if (refills(given)) return;
     const look = (left: number | null): void => {
       const dry = 'The reservoir of the Bottleneck is empty, and no interval fills it again.';
@@ -142,8 +160,10 @@ class BottleneckPlaces implements Places {
     this.#own ??= this.#given === undefined ? new Bottleneck(ownSettings(this.#settings)) : undefined;
     const queue = this.#given ?? (this.#own as Bottleneck);
     this.#asked += 1;
+    let open = true;
     const answered = (): void => {
-      if (queue === (this.#given ?? this.#own)) this.#asked -= 1;
+      if (open && queue === (this.#given ?? this.#own)) this.#asked -= 1;
+      open = false;
     };
     const job = (): Promise<void> =>
       new Promise((end) => {
@@ -155,11 +175,14 @@ class BottleneckPlaces implements Places {
         this.#keep(end);
         this.#freed();
       });
-    queue.schedule(job).catch((cause: unknown) => {
+    const refused = (cause: unknown): void => {
+      if (!open) return; // It has begun; that it expires, or is dropped then, is no wait of anybody.
       answered();
       // A Bottleneck of the user that was stopped, or drops jobs: whoever waits for this one hears why.
       if (queue === this.#given && this.#wanted) this.#failed(cause);
-    });
+    };
+    if (this.#given !== undefined) hearDrops(this.#given).set(job, refused);
+    queue.schedule(job).catch(refused);
   }
 }
 
@@ -167,10 +190,32 @@ function ownSettings(settings: LimiterSettings): Bottleneck.ConstructorOptions {
   return { maxConcurrent: settings.maxConcurrent ?? null, minTime: settings.minTime ?? 0 };
 }
 
+type Dropped = (cause: unknown) => void;
+const dropped = new WeakMap<Bottleneck, WeakMap<object, Dropped>>();
+
+/**
+ * Who hears that a Bottleneck has dropped a job, by the job. With `rejectOnDrop: false` its event alone says so. One
+ * listener for each Bottleneck: it has no way to take one away.
+ */
+function hearDrops(given: Bottleneck): WeakMap<object, Dropped> {
+  const known = dropped.get(given);
+  if (known !== undefined) return known;
+  const jobs = new WeakMap<object, Dropped>();
+  dropped.set(given, jobs);
+  const isSilent = (): boolean => (given as unknown as { rejectOnDrop?: unknown }).rejectOnDrop === false;
+  given.on('dropped', (job: unknown) => {
+    const { task } = job as { readonly task: object };
+    if (isSilent()) jobs.get(task)?.(new Error('The Bottleneck has dropped its job.'));
+  });
+  return jobs;
+}
+
 /** Does something fill the reservoir? In doubt it does: only Bottleneck knows its settings. */
 function refills(given: Bottleneck): boolean {
-  const store = (given as unknown as { _store?: { storeOptions?: Record<string, unknown> } })._store;
-  const { storeOptions: known } = store ?? {};
+  const store = (given as unknown as { _store?: Store })._store;
+  const { storeOptions: known, heartbeat } = store ?? {};
+  // It was disconnected.
+  if (heartbeat?._destroyed === true) return false;
   const every = (what: string): boolean =>
     known?.[`reservoir${what}Interval`] != null && known[`reservoir${what}Amount`] != null;
   return known === undefined || every('Refresh') || every('Increase');

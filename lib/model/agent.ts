@@ -1,7 +1,8 @@
+import { readOrRefuse } from '../kernel/read-once.js';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
 import type { Place } from './executor.js';
-import type { TaskSettings } from './task.js';
+import { belowTask, type TaskSettings } from './task.js';
 
 /** A dependency that may fail; as data, like all of an {@link AgentTask}. */
 export type AgentDependency =
@@ -38,8 +39,9 @@ export interface AgentTaskOptions<A extends string = string, G extends string = 
 export class AgentTask<const A extends string = string, const G extends string = string> {
   readonly options: AgentTaskOptions<A, G>;
 
+  /** @throws RxhiveError INVALID_OPTION for options that throw when they are read */
   constructor(options: AgentTaskOptions<A, G>) {
-    this.options = options;
+    this.options = readOrRefuse('AgentTask', options, belowTask);
   }
 
   get id(): string {

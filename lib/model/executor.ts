@@ -1,5 +1,6 @@
+import { readOnce, unreadable } from '../kernel/read-once.js';
 import type { TaskContext } from './context.js';
-import { type TaskDefinition, TaskType, type TypedTaskOptions } from './task.js';
+import { belowTask, type TaskDefinition, TaskType, type TypedTaskOptions } from './task.js';
 
 /** Something attempts run on, by one or several executors. Who finds no slot waits, as for a resource. */
 export interface Place {
@@ -27,8 +28,23 @@ export interface Executor<in I = never, out R = unknown> {
   run(inputs: I, ctx: TaskContext): unknown;
 }
 
-/** A task whose work is done by an executor is one with a body that calls it. */
-export function bodied(definition: TaskDefinition): TaskDefinition {
+/**
+ * A task as the engine works with it: its options are read once, what cannot be read is for the plan to say, and one whose
+ * work is done by an executor has a body that calls it.
+ */
+export function bodied(given: TaskDefinition): TaskDefinition {
+  const faults: string[] = [];
+  const definition = readOnce(given, belowTask, (fault) => faults.push(fault));
+  let ready = definition;
+  try {
+    ready = withBody(definition);
+  } catch (error) {
+    faults.push(unreadable('executor', error));
+  }
+  return faults.length === 0 ? ready : { ...ready, unread: faults };
+}
+
+function withBody(definition: TaskDefinition): TaskDefinition {
   const { executor, run } = definition ?? {};
   // Both, or no executor at all: that is for the plan to say.
   if (typeof executor?.run !== 'function' || run !== undefined) return definition;

@@ -48,9 +48,15 @@ export interface TaskEnd {
  * begins first and ends last; those given to a run stand outside of those of its workflow.
  */
 export interface Middleware {
-  /** The run begins; what is returned is called with its result. What these throw is a subscriber's error, no more. */
+  /**
+   * The run begins; what is returned is called with its result. One that throws ends the run with `CALLBACK_FAILED`. What
+   * is thrown at the end comes too late to change anything: it is a subscriber's error.
+   */
   run?(call: RunCall): ((result: WorkflowResult) => void) | undefined;
-  /** The task begins its first attempt; what is returned is called at its end. Not called for restored results. */
+  /**
+   * The task begins its first attempt; what is returned is called at its end. Not called for restored results. One that
+   * throws fails the task with `CALLBACK_FAILED`; what is thrown at its end is a subscriber's error.
+   */
   task?(call: TaskCall): ((end: TaskEnd) => void) | undefined;
   /**
    * Around the body: `next()` calls it, with other inputs where some are given, and returns what it returned: a value, a

@@ -1,4 +1,5 @@
 import type { Observable, SchedulerLike } from 'rxjs';
+import type { Below } from '../kernel/read-once.js';
 import type { Breakpoint } from './breakpoint.js';
 import type { Recipe } from './context.js';
 import type { LoadSample } from './load.js';
@@ -61,6 +62,9 @@ export interface RunOptions<I = unknown> {
    */
   readonly compact?: { readonly keep?: number };
 }
+
+/** Options of a run that consist of options. */
+export const belowRun: Below = { middleware: {}, pauseBefore: {}, compact: {} };
 
 /** How a fork is to go: like a run, with what is to be different. */
 export interface ForkOptions<S = unknown, I = unknown, G extends string = string>

@@ -1,5 +1,6 @@
 import type { Observable, Subscribable } from 'rxjs';
 import { copy } from '../kernel/copy.js';
+import type { Below } from '../kernel/read-once.js';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
 import type { Executor, Place } from './executor.js';
@@ -367,6 +368,20 @@ export interface TaskDefinition {
   readonly compensate?: ((value: never, ctx: never) => unknown) | undefined;
   readonly cache?: CacheOptions | undefined;
   readonly version?: string | undefined;
+  /** What stands for its version where that is only made when a store or a cache asks for it. */
+  readonly code?: (() => string) | undefined;
   readonly isolation?: 'serializable' | undefined;
   readonly onConflict?: 'rerun' | 'replay' | 'fail' | undefined;
+  /** What of the options could not be read. */
+  readonly unread?: readonly string[] | undefined;
 }
+
+/** Options of a task that consist of options. */
+export const belowTask: Below = {
+  dependencies: {},
+  retry: { backoff: {} },
+  timeout: {},
+  hedge: {},
+  cache: {},
+  resources: {},
+};

@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs';
 import type { DefinitionFault } from '../kernel/errors.js';
+import type { Below } from '../kernel/read-once.js';
 import type { Adaptive } from './adaptive.js';
 import type { BreakerOptions } from './breaker.js';
 import type { BudgetOptions } from './budget.js';
@@ -101,6 +102,20 @@ export interface WorkflowOptions<
 
 /** {@link WorkflowOptions} with all types forgotten: what the engine works with. */
 export type WorkflowSettings = WorkflowOptions<unknown, unknown, string, string>;
+
+const budget: Below = { hard: {} };
+
+/** Options of a workflow that consist of options. What limiters and middleware are made from is theirs. */
+export const belowWorkflow: Below = {
+  groups: { '*': { budget, breaker: { failures: {} } } },
+  budget,
+  resources: {},
+  middleware: {},
+  retry: { backoff: {} },
+  timeout: {},
+  memory: {},
+  prices: { '*': {} },
+};
 
 /** What options are called where faults are told: an orchestrator has names of its own. */
 export interface OptionNames {

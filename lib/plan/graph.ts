@@ -10,6 +10,7 @@ import {
   shown,
   WorkflowDefinitionError,
 } from '../kernel/errors.js';
+import { unreadable } from '../kernel/read-once.js';
 import { mostOf } from '../model/adaptive.js';
 import type { Place } from '../model/executor.js';
 import { Choice, Dependency, Task, type TaskDefinition } from '../model/task.js';
@@ -100,7 +101,13 @@ export class Graph {
       const id = ids[i] as string;
       const task = tasks[i] as TaskDefinition;
       const before = faults.length;
-      validateTask(id, task, this.settings, faults, this.#names);
+      try {
+        validateTask(id, task, this.settings, faults, this.#names);
+      } catch (error) {
+        // Options of a class of the user's, whose getters throw.
+        const message = `Task "${brief(id)}": ${unreadable('', error)}`;
+        faults.push({ kind: 'bad-option', taskId: id, message });
+      }
       const known = this.nodes.has(id);
       if (known) {
         const message = `There are two tasks with the id "${brief(id)}"; rename one.`;
@@ -113,7 +120,14 @@ export class Graph {
       added.push(node);
       if (task.candidate === true && lane.group !== undefined) candidates.push(node);
     }
-    for (const node of added) this.#connect(node, faults);
+    for (const node of added) {
+      try {
+        this.#connect(node, faults);
+      } catch (error) {
+        const message = `Task "${brief(node.id)}": ${unreadable('dependencies', error)}`;
+        faults.push({ kind: 'bad-option', taskId: node.id, message });
+      }
+    }
     if (faults.length === 0 || faults.every((fault) => fault.kind !== 'cycle'))
       orderAndRank(added, faults, this.settings, this.#expected);
     if (faults.length > 0) {

@@ -1,5 +1,6 @@
 import { isObservable } from 'rxjs';
 import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
+import { disown } from '../kernel/guard.js';
 import { budgetLimits } from '../model/budget.js';
 import { Dependency, type TaskDefinition } from '../model/task.js';
 import type { OptionNames, WorkflowSettings } from '../model/workflow.js';
@@ -49,6 +50,7 @@ function checkPrices(fault: Fault, prices: unknown): void {
     known(fault, where, price, ['input', 'output']);
     for (const name of ['input', 'output']) {
       const amount = price[name];
+      disown(amount);
       if (!(typeof amount === 'number' && Number.isFinite(amount) && amount >= 0))
         fault('bad-number', `${where}.${name} is ${shown(amount)}; give a price per million tokens, from 0.`);
     }

@@ -1,4 +1,5 @@
 import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
+import { unreadable } from '../kernel/read-once.js';
 import { Adaptive, type AdaptiveOptions } from '../model/adaptive.js';
 import { candidatesOf } from '../model/candidate.js';
 import { isLimiter, limiterFaults, mostTokens } from '../model/limiter.js';
@@ -101,8 +102,12 @@ function checkConcurrency(fault: Fault, name: string, concurrency: number | Adap
 }
 
 function checkLimiter(fault: Fault, where: string, limiter: unknown): void {
-  if (limiter === undefined || isLimiter(limiter)) return;
-  for (const one of limiterFaults(limiter)) fault('bad-option', `${where}${one}`);
+  try {
+    if (limiter === undefined || isLimiter(limiter)) return;
+    for (const one of limiterFaults(limiter)) fault('bad-option', `${where}${one}`);
+  } catch (error) {
+    fault('bad-option', unreadable(`${where}limiter`, error));
+  }
 }
 
 /** Tokens a task says it needs must fit the windows of its limiters. */
@@ -185,6 +190,7 @@ export function validateTask(
     fault('bad-option', `${where} has no options; give an object with run.`);
     return;
   }
+  for (const one of task.unread ?? []) fault('bad-option', `${where}: ${one}`);
   if (task.executor !== undefined)
     fault(
       'bad-option',
@@ -216,6 +222,8 @@ export function validateTask(
       'bad-option',
       `${where}: result is ${shown(task.result)}; give a Standard Schema (zod, valibot, arktype) or typed<T>().`,
     );
+  if (task.version !== undefined && typeof task.version !== 'string')
+    fault('bad-option', `${where}: version is ${shown(task.version)}; give a text.`);
   if (task.compensate !== undefined && typeof task.compensate !== 'function')
     fault('bad-option', `${where}: compensate is ${shown(task.compensate)}; give a function.`);
   if (task.isolation !== undefined && task.isolation !== 'serializable')
@@ -286,6 +294,8 @@ function isPlain(id: unknown, task: TaskDefinition): boolean {
     task.cache === undefined &&
     task.result === undefined &&
     task.compensate === undefined &&
+    task.version === undefined &&
+    task.unread === undefined &&
     task.isolation === undefined &&
     task.onConflict === undefined &&
     candidatesOf(task.run) === undefined
