@@ -21,6 +21,18 @@ const rounds = Number(process.env.RUNS ?? 1_000);
 const names = ['a', 'b', 'c'] as const;
 type Name = (typeof names)[number];
 
+/** What a call is told to need, and never needs more than. */
+const mostTokens = 100;
+
+/** What a provider sees of a call. */
+interface Call {
+  readonly at: number;
+  /** What it uses; 0 where the answer is an error status. */
+  readonly tokens: number;
+  /** How much more that may be than anybody could know before. */
+  readonly surprise: number;
+}
+
 /** A run that combines limiter, breaker, adaptive limit, fallback, hedge, race, each and limits changed meanwhile. */
 async function check(roundSeed: number): Promise<void> {
   const random = seededRandom(roundSeed);
@@ -28,12 +40,14 @@ async function check(roundSeed: number): Promise<void> {
   const chance = (share: number): boolean => random() < share;
   const pick = <T>(list: readonly T[]): T => list[upTo(list.length - 1)] as T;
   const scheduler = new SimulationScheduler();
-  const starts: Record<Name, number[]> = { a: [], b: [], c: [] };
-  const most: Record<Name, { second: number; minute: number }> = {
-    a: { second: 0, minute: 0 },
-    b: { second: 0, minute: 0 },
-    c: { second: 0, minute: 0 },
+  const calls: Record<Name, Call[]> = { a: [], b: [], c: [] };
+  const most: Record<Name, { second: number; minute: number; tokens: number }> = {
+    a: { second: 0, minute: 0, tokens: 0 },
+    b: { second: 0, minute: 0, tokens: 0 },
+    c: { second: 0, minute: 0, tokens: 0 },
   };
+  /** Kinds of which an attempt has told what it used. */
+  const known = new Set<string>();
   /** Each provider is down for a while. */
   const down = { a: upTo(3_000), b: upTo(500), c: 0 };
   const failure = (name: Name): unknown => {
@@ -53,13 +67,22 @@ async function check(roundSeed: number): Promise<void> {
     ]);
   };
   const work =
-    (name: Name, after?: (ctx: TaskContext) => unknown) =>
+    (name: Name, after?: (ctx: TaskContext) => unknown, learnt?: 'candidate' | 'item') =>
     async (_: unknown, ctx: TaskContext): Promise<unknown> => {
-      starts[name].push(scheduler.now());
       const wrong = failure(name);
+      // Nobody is told what these need; all of a kind need the same.
+      const tokens = learnt === undefined ? upTo(mostTokens) : mostTokens;
+      const unknown = known.has(`${name} ${learnt}`) ? mostTokens / 10 : mostTokens;
+      const surprise = learnt === undefined ? 0 : unknown;
+      const rejected = wrong !== undefined && !(wrong instanceof Error && wrong.message === 'a bug');
+      calls[name].push({ at: scheduler.now(), tokens: rejected ? 0 : tokens, surprise });
       await ctx.sleep(upTo(400));
       if (wrong !== undefined) throw wrong;
-      if (chance(0.7)) ctx.usage({ inputTokens: upTo(60), outputTokens: upTo(40) });
+      if (learnt !== undefined || chance(0.7)) {
+        const input = upTo(tokens);
+        ctx.usage({ inputTokens: input, outputTokens: tokens - input });
+        known.add(`${name} ${learnt}`);
+      }
       return after?.(ctx) ?? 1;
     };
   const limits = Object.fromEntries(
@@ -67,12 +90,13 @@ async function check(roundSeed: number): Promise<void> {
       const settings: LimiterSettings = {
         ...(chance(0.5) && { requestsPerSecond: 1 + upTo(6) }),
         ...(chance(0.5) && { requestsPerMinute: 10 + upTo(60) }),
-        ...(chance(0.4) && { tokensPerMinute: 200 + upTo(2_000) }),
+        ...(chance(0.4) && { tokensPerMinute: 200 + upTo(800) }),
         ...(chance(0.3) && { maxConcurrent: 1 + upTo(3) }),
         backoff: { initial: 50, max: 500 },
       };
       most[name].second = settings.requestsPerSecond ?? Number.POSITIVE_INFINITY;
       most[name].minute = settings.requestsPerMinute ?? Number.POSITIVE_INFINITY;
+      most[name].tokens = settings.tokensPerMinute ?? Number.POSITIVE_INFINITY;
       return [name, virtual(settings)];
     }),
   ) as Record<Name, ReturnType<typeof virtual>>;
@@ -108,18 +132,22 @@ async function check(roundSeed: number): Promise<void> {
     const name = pick(names);
     const id = `t${i}`;
     const kind = pick(['plain', 'hedge', 'join', 'join', 'fallback', 'fallback', 'race', 'each'] as const);
-    const usual = { group: name, priority: upTo(3) };
+    const usual = { group: name, priority: upTo(3), tokens: mostTokens };
     if (kind === 'fallback') {
-      const candidates = names
-        .slice(0, 2 + upTo(1))
-        .map((one): Candidate<unknown, unknown> => ({ name: one, group: one, run: work(one) }));
+      const candidates = names.slice(0, 2 + upTo(1)).map(
+        (one): Candidate<unknown, unknown> => ({
+          name: one,
+          group: one,
+          run: work(one, undefined, 'candidate'),
+        }),
+      );
       const order = chance(0.5) ? 'given' : 'spread';
       const options = { dependencies: dependencies(), run: fallback(candidates, { order }) };
       tasks.push(flow.task(id, chance(0.3) ? { ...options, group: name } : options) as Task<unknown>);
     } else if (kind === 'race') {
       const one = flow.task(`${id}.one`, { ...usual, run: work(name) });
       const elsewhere = pick(names);
-      const other = flow.task(`${id}.other`, { group: elsewhere, run: work(elsewhere) });
+      const other = flow.task(`${id}.other`, { group: elsewhere, tokens: mostTokens, run: work(elsewhere) });
       tasks.push(flow.task(id, { dependencies: { first: race([one, other]) }, run: ({ first }) => first }));
     } else if (kind === 'each')
       tasks.push(
@@ -127,12 +155,12 @@ async function check(roundSeed: number): Promise<void> {
           from: Array.from({ length: 1 + upTo(5) }, (_, item) => item),
           concurrency: 1 + upTo(2),
           group: name,
-          run: (_item: number, ctx: TaskContext) => work(name)(undefined, ctx),
+          run: (_item: number, ctx: TaskContext) => work(name, undefined, 'item')(undefined, ctx),
         } as never) as unknown as Task<unknown>,
       );
     else {
       const join = (ctx: TaskContext): unknown => {
-        const child = ctx.spawn('child', { group: name, run: work(name) });
+        const child = ctx.spawn('child', { group: name, tokens: mostTokens, run: work(name) });
         return ctx.join(chance(0.5) ? [child] : [child, ctx.spawn('free', { run: () => 1 })]);
       };
       const hedge = kind === 'hedge' ? { hedge: { after: 50 + upTo(200) } } : {};
@@ -146,9 +174,14 @@ async function check(roundSeed: number): Promise<void> {
     const more = 1 + upTo(8);
     if (chance(0.3)) run.setConcurrency(more);
     else if (chance(0.4)) run.setGroupConcurrency(name, more);
-    else {
+    else if (chance(0.35)) {
+      const tokens = mostTokens * more;
+      limits[name].update({ tokensPerMinute: tokens });
+      if (calls[name].length > 0 || Number.isFinite(most[name].tokens))
+        most[name].tokens = Math.max(most[name].tokens, tokens);
+    } else {
       limits[name].update({ requestsPerSecond: more });
-      if (starts[name].length > 0 || Number.isFinite(most[name].second))
+      if (calls[name].length > 0 || Number.isFinite(most[name].second))
         most[name].second = Math.max(most[name].second, more);
     }
   };
@@ -177,12 +210,19 @@ async function check(roundSeed: number): Promise<void> {
     for (const { inUse } of limiters) assert.is(inUse, 0, `${told}: places of ${group}`);
   }
   for (const name of names) {
-    const reached = (size: number): number =>
+    const within = (size: number, count: (call: Call) => number): number =>
       Math.max(
         0,
-        ...starts[name].map((at) => starts[name].filter((one) => one > at - size && one <= at).length),
+        ...calls[name].map(({ at }) =>
+          calls[name]
+            .filter((one) => one.at > at - size && one.at <= at)
+            .reduce((sum, one) => sum + count(one), 0),
+        ),
       );
-    const { second, minute } = most[name];
+    const reached = (size: number): number => within(size, () => 1);
+    const { second, minute, tokens } = most[name];
+    const used = within(60_000, (call) => call.tokens - Math.min(call.tokens, call.surprise));
+    assert.ok(used <= tokens, `${told}: ${used} of ${tokens} tokens in a minute of ${name}`);
     assert.ok(reached(1_000) <= second, `${told}: ${reached(1_000)} of ${second} in a second of ${name}`);
     assert.ok(reached(60_000) <= minute, `${told}: ${reached(60_000)} of ${minute} in a minute of ${name}`);
   }
