@@ -727,4 +727,102 @@ test('explain says how many go before a task behind a limiter, up to a thousand'
   await result;
 });
 
+/** Counts how often a limiter is asked. */
+function counted(limiter: Limiter): { limiter: Limiter; asked(): number } {
+  let asked = 0;
+  const seat: Limiter['seat'] = (client) => {
+    const real = limiter.seat(client);
+    return {
+      admits: (request) => {
+        asked += 1;
+        return real.admits(request);
+      },
+      wait: (request) => real.wait(request),
+      unwait: (node) => real.unwait(node),
+      take: (request, permit) => real.take(request, permit),
+      delay: (request, ahead) => real.delay(request, ahead),
+      refused: (permit, ms) => real.refused(permit, ms),
+      passed: (permit) => real.passed(permit),
+      told: (limits) => real.told(limits),
+      state: () => real.state(),
+      close: () => real.close(),
+    };
+  };
+  return {
+    limiter: { settings: limiter.settings, seat, update: (settings) => limiter.update(settings) },
+    asked: () => asked,
+  };
+}
+
+test('of many groups that wait for one limiter one is called for each permit, the best first', async () => {
+  const { limiter, asked } = counted(virtual({ maxConcurrent: 2 }));
+  const scheduler = new SimulationScheduler();
+  const names = Array.from({ length: 300 }, (_, i) => `g${i}`);
+  for (const whole of [false, true]) {
+    const before = asked();
+    const started: number[] = [];
+    const flow = workflow({
+      name: 'many',
+      concurrency: Number.POSITIVE_INFINITY,
+      ...(whole && { limiter }),
+      groups: Object.fromEntries(names.map((name) => [name, whole ? {} : { limiter }])),
+    });
+    for (const [i, group] of names.entries())
+      flow.task(group, {
+        group,
+        priority: (i * 7) % 300,
+        run: () => {
+          started.push((i * 7) % 300);
+          return timer(10, scheduler);
+        },
+      });
+    const result = flow.run({ scheduler }).result();
+    await advance(scheduler);
+    assert.is((await result).status, 'succeeded');
+    assert.equal(
+      started,
+      [...started].sort((a, b) => b - a),
+    );
+    const times = asked() - before;
+    assert.ok(times < 6 * names.length, `asked ${times} times`);
+  }
+});
+
+test('who is called for a permit and cannot take it does not keep it from others', async () => {
+  const scheduler = new SimulationScheduler();
+  const limiter = virtual({ maxConcurrent: 1 });
+  const flow = workflow({
+    name: 'passed on',
+    resources: { gpu: 1 },
+    groups: { a: { limiter }, b: { limiter }, c: {} },
+  });
+  const started: [string, number][] = [];
+  const task = (id: string, group: 'a' | 'b' | 'c', ms: number, options: object = {}) =>
+    flow.task(id, {
+      group,
+      ...options,
+      run: () => {
+        started.push([id, scheduler.now()]);
+        return timer(ms, scheduler);
+      },
+    });
+  task('first', 'a', 100, { priority: 9 });
+  // It waits for the permit, and has lost the resource by the time it is called.
+  task('wants both', 'a', 10, { priority: 5, resources: { gpu: 1 } });
+  const pause = task('pause', 'c', 50, { priority: 8 });
+  task('takes the resource', 'c', 1_000, { priority: 7, dependencies: [pause], resources: { gpu: 1 } });
+  task('next', 'b', 10);
+  const run = flow.run({ scheduler });
+  const result = run.result();
+  await advance(scheduler);
+  assert.is((await result).status, 'succeeded');
+  assert.equal(started, [
+    ['first', 0],
+    ['pause', 0],
+    ['takes the resource', 50],
+    ['next', 100],
+    ['wants both', 1_050],
+  ]);
+});
+
 test.run();

@@ -28,8 +28,11 @@ export interface Gate extends Blocker {
   readonly waitsFor: 'permit' | 'slot';
   /** While it does not admit, only people open it. Default: it opens by itself. */
   readonly stays?: boolean;
-  /** The scheduler begins: `opened` lets those who wait try again, now or from any later call. */
-  connect(opened: () => void): void;
+  /**
+   * The scheduler begins: `opened` lets those who wait try again, now or from any later call; with `node`, only that one: by
+   * `enter`, `wait` or `unwait` the gate hears what became of it.
+   */
+  connect(opened: (node?: TaskNode) => void): void;
   /**
    * May `node`, the best of its lane, go on now? Asked often and without effect on the books. No: all of its lane wait.
    * A node with `node.running` has started before and comes back from a pause.

@@ -7,7 +7,7 @@ import type { TaskNode } from './node.js';
 /** A thing lanes wait for: a group with a free place, or a resource with enough left. */
 export interface Blocker {
   /** Lanes taken out of the ready queue until this is released. */
-  parked: Lane[];
+  readonly parked: Set<Lane>;
 }
 
 /** A concurrency group while a run goes on. */
@@ -19,7 +19,7 @@ export class Group implements Blocker {
   assigned = 0;
   /** Those of them that have not started. */
   readonly queued = new Set<TaskNode>();
-  parked: Lane[] = [];
+  readonly parked = new Set<Lane>();
   readonly gates: Gate[] = [];
 
   constructor(name: string, limit: number) {
@@ -54,7 +54,7 @@ export class Resource implements Blocker {
   readonly name: string;
   readonly capacity: number;
   free: number;
-  parked: Lane[] = [];
+  readonly parked = new Set<Lane>();
   /** Lanes that wait for more than there is, the most urgent first: those less urgent may not take it meanwhile. */
   readonly claims = new Heap<Claim>((a, b) =>
     runsBefore(a.lane.ready.peek() as TaskNode, b.lane.ready.peek() as TaskNode),
@@ -116,13 +116,15 @@ function isEqualAfter(node: TaskNode, first: TaskNode): boolean {
  */
 export class Lane implements HeapItem, Blocker {
   heapIndex = -1;
-  parked: Lane[] = [];
+  readonly parked = new Set<Lane>();
   /** One for each need, made when it first has to wait. */
   claims: readonly Claim[] | undefined;
   readonly ready = new Heap<TaskNode>(runsBefore);
   readonly group: Group | undefined;
   readonly needs: readonly Need[];
   blockedBy: Blocker | undefined;
+  /** The gate that opened for one of its tasks, and has not heard of that one since. */
+  called: { readonly gate: Gate; readonly node: TaskNode } | undefined;
   /** What has to let a task pass: gates of the run, then of the group. Filled before the run starts. */
   readonly gates: readonly (readonly Gate[])[];
   /** Ms this lane has waited for permits, and since when it does; undefined: it does not. */

@@ -15,8 +15,8 @@ import {
 } from '../model/limiter.js';
 import { exponential } from '../model/policy.js';
 import type { OrderedTask } from '../model/task-order.js';
-import { runsBefore } from '../model/task-order.js';
 import type { Places } from './concurrency.js';
+import { PermitQueue, type Waiting } from './permit-queue.js';
 
 /** Ms between looks at the event loop after a start: requests of a burst leave it one after the other. */
 const looks = [5, 10, 15, 20, 25, 25, 50, 50];
@@ -24,12 +24,6 @@ const looks = [5, 10, 15, 20, 25, 25, 50, 50];
 /** Refusals in spite of the books double the margin, up to this many times; so many successes halve it again. */
 const mostStretch = 16;
 const passesToCalm = 1_000;
-
-/** One who waits. */
-interface Waiting {
-  readonly client: LimiterClient;
-  readonly request: PermitRequest;
-}
 
 /** A permit with what it took. */
 class Ticket implements Permit {
@@ -75,7 +69,9 @@ export class PermitBooks {
   readonly #places: Places;
   readonly #cooldown = new Cooldown();
   readonly #windows = new Map<WindowName, SlidingWindow>();
-  #waiting: Waiting[] = [];
+  /** Those who want to start, and those who come back from a pause: they need a place only, so no window holds them up. */
+  readonly #starting = new PermitQueue((run) => this.#turns.get(run) ?? 0);
+  readonly #again = new PermitQueue((run) => this.#turns.get(run) ?? 0);
   /** When each run last took a permit. */
   readonly #turns = new WeakMap<object, number>();
   #turn = 0;
@@ -133,19 +129,17 @@ export class PermitBooks {
   admits(client: LimiterClient, request: PermitRequest): boolean {
     const now = this.now(client);
     if (this.#opensAt(request, now) > now) return false;
-    if (request.again || this.#waiting.length === 0) return true;
-    const mine = { client, request };
-    return !this.#waiting.some((one) => !one.request.again && isWaiting(one) && this.#before(one, mine));
+    return request.again || !this.#starting.isAhead(client, request.node);
   }
 
   wait(client: LimiterClient, request: PermitRequest): void {
-    this.#forget(request.node);
-    this.#waiting.push({ client, request });
+    this.#forget(client, request.node);
+    (request.again ? this.#again : this.#starting).wait(client, request);
     this.serve();
   }
 
-  unwait(node: OrderedTask): void {
-    if (this.#forget(node)) this.serve();
+  unwait(client: LimiterClient, node: OrderedTask): void {
+    if (this.#forget(client, node)) this.serve();
   }
 
   take(client: LimiterClient, request: PermitRequest, permit: Permit | undefined): Permit {
@@ -160,9 +154,11 @@ export class PermitBooks {
       if (this.#real && this.#lookedBy === undefined && taken.length > 0) this.#look(client, now);
     }
     ticket.leave = this.#places.take(now, request.again);
-    this.#forget(request.node);
+    this.#forget(client, request.node);
     this.#turns.set(client.run, ++this.#turn);
-    if (this.#waiting.length === 0) this.#places.idle();
+    this.#starting.took(client.run);
+    this.#again.took(client.run);
+    if (this.#first() === undefined) this.#places.idle();
     else this.serve();
     return ticket;
   }
@@ -228,10 +224,11 @@ export class PermitBooks {
   }
 
   close(client: LimiterClient): void {
-    this.#waiting = this.#waiting.filter((one) => one.client !== client);
+    this.#starting.close(client);
+    this.#again.close(client);
     if (this.#armed?.client === client) this.#disarm();
     if (this.#lookedBy === client) this.#lookedBy = undefined;
-    if (this.#waiting.length === 0) this.#places.idle();
+    if (this.#first() === undefined) this.#places.idle();
     this.serve();
   }
 
@@ -265,47 +262,35 @@ export class PermitBooks {
   /** There is no place for whoever is first. */
   #fail(cause: unknown): void {
     const first = this.#first();
-    if (first === undefined || !isWaiting(first)) return;
-    this.#forget(first.request.node);
+    if (first === undefined) return;
+    this.#forget(first.client, first.request.node);
     first.client.failed(first.request.node, cause);
   }
 
   #serveOne(): boolean {
-    if (!this.#waiting.every(isWaiting)) this.#waiting = this.#waiting.filter(isWaiting);
     const first = this.#first();
     if (first === undefined) {
       this.#disarm();
       return false;
     }
-    if (this.#waiting.some(({ request }) => request.again)) this.#places.ask();
-    const { client } = first;
+    const { client, request } = first;
+    if (request.again) this.#places.ask();
     const now = this.now(client);
-    const at = this.#opensAt(first.request, now);
+    const at = this.#opensAt(request, now);
     if (at > now) {
       if (at === Number.POSITIVE_INFINITY) this.#places.ask();
       else this.#arm(client, at, now);
       return false;
     }
-    // It asks again with the best it has by now; whoever is refused again waits again.
-    this.#waiting = this.#waiting.filter((one) => one.client !== client);
-    client.opened();
+    // Its lane asks again with the best it has by now; whoever is refused again waits again.
+    (request.again ? this.#again : this.#starting).call(first);
+    client.opened(request.node);
     return true;
   }
 
-  /** Who goes next. Those who come back from a pause need a place only, so no window holds them up. */
+  /** Who goes next. */
   #first(): Waiting | undefined {
-    let first: Waiting | undefined;
-    for (const one of this.#waiting) {
-      if (one.request.again && Number.isFinite(this.#places.freeAt(this.#now, true))) return one;
-      if (first === undefined || this.#before(one, first)) first = one;
-    }
-    return first;
-  }
-
-  #before(a: Waiting, b: Waiting): boolean {
-    if (a.request.again !== b.request.again) return b.request.again;
-    if (a.client.run === b.client.run) return runsBefore(a.request.node, b.request.node);
-    return (this.#turns.get(a.client.run) ?? 0) < (this.#turns.get(b.client.run) ?? 0);
+    return this.#again.first() ?? this.#starting.first();
   }
 
   #opensAt(request: PermitRequest, now: number): number {
@@ -326,11 +311,9 @@ export class PermitBooks {
     return best;
   }
 
-  #forget(node: OrderedTask): boolean {
-    const at = this.#waiting.findIndex((one) => one.request.node === node);
-    if (at < 0) return false;
-    this.#waiting.splice(at, 1);
-    return true;
+  #forget(client: LimiterClient, node: OrderedTask): boolean {
+    const started = this.#starting.forget(client, node);
+    return this.#again.forget(client, node) || started;
   }
 
   #arm(client: LimiterClient, at: number, now: number): void {
@@ -351,9 +334,4 @@ export class PermitBooks {
 
 function amountOf(name: WindowName, request: PermitRequest): number {
   return windowSizes[name].kind === 'requests' ? 1 : request.tokens;
-}
-
-/** A task that was cancelled, or has started elsewhere, waits no longer. */
-function isWaiting({ request }: Waiting): boolean {
-  return request.node.status === 'ready' && request.node.heapIndex >= 0;
 }

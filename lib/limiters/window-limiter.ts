@@ -91,7 +91,7 @@ class Seat implements LimiterSeat {
   }
 
   unwait(node: OrderedTask): void {
-    this.#books.unwait(node);
+    this.#books.unwait(this.#client, node);
   }
 
   take(request: PermitRequest, permit?: Permit): Permit {

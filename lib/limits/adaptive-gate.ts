@@ -30,7 +30,7 @@ export interface AdaptivePorts {
  * ask for the next.
  */
 export class AdaptiveGate implements Gate {
-  parked: Lane[] = [];
+  readonly parked = new Set<Lane>();
   readonly waitsFor = 'permit';
   readonly #group: Group | undefined;
   readonly #ports: AdaptivePorts;

@@ -16,7 +16,7 @@ const defaultLeast = 10;
  * Source: M. Nygard, "Release It!", 2007.
  */
 export class Breaker implements ProbingGate {
-  parked: Lane[] = [];
+  readonly parked = new Set<Lane>();
   readonly waitsFor = 'permit';
   readonly #group: Group;
   readonly #options: BreakerOptions;

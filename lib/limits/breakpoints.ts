@@ -22,7 +22,7 @@ export interface BreakpointPorts {
 export class Breakpoints implements Gate {
   readonly waitsFor = 'slot';
   readonly stays = true;
-  parked: Lane[] = [];
+  readonly parked = new Set<Lane>();
   paused = false;
   readonly #ports: BreakpointPorts;
   readonly #points = new Set<Breakpoint>();

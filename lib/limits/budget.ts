@@ -25,7 +25,7 @@ interface Cap {
  * begins, so they are never passed; tokens and cost when a body reports them, so what runs can pass a soft cap.
  */
 export class Budget implements Gate {
-  parked: Lane[] = [];
+  readonly parked = new Set<Lane>();
   readonly waitsFor = 'slot';
   readonly #group: Group | undefined;
   readonly #ports: GatePorts;

@@ -51,7 +51,7 @@ const longestTrial = 60_000;
 export class LimiterGate implements Gate {
   readonly waitsFor = 'permit';
   readonly limiter: Limiter;
-  parked: Lane[] = [];
+  readonly parked = new Set<Lane>();
   readonly #group: Group | undefined;
   readonly #adaptive: boolean;
   readonly #ports: GatePorts;
@@ -62,7 +62,7 @@ export class LimiterGate implements Gate {
   /** Tasks that cannot get a permit because code of the user failed. */
   readonly #faults = new Map<TaskNode, RxhiveError>();
   #seat: LimiterSeat | undefined;
-  #opened: () => void = () => undefined;
+  #opened: (node?: TaskNode) => void = () => undefined;
 
   /** Without `group` for the whole run. `adaptive`: its concurrency finds its own answer to a 429 that names no time. */
   constructor(limiter: Limiter, group: Group | undefined, adaptive: boolean, ports: GatePorts) {
@@ -73,7 +73,7 @@ export class LimiterGate implements Gate {
     this.#estimates = estimatesOf(limiter);
   }
 
-  connect(opened: () => void): void {
+  connect(opened: (node?: TaskNode) => void): void {
     const { clock, scheduler } = this.#ports;
     this.#opened = opened;
     const failed = (node: TaskNode, cause: unknown): void => this.#end(node, this.#refusedBy(node, cause));
@@ -91,9 +91,10 @@ export class LimiterGate implements Gate {
     // Its limit was lowered while it waited, or nobody can say what it needs.
     if (fault !== undefined) this.#end(node, fault);
     // The books wake whoever waits for them; time has gone on since they were asked.
-    else if (this.#isHeardOfFirst(node) && this.#admits(node, request as PermitRequest))
+    else if (this.#isHeardOfFirst(node) && this.#admits(node, request as PermitRequest)) {
       this.#estimates.wait(this.#opened);
-    else this.#guard(node, 'limiter.wait', () => this.#at.wait(request as PermitRequest));
+      this.#guard(node, 'limiter.unwait', () => this.#at.unwait(node));
+    } else this.#guard(node, 'limiter.wait', () => this.#at.wait(request as PermitRequest));
   }
 
   refuses(node: TaskNode): Refusal | undefined {

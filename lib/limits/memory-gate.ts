@@ -22,7 +22,7 @@ export interface MemoryPorts {
  * Above `soft` that holds for tasks that would begin, above `hard` for those that come back from a pause, too.
  */
 export class MemoryGate implements Gate {
-  parked: Lane[] = [];
+  readonly parked = new Set<Lane>();
   readonly waitsFor = 'slot';
   readonly #soft: number;
   readonly #hard: number;

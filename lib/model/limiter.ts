@@ -110,8 +110,11 @@ export interface LimiterClient {
   readonly clock: Clock;
   /** The same for all groups of a run: among them the better task goes first, runs take turns. */
   readonly run: object;
-  /** There may be permits: whoever waits is to ask again. */
-  opened(): void;
+  /**
+   * There may be permits: whoever waits is to ask again. With `node` only that one: `take`, `wait` or `unwait` tells what
+   * became of it.
+   */
+  opened(node?: OrderedTask): void;
   /** There will be no permit for this task: it fails with `LIMITER_FAILED`, whose cause is `cause`. */
   failed(node: OrderedTask, cause: unknown): void;
 }

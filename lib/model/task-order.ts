@@ -14,8 +14,11 @@ export interface OrderedTask {
   readonly heapIndex: number;
 }
 
+/** What decides who goes first. */
+type Order = Pick<OrderedTask, 'urgency' | 'rank' | 'seq'>;
+
 /** Who goes first: urgency (priority with aging), then the longer path behind it, then the older. */
-export function runsBefore(a: OrderedTask, b: OrderedTask): boolean {
+export function runsBefore(a: Order, b: Order): boolean {
   if (a.urgency !== b.urgency) return a.urgency > b.urgency;
   if (a.rank !== b.rank) return a.rank > b.rank;
   return a.seq < b.seq;

@@ -63,7 +63,10 @@ export class ReadyQueue {
     if (first && lane.blockedBy !== undefined) {
       gateOf(lane.blockedBy)?.unwait?.(node);
       this.#firstChanged(lane);
-    } else this.#afterRemoval(lane);
+    } else {
+      this.#afterRemoval(lane);
+      if (lane.ready.size === 0) this.#answer(lane);
+    }
     // Who waits behind the lane may be more urgent than what is first in it now.
     if (first) this.unpark(lane);
   }
@@ -103,8 +106,11 @@ export class ReadyQueue {
       this.#lanes.remove(lane);
       lane.blockedBy = blocker;
       lane.waitForPermit(gateOf(blocker)?.waitsFor === 'permit', this.#now());
-      blocker.parked.push(lane);
-      gateOf(blocker)?.wait?.(lane.ready.peek() as TaskNode);
+      blocker.parked.add(lane);
+      const gate = gateOf(blocker);
+      const first = lane.ready.peek() as TaskNode;
+      gate?.wait?.(first);
+      this.#answer(lane, gate, first);
       this.#claim(lane);
     }
     return undefined;
@@ -119,6 +125,7 @@ export class ReadyQueue {
     this.#aging.leave(node.priority);
     this.#aging.started(node.priority);
     this.#take(node);
+    this.#answer(lane, lane.called?.gate, node);
     this.#afterRemoval(lane);
     this.#unclaim(lane);
     if (this.#reserved === lane) this.#unreserve();
@@ -177,10 +184,34 @@ export class ReadyQueue {
 
   /** Lets the lanes that waited for `blocker` try again. */
   unpark(blocker: Blocker): void {
-    if (blocker.parked.length === 0) return;
-    const lanes = blocker.parked;
-    blocker.parked = [];
+    if (blocker.parked.size === 0) return;
+    const lanes = [...blocker.parked];
+    blocker.parked.clear();
     for (const lane of lanes) this.#reopen(lane);
+  }
+
+  /** Lets those who wait for `gate` try again; with `node` its lane alone: the gate hears then what becomes of it. */
+  opened(gate: Gate, node?: TaskNode): void {
+    if (node === undefined) {
+      this.unpark(gate);
+      return;
+    }
+    const { lane } = node;
+    if (lane.blockedBy !== gate) {
+      gate.unwait?.(node);
+      return;
+    }
+    gate.parked.delete(lane);
+    lane.called = { gate, node };
+    this.#reopen(lane);
+  }
+
+  /** The gate that called the lane hears that the task it meant has not come: another one has, or something else stops it. */
+  #answer(lane: Lane, gate?: Gate, came?: TaskNode): void {
+    const { called } = lane;
+    if (called === undefined) return;
+    lane.called = undefined;
+    if (called.gate !== gate || called.node !== came) called.gate.unwait?.(called.node);
   }
 
   #release(node: TaskNode): void {
@@ -233,7 +264,7 @@ export class ReadyQueue {
     if (lane.ready.size === 0) this.#unclaim(lane);
     else this.#rankClaims(lane);
     if (blockedBy !== undefined && (blockedBy instanceof Lane || gateOf(blockedBy) !== undefined)) {
-      blockedBy.parked.splice(blockedBy.parked.indexOf(lane), 1);
+      blockedBy.parked.delete(lane);
       this.#reopen(lane);
     }
     if (lane.ready.size === 0 && this.#reserved === lane) this.#unreserve();

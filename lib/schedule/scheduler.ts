@@ -189,7 +189,7 @@ export class Scheduler {
 
   /** Lets `gate` wake who waits for it. */
   connect(gate: Gate): void {
-    gate.connect(() => this.#command(() => this.#queue.unpark(gate)));
+    gate.connect((node) => this.#command(() => this.#queue.opened(gate, node)));
   }
 
   start(): void {
