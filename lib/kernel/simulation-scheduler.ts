@@ -35,11 +35,16 @@ export class SimulationScheduler implements SchedulerLike {
     return new SimulatedAction(work, this.#enqueue, this.#remove).schedule(state, delay);
   }
 
+  /** The process sleeps for `ms`: time passes, and nothing runs. What became due meanwhile runs late, when time goes on. */
+  sleep(ms: number): void {
+    this.#now += ms;
+  }
+
   /** Runs the next action and moves time to it; false when there is none. What its work throws is thrown here. */
   step(): boolean {
     const action = this.#actions.pop();
     if (action === undefined) return false;
-    this.#now = action.due;
+    this.#now = Math.max(this.#now, action.due);
     action.execute();
     return true;
   }
