@@ -1,9 +1,14 @@
+/** Windows for which it is known what was taken. */
+const remembered = 1.5;
+
 /** What was taken from a window at one time. */
 export interface Taken {
   /** Ms; what came within one grain is one entry with the time of its last part. */
   at: number;
   amount: number;
   readonly since: number;
+  /** Ms it came later than it was taken, as far as is known. */
+  late: number;
   gone: boolean;
 }
 
@@ -11,7 +16,7 @@ export interface Taken {
  * A true sliding window: never more than `max` within any `size` ms, so no double burst at a border. What was taken
  * at `t` counts until `t + size`, exclusively. Amounts come back in the order in which they were taken; takings
  * within one grain (size / 86,400: a second for a day) are kept as one that leaves with the last, which bounds
- * memory at 86,400 entries. O(1) amortised.
+ * memory at 86,400 entries, and half as many that have left. O(1) amortised.
  *
  * `now` must not go back from call to call.
  */
@@ -22,6 +27,8 @@ export class SlidingWindow {
   readonly #grain: number;
   #entries: Taken[] = [];
   #head = 0;
+  /** What comes before is not even remembered. */
+  #forgotten = 0;
   #used = 0;
   /** What others have used of the same window, as far as somebody told. */
   #foreign = 0;
@@ -67,18 +74,30 @@ export class SlidingWindow {
       last.amount += amount;
       return last;
     }
-    const entry = { at: now, amount, since: now, gone: false };
+    const entry = { at: now, amount, since: now, late: 0, gone: false };
     this.#entries.push(entry);
     return entry;
   }
 
-  /** What was taken from `since` on counts from `at`, where that is later. */
-  postpone(since: number, at: number): void {
+  /** What was taken from `since` on is `ms` later than it was, yet not later than `now`; what is over `slack` counts. */
+  delay(since: number, ms: number, slack: number, now: number): void {
     for (let i = this.#entries.length - 1; i >= this.#head; i--) {
       const entry = this.#entries[i] as Taken;
-      if (entry.since < since || entry.at >= at) return;
-      entry.at = at;
+      if (entry.since < since) return;
+      entry.late += ms;
+      entry.at = Math.max(entry.at, Math.min(now, entry.since + entry.late - slack));
     }
+  }
+
+  /** Amount taken within the `span` ms before `at`, also what has left the window since then, for half a window. */
+  takenBefore(at: number, span: number): number {
+    let amount = 0;
+    for (let i = this.#entries.length - 1; i >= this.#forgotten; i--) {
+      const entry = this.#entries[i] as Taken;
+      if (entry.at <= at - span) break;
+      if (entry.since <= at) amount += entry.amount;
+    }
+    return amount;
   }
 
   /** Corrects what was taken, as if it had been so from the start; without effect when it has left the window. */
@@ -114,9 +133,14 @@ export class SlidingWindow {
       this.#used -= entry.amount;
       this.#head += 1;
     }
-    if (this.#head > 1_000 && this.#head * 2 > this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#head);
-      this.#head = 0;
+    while (this.#forgotten < this.#head) {
+      if ((this.#entries[this.#forgotten] as Taken).at + this.size * remembered > now) break;
+      this.#forgotten += 1;
+    }
+    if (this.#forgotten > 1_000 && this.#forgotten * 2 > this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#forgotten);
+      this.#head -= this.#forgotten;
+      this.#forgotten = 0;
     }
   }
 }

@@ -16,14 +16,9 @@ import {
 import { exponential } from '../model/policy.js';
 import type { OrderedTask } from '../model/task-order.js';
 import type { Places } from './concurrency.js';
+import { Departures } from './departures.js';
 import { PermitQueue, type Waiting } from './permit-queue.js';
-
-/** Ms between looks at the event loop after a start: requests of a burst leave it one after the other. */
-const looks = [5, 10, 15, 20, 25, 25, 50, 50];
-
-/** Refusals in spite of the books double the margin, up to this many times; so many successes halve it again. */
-const mostStretch = 16;
-const passesToCalm = 1_000;
+import { WideWindow } from './wide-window.js';
 
 /** A permit with what it took. */
 class Ticket implements Permit {
@@ -68,7 +63,7 @@ export class PermitBooks {
   readonly #real: boolean;
   readonly #places: Places;
   readonly #cooldown = new Cooldown();
-  readonly #windows = new Map<WindowName, SlidingWindow>();
+  readonly #windows = new Map<WindowName, WideWindow>();
   /** Those who want to start, and those who come back from a pause: they need a place only, so no window holds them up. */
   readonly #starting = new PermitQueue((run) => this.#turns.get(run) ?? 0);
   readonly #again = new PermitQueue((run) => this.#turns.get(run) ?? 0);
@@ -77,10 +72,13 @@ export class PermitBooks {
   #turn = 0;
   #serving = false;
   #armed: { readonly client: LimiterClient; readonly timer: Timer; readonly at: number } | undefined;
-  /** Whose clock is used to look at the event loop now. */
-  #lookedBy: LimiterClient | undefined;
-  #stretch = 1;
-  #passes = 0;
+  #pace: SlidingWindow | undefined;
+  readonly #departures = new Departures(
+    () => this.#windows.values(),
+    (client) => this.now(client),
+  );
+  /** When a margin last grew: who started before is no news. */
+  #widened = Number.NEGATIVE_INFINITY;
   #now = Number.NEGATIVE_INFINITY;
   #behind = 0;
 
@@ -104,16 +102,16 @@ export class PermitBooks {
     const settings = this.#settings();
     for (const [name, { size }] of Object.entries(windowSizes) as [WindowName, { size: number }][]) {
       const max = settings[name];
-      const margin = this.#real ? (settings.margin ?? Math.min(500, Math.max(40, size / 100))) : 0;
-      const whole = size + Math.max(margin, Math.min(margin * this.#stretch, size / 10));
+      const margin = this.#real ? (settings.margin ?? Math.min(500, Math.max(20, size / 100))) : 0;
       const window = this.#windows.get(name);
       if (max === undefined) this.#windows.delete(name);
-      else if (window === undefined) this.#windows.set(name, new SlidingWindow(whole, max));
+      else if (window === undefined) this.#windows.set(name, new WideWindow(size, max, margin));
       else {
         window.max = max;
-        window.size = whole;
+        window.least = margin;
       }
     }
+    this.#pace = this.#real ? paceOf(settings) : undefined;
     this.#places.update(settings);
     this.serve();
   }
@@ -151,9 +149,11 @@ export class PermitBooks {
       );
       ticket = new Ticket(now, request.tokens, taken, () => this.serve());
       this.#cooldown.started(now);
-      if (this.#real && this.#lookedBy === undefined && taken.length > 0) this.#look(client, now);
+      this.#pace?.take(now, 1);
     }
     ticket.leave = this.#places.take(now, request.again);
+    if (permit === undefined && this.#real && this.#windows.size > 0)
+      this.#departures.started(client, now, this.#places.inUse);
     this.#forget(client, request.node);
     this.#turns.set(client.run, ++this.#turn);
     this.#starting.took(client.run);
@@ -180,27 +180,23 @@ export class PermitBooks {
   refused(client: LimiterClient, permit: Permit, asked: number | undefined): number | undefined {
     const { backoff } = this.#settings();
     const { random } = client.clock;
+    const now = this.now(client);
+    const late = this.#real ? this.#late(now, permit, asked) : undefined;
+    if (late === 0) return undefined;
     const bound = typeof backoff === 'function' ? backoff : exponential({ ...backoff, jitter: 'none' });
-    const held = this.#cooldown.refused(this.now(client), permit.at, asked, (strikes) => {
+    const held = this.#cooldown.refused(now, permit.at, late ?? asked, (strikes) => {
       const ms = calledForNumber('limiter.backoff', () => bound(strikes, random));
       return typeof backoff === 'function' ? ms : spread(ms, random);
     });
-    if (held === undefined) return undefined;
-    this.#passes = 0;
-    if (this.#stretch < mostStretch && this.#windows.size > 0) {
-      this.#stretch *= 2;
-      this.apply();
-    }
-    this.serve();
+    if (held !== undefined) this.serve();
     return held;
   }
 
   passed(permit: Permit): void {
     this.#cooldown.passed(permit.at);
-    this.#passes += 1;
-    if (this.#stretch === 1 || this.#passes % passesToCalm > 0) return;
-    this.#stretch /= 2;
-    this.apply();
+    let calmer = false;
+    for (const window of this.#windows.values()) calmer = window.calm(permit.at) || calmer;
+    if (calmer) this.serve();
   }
 
   told(client: LimiterClient, limits: readonly ToldLimit[]): void {
@@ -227,25 +223,22 @@ export class PermitBooks {
     this.#starting.close(client);
     this.#again.close(client);
     if (this.#armed?.client === client) this.#disarm();
-    if (this.#lookedBy === client) this.#lookedBy = undefined;
+    this.#departures.closed(client);
     if (this.#first() === undefined) this.#places.idle();
     this.serve();
   }
 
   /**
-   * Requests do not leave the process at the moment they were permitted: a burst of them keeps the event loop busy,
-   * the more so when connections are new. They count later by the time the loop was busy, or the provider would see
-   * them closer to the next burst than they were meant to be.
+   * Was it refused because those before it came late? Then the margin grows, and nobody has to wait longer than by that.
+   * Returns those ms, 0 where this is no news; undefined: that is no reason.
    */
-  #look(client: LimiterClient, since: number, count = 0, planned = 0): void {
-    const wait = looks[count];
-    this.#lookedBy = wait === undefined ? undefined : client;
-    if (wait === undefined) return;
-    client.clock.after(wait, () => {
-      const busy = this.now(client) - since - planned - wait;
-      for (const window of this.#windows.values()) window.postpone(since, since + busy);
-      this.#look(client, since, count + 1, planned + wait);
-    });
+  #late(now: number, permit: Permit, asked = 0): number | undefined {
+    const windows = [...this.#windows.values()].filter((window) => window.explains(permit.at, asked));
+    if (windows.length > 0 && permit.at <= this.#widened) return 0;
+    const ms = Math.max(0, ...windows.map((window) => window.grow(now)));
+    if (ms === 0) return undefined;
+    this.#widened = now;
+    return asked === 0 ? ms : Math.min(ms, asked);
   }
 
   /** Wakes those who may start, the first of the queue first, and sets the alarm for the next one. */
@@ -298,6 +291,7 @@ export class PermitBooks {
     let at = this.#cooldown.opensAt(now);
     for (const [name, window] of this.#windows)
       at = Math.max(at, window.opensAt(now, amountOf(name, request)));
+    if (this.#pace !== undefined) at = Math.max(at, this.#pace.opensAt(now, 1));
     return at > now ? at : this.#places.freeAt(now, false);
   }
 
@@ -330,6 +324,13 @@ export class PermitBooks {
     this.#armed?.client.clock.cancel(this.#armed.timer);
     this.#armed = undefined;
   }
+}
+
+/** Requests of a second go in small parts, so that one that leaves late makes few others late. In real time only. */
+function paceOf({ requestsPerSecond: max }: LimiterSettings): SlidingWindow | undefined {
+  return max === undefined
+    ? undefined
+    : new SlidingWindow(windowSizes.requestsPerSecond.size / 100, Math.ceil(max / 10));
 }
 
 function amountOf(name: WindowName, request: PermitRequest): number {

@@ -33,8 +33,8 @@ export interface LimiterSettings {
   readonly backoff?: Backoff | ExponentialOptions;
   /**
    * Ms added to each window in real time: requests reach the provider later or sooner than they were sent. Default
-   * 1 % of the window, at least 40 and at most 500; it doubles, up to a tenth of the window, while the provider refuses
-   * what the books allowed. In virtual time there is none.
+   * 1 % of the window, at least 20 and at most 500. It doubles, up to a tenth of the window and 6 s, when the provider
+   * refuses what only just fitted, and goes back in small steps. In virtual time there is none.
    */
   readonly margin?: number;
 }
