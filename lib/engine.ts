@@ -139,7 +139,7 @@ export class Engine {
       watch: this.hub,
       note: (body, done) => this.#transactions.note(body, done),
       find: (task) => this.graph.find(task),
-      hear: (node, wait) => this.scheduler.streaming.hear(node, wait),
+      hear: (node, wait) => this.scheduler.waits.hear(node, wait),
       settled: () => this.#circle.again(),
       ended: (id) => {
         const node = this.graph.nodes.get(id);
@@ -240,7 +240,7 @@ export class Engine {
       settings: this.#definition.settings,
       graph: this.graph,
     });
-    this.scheduler.open = this.graph.nodes.size;
+    this.scheduler.expectAll();
     if (signal !== undefined) this.#unlisten = onAbort(signal, (reason) => this.cancel('signal', reason));
     if (signal?.aborted) return;
     const fault = this.#ports.around.begin();
@@ -385,7 +385,7 @@ export class Engine {
       ),
       told: tell,
       failed: this.audience.failed,
-      waits: this.scheduler.streaming,
+      waits: this.scheduler.waits,
       ask: (asker, question) => this.questions.ask(asker, question),
       messaging: (node, own) => this.messages.messagingOf(node, own),
       handleFor: (parent, id) =>

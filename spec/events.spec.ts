@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { firstValueFrom, toArray } from 'rxjs';
+import { asyncScheduler, firstValueFrom, type SchedulerLike, toArray } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -317,6 +317,28 @@ test('rxhive run --log keeps a log', () => {
   assert.is(events[0]?.type, 'run');
   const last = events.at(-1);
   assert.is(last?.type === 'run' && last.status, 'succeeded');
+});
+
+test('an event and the report tell the same time of a change', async () => {
+  let now = 1_000;
+  // Each reading is a ms later than the one before.
+  const scheduler = {
+    now: () => now++,
+    schedule: asyncScheduler.schedule.bind(asyncScheduler),
+  } as unknown as SchedulerLike;
+  const flow = workflow({ name: 'readings' });
+  const first = flow.task('first', { run: async () => 1 });
+  flow.task('second', { dependencies: { first }, run: async () => 2 });
+  const run = flow.run({ scheduler });
+  const seen = new Map<string, number>();
+  run.events$.subscribe((event) => {
+    if (event.type === 'task') seen.set(`${event.taskId} ${event.reason}`, event.at);
+  });
+  const { tasks } = await run.result();
+  for (const [id, { attempts }] of tasks) {
+    assert.is(seen.get(`${id} running`), attempts[0]?.startedAt);
+    assert.is(seen.get(`${id} succeeded`), attempts[0]?.endedAt);
+  }
 });
 
 test.run();

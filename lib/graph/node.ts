@@ -1,5 +1,6 @@
 import type { AsyncContext } from '../kernel/async-context.js';
 import type { Timer } from '../kernel/clock.js';
+import type { TurnEnd } from '../kernel/drain.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { HeapItem } from '../kernel/heap.js';
 import type { Reads, Recipe, Usage } from '../model/context.js';
@@ -159,6 +160,8 @@ export interface NodeExtra {
   totalLeft: number | undefined;
   queueTimer: Timer | undefined;
   backoffTimer: Timer | undefined;
+  /** Shows its new inputs to a task that reads streams. */
+  refresh: TurnEnd | undefined;
   /** Newest value of a stream that has not ended. */
   live: { readonly value: unknown } | undefined;
 }
@@ -352,6 +355,7 @@ export class TaskNode implements HeapItem {
       totalLeft: undefined,
       queueTimer: undefined,
       backoffTimer: undefined,
+      refresh: undefined,
       live: undefined,
     };
     return this.extra;

@@ -8,8 +8,8 @@ import type { Signal } from './signal.js';
 /** Where stages report what happens. Asking `active` first keeps an unobserved run from making events. */
 export interface Watch {
   readonly active: boolean;
-  /** Tells an event; `body` becomes a part of it and is not to be used again. */
-  emit(body: EventBody): void;
+  /** Tells an event, of now or of `at`; `body` becomes a part of it and is not to be used again. */
+  emit(body: EventBody, at?: number): void;
 }
 
 /** How a commit went. */

@@ -147,7 +147,7 @@ export class Breaker implements ProbingGate {
     this.#counted.clear();
     this.#openUntil = this.#ports.clock.now() + delay;
     this.#enterState('open', { delay, error });
-    this.#ports.scheduler.turnstile.refuse(this);
+    this.#ports.scheduler.refusals.refuse(this);
     this.#ports.clock.after(delay, () => {
       this.#successes = 0;
       this.#enterState('half-open');

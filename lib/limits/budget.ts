@@ -133,9 +133,9 @@ export class Budget implements Gate {
     if (what === 'aborted') {
       const error = new WorkflowCancelledError('budget', this.#error(cap, undefined));
       if (group === undefined) scheduler.cancel(error);
-      else scheduler.turnstile.abort(group, error);
+      else scheduler.refusals.abort(group, error);
     }
-    if (what !== 'warned') scheduler.turnstile.refuse(this);
+    if (what !== 'warned') scheduler.refusals.refuse(this);
   }
 
   #name({ limit }: Cap): string {

@@ -234,7 +234,7 @@ export class LimiterGate implements Gate {
   }
 
   #end(node: TaskNode, error: RxhiveError): void {
-    this.#ports.scheduler.turnstile.end(node, { status: 'failed', error });
+    this.#ports.scheduler.refusals.end(node, { status: 'failed', error });
   }
 
   #refusedBy(node: TaskNode, cause: unknown): RxhiveError {

@@ -18,7 +18,7 @@ export interface GateScheduler {
   /** Lets `gate` wake who waits for it. */
   connect(gate: Gate): void;
   /** Ends tasks that gates will not let in. */
-  readonly turnstile: {
+  readonly refusals: {
     end(node: TaskNode, refusal: Refusal): void;
     refuse(gate: Gate): void;
     abort(group: Group, error: RxhiveError): void;

@@ -23,11 +23,11 @@ export class EventHub implements Watch {
   }
 
   /** Stamps `body`, which becomes the event that all who listen share. */
-  emit(body: EventBody): void {
+  emit(body: EventBody, at = this.#now()): void {
     this.#seq += 1;
     const stamp = body as unknown as { seq: number; at: number; runId: string };
     stamp.seq = this.#seq;
-    stamp.at = this.#now();
+    stamp.at = at;
     stamp.runId = this.#runId;
     this.#subject.next(body as WorkflowEvent);
   }

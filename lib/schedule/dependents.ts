@@ -1,33 +1,82 @@
 import { type Contest, contestOf } from '../graph/choice-state.js';
 import { Edge, type Join, type TaskNode } from '../graph/node.js';
+import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
+import type { TaskStatus } from '../model/status.js';
+import type { Lifecycle } from './lifecycle.js';
+import type { Streaming } from './streaming.js';
 
-/** What {@link Dependents} may ask of the scheduler, the only writer of status. */
-export interface DependentMoves {
-  /** All its dependencies have delivered. */
-  ready(node: TaskNode): void;
-  /** It can never start: ends it. */
-  skip(node: TaskNode): void;
-  /** Another one was first and nothing needs it: ends it. */
-  lose(node: TaskNode): void;
-  /** All it joined have ended. */
-  wake(node: TaskNode): void;
-  /** A stream it reads has something new. */
-  refresh(node: TaskNode): void;
-}
-
-/** Tells dependents that a dependency has ended or has a value: the counters that decide when a task is ready. */
+/** Takes tasks in and ends them, and tells dependents of ends and values: the counters that decide when a task is ready. */
 export class Dependents {
-  readonly #moves: DependentMoves;
+  readonly #lifecycle: Lifecycle;
+  readonly #streaming: Streaming;
   readonly #skips: TaskNode[] = [];
   /** Tasks nothing may need any more. */
   readonly #losers: TaskNode[] = [];
+  /** Tasks that have come and are not taken in. */
+  #coming: TaskNode[] = [];
 
-  constructor(moves: DependentMoves) {
-    this.#moves = moves;
+  constructor(lifecycle: Lifecycle, streaming: Streaming) {
+    this.#lifecycle = lifecycle;
+    this.#streaming = streaming;
   }
 
-  /** `node` has ended; what that makes impossible is skipped when {@link Dependents.skipAll} is called. */
-  deliverAll(node: TaskNode): void {
+  /** The tasks a run begins with: what ended before ends at once, what waits for nothing is ready. */
+  begin(nodes: readonly TaskNode[]): void {
+    this.#recall(nodes);
+    for (const node of nodes)
+      if (node.pending === 0 && node.status === 'waiting') this.#lifecycle.ready(node);
+  }
+
+  /** Tasks are about to be taken in: those that come one after the other in a turn are asked for their past together. */
+  expect(nodes: readonly TaskNode[]): void {
+    if (this.#lifecycle.ports.resumed()) this.#coming.push(...nodes);
+  }
+
+  /** Tasks that come while the run goes on: some of what they wait for may have ended. */
+  add(nodes: readonly TaskNode[]): void {
+    const coming = this.#coming;
+    this.#coming = [];
+    this.#recall(coming);
+    for (const node of nodes) {
+      if (node.ended) continue;
+      this.#catchUp(node);
+      if (node.pending === 0 && node.status === 'waiting') this.#lifecycle.ready(node);
+      else if (node.status === 'waiting') this.#lifecycle.announce(node);
+    }
+  }
+
+  /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
+  #recall(nodes: Iterable<TaskNode>): void {
+    const { ports, queue } = this.#lifecycle;
+    if (!ports.resumed()) return;
+    const ended: TaskNode[] = [];
+    for (const node of nodes) {
+      const status = node.ended ? undefined : ports.recall(node);
+      if (status === undefined) continue;
+      queue.remove(node); // the end of its parent may have made it ready
+      this.#lifecycle.finish(node, status, node.error);
+      ended.push(node);
+    }
+    for (const node of ended) this.#deliverAll(node);
+    this.skipAll();
+    for (const node of ended) this.#lifecycle.failFast(node);
+  }
+
+  /** Ends a task, and all that its end makes impossible or needless. */
+  end(node: TaskNode, status: TaskStatus, error: unknown): void {
+    this.#lifecycle.finish(node, status, error);
+    this.#deliverAll(node);
+    this.skipAll();
+  }
+
+  /** The task has failed for good. */
+  fail(node: TaskNode, error: unknown): void {
+    this.end(node, 'failed', error);
+    this.#lifecycle.failFast(node);
+  }
+
+  /** `node` has ended; what that makes impossible is skipped when `skipAll` is called. */
+  #deliverAll(node: TaskNode): void {
     for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) this.deliver(edge);
   }
 
@@ -39,8 +88,8 @@ export class Dependents {
     do {
       for (let node = this.#skips.pop(); node !== undefined; node = this.#skips.pop()) {
         if (node.ended || node.committing) continue;
-        this.#moves.skip(node);
-        this.deliverAll(node);
+        this.#skip(node);
+        this.#deliverAll(node);
       }
       const loser = this.#losers.pop();
       if (loser === undefined || loser.ended || loser.committing || isNeeded(loser)) continue;
@@ -48,9 +97,26 @@ export class Dependents {
       for (const { from } of loser.inEdges) this.#losers.push(from);
       for (const child of loser.extra?.join?.targets ?? [])
         if (child.parent === loser) this.#losers.push(child);
-      this.#moves.lose(loser);
-      this.deliverAll(loser);
+      this.#lose(loser);
+      this.#deliverAll(loser);
     } while (this.#skips.length > 0 || this.#losers.length > 0);
+  }
+
+  /** It can never start. */
+  #skip(node: TaskNode): void {
+    if (node.running === undefined) this.#lifecycle.free(node);
+    else {
+      const message = `Task "${node.id}" is skipped: its stream failed.`;
+      this.#lifecycle.stop(node, new RxhiveError('TASK_SKIPPED', message));
+    }
+    this.#lifecycle.finish(node, 'skipped', undefined);
+  }
+
+  /** Another one was first and nothing needs it. */
+  #lose(node: TaskNode): void {
+    const lost = new WorkflowCancelledError('lost');
+    this.#lifecycle.stop(node, lost);
+    this.#lifecycle.finish(node, 'cancelled', lost);
   }
 
   /** A stream has a new value. */
@@ -60,7 +126,7 @@ export class Dependents {
   }
 
   /** Delivers to a new task what was there before it. */
-  catchUp(node: TaskNode): void {
+  #catchUp(node: TaskNode): void {
     for (const edge of node.inEdges) {
       if (edge.from.ended) this.deliver(edge);
       else if (edge.mode === 'latest' && edge.from.extra?.live !== undefined) this.satisfy(edge);
@@ -114,19 +180,19 @@ export class Dependents {
     for (const { from } of contest?.edges ?? []) this.#losers.push(from);
     const join = to.extra?.join as Join;
     join.pending -= 1;
-    if (join.pending === 0) this.#moves.wake(to);
+    if (join.pending === 0) this.#streaming.wake(to);
   }
 
   #delivered(to: TaskNode): void {
     to.pending -= 1;
-    if (to.pending === 0 && to.status === 'waiting') this.#moves.ready(to);
+    if (to.pending === 0 && to.status === 'waiting') this.#lifecycle.ready(to);
   }
 
   /** The dependency has something to read. */
   satisfy(edge: Edge): void {
     const { to } = edge;
     if (edge.satisfied) {
-      if (edge.mode === 'latest') this.#moves.refresh(to);
+      if (edge.mode === 'latest') this.#streaming.refresh(to);
       return;
     }
     edge.satisfied = true;

@@ -1,45 +1,31 @@
 import type { AttemptEnd } from '../graph/gate.js';
 import type { Hedge } from '../graph/node.js';
-import { type AttemptHandle, TaskNode } from '../graph/node.js';
+import { TaskNode } from '../graph/node.js';
 import type { Signal } from '../graph/signal.js';
-import type { Clock } from '../kernel/clock.js';
 import { DurationWindow } from '../kernel/duration-window.js';
-import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
-import { accountAttempt } from './account.js';
+import { WorkflowCancelledError } from '../kernel/errors.js';
+import type { Lifecycle } from './lifecycle.js';
+import type { Streaming } from './streaming.js';
 
 /** Attempts that must have succeeded before a quantile of them means something. */
 const leastSamples = 20;
-
-/** What {@link Hedging} may ask of the scheduler, the only writer of status. */
-export interface HedgeMoves {
-  now(): number;
-  /** Takes a slot and all else `rival` needs, if nobody waits for any of it. */
-  book(rival: TaskNode): boolean;
-  launch(rival: TaskNode): void;
-  /** Gives back what an attempt held. */
-  free(node: TaskNode, end: AttemptEnd): void;
-  stop(node: TaskNode, reason: RxhiveError): void;
-  announce(node: TaskNode, reason: 'succeeded' | 'failed', error?: unknown, gate?: number): void;
-  /** What came of the stream of an attempt that failed does not count. */
-  retract(node: TaskNode): void;
-  commit(node: TaskNode, attempt: AttemptHandle, value: unknown): void;
-  /** Runs `work` in the drain loop. */
-  command(work: () => void): void;
-}
 
 /**
  * Second attempts beside slow ones, only where a place is free. The first success is the task's; the last failure is, when
  * all have failed. Source: J. Dean, L. A. Barroso, "The Tail at Scale", CACM 56(2), 2013.
  */
 export class Hedging {
-  readonly #clock: Clock;
-  readonly #moves: HedgeMoves;
+  readonly #lifecycle: Lifecycle;
+  readonly #streaming: Streaming;
+  readonly #launch: (rival: TaskNode) => void;
   /** By type of task; made for those that hedge by quantile. */
   readonly #durations = new Map<string, DurationWindow>();
 
-  constructor(clock: Clock, moves: HedgeMoves) {
-    this.#clock = clock;
-    this.#moves = moves;
+  /** `launch` runs an attempt that has its slot. */
+  constructor(lifecycle: Lifecycle, streaming: Streaming, launch: (rival: TaskNode) => void) {
+    this.#lifecycle = lifecycle;
+    this.#streaming = streaming;
+    this.#launch = launch;
   }
 
   /** An attempt begins. */
@@ -62,22 +48,11 @@ export class Hedging {
     if (item.kind === 'value') return isRival ? undefined : item;
     if (item.kind === 'succeeded') {
       this.#learn(item.node);
-      if (isRival) this.#win(hedge, item.node, item.source, item.value);
-      else this.drop(item.node, new WorkflowCancelledError('lost'));
-      return isRival ? undefined : item;
+      if (isRival) return this.#win(hedge, item);
+      this.#lifecycle.dropRivals(item.node, new WorkflowCancelledError('lost'));
+      return item;
     }
     return this.#lose(hedge, item);
-  }
-
-  /** The attempts of `node` are over, for whatever reason. */
-  drop(node: TaskNode, reason: RxhiveError): void {
-    const hedge = node.extra?.hedge;
-    if (hedge === undefined || hedge.node !== node) return;
-    this.#forget(hedge);
-    for (const rival of hedge.rivals) {
-      this.#account(hedge, rival, reason);
-      this.#moves.stop(rival, reason);
-    }
   }
 
   #delayOf({ definition, id }: TaskNode): number | undefined {
@@ -94,12 +69,12 @@ export class Hedging {
 
   #learn({ definition, id, startedAt }: TaskNode): void {
     if (definition.hedge?.after !== 'p95') return;
-    this.#durations.get(definition.type ?? id)?.add(this.#moves.now() - startedAt);
+    this.#durations.get(definition.type ?? id)?.add(this.#lifecycle.now() - startedAt);
   }
 
   #wait(hedge: Hedge, after: number): void {
-    hedge.timer = this.#clock.after(after, () =>
-      this.#moves.command(() => {
+    hedge.timer = this.#lifecycle.clock.after(after, () =>
+      this.#lifecycle.command(() => {
         const { node } = hedge;
         if (node.extra?.hedge !== hedge || node.ended || node.committing) return;
         this.#try(hedge);
@@ -118,32 +93,34 @@ export class Hedging {
     rival.attempt = node.attempt;
     rival.priority = node.priority;
     rival.rank = node.rank;
-    rival.startedAt = rival.since = this.#moves.now();
+    rival.startedAt = rival.since = this.#lifecycle.now();
     rival.more().hedge = hedge;
-    if (!this.#moves.book(rival)) return;
+    if (!this.#lifecycle.book(rival)) return;
     rival.calls = 1;
     hedge.rivals.push(rival);
     hedge.made += 1;
     node.calls += 1;
-    this.#moves.launch(rival);
+    this.#launch(rival);
   }
 
-  #win(hedge: Hedge, rival: TaskNode, attempt: AttemptHandle, value: unknown): void {
+  /** The one beside was first: what it returned is the result of the task. */
+  #win(hedge: Hedge, item: Signal & { readonly kind: 'succeeded' }): Signal {
     const { node } = hedge;
+    const rival = item.node;
     const lost = new WorkflowCancelledError('lost');
-    this.#moves.free(rival, { kind: 'succeeded' });
+    this.#lifecycle.free(rival, { kind: 'succeeded' });
     hedge.rivals.splice(hedge.rivals.indexOf(rival), 1);
-    this.drop(node, lost);
+    this.#lifecycle.dropRivals(node, lost);
     const first = node.running;
     if (first !== undefined) {
-      accountAttempt(node, this.#moves.now(), lost, undefined);
-      this.#moves.free(node, { kind: 'stopped', error: lost });
+      this.#lifecycle.bookAttempt(node, lost);
+      this.#lifecycle.free(node, { kind: 'stopped', error: lost });
       first.stop(lost);
     }
-    this.#moves.announce(rival, 'succeeded');
-    this.#moves.retract(node);
+    this.#lifecycle.attempt(rival, 'succeeded');
+    this.#streaming.retract(node);
     node.startedAt = rival.startedAt;
-    this.#moves.commit(node, attempt, value);
+    return { ...item, node };
   }
 
   /** An attempt has failed: as long as another one goes on the task does. */
@@ -154,9 +131,9 @@ export class Hedging {
     if (item.node !== node) {
       rivals.splice(rivals.indexOf(item.node), 1);
       const isLast = rivals.length === 0 && node.running === undefined;
-      if (!isLast) this.#account(hedge, item.node, error);
-      this.#moves.free(item.node, end);
-      this.#moves.announce(item.node, 'failed', error, gate);
+      if (!isLast) this.#lifecycle.bookRival(node, item.node, error);
+      this.#lifecycle.free(item.node, end);
+      this.#lifecycle.attempt(item.node, 'failed', error, gate);
       if (!isLast) return undefined;
       node.startedAt = item.node.startedAt;
       this.#forget(hedge);
@@ -166,22 +143,15 @@ export class Hedging {
       this.#forget(hedge);
       return item;
     }
-    this.#moves.free(node, end);
+    this.#lifecycle.free(node, end);
     // It is announced when the task goes on without the others.
-    accountAttempt(node, this.#moves.now(), error, gate);
-    this.#moves.retract(node);
+    this.#lifecycle.bookAttempt(node, error, gate);
+    this.#streaming.retract(node);
     return undefined;
   }
 
-  #account({ node }: Hedge, rival: TaskNode, error: unknown): void {
-    const extra = node.more();
-    extra.attempts ??= [];
-    const { startedAt } = rival;
-    extra.attempts.push({ startedAt, endedAt: this.#moves.now(), error, hedge: true });
-  }
-
   #forget({ node, timer }: Hedge): void {
-    this.#clock.cancel(timer);
+    this.#lifecycle.clock.cancel(timer);
     node.more().hedge = undefined;
   }
 }

@@ -2,37 +2,28 @@ import type { Gate, Refusal } from '../graph/gate.js';
 import type { Group } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { RxhiveError } from '../kernel/errors.js';
-
-/** What {@link Turnstile} may ask of the scheduler, the only writer of status. */
-export interface TurnstileMoves {
-  /** Runs `work` in the drain loop. */
-  command(work: () => void): void;
-  /** Ends a ready task. */
-  turnAway(node: TaskNode, refusal: Refusal): void;
-  /** Ends a task that is under way. */
-  abandon(node: TaskNode, status: 'failed' | 'cancelled', error: RxhiveError): void;
-}
+import type { Lifecycle } from './lifecycle.js';
+import type { Outcomes } from './outcomes.js';
 
 /** Ends tasks that gates will not let in, instead of letting them wait for ever. */
-export class Turnstile {
+export class Refusals {
   readonly #nodes: ReadonlyMap<string, TaskNode>;
-  readonly #moves: TurnstileMoves;
+  readonly #lifecycle: Lifecycle;
+  readonly #outcomes: Outcomes;
 
-  constructor(nodes: ReadonlyMap<string, TaskNode>, moves: TurnstileMoves) {
+  constructor(nodes: ReadonlyMap<string, TaskNode>, lifecycle: Lifecycle, outcomes: Outcomes) {
     this.#nodes = nodes;
-    this.#moves = moves;
-  }
-
-  /** The task has become ready. */
-  check(node: TaskNode): void {
-    if (!node.lane.gated || refusalOf(node) === undefined) return;
-    // Later, not here: a chain of refusals must not grow the stack.
-    this.#moves.command(() => this.#ask(node));
+    this.#lifecycle = lifecycle;
+    this.#outcomes = outcomes;
+    lifecycle.gated = (node) => {
+      // Later, not here: a chain of refusals must not grow the stack.
+      if (refusalOf(node) !== undefined) lifecycle.command(() => this.#ask(node));
+    };
   }
 
   /** Asks again about the tasks that wait at `gate`. */
   refuse(gate: Gate): void {
-    this.#moves.command(() => {
+    this.#lifecycle.command(() => {
       for (const node of this.#nodes.values())
         if (node.lane.gates.some((gates) => gates.includes(gate))) this.#ask(node);
     });
@@ -40,25 +31,25 @@ export class Turnstile {
 
   /** Stops what is under way in a group; what has not begun is left to its gates. */
   abort(group: Group, error: RxhiveError): void {
-    this.#moves.command(() => {
+    this.#lifecycle.command(() => {
       for (const node of this.#nodes.values())
         if (node.lane.group === group && node.attempt > 0 && !node.ended && !node.committing)
-          this.#moves.abandon(node, 'cancelled', error);
+          this.#outcomes.abandon(node, 'cancelled', error);
     });
   }
 
   /** Ends a task that a gate cannot serve, wherever it is by now. */
   end(node: TaskNode, refusal: Refusal): void {
-    this.#moves.command(() => {
+    this.#lifecycle.command(() => {
       if (node.ended || node.committing) return;
-      if (node.status === 'ready' && node.running === undefined) this.#moves.turnAway(node, refusal);
-      else this.#moves.abandon(node, 'failed', refusal.error);
+      if (node.status === 'ready' && node.running === undefined) this.#outcomes.turnAway(node, refusal);
+      else this.#outcomes.abandon(node, 'failed', refusal.error);
     });
   }
 
   #ask(node: TaskNode): void {
     const refusal = node.status === 'ready' ? refusalOf(node) : undefined;
-    if (refusal !== undefined) this.#moves.turnAway(node, refusal);
+    if (refusal !== undefined) this.#outcomes.turnAway(node, refusal);
   }
 }
 

@@ -1,116 +1,57 @@
 import { EMPTY, type Observable } from 'rxjs';
-import type { AttemptEnd, Gate } from '../graph/gate.js';
+import type { Gate } from '../graph/gate.js';
 import type { Group } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
 import type { Signal } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
-import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
+import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
 import { mostOf } from '../model/adaptive.js';
-import type { TaskStatus } from '../model/status.js';
 import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
-import { account } from './account.js';
-import { Announcer } from './announcer.js';
 import { Deadlines } from './deadlines.js';
 import { Dependents } from './dependents.js';
 import type { Moment } from './explain.js';
+import { Hedging } from './hedging.js';
 import { Lending } from './inherit.js';
-import { Intake } from './intake.js';
+import { Lifecycle } from './lifecycle.js';
 import { Outcomes } from './outcomes.js';
-import { Probing } from './probing.js';
-import { ReadyQueue } from './ready-queue.js';
-import { Turnstile } from './refusals.js';
+import type { Probing } from './probing.js';
+import { Refusals } from './refusals.js';
 import { Slots } from './slots.js';
 import { Streaming } from './streaming.js';
-import { leaveAll, onlyPeopleCanHelp } from './suspension.js';
+import { onlyPeopleCanHelp, runSuspended } from './suspension.js';
+import { Waits } from './waits.js';
 
 type Command = { readonly kind: 'command'; run(): void };
 
 /**
- * Decides when each task runs, and is the only writer of a task's status. Everything that happens goes
- * through one run-to-completion loop: signals of attempts, timers, calls from outside.
+ * Decides when each task runs. Everything that happens goes through one run-to-completion loop: signals of attempts,
+ * timers, calls from outside.
  */
 export class Scheduler {
   /** Attempts that have begun. */
   starts = 0;
-  /** Tasks that have not ended. */
-  open = 0;
-  limit: number;
   /** Times a limit, of a group or of the run, has changed. */
   limitChanges = 0;
   /** A run kept open waits for tasks from outside when none is left. */
   keepOpen = false;
-  closing: RxhiveError | undefined;
-  /** Nothing happens any more. Tasks that are left (`open`) wait for answers of people. */
-  ended = false;
+  /** Ends what gates will not let in. */
+  readonly refusals: Refusals;
+  /** Makes what tasks wait for as important as they are. */
+  readonly lending: Lending;
+  readonly waits: Waits;
   readonly #nodes: ReadonlyMap<string, TaskNode>;
-  readonly #settings: WorkflowSettings;
-  readonly #clock: Clock;
-  readonly #origin: number;
-  readonly #ports: SchedulerPorts;
-  readonly #queue: ReadyQueue;
+  readonly #lifecycle: Lifecycle;
+  readonly #dependents: Dependents;
+  readonly #streaming: Streaming;
+  readonly #outcomes: Outcomes;
   readonly #slots = new Slots(
     () => this.#bind(),
     (signal) => this.#drain.push(signal),
   );
-  readonly #announcer: Announcer;
-  readonly #intake: Intake;
-  readonly #outcomes: Outcomes;
-  readonly #deadlines: Deadlines;
-  /** Ends what gates will not let in. */
-  readonly turnstile: Turnstile;
-  /** Makes what tasks wait for as important as they are. */
-  readonly lending = new Lending({
-    ranked: () => this.#settings.policy !== 'fifo',
-    find: (id) => this.#nodes.get(id),
-    raise: (node, priority, rank) => this.#queue.raise(node, priority, rank),
-  });
-  /** Lets those pass whom attempts need that try a provider. */
-  readonly probing = new Probing(
-    () => this.#nodes,
-    (work) => this.#command(work),
-    (node, lane) => this.#queue.relane(node, lane),
-  );
-  /** Waits of running tasks: joins, pauses, streams. */
-  readonly streaming = new Streaming({
-    enter: (node, status) => this.#enter(node, status),
-    ready: (node) => this.#ready(node),
-    pause: (node) => {
-      this.#queue.pause(node);
-      this.probing.look();
-      this.#ports.rests(node);
-    },
-    stop: (node, reason) => this.#stop(node, reason),
-    deliver: (edge) => {
-      this.#dependents.deliver(edge);
-      this.#dependents.skipAll();
-    },
-    still: (node, still) => this.#deadlines.still(node, still),
-    value: (node, value) => {
-      this.#ports.value(node, value);
-      this.#dependents.show(node);
-    },
-    waits: (node) => this.#ports.waits(node),
-    lend: (node) => this.lending.lend([node]),
-    atTurnEnd: (work) => this.#drain.atTurnEnd(work),
-    command: (run) => this.#command(run),
-  });
-  readonly #dependents = new Dependents({
-    ready: (node) => this.#ready(node),
-    skip: (node) => this.#skip(node),
-    lose: (node) => {
-      const lost = new WorkflowCancelledError('lost');
-      this.#stop(node, lost);
-      this.#finish(node, 'cancelled', lost);
-    },
-    wake: (node) => this.streaming.wake(node),
-    refresh: (node) => this.streaming.refresh(node),
-  });
   readonly #drain: Drain<Signal | Command>;
-  /** Things that have happened: finer than any clock. */
-  #steps = 0;
 
   constructor(
     nodes: ReadonlyMap<string, TaskNode>,
@@ -118,69 +59,72 @@ export class Scheduler {
     clock: Clock,
     ports: SchedulerPorts,
   ) {
+    const command = (run: () => void): void => this.#drain.push({ kind: 'command', run });
+    const deadlines = new Deadlines(clock, settings, (node, error, applies) =>
+      command(() => applies() && this.#outcomes.abandon(node, 'failed', error)),
+    );
+    const limit = mostOf(settings.concurrency, defaultConcurrency);
+    const lifecycle = new Lifecycle({ nodes, settings, clock, ports, deadlines, limit, command });
     this.#nodes = nodes;
-    this.#settings = settings;
-    this.#clock = clock;
+    this.#lifecycle = lifecycle;
     this.#drain = new Drain(
       clock,
       (item) => this.#step(item),
       () => this.#pump(),
     );
-    this.#origin = clock.now();
-    this.#ports = ports;
-    this.#announcer = new Announcer(ports.watch);
-    this.#intake = new Intake(
-      ports,
-      {
-        failFast: (node) => this.#outcomes.failFast(node),
-        finish: (node, status) => {
-          this.#queue.remove(node); // the end of its parent may have made it ready
-          this.#finish(node, status, node.error);
-        },
-        ready: (node) => this.#ready(node),
-      },
-      this.#dependents,
-      this.#announcer,
-    );
-    this.#deadlines = new Deadlines(clock, settings, (node, error, applies) => {
-      this.#command(() => {
-        if (applies()) this.#abandon(node, 'failed', error);
-      });
+    this.lending = new Lending({
+      ranked: () => settings.policy !== 'fifo',
+      find: (id) => nodes.get(id),
+      raise: (node, priority, rank) => lifecycle.queue.raise(node, priority, rank),
     });
-    const parts = { announcer: this.#announcer, deadlines: this.#deadlines, streaming: this.streaming };
-    this.#outcomes = new Outcomes(clock, ports, settings, parts, {
-      now: () => this.now(),
-      enter: (node, status, error, delay) => this.#enter(node, status, error, delay),
-      ready: (node) => this.#ready(node),
-      end: (node, status, error) => this.#end(node, status, error),
-      free: (node, end) => this.#free(node, end),
-      stop: (node, reason) => this.#stop(node, reason),
-      book: (rival) => this.#book(rival),
-      launch: (rival) => this.#slots.beside(ports.launch(rival)),
-      cancelAll: (reason) => this.cancel(reason),
-      command: (work) => this.#command(work),
+    this.#streaming = new Streaming(lifecycle, (work) => this.#drain.atTurnEnd(work));
+    this.#dependents = new Dependents(lifecycle, this.#streaming);
+    this.waits = new Waits(lifecycle, this.#streaming, this.#dependents, this.lending);
+    const hedging = new Hedging(lifecycle, this.#streaming, (rival) => {
+      lifecycle.attempt(rival, 'started');
+      this.#slots.beside(ports.launch(rival));
     });
-    this.turnstile = new Turnstile(nodes, {
-      command: (work) => this.#command(work),
-      turnAway: (node, refusal) => this.#outcomes.turnAway(node, refusal),
-      abandon: (node, status, error) => this.#abandon(node, status, error),
-    });
-    this.limit = mostOf(settings.concurrency, defaultConcurrency);
-    this.#queue = new ReadyQueue(() => this.now(), settings.aging);
+    this.#outcomes = new Outcomes(lifecycle, this.#streaming, this.#dependents, hedging);
+    this.refusals = new Refusals(nodes, lifecycle, this.#outcomes);
   }
 
   /** Ms since the run started. */
   now(): number {
-    return this.#clock.now() - this.#origin;
+    return this.#lifecycle.now();
   }
 
+  /** Tasks that run. */
   get active(): number {
-    return this.#queue.active;
+    return this.#lifecycle.queue.active;
+  }
+
+  /** How many may. */
+  get limit(): number {
+    return this.#lifecycle.limit;
+  }
+
+  /** Tasks that have not ended. */
+  get open(): number {
+    return this.#lifecycle.open;
+  }
+
+  /** Why the run ends early. */
+  get closing(): RxhiveError | undefined {
+    return this.#lifecycle.closing;
+  }
+
+  /** Nothing happens any more. Tasks that are left (`open`) wait for answers of people. */
+  get ended(): boolean {
+    return this.#lifecycle.ended;
+  }
+
+  get probing(): Probing {
+    return this.#lifecycle.probing;
   }
 
   /** Something runs or is about to. */
   get busy(): boolean {
-    return this.active > 0 || this.#queue.some;
+    return this.active > 0 || this.#lifecycle.queue.some;
   }
 
   get moment(): Moment {
@@ -189,59 +133,58 @@ export class Scheduler {
 
   /** Lets `gate` wake who waits for it. */
   connect(gate: Gate): void {
-    gate.connect((node) => this.#command(() => this.#queue.opened(gate, node)));
+    gate.connect((node) => this.#lifecycle.command(() => this.#lifecycle.queue.opened(gate, node)));
   }
 
   start(): void {
     this.#slots.begin();
-    this.open = [...this.#nodes.values()].filter((node) => !node.ended).length;
-    this.#command(() => this.#intake.begin([...this.#nodes.values()]));
+    this.expectAll();
+    this.#lifecycle.command(() => this.#dependents.begin([...this.#nodes.values()]));
+  }
+
+  /** Counts the tasks that are there: a run that never starts has an end for each, too. */
+  expectAll(): void {
+    this.#lifecycle.open = [...this.#nodes.values()].filter((node) => !node.ended).length;
   }
 
   /** Takes tasks in that were added to the graph at run time; they count as open at once, and wait for `holder`. */
   admit(nodes: readonly TaskNode[], holder?: TaskNode): void {
-    this.open += nodes.length;
-    this.#intake.expect(nodes);
+    this.#lifecycle.open += nodes.length;
+    this.#dependents.expect(nodes);
     const now = this.now();
     for (const node of nodes) {
       node.addedAt = node.since = now;
       if (holder !== undefined) this.#dependents.hold(node, holder);
     }
-    this.#command(() => {
-      this.#intake.add(nodes);
+    this.#lifecycle.command(() => {
+      this.#dependents.add(nodes);
       this.lending.lend(nodes);
     });
   }
 
   /** Ends everything that has not ended. The first reason counts. */
   cancel(reason: RxhiveError): void {
-    this.#command(() => {
-      if (this.closing !== undefined || this.ended) return;
-      this.closing = reason;
-      for (const node of this.#nodes.values()) {
-        if (node.ended || node.committing) continue;
-        this.#stop(node, reason);
-        this.#finish(node, 'cancelled', reason);
-      }
-    });
+    this.#lifecycle.cancel(reason);
   }
 
   /** Ends one task; its dependents are skipped. `why`: what the user says about it. */
   cancelTask(node: TaskNode, why?: unknown): void {
-    this.#command(() => {
+    this.#lifecycle.command(() => {
       // A run that has ended to wait for people leaves its tasks as they are.
       if (this.ended || node.ended || node.committing) return;
-      this.#abandon(node, 'cancelled', new WorkflowCancelledError('cancelled', why));
+      this.#outcomes.abandon(node, 'cancelled', new WorkflowCancelledError('cancelled', why));
     });
   }
 
   /** Changes how many tasks of a group, or of the whole run, run at once. */
   setLimit(group: Group | undefined, limit: number): void {
-    this.#command(() => {
+    this.#lifecycle.command(() => {
       this.limitChanges += 1;
-      (group ?? this).limit = limit;
-      if (group !== undefined) this.#queue.unpark(group);
-      this.#announcer.limit(limit, group?.name);
+      (group ?? this.#lifecycle).limit = limit;
+      if (group !== undefined) this.#lifecycle.queue.unpark(group);
+      const { watch } = this.#lifecycle.ports;
+      const whose = group === undefined ? {} : { group: group.name };
+      if (watch.active) watch.emit({ type: 'group', reason: 'limit', concurrency: limit, ...whose });
     });
   }
 
@@ -252,15 +195,11 @@ export class Scheduler {
 
   /** Something outside has changed that the end of the run depends on. */
   look(): void {
-    this.#command(() => undefined);
-  }
-
-  #command(run: () => void): void {
-    this.#drain.push({ kind: 'command', run });
+    this.#lifecycle.command(() => undefined);
   }
 
   #step(item: Signal | Command): void {
-    this.#steps += 1;
+    this.#lifecycle.steps += 1;
     try {
       if (item.kind === 'command') item.run();
       else if (item.node.running === item.source) this.#outcomes.hear(item); // else a late word
@@ -273,128 +212,56 @@ export class Scheduler {
   #broke(error: unknown, node: TaskNode | undefined): void {
     const fault = faultOf(error, 'A callback');
     if (node === undefined || node.ended || node.committing) this.cancel(fault);
-    else this.#command(() => this.#abandon(node, 'failed', fault));
+    else this.#lifecycle.command(() => this.#outcomes.abandon(node, 'failed', fault));
   }
 
+  /** Starts what may start; ends the run when nothing is left. */
   #pump(): void {
+    const lifecycle = this.#lifecycle;
+    const { ports, queue } = lifecycle;
     // Before the start only a cancelled run has an end.
-    if (this.ended || (!this.#slots.begun && this.closing === undefined)) return;
-    if (this.closing === undefined)
-      while (this.active < this.limit && this.#queue.peek() !== undefined)
+    if (lifecycle.ended || (!this.#slots.begun && lifecycle.closing === undefined)) return;
+    if (lifecycle.closing === undefined)
+      while (queue.active < lifecycle.limit && queue.peek() !== undefined)
         if (this.#drain.rest()) return;
         else this.#slots.next();
-    if (
-      this.open > 0
-        ? !(this.#ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
-        : this.keepOpen && this.closing === undefined
-    ) {
-      if (this.active === 0 && this.closing === undefined && !this.#drain.pending) this.#ports.resting();
+    const goesOn =
+      lifecycle.open > 0
+        ? !(ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
+        : this.keepOpen && lifecycle.closing === undefined;
+    if (goesOn) {
+      if (queue.active === 0 && lifecycle.closing === undefined && !this.#drain.pending) ports.resting();
       return;
     }
-    this.ended = true;
+    lifecycle.ended = true;
     this.#slots.end();
-    if (this.open > 0)
-      leaveAll(this.#nodes.values(), this.now(), this.#deadlines, (node, why) => this.#stop(node, why));
-    this.#ports.closed();
+    if (lifecycle.open > 0) lifecycle.leaveAll(runSuspended());
+    ports.closed();
   }
 
+  /** Binds a slot to the best task there is now. */
   #bind(): Observable<Signal> {
-    const node = this.#queue.take();
+    const { ports, queue } = this.#lifecycle;
+    const node = queue.take();
     if (node === undefined) return EMPTY;
     if (node.running !== undefined) {
-      this.#ports.began(node);
-      this.streaming.resume(node);
+      ports.began(node);
+      this.#streaming.resume(node);
       return EMPTY;
     }
-    this.#enter(node, 'running');
+    this.#lifecycle.enter(node, 'running');
     this.starts += 1;
     node.attempt += 1;
     node.calls += 1;
     node.startedAt = node.since;
     try {
-      this.#announcer.attempt(node, 'started');
-      if (node.streaming) this.#command(() => this.streaming.starve(node));
+      this.#lifecycle.attempt(node, 'started');
+      if (node.streaming) this.#lifecycle.command(() => this.#streaming.starve(node));
       this.#outcomes.began(node);
-      return this.#ports.launch(node);
+      return ports.launch(node);
     } catch (error) {
       this.#broke(error, node);
       return EMPTY;
     }
-  }
-
-  /** Books a slot beside the queue; only what nobody else could start with. */
-  #book(rival: TaskNode): boolean {
-    if (this.closing !== undefined || this.active >= this.limit) return false;
-    return this.#queue.peek() === undefined && this.#queue.book(rival);
-  }
-
-  #ready(node: TaskNode): void {
-    if (this.#outcomes.holdsBack(node)) return;
-    node.lane = this.probing.laneOf(node);
-    this.#enter(node, 'ready');
-    // Who comes back from a pause keeps its place.
-    if (this.#settings.policy === 'fifo' && node.running === undefined) node.rank = -this.#steps;
-    this.#queue.push(node);
-    if (node.extra?.replay === undefined) this.#deadlines.armQueue(node);
-    this.turnstile.check(node);
-  }
-
-  /** Ends a task from outside: clocks and cancelTask. */
-  #abandon(node: TaskNode, status: 'failed' | 'cancelled', error: RxhiveError): void {
-    this.#stop(node, error);
-    if (status === 'failed') this.#outcomes.fail(node, error);
-    else this.#end(node, status, error);
-  }
-
-  #stop(node: TaskNode, reason: RxhiveError): void {
-    const attempt = node.running;
-    this.#outcomes.hedging.drop(node, reason);
-    this.#free(node, { kind: 'stopped', error: reason });
-    if (attempt === undefined) return;
-    attempt.stop(reason);
-    this.#announcer.attempt(node, 'stopped', reason);
-    this.#ports.used(node);
-  }
-
-  /** Gives back all that a task held whose attempt, if there is one, has ended; returns what code of users threw then. */
-  #free(node: TaskNode, end?: AttemptEnd): RxhiveError | undefined {
-    const fault = this.#queue.leave(node, end);
-    node.running = undefined;
-    if (node.forgetWaits()) this.#deadlines.still(node, false);
-    return fault;
-  }
-
-  #end(node: TaskNode, status: TaskStatus, error: unknown): void {
-    this.#finish(node, status, error);
-    this.#dependents.deliverAll(node);
-    this.#dependents.skipAll();
-  }
-
-  #skip(node: TaskNode): void {
-    if (node.running === undefined) this.#free(node);
-    else
-      this.#stop(node, new RxhiveError('TASK_SKIPPED', `Task "${node.id}" is skipped: its stream failed.`));
-    this.#finish(node, 'skipped', undefined);
-  }
-
-  #finish(node: TaskNode, end: TaskStatus, cause: unknown): void {
-    const replay = node.extra?.replay;
-    // However a replay ends, what had been before holds.
-    const { end: status, error } = replay ?? { end, error: cause };
-    if (replay !== undefined) this.#ports.replayed(node, this.closing === undefined, cause);
-    node.error = error;
-    this.#enter(node, status, error);
-    node.endedAt = node.since;
-    this.open -= 1;
-    if (node.definition.candidate === true) node.lane.group?.dismiss(node);
-    this.#deadlines.disarm(node);
-    this.streaming.forget(node);
-    this.#ports.ended(node);
-  }
-
-  #enter(node: TaskNode, status: TaskStatus, error?: unknown, delay?: number): void {
-    account(node, this.now());
-    node.status = status;
-    this.#announcer.task(node, error, delay);
   }
 }

@@ -1,7 +1,6 @@
 import { isHeldBack } from '../graph/gate.js';
 import type { TaskNode } from '../graph/node.js';
 import { RxhiveError } from '../kernel/errors.js';
-import { account } from './account.js';
 
 /** What a run is about. */
 interface Activity {
@@ -34,21 +33,4 @@ export function onlyPeopleCanHelp(
 export function runSuspended(): RxhiveError {
   const message = 'The run ended to wait for answers of people; it goes on when it is run again.';
   return new RxhiveError('RUN_SUSPENDED', message);
-}
-
-/** Leaves the tasks that have not ended as they are, for a later process to run their bodies again. */
-export function leaveAll(
-  nodes: Iterable<TaskNode>,
-  now: number,
-  deadlines: { disarm(node: TaskNode): void },
-  stop: (node: TaskNode, reason: RxhiveError) => void,
-): void {
-  const reason = runSuspended();
-  for (const node of nodes) {
-    if (node.ended) continue;
-    stop(node, reason);
-    deadlines.disarm(node);
-    account(node, now);
-    node.endedAt = now;
-  }
 }

@@ -15,6 +15,7 @@ import {
   workflow,
 } from '../../lib/index.js';
 import { seededRandom } from '../../lib/kernel/random.js';
+import { StatusMoves } from '../support/status-moves.js';
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
 const runs = Number(process.env.RUNS ?? 10_000);
@@ -135,10 +136,13 @@ function check(workflowSeed: number): void {
   if (random() < 0.2) scheduler.schedule(() => run.cancelTask(`t${upTo(count - 1)}`), upTo(60));
   let ended = 0;
   let summary: ReadonlyMap<string, TaskReport> | undefined;
+  const moves = new StatusMoves();
   run.events$.subscribe((event) => {
+    moves.see(event);
     if (event.type === 'run' && event.reason === 'ended') ended += 1;
   });
   const pending = run.result().then((result) => {
+    assert.equal(moves.wrong, [], 'statuses move as no task does');
     summary = result.tasks;
     const reported = Object.values(result.report.counts).reduce((sum, n) => sum + n, 0);
     assert.is(reported, result.tasks.size, 'a task is in no or two end states');

@@ -12,6 +12,7 @@ import {
 } from '../../lib/index.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
 import { type Adds, answerTo, define, type Program, type State, type World } from './random-program.js';
+import { StatusMoves } from './status-moves.js';
 
 const runId = 'random';
 
@@ -238,6 +239,7 @@ class Process {
   readonly #committed: ReadonlyMap<string, LogRecord>;
   readonly #succeeded = new Set<string>();
   readonly #wrong: string[] = [];
+  readonly #moves = new StatusMoves();
   readonly #log: () => readonly string[];
 
   constructor(log: () => readonly string[]) {
@@ -262,6 +264,7 @@ class Process {
   }
 
   #see(event: WorkflowEvent): void {
+    this.#moves.see(event);
     if (event.type === 'run') {
       for (const { taskId, because } of event.rerun ?? []) this.again.set(taskId, because);
       for (const id of event.missing ?? []) this.#missing.add(id);
@@ -270,6 +273,7 @@ class Process {
   }
 
   check(result: WorkflowResult): void {
+    this.#wrong.push(...this.#moves.wrong);
     const now = committedIn(this.#log());
     for (const id of this.#committed.keys()) {
       const restored = this.#restored.has(id) || result.tasks.get(id)?.status === 'restored';

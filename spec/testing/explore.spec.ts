@@ -131,7 +131,7 @@ const plants: Record<string, Fault> = {
   },
   'an attempt beside another one without a slot': {
     plants: [
-      ['schedule/scheduler.ts', 'this.active >= this.limit) return', 'this.active > this.limit) return'],
+      ['schedule/lifecycle.ts', 'this.queue.active >= this.limit)', 'this.queue.active > this.limit)'],
     ],
     finds: /^limits hold$/,
   },

@@ -1,0 +1,315 @@
+import { isForgiven, isTolerated } from '../graph/choice-state.js';
+import type { AttemptEnd } from '../graph/gate.js';
+import type { TaskNode } from '../graph/node.js';
+import type { SchedulerPorts } from '../graph/ports.js';
+import type { Clock } from '../kernel/clock.js';
+import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
+import type { EventBody } from '../model/event.js';
+import type { TaskStatus } from '../model/status.js';
+import type { WorkflowSettings } from '../model/workflow.js';
+import type { Deadlines } from './deadlines.js';
+import { Probing } from './probing.js';
+import { ReadyQueue } from './ready-queue.js';
+
+/** An event that is being put together. These come for every task: spreading costs more than all else about them. */
+type Open<T extends EventBody['type']> = {
+  -readonly [key in keyof Extract<EventBody, { type: T }>]: Extract<EventBody, { type: T }>[key];
+};
+
+/**
+ * What may follow each status.
+ *
+ * ```
+ *             +------------- a stream it reads begins again -----------+
+ *             v                                                        |
+ * added -> waiting -> ready -> running -> succeeded | failed           |
+ *                      ^ ^ ^      | | |                                |
+ *                      | | |      | | +-> suspended (waits, no slot) --+
+ *                      | | +------+ | what it read has changed         |
+ *                      | +----------+ backing-off (before a retry) ----+
+ *                      +--- suspended: what it waited for is there
+ *
+ * any of them -> skipped (cannot run) | cancelled | failed (a timeout, a gate) | restored (the log has its result)
+ * ```
+ */
+export const movesFrom: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
+  waiting: ['ready', 'backing-off', 'skipped', 'cancelled', 'failed', 'restored'],
+  ready: ['running', 'suspended', 'waiting', 'skipped', 'cancelled', 'failed', 'restored'],
+  running: [
+    'succeeded',
+    'failed',
+    'ready',
+    'backing-off',
+    'suspended',
+    'waiting',
+    'skipped',
+    'cancelled',
+    'restored',
+  ],
+  'backing-off': ['ready', 'waiting', 'skipped', 'cancelled', 'failed'],
+  suspended: ['ready', 'succeeded', 'failed', 'backing-off', 'waiting', 'skipped', 'cancelled', 'restored'],
+  succeeded: [],
+  failed: [],
+  skipped: [],
+  cancelled: [],
+  restored: [],
+};
+
+/** What the lifecycle of tasks works with. */
+export interface LifecycleParts {
+  readonly nodes: ReadonlyMap<string, TaskNode>;
+  readonly settings: WorkflowSettings;
+  readonly clock: Clock;
+  readonly ports: SchedulerPorts;
+  readonly deadlines: Deadlines;
+  /** How many tasks may run at once. */
+  readonly limit: number;
+  /** Runs `work` in the drain loop. */
+  command(work: () => void): void;
+}
+
+/**
+ * The one writer of a task's status: with each change goes the time that is booked, the event, and what the task holds.
+ * Everything else that schedules calls it; it knows none of them.
+ */
+export class Lifecycle {
+  /** Tasks that have not ended. */
+  open = 0;
+  /** How many tasks may run at once. */
+  limit: number;
+  /** Why the run ends early. */
+  closing: RxhiveError | undefined;
+  /** Nothing happens any more. Tasks that are left (`open`) wait for answers of people. */
+  ended = false;
+  /** Things that have happened: finer than any clock. */
+  steps = 0;
+  readonly clock: Clock;
+  readonly ports: SchedulerPorts;
+  readonly deadlines: Deadlines;
+  readonly queue: ReadyQueue;
+  /** Lets those pass whom attempts need that try a provider. */
+  readonly probing: Probing;
+  /** Runs `work` in the drain loop. */
+  readonly command: (work: () => void) => void;
+  /** Told of a task that has become ready and has gates to pass. */
+  gated: (node: TaskNode) => void = () => undefined;
+  readonly #nodes: ReadonlyMap<string, TaskNode>;
+  readonly #settings: WorkflowSettings;
+  readonly #origin: number;
+
+  constructor({ nodes, settings, clock, ports, deadlines, limit, command }: LifecycleParts) {
+    this.#nodes = nodes;
+    this.#settings = settings;
+    this.clock = clock;
+    this.ports = ports;
+    this.deadlines = deadlines;
+    this.limit = limit;
+    this.command = command;
+    this.#origin = clock.now();
+    this.queue = new ReadyQueue(() => this.now(), settings.aging);
+    this.probing = new Probing(
+      () => nodes,
+      command,
+      (node, lane) => this.queue.relane(node, lane),
+    );
+  }
+
+  /** Ms since the run started. */
+  now(): number {
+    return this.clock.now() - this.#origin;
+  }
+
+  /** All that the task waited for is there: it waits for a slot, or for what is left of a backoff. */
+  ready(node: TaskNode): void {
+    const left = node.extra?.backoffLeft ?? 0;
+    if (left > 0) {
+      this.backOff(node, left);
+      return;
+    }
+    node.lane = this.probing.laneOf(node);
+    this.enter(node, 'ready');
+    // Who comes back from a pause keeps its place.
+    if (this.#settings.policy === 'fifo' && node.running === undefined) node.rank = -this.steps;
+    this.queue.push(node);
+    if (node.extra?.replay === undefined) this.deadlines.armQueue(node);
+    if (node.lane.gated) this.gated(node);
+  }
+
+  /** The next attempt begins after `delay` ms. */
+  backOff(node: TaskNode, delay: number, error?: unknown): void {
+    node.more().backoffLeft = 0;
+    this.enter(node, 'backing-off', error, delay);
+    this.deadlines.backOff(node, delay, () => {
+      this.command(() => {
+        if (node.status === 'backing-off') this.ready(node);
+      });
+    });
+  }
+
+  /** Gives slot and place in the queue back; the attempt stays alive. */
+  suspend(node: TaskNode): void {
+    this.queue.pause(node);
+    this.probing.look();
+    this.ports.rests(node);
+    this.enter(node, 'suspended');
+  }
+
+  /** Takes a slot and all else for an attempt beside another one, if nobody waits for any of it. */
+  book(rival: TaskNode): boolean {
+    if (this.closing !== undefined || this.queue.active >= this.limit) return false;
+    return this.queue.peek() === undefined && this.queue.book(rival);
+  }
+
+  /** Gives back all that a task held whose attempt, if there is one, has ended; returns what code of users threw then. */
+  free(node: TaskNode, end?: AttemptEnd): RxhiveError | undefined {
+    const fault = this.queue.leave(node, end);
+    node.running = undefined;
+    if (node.forgetWaits()) this.deadlines.still(node, false);
+    return fault;
+  }
+
+  /** Ends the attempt of a task from outside, and those beside it. */
+  stop(node: TaskNode, reason: RxhiveError): void {
+    const attempt = node.running;
+    this.dropRivals(node, reason);
+    this.free(node, { kind: 'stopped', error: reason });
+    if (attempt === undefined) return;
+    attempt.stop(reason);
+    this.attempt(node, 'stopped', reason);
+    this.ports.used(node);
+  }
+
+  /** Stops the attempts beside that of `node`. */
+  dropRivals(node: TaskNode, reason: RxhiveError): void {
+    const hedge = node.extra?.hedge;
+    if (hedge === undefined || hedge.node !== node) return;
+    this.clock.cancel(hedge.timer);
+    node.more().hedge = undefined;
+    for (const rival of hedge.rivals) {
+      this.bookRival(node, rival, reason);
+      this.stop(rival, reason);
+    }
+  }
+
+  /** Ends a task; nobody who depends on it is told yet. */
+  finish(node: TaskNode, end: TaskStatus, cause: unknown): void {
+    const replay = node.extra?.replay;
+    // However a replay ends, what had been before holds.
+    const { end: status, error } = replay ?? { end, error: cause };
+    if (replay !== undefined) this.ports.replayed(node, this.closing === undefined, cause);
+    node.error = error;
+    this.enter(node, status, error);
+    node.endedAt = node.since;
+    this.open -= 1;
+    if (node.definition.candidate === true) node.lane.group?.dismiss(node);
+    this.deadlines.disarm(node);
+    if (node.extra !== undefined) node.extra.refresh = undefined;
+    this.ports.ended(node);
+  }
+
+  /** Ends everything that has not ended. The first reason counts. */
+  cancel(reason: RxhiveError): void {
+    this.command(() => {
+      if (this.closing !== undefined || this.ended) return;
+      this.closing = reason;
+      for (const node of this.#nodes.values()) {
+        if (node.ended || node.committing) continue;
+        this.stop(node, reason);
+        this.finish(node, 'cancelled', reason);
+      }
+    });
+  }
+
+  /** Ends the run where a failure is to do so, also one of an earlier process. */
+  failFast(node: TaskNode): void {
+    if (this.#settings.failurePolicy !== 'fail-fast' || node.status !== 'failed' || isForgiven(node)) return;
+    this.cancel(new WorkflowCancelledError('fail-fast', node.error));
+  }
+
+  /** Leaves the tasks that have not ended as they are, for a later process to run their bodies again. */
+  leaveAll(reason: RxhiveError): void {
+    const now = this.now();
+    for (const node of this.#nodes.values()) {
+      if (node.ended) continue;
+      this.stop(node, reason);
+      this.deadlines.disarm(node);
+      bookTime(node, now);
+      node.endedAt = now;
+    }
+  }
+
+  /** Changes the status: all changes of it happen here. */
+  enter(node: TaskNode, status: TaskStatus, error?: unknown, delay?: number): void {
+    bookTime(node, this.now());
+    node.status = status;
+    this.announce(node, error, delay);
+  }
+
+  /** Tells the status of a task to those who listen. */
+  announce(node: TaskNode, error?: unknown, delay?: number): void {
+    const { watch } = this.ports;
+    // An attempt beside another one is no task of its own.
+    if (!watch.active || node.principal !== node) return;
+    const { id: taskId, status: reason } = node;
+    const event: Open<'task'> = { type: 'task', reason, taskId };
+    if (error !== undefined) event.error = error;
+    if (delay !== undefined) event.delay = delay;
+    const permitMs = node.extra?.permitMs ?? 0;
+    if (reason === 'running' && permitMs > 0) event.permitMs = permitMs;
+    if (reason === 'failed' && isTolerated(node)) event.tolerated = true;
+    if (node.ended) {
+      const { value } = node;
+      if (value !== undefined) event.value = value;
+    }
+    watch.emit(event, node.since);
+  }
+
+  /** Tells what becomes of an attempt. */
+  attempt(
+    node: TaskNode,
+    reason: 'started' | 'succeeded' | 'failed' | 'stopped',
+    error?: unknown,
+    retryAfter?: number,
+  ): void {
+    const { watch } = this.ports;
+    if (!watch.active || node.attempt === 0) return;
+    const { id: taskId, attempt } = node;
+    const event: Open<'attempt'> = { type: 'attempt', reason, taskId, attempt };
+    if (node.principal !== node) event.hedge = true;
+    if (node.extra?.replay !== undefined) event.replay = true;
+    if (error !== undefined) event.error = error;
+    if (retryAfter !== undefined) event.retryAfter = retryAfter;
+    watch.emit(event);
+  }
+
+  /** Books an attempt that another one follows; `retryAfter`: ms a provider asked to wait. */
+  bookAttempt(node: TaskNode, error: unknown, retryAfter?: number): void {
+    const extra = node.more();
+    extra.attempts ??= [];
+    const asked = retryAfter === undefined ? {} : { retryAfter };
+    extra.attempts.push({ startedAt: node.startedAt, endedAt: this.now(), error, ...asked });
+  }
+
+  /** Books an attempt beside that of `node`. */
+  bookRival(node: TaskNode, { startedAt }: TaskNode, error: unknown): void {
+    const extra = node.more();
+    extra.attempts ??= [];
+    extra.attempts.push({ startedAt, endedAt: this.now(), error, hedge: true });
+  }
+}
+
+/** Books the time since the last change of status, until `now`; the parts add up to the wall time. */
+function bookTime(node: TaskNode, now: number): void {
+  const spent = now - node.since;
+  node.since = now;
+  if (spent <= 0) return;
+  if (node.status === 'waiting') node.dependenciesMs += spent;
+  else if (node.status === 'ready') {
+    // The part of a wait that was for permits.
+    const permit = Math.min(spent, node.lane.permitMs(now) - (node.extra?.permitMark ?? 0));
+    node.slotMs += spent - permit;
+    if (permit > 0) node.more().permitMs += permit;
+  } else if (node.status === 'running') node.runningMs += spent;
+  else if (node.status === 'backing-off') node.more().backoffMs += spent;
+  else node.more().suspendedMs += spent;
+}
