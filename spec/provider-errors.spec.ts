@@ -549,6 +549,221 @@ const shapes: Readonly<Record<string, readonly [make: () => unknown, meaning: Me
       }),
     later(60_000),
   ],
+  // more of the same, in other clothes
+  'openai responses, an error event': [
+    () =>
+      error('Rate limit reached on tokens per min (TPM). Please try again in 1.32s.', {
+        ...noStatus,
+        type: 'error',
+        code: 'rate_limit_exceeded',
+        sequence_number: 3,
+      }),
+    later(1_320),
+  ],
+  'openai responses, a failed one': [
+    () => ({
+      type: 'response.failed',
+      response: { status: 'failed', error: { code: 'server_error', message: 'An error occurred.' } },
+    }),
+    broken(),
+  ],
+  'openai, larger than a minute': [
+    () =>
+      error('429 Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 41000.', {
+        status: 429,
+        code: 'rate_limit_exceeded',
+      }),
+    final('context-length'),
+  ],
+  'openai in words of Python': [
+    () => error("Error code: 429 - {'error': {'message': 'slow down', 'type': 'tokens'}}"),
+    later(),
+  ],
+  'a text with a status': [() => 'Error: 429 Too Many Requests', later()],
+  'anthropic, overloaded after 200': [
+    () => error('Overloaded', { status: 200, error: { error: { type: 'overloaded_error' } } }),
+    overloaded(),
+  ],
+  'anthropic spend limit': [
+    () => error('You have reached your specified API usage limits.', { status: 400 }),
+    final('rate-limit'),
+  ],
+  'bedrock tokens of a day': [
+    () =>
+      error('Too many tokens per day, please wait before trying again.', {
+        name: 'ThrottlingException',
+        $metadata: { httpStatusCode: 429 },
+      }),
+    final('rate-limit'),
+  ],
+  'bedrock service quota': [
+    () => error('x', { name: 'ServiceQuotaExceededException', $metadata: { httpStatusCode: 400 } }),
+    final('rate-limit'),
+  ],
+  'bedrock timeout in a stream': [() => ({ modelTimeoutException: { message: 'x' } }), broken('timeout')],
+  'bedrock error in a stream': [() => ({ modelStreamErrorException: { message: 'x' } }), broken()],
+  'bedrock malformed in a stream': [() => ({ validationException: { message: 'x' } }), final()],
+  'aws without credentials': [
+    () =>
+      error('Could not load credentials from any providers', {
+        name: 'CredentialsProviderError',
+        tryNextLink: false,
+      }),
+    final('auth'),
+  ],
+  'vertex RetryInfo in the message': [
+    () =>
+      error(
+        `got status: 429. ${json({ error: { code: 429, status: 'RESOURCE_EXHAUSTED', details: [retryInfo('14.5s')] } })}`,
+        { name: 'ClientError' },
+      ),
+    later(14_500),
+  ],
+  'vertex quota of a day, described': [
+    () =>
+      error('x', {
+        status: 429,
+        errorDetails: [{ violations: [{ description: "Quota exceeded for limit 'Requests per day'" }] }],
+      }),
+    final('rate-limit'),
+  ],
+  'google quota of a day, in the ErrorInfo': [
+    () =>
+      error('x', {
+        status: 429,
+        details: [{ reason: 'RATE_LIMIT_EXCEEDED', metadata: { quota_limit: 'RequestsPerDayPerProject' } }],
+      }),
+    final('rate-limit'),
+  ],
+  'gemini safety': [() => error('Response was blocked due to SAFETY'), final('content-filter')],
+  'azure wait in ms': [
+    () => error('x', { status: 429, headers: new Headers({ 'retry-after-ms': '512', 'retry-after': '1' }) }),
+    later(512),
+  ],
+  'azure wait in ms of its own': [
+    () => error('x', { statusCode: 429, headers: { 'x-ms-retry-after-ms': '750' } }),
+    later(750),
+  ],
+  'cohere timeout': [
+    () => error('Timeout exceeded when calling POST /v2/chat.', { name: 'CohereTimeoutError' }),
+    broken('timeout'),
+  ],
+  'mistral, the raw answer': [
+    () =>
+      error('API error occurred', {
+        name: 'SDKError',
+        rawResponse: new Response('', { status: 429, headers: { 'retry-after': '4' } }),
+      }),
+    later(4_000),
+  ],
+  'mistral connection': [
+    () => error('Unable to make request', { name: 'ConnectionError' }),
+    broken('network'),
+  ],
+  'groq over capacity': [
+    () => error('llama is currently over capacity. Please back off.', { status: 503 }),
+    overloaded(),
+  ],
+  'xai 429': [
+    () =>
+      error('429', { status: 429, error: { code: 'Some resource has been exhausted', error: 'Too many' } }),
+    later(),
+  ],
+  'xai spent': [
+    () =>
+      error('429', {
+        status: 429,
+        error: {
+          code: 'Some resource has been exhausted',
+          error: 'Your team has either used all available credits or reached its monthly spending limit.',
+        },
+      }),
+    final('rate-limit'),
+  ],
+  'hugging face, a model that loads': [
+    () =>
+      error('x', {
+        httpResponse: { status: 503, headers: { 'retry-after': '20' }, body: { error: 'Model is loading' } },
+      }),
+    overloaded(20_000),
+  ],
+  'replicate, the wait in its words': [
+    () =>
+      error(
+        'Request failed with status 429 Too Many Requests: {"detail":"Expected available in 5 seconds."}.',
+        { response: new Response('', { status: 429 }) },
+      ),
+    later(5_000),
+  ],
+  'watsonx quota': [
+    () => error('Forbidden', { status: 403, body: json({ errors: [{ code: 'token_quota_reached' }] }) }),
+    final('rate-limit'),
+  ],
+  'openrouter, free models of a day': [
+    () => error('Rate limit exceeded: free-models-per-day', { status: 429 }),
+    final('rate-limit'),
+  ],
+  'undici RequestRetryError': [
+    () =>
+      error('Request failed', {
+        code: 'UND_ERR_REQ_RETRY',
+        statusCode: 429,
+        headers: { 'retry-after': '7' },
+      }),
+    later(7_000),
+  ],
+  'node-fetch body timeout': [
+    () => error('Response timeout while trying to fetch', { name: 'FetchError', type: 'body-timeout' }),
+    broken('timeout'),
+  ],
+  'ky 429': [
+    () =>
+      error('Request failed', {
+        name: 'HTTPError',
+        response: new Response('{}', { status: 429, headers: { 'retry-after': '8' } }),
+      }),
+    later(8_000),
+  ],
+  'got timeout': [
+    () => error("Timeout awaiting 'request' for 1000ms", { name: 'TimeoutError', code: 'ETIMEDOUT' }),
+    broken('timeout'),
+  ],
+  'fetch that tried all addresses': [
+    () =>
+      new TypeError('fetch failed', {
+        cause: new AggregateError([
+          error('x', { code: 'ECONNREFUSED' }),
+          error('y', { code: 'ENETUNREACH' }),
+        ]),
+      }),
+    broken('network'),
+  ],
+  'langchain context': [
+    () => error('x', { name: 'ContextOverflowError', lc_error_code: 'CONTEXT_OVERFLOW' }),
+    final('context-length'),
+  ],
+  'ai sdk gave up, the errors alone': [
+    () =>
+      error('Failed after 3 attempts.', {
+        name: 'AI_RetryError',
+        errors: [error('Overloaded', { statusCode: 529, responseHeaders: { 'retry-after': '11' } })],
+      }),
+    overloaded(11_000),
+  ],
+  'ai sdk without a key': [
+    () => error('OpenAI API key is missing.', { name: 'AI_LoadAPIKeyError' }),
+    final('auth'),
+  ],
+  'beeai, the cause alone': [
+    () =>
+      error('failed', {
+        isFatal: true,
+        isRetryable: false,
+        errors: [],
+        cause: error('503', { statusCode: 503, responseHeaders: { 'retry-after': '2' } }),
+      }),
+    overloaded(2_000),
+  ],
   'plain 403': [() => error('forbidden', { status: 403 }), final('auth')],
   slack: [
     () => error('A rate-limit has been reached', { code: 'slack_webapi_rate_limited_error', retryAfter: 30 }),
@@ -602,13 +817,13 @@ const shapes: Readonly<Record<string, readonly [make: () => unknown, meaning: Me
     },
     unknown,
   ],
-  'getters that throw': [
+  // One that shows up when it is looked at is no error of a provider but replaced: see unreadable.spec.
+  'a hidden getter that throws': [
     () =>
-      Object.defineProperty(error('x'), 'status', {
+      Object.defineProperty(error('x'), 'statusCode', {
         get: () => {
           throw new Error('no');
         },
-        enumerable: true,
       }),
     unknown,
   ],

@@ -8,6 +8,8 @@ const inner = [
   'lastError',
   'error',
   'response',
+  'rawResponse',
+  'httpResponse',
   '$response',
   'body',
   'data',
@@ -16,6 +18,7 @@ const inner = [
   'errorDetails',
   'statusDetails',
   'violations',
+  'metadata',
 ];
 /** Where they keep the same as JSON text. */
 const texts = ['message', 'responseBody', 'body', 'data'];

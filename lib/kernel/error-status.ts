@@ -77,13 +77,22 @@ const namedStatus = new Map<string, number>(
     504: 'deadlineexceeded',
     408: 'modeltimeout requesttimeout',
     500: 'internalserver servererror apierror modelstreamerror modelerror',
-    401: 'unauthenticated unauthorized authentication invalidapikey modelauthentication expiredtoken unrecognizedclient',
+    401: 'unauthenticated unauthorized authentication invalidapikey modelauthentication expiredtoken unrecognizedclient credentialsprovider',
     403: 'permissiondenied permission accessdenied',
     400: 'invalidargument invalidrequest failedprecondition outofrange',
     404: 'modelnotfound',
     402: 'billing',
   }).flatMap(([status, list]) => list.split(' ').map((name): [string, number] => [name, Number(status)])),
 );
+
+const streamEvents = [
+  ['throttlingException', 'throttling'],
+  ['serviceUnavailableException', 'serviceunavailable'],
+  ['internalServerException', 'internalserver'],
+  ['modelStreamErrorException', 'modelstreamerror'],
+  ['modelTimeoutException', 'modeltimeout'],
+  ['validationException', 'invalidrequest'],
+] as const;
 
 /** What names an error, without its spelling: `rate_limit_error`, `RateLimitError` and `RATE-LIMIT` are one. */
 export function namesIn(layer: Layer): string[] {
@@ -102,13 +111,12 @@ export function namesIn(layer: Layer): string[] {
     );
   }
   // Events in a stream of AWS: { throttlingException: {...} }.
-  for (const name of ['throttlingException', 'serviceUnavailableException', 'internalServerException'])
-    if (typeof fieldOf(layer, name) === 'object') found.push(name.replace('Exception', '').toLowerCase());
+  for (const [field, name] of streamEvents) if (typeof fieldOf(layer, field) === 'object') found.push(name);
   return found;
 }
 
 const spoken =
-  /\bstatus(?: code)?[ :=]{1,2}([45]\d\d)\b|\bHTTP(?:\/[\d.]{1,3})?[ :]{1,2}([45]\d\d)\b|(?:^|\[)([45]\d\d) (?:\{|Too Many Requests|Overloaded|Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time|Unauthorized|Forbidden|Bad Request|Not Found)/im;
+  /\b(?:status(?: code)?|error code)[ :=]{1,2}([45]\d\d)\b|\bHTTP(?:\/[\d.]{1,3})?[ :]{1,2}([45]\d\d)\b|(?:^|\[|error: )([45]\d\d) (?:\{|Too Many Requests|Overloaded|Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time|Unauthorized|Forbidden|Bad Request|Not Found)/im;
 
 /** The status of an error that has it in its words alone. */
 function spokenStatus(words: string): number | undefined {

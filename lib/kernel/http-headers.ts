@@ -21,14 +21,16 @@ export function headerOf(headers: unknown, name: string): string | undefined {
 }
 
 /**
- * Ms a provider asks to wait, from the headers `retry-after-ms` and `retry-after` (seconds or a date). A date is read
+ * Ms a provider asks to wait, from the headers `retry-after-ms`, `x-ms-retry-after-ms` and `retry-after` (seconds or a date). A date is read
  * beside the `date` of the same answer, so the clock of this machine may be wrong. Undefined where nothing usable is
  * there, and for no wait at all: whoever is refused waits a backoff at least.
  * Source: RFC 9110, section 10.2.3.
  */
 export function retryAfterOf(headers: unknown, now: number): number | undefined {
-  const ms = wait(Number(headerOf(headers, 'retry-after-ms') || Number.NaN));
-  if (ms !== undefined) return ms;
+  for (const name of ['retry-after-ms', 'x-ms-retry-after-ms']) {
+    const ms = wait(Number(headerOf(headers, name) || Number.NaN));
+    if (ms !== undefined) return ms;
+  }
   const text = headerOf(headers, 'retry-after')?.trim();
   if (text === undefined || text === '') return undefined;
   const seconds = Number(text);
@@ -38,7 +40,7 @@ export function retryAfterOf(headers: unknown, now: number): number | undefined 
 }
 
 const spokenWait =
-  /\b(?:try again|retry|retrying|wait)(?: in| after)? ((?:\d+(?:\.\d+)? ?(?:ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|h)\b ?|\d+(?:\.\d+)?[hms](?=\d)){1,4})/i;
+  /\b(?:try again|retry|retrying|wait|available)(?: in| after)? ((?:\d+(?:\.\d+)? ?(?:ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|h)\b ?|\d+(?:\.\d+)?[hms](?=\d)){1,4})/i;
 
 /** Ms in words such as "try again in 7m12.5s" or "retry after 7 seconds". */
 export function waitIn(text: string): number | undefined {

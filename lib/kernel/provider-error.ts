@@ -100,6 +100,8 @@ interface Facts {
 
 function kindOf({ layers, status, names, words, asked }: Facts): ProviderErrorKind {
   if (isQuota(layers, status, names, words, asked)) return 'quota';
+  // More than a whole minute's tokens: no wait makes it fit.
+  if (status === 429 && /request too large/i.test(words)) return 'context-length';
   if (status === 429 || (status === 403 && (asked || /rate limit|too many requests/i.test(words))))
     return 'rate-limit';
   if (status === 529 || status === 498) return 'overloaded';
@@ -171,13 +173,16 @@ function ownError(error: unknown): ProviderError {
 // --- quota
 
 const quotaNames = new Set(
-  'insufficientquota quotaexhausted quotaexceeded dailylimitexceeded billing billinghardlimitreached billinghardlimit billingnotactive insufficientbalance insufficientcredits creditbalancetoolow servicequotaexceeded paymentrequired usagelimitreached accountdeactivated'.split(
+  'insufficientquota quotaexhausted quotaexceeded dailylimitexceeded billing billinghardlimitreached billinghardlimit billingnotactive insufficientbalance insufficientcredits creditbalancetoolow servicequotaexceeded paymentrequired usagelimitreached accountdeactivated billingdisabled tokenquotareached'.split(
     ' ',
   ),
 );
 const quotaWords =
-  /\binsufficient_quota\b|credit balance is too low|insufficient (balance|credit|funds)|billing hard limit|requires more credits|exceeded (your|its) monthly|API calls \/ month|out of call volume quota/i;
+  /\binsufficient_quota\b|credit balance is too low|insufficient (balance|credit|funds)|billing hard limit|requires more credits|exceeded (your|its) monthly|API calls \/ month|out of call volume quota|reached your specified API usage limits|used all available credits|(reached|exceeded) (your|its) monthly spending limit|have any credits yet/i;
 const planWords = /exceeded your current quota, please check your plan and billing/i;
+/** Some name a limit of the day and no time: it is far. */
+const dayWords = /too many tokens per day|models-per-day/i;
+const ofTheDay = /PerDay|Daily|\bper day\b/;
 /** Google says the plan words for limits of a minute as well. */
 const googleWords = /ai\.google\.dev|generativelanguage|RESOURCE_EXHAUSTED/;
 
@@ -191,8 +196,13 @@ function isQuota(
   if (status === 402) return true;
   if ([...names].some((name) => quotaNames.has(name)) || quotaWords.test(words)) return true;
   if (planWords.test(words) && !asked && !googleWords.test(words)) return true;
+  if (!asked && dayWords.test(words) && waitIn(words) === undefined) return true;
   // A quota of Google that is counted by the day comes back at midnight, whatever delay stands beside it.
-  return layers.some((layer) => /PerDay|Daily/.test(String(fieldOf(layer, 'quotaId') ?? '')));
+  return layers.some((layer) =>
+    ['quotaId', 'quota_limit', 'description'].some((name) =>
+      ofTheDay.test(String(fieldOf(layer, name) ?? '')),
+    ),
+  );
 }
 
 // --- waiting
@@ -243,21 +253,32 @@ function secondsOf(delay: unknown): number | undefined {
 // --- words
 
 const contextWords =
-  /context_length|context length|context window|maximum context|prompt is too long|input is too long|too many tokens|reduce the length|input token count .{0,40}exceeds/i;
+  /context_length|context length|context window|maximum context|prompt is too long|input is too long|too many tokens|reduce the length|context_?overflow|input token count .{0,40}exceeds/i;
 const filterWords =
-  /content_filter|content_policy|content management policy|responsible_?ai|safety (settings|filter)|blocked by guardrail/i;
+  /content_filter|content_policy|content management policy|responsible_?ai|safety (settings|filter)|blocked by guardrail|blocked due to (safety|prohibited)/i;
 const authWords =
-  /invalid_api_key|incorrect api key|api key not valid|authentication_error|permission_denied/i;
+  /invalid_api_key|incorrect api key|api key not valid|api key is missing|authentication_error|permission_denied/i;
 const networkWords =
-  /\b(ECONNRESET|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EPIPE|EHOST\w+|ENET\w+|ERR_NETWORK|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP2_\w+|UND_ERR_(?!\w*TIMEOUT)\w+|fetch failed|socket hang up|terminated|other side closed|connection error|premature close)\b/i;
+  /\b(ECONNRESET|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EPIPE|EHOST\w+|ENET\w+|ERR_NETWORK|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP2_\w+|UND_ERR_(?!\w*TIMEOUT)\w+|fetch failed|socket hang up|terminated|other side closed|\w*connection ?error|premature close)\b/i;
 const timeoutWords =
-  /\b(ETIMEDOUT|ESOCKETTIMEDOUT|ECONNABORTED|UND_ERR_\w*TIMEOUT|timed out|timeout of \d+ ?ms|TimeoutError|APIConnectionTimeoutError)\b/i;
+  /\b(ETIMEDOUT|ESOCKETTIMEDOUT|ECONNABORTED|UND_ERR_\w*TIMEOUT|timed out|timeout of \d+ ?ms|(body|request|response|network)[ -]timeout|\w*TimeoutError)\b/i;
 const loadWords =
-  /overloaded|server busy|server is busy|high demand|at capacity|capacity exceeded|try again later/i;
+  /overloaded|server busy|server is busy|high demand|(at|over) capacity|currently loading|capacity exceeded|try again later/i;
 
 /** What tells the kind of an error, as one text. */
 function wordsOf(layer: Layer): string {
-  return ['name', 'message', 'code', 'type', 'responseBody', 'body', 'stderr', 'details', 'error']
+  return [
+    'name',
+    'message',
+    'code',
+    'lc_error_code',
+    'type',
+    'responseBody',
+    'body',
+    'stderr',
+    'details',
+    'error',
+  ]
     .map((name) => fieldOf(layer, name))
     .filter((one): one is string => typeof one === 'string')
     .map((one) => one.slice(0, 4_000))

@@ -338,8 +338,9 @@ function facts(error: Error): Record<string, unknown> {
   const { name, message, cause } = error;
   const { code: own, status: told, statusCode } = error as unknown as Record<string, unknown>;
   const read = readProviderError(error, 0);
-  // Where an SDK hides it deeper, readers of the log would miss it.
-  const status = told ?? (statusCode === undefined ? read.status : undefined);
+  // Where an SDK hides it deeper, or tells of an answer that began well, readers of the log would miss it.
+  const outside = typeof told === 'number' && told < 400 ? undefined : told;
+  const status = outside ?? (statusCode === undefined ? (read.status ?? told) : told);
   const code = own ?? (read.kind === 'quota' ? 'insufficient_quota' : undefined);
   const more = Object.entries({ code, status, statusCode, cause }).filter(([, one]) => one !== undefined);
   return { name, message, ...Object.fromEntries(more) };
