@@ -224,7 +224,7 @@ export class Scheduler {
     if (lifecycle.closing === undefined)
       while (queue.active < lifecycle.limit && queue.peek() !== undefined)
         if (this.#drain.rest()) return;
-        else this.#slots.next();
+        else this.#slots.next(queue.active);
     const goesOn =
       lifecycle.open > 0
         ? !(ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
