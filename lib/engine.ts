@@ -198,7 +198,7 @@ export class Engine {
       messages: this.messages,
     });
     this.scheduler.keepOpen = options.keepOpen ?? false;
-    const gates = { clock: this.clock, watch: this.hub, scheduler: this.scheduler, inputsOf };
+    const gates = { clock: this.clock, watch: this.hub, scheduler: this.scheduler, failed, inputsOf };
     this.ceilings = placeGates(this.graph, settings, gates);
     this.breakpoints = new Breakpoints({
       watch: this.hub,

@@ -28,6 +28,8 @@ export interface Gate extends Blocker {
   readonly waitsFor: 'permit' | 'slot';
   /** While it does not admit, only people open it. Default: it opens by itself. */
   readonly stays?: boolean;
+  /** `node`, which it does not admit, is not going to be admitted, as far as it can know. */
+  lasts?(node: TaskNode): boolean;
   /**
    * The scheduler begins: `opened` lets those who wait try again, now or from any later call; with `node`, only that one: by
    * `enter`, `wait` or `unwait` the gate hears what became of it.

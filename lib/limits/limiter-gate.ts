@@ -3,12 +3,13 @@ import type { Group, Lane } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Timer } from '../kernel/clock.js';
 import { brief, LimitExceededError, messageOf, RxhiveError } from '../kernel/errors.js';
-import { called, calledForBoolean, calledForNumber, faultOf, nonsense } from '../kernel/guard.js';
+import { calledForNumber, faultOf, nonsense } from '../kernel/guard.js';
 import { toldLimits } from '../kernel/http-headers.js';
+import { isLate } from '../kernel/maybe-promise.js';
 import { isRefusal, readProviderError, statusOf } from '../kernel/provider-error.js';
 import {
   type Limiter,
-  type LimiterSeat,
+  type LimiterSettings,
   type LimiterState,
   mostTokens,
   type Permit,
@@ -16,6 +17,7 @@ import {
   type WindowName,
   windowSizes,
 } from '../model/limiter.js';
+import { quiet, type Seat, seatAt } from './limiter-seat.js';
 import type { GatePorts } from './ports.js';
 import { estimatesOf, type TokenEstimates } from './token-estimates.js';
 
@@ -61,7 +63,9 @@ export class LimiterGate implements Gate {
   readonly #held = new Map<TaskNode, Held>();
   /** Tasks that cannot get a permit because code of the user failed. */
   readonly #faults = new Map<TaskNode, RxhiveError>();
-  #seat: LimiterSeat | undefined;
+  #seat: Seat | undefined;
+  /** It could not say how it stands. */
+  #mute = false;
   #opened: (node?: TaskNode) => void = () => undefined;
 
   /** Without `group` for the whole run. `adaptive`: its concurrency finds its own answer to a 429 that names no time. */
@@ -77,7 +81,8 @@ export class LimiterGate implements Gate {
     const { clock, scheduler } = this.#ports;
     this.#opened = opened;
     const failed = (node: TaskNode, cause: unknown): void => this.#end(node, this.#refusedBy(node, cause));
-    this.#seat = called('limiter.seat', () => this.limiter.seat({ clock, run: scheduler, opened, failed }));
+    const told = (error: unknown): void => this.#ports.failed(error);
+    this.#seat = seatAt(this.limiter, { clock, run: scheduler, opened, failed }, told);
   }
 
   admits(node: TaskNode): boolean {
@@ -93,14 +98,16 @@ export class LimiterGate implements Gate {
     // The books wake whoever waits for them; time has gone on since they were asked.
     else if (this.#isHeardOfFirst(node) && this.#admits(node, request as PermitRequest)) {
       this.#estimates.wait(this.#opened);
-      this.#guard(node, 'limiter.unwait', () => this.#at.unwait(node));
-    } else this.#guard(node, 'limiter.wait', () => this.#at.wait(request as PermitRequest));
+      this.#guard(node, () => this.#at.unwait(node));
+    } else this.#guard(node, () => this.#at.wait(request as PermitRequest));
   }
 
   refuses(node: TaskNode): Refusal | undefined {
     const { tokens } = node.definition;
     // A guess cannot refuse, and what it is made from may be large.
-    if (tokens === undefined && this.limiter.settings.countTokens === undefined) return undefined;
+    const settings = this.#settings();
+    if (settings instanceof RxhiveError) return { status: 'failed', error: settings };
+    if (tokens === undefined && settings.countTokens === undefined) return undefined;
     const request = this.#request(node);
     return request instanceof RxhiveError ? { status: 'failed', error: request } : undefined;
   }
@@ -108,30 +115,29 @@ export class LimiterGate implements Gate {
   unwait(node: TaskNode): void {
     this.#guessed.delete(node);
     this.#faults.delete(node);
-    this.#guard(node, 'limiter.unwait', () => this.#at.unwait(node));
+    this.#guard(node, () => this.#at.unwait(node));
   }
 
   enter(node: TaskNode): void {
     const held = this.#held.get(node);
     const request = this.#request(node) as PermitRequest;
     if (held !== undefined) {
-      this.#guard(node, 'limiter.take', () => this.#at.take(request, held.permit));
+      this.#guard(node, () => this.#at.take(request, held.permit));
       return;
     }
     const guess = this.#guessed.get(node) as Sizes | undefined;
     this.#guessed.delete(node);
     const trial = this.#isUnseen(node, guess) ? this.#try() : undefined;
     const rough = guess?.rough;
-    this.#guard(node, 'limiter.take', () => {
+    this.#guard(node, () => {
       const permit = this.#at.take(request);
-      if (typeof permit?.release !== 'function') throw nonsense('limiter.take', permit, 'a permit');
       this.#held.set(node, { permit, rough, before: usedBy(node), calls: node.calls, trial });
     });
   }
 
   pause(node: TaskNode): void {
     const held = this.#held.get(node);
-    this.#guard(node, 'permit.pause', () => held?.permit.pause());
+    this.#guard(node, () => held?.permit.pause());
     this.#stop(held?.trial);
   }
 
@@ -168,8 +174,22 @@ export class LimiterGate implements Gate {
     if (limits.length > 0) this.#at.told(limits);
   }
 
+  /** For those who look; one that cannot say it is told of once, and has nothing to say. */
   state(): LimiterState {
-    return this.#at.state();
+    try {
+      return this.#at.state();
+    } catch (error) {
+      if (!this.#mute) this.#ports.failed(error);
+      this.#mute = true;
+      return quiet;
+    }
+  }
+
+  /** A limiter of the user's that gives no permit and says no time, while nobody in this process has one. */
+  lasts(node: TaskNode): boolean {
+    if (!this.parked.includes(node.lane)) return false;
+    const request = this.#request(node);
+    return !(request instanceof RxhiveError) && this.#at.lasts?.(request) === true;
   }
 
   left(queued: number): number {
@@ -204,20 +224,41 @@ export class LimiterGate implements Gate {
     if (heldFor > 0) return `${whose}, which its provider holds for another ${Math.ceil(heldFor)} ms`;
     const request = this.#request(node);
     if (request instanceof RxhiveError) return `its end: ${request.message}`;
-    if (this.#at.admits(request) && this.#isHeardOfFirst(node))
+    if (this.#admits(node, request) && this.#isHeardOfFirst(node))
       return `the first attempt of its kind to end: nobody knows yet how many tokens one needs, and ${whose} has a limit`;
     const ahead = node.lane.ready.before(node, mostAhead);
     const [about, exactly] = ahead < mostAhead ? ['about', ''] : ['more than', 'at least '];
-    const ms = this.#at.delay(request, ahead);
-    const when = ms === undefined ? '' : `, ${about} ${(ms / 1000).toFixed(1)} s`;
+    const ms = this.#delay(request, ahead);
+    const never = this.lasts(node) ? ', which its limiter does not give, though nobody here has one' : '';
+    const when = ms === undefined ? never : `, ${about} ${(ms / 1000).toFixed(1)} s`;
     const order = ahead === 0 ? '' : `, ${exactly}${ahead} before it`;
     const full = windows.filter((one) => one.used > 0).map((one) => `${one.name} ${one.used} of ${one.max}`);
     return `a permit of ${whose}${when}${order}${full.length === 0 ? '' : ` (${full.join(', ')})`}`;
   }
 
+  #delay(request: PermitRequest, ahead: number): number | undefined {
+    try {
+      return this.#at.delay(request, ahead);
+    } catch {
+      return undefined; // It is asked for people who want to know; they hear that it does not say.
+    }
+  }
+
+  /** What the limiter is set to; an error where it cannot say. */
+  #settings(): LimiterSettings | RxhiveError {
+    try {
+      const { settings } = this.limiter;
+      return typeof settings === 'object' && settings !== null && !isLate(settings)
+        ? settings
+        : nonsense('limiter.settings', settings, 'the settings');
+    } catch (error) {
+      return faultOf(error, 'limiter.settings');
+    }
+  }
+
   #admits(node: TaskNode, request: PermitRequest): boolean {
     try {
-      return calledForBoolean('limiter.admits', () => this.#at.admits(request));
+      return this.#at.admits(request);
     } catch (error) {
       this.#faults.set(node, faultOf(error, 'limiter.admits'));
       return false;
@@ -225,11 +266,11 @@ export class LimiterGate implements Gate {
   }
 
   /** Calls code that may be a limiter of the user's; what it throws ends the task. */
-  #guard(node: TaskNode, callback: string, call: () => void): void {
+  #guard(node: TaskNode, call: () => void): void {
     try {
       call();
     } catch (error) {
-      this.#end(node, faultOf(error, callback));
+      this.#end(node, faultOf(error, 'limiter'));
     }
   }
 
@@ -243,14 +284,15 @@ export class LimiterGate implements Gate {
     return new RxhiveError('LIMITER_FAILED', message, { cause, details: { group: this.#group?.name } });
   }
 
-  get #at(): LimiterSeat {
-    return this.#seat as LimiterSeat;
+  get #at(): Seat {
+    return this.#seat as Seat;
   }
 
   /** Is its type one of which nobody knows yet what it uses, and would one more be too many at once? */
   #isHeardOfFirst(node: TaskNode): boolean {
     if (node.running !== undefined || !this.#isUnseen(node, this.#guessed.get(node))) return false;
-    const most = mostTokens(this.limiter.settings);
+    const settings = this.#settings();
+    const most = settings instanceof RxhiveError ? undefined : mostTokens(settings);
     const window = this.state().windows.find(({ name }) => name === most?.name);
     return window !== undefined && !this.#estimates.mayTry(window.max - window.used);
   }
@@ -308,7 +350,8 @@ export class LimiterGate implements Gate {
   /** What to ask for; an error where the task can never start. */
   #request(node: TaskNode): PermitRequest | RxhiveError {
     if (node.running !== undefined) return { node, tokens: 0, again: true };
-    const { settings } = this.limiter;
+    const settings = this.#settings();
+    if (settings instanceof RxhiveError) return settings;
     const most = mostTokens(settings);
     if (most === undefined) return { node, tokens: 0, again: false };
     let guess = this.#guessed.get(node);

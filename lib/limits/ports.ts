@@ -39,6 +39,8 @@ export interface GatePorts {
   readonly scheduler: GateScheduler;
   /** Limits that several sides have a say in. */
   readonly ceilings: Ceilings;
+  /** Told what code of users throws where no task is to blame. */
+  failed(error: unknown): void;
   /** Inputs of a task whose dependencies have delivered. */
   inputsOf(node: TaskNode): unknown;
 }

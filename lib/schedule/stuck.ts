@@ -122,7 +122,9 @@ export class Stuck {
     const { group, gates } = node.lane;
     if (node.extra?.queueTimer !== undefined && node.attempt === 0) return false;
     if (isHeldBack(node)) return true;
-    const gate = gates.flat().find((one) => one.stays === true && !one.admits(node));
+    const gate = gates
+      .flat()
+      .find((one) => (one.stays === true ? !one.admits(node) : one.lasts?.(node) === true));
     if (gate !== undefined) count(causes, gate, (tasks) => `${tasks} for ${gate.because(node)}.`);
     else if (this.#ports.limitOf() === 0)
       count(

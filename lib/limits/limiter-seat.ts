@@ -1,0 +1,221 @@
+import type { TaskNode } from '../graph/node.js';
+import type { RxhiveError } from '../kernel/errors.js';
+import { called, calledForBoolean, calledForNumber, disown, faultOf, nonsense } from '../kernel/guard.js';
+import type { ToldLimit } from '../kernel/http-headers.js';
+import { isLate } from '../kernel/maybe-promise.js';
+import { WindowLimiter } from '../limiters/window-limiter.js';
+import {
+  type Limiter,
+  type LimiterClient,
+  type LimiterSeat,
+  type LimiterState,
+  type Permit,
+  type PermitRequest,
+  windowSizes,
+} from '../model/limiter.js';
+
+type Failed = (error: unknown) => void;
+
+/** A place at a limiter, as gates have it. */
+export interface Seat extends LimiterSeat {
+  /** `request` waits, and nobody knows of anything that could end that. */
+  lasts?(request: PermitRequest): boolean;
+}
+
+/** How many attempts of this process hold a permit of a limiter of the user's. */
+const holders = new WeakMap<Limiter, number>();
+
+/**
+ * A place at a limiter. What one of the user's throws there, or answers without sense, is CALLBACK_FAILED; where it
+ * promises an answer that nobody waits for, `failed` is told how that ends. Who gives no place lets nobody in.
+ */
+export function seatAt(limiter: Limiter, client: LimiterClient, failed: Failed): Seat {
+  if (limiter instanceof WindowLimiter) return limiter.seat(client);
+  try {
+    const seat: unknown = called('limiter.seat', () => limiter.seat(client));
+    if (typeof seat !== 'object' || seat === null || isLate(seat))
+      throw nonsense('limiter.seat', seat, 'a LimiterSeat');
+    return new GuardedSeat(limiter, seat as LimiterSeat, client, failed);
+  } catch (error) {
+    return new NoSeat(faultOf(error, 'limiter.seat'));
+  }
+}
+
+/** What a limiter says that says nothing. */
+export const quiet: LimiterState = { inUse: 0, maxConcurrent: undefined, windows: [], heldFor: 0 };
+
+/** What a limiter of the user's gave for an attempt. */
+class GuardedPermit implements Permit {
+  readonly at: number;
+  readonly given: Permit;
+  /** It is one of those who hold a permit. */
+  held = false;
+  readonly #seat: GuardedSeat;
+
+  constructor(given: Permit, seat: GuardedSeat) {
+    this.at = given.at;
+    this.given = given;
+    this.#seat = seat;
+  }
+
+  pause(): void {
+    this.#seat.back(this, 'permit.pause', () => this.given.pause());
+  }
+
+  release(tokens: number | 'none' | undefined): void {
+    this.#seat.back(this, 'permit.release', () => this.given.release(tokens));
+  }
+}
+
+class GuardedSeat implements Seat {
+  readonly #limiter: Limiter;
+  readonly #seat: LimiterSeat;
+  readonly #client: LimiterClient;
+  readonly #failed: Failed;
+
+  constructor(limiter: Limiter, seat: LimiterSeat, client: LimiterClient, failed: Failed) {
+    this.#limiter = limiter;
+    this.#seat = seat;
+    this.#client = client;
+    this.#failed = failed;
+  }
+
+  /** Takes a permit back. Whoever waits asks again: a limiter may have forgotten to say that it has opened. */
+  back(permit: GuardedPermit, callback: string, call: () => unknown): void {
+    this.#hold(permit, false);
+    try {
+      this.#tell(callback, call);
+    } finally {
+      this.#client.opened();
+    }
+  }
+
+  lasts(request: PermitRequest): boolean {
+    if ((holders.get(this.#limiter) ?? 0) > 0) return false;
+    try {
+      return this.state().heldFor === 0 && this.delay(request, 0) === undefined;
+    } catch {
+      return false; // It is going to be told of that when it is asked for a permit.
+    }
+  }
+
+  #tell(callback: string, call: () => unknown): void {
+    disown(called(callback, call), (error) => this.#failed(faultOf(error, callback)));
+  }
+
+  #hold(permit: GuardedPermit, held: boolean): void {
+    if (permit.held === held) return;
+    permit.held = held;
+    holders.set(this.#limiter, (holders.get(this.#limiter) ?? 0) + (held ? 1 : -1));
+  }
+
+  admits(request: PermitRequest): boolean {
+    return calledForBoolean('limiter.admits', () => this.#seat.admits(request));
+  }
+
+  wait(request: PermitRequest): void {
+    this.#tell('limiter.wait', () => this.#seat.wait(request));
+  }
+
+  unwait(node: TaskNode): void {
+    this.#tell('limiter.unwait', () => this.#seat.unwait(node));
+  }
+
+  take(request: PermitRequest, permit?: Permit): Permit {
+    const given = called('limiter.take', () => {
+      const one = this.#seat.take(request, permit === undefined ? undefined : givenBy(permit));
+      return typeof one?.release === 'function' && typeof one.pause === 'function'
+        ? new GuardedPermit(one, this)
+        : nonsense('limiter.take', one, 'a permit');
+    });
+    if (!(given instanceof GuardedPermit)) throw given;
+    const taken = permit instanceof GuardedPermit ? permit : given;
+    this.#hold(taken, true);
+    return taken;
+  }
+
+  delay(request: PermitRequest, ahead: number): number | undefined {
+    const answer: unknown = called('limiter.delay', () => this.#seat.delay(request, ahead));
+    return answer === undefined ? undefined : calledForNumber('limiter.delay', () => answer as number);
+  }
+
+  refused(permit: Permit, asked: number | undefined): number | undefined {
+    const answer: unknown = called('limiter.refused', () => this.#seat.refused(givenBy(permit), asked));
+    return answer === undefined ? undefined : calledForNumber('limiter.refused', () => answer as number);
+  }
+
+  passed(permit: Permit): void {
+    this.#tell('limiter.passed', () => this.#seat.passed(givenBy(permit)));
+  }
+
+  told(limits: readonly ToldLimit[]): void {
+    this.#tell('limiter.told', () => this.#seat.told(limits));
+  }
+
+  state(): LimiterState {
+    const answer = called('limiter.state', () => this.#seat.state());
+    if (called('limiter.state', () => isState(answer))) return answer;
+    throw nonsense('limiter.state', answer, '{ inUse, maxConcurrent, windows, heldFor }');
+  }
+
+  close(): void {
+    this.#tell('limiter.close', () => this.#seat.close());
+  }
+}
+
+/** In place of a seat that a limiter did not give. */
+class NoSeat implements Seat {
+  readonly #fault: RxhiveError;
+
+  constructor(fault: RxhiveError) {
+    this.#fault = fault;
+  }
+
+  admits(): never {
+    throw this.#fault;
+  }
+
+  take(): never {
+    throw this.#fault;
+  }
+
+  delay(): undefined {}
+
+  refused(): undefined {}
+
+  state(): LimiterState {
+    return quiet;
+  }
+
+  wait(): void {}
+
+  unwait(): void {}
+
+  passed(): void {}
+
+  told(): void {}
+
+  close(): void {}
+}
+
+function givenBy(permit: Permit): Permit {
+  return permit instanceof GuardedPermit ? permit.given : permit;
+}
+
+function isState(answer: LimiterState): boolean {
+  const { inUse, maxConcurrent, windows, heldFor } = answer;
+  return (
+    isAmount(inUse) &&
+    isAmount(heldFor) &&
+    (maxConcurrent === undefined || typeof maxConcurrent === 'number') &&
+    Array.isArray(windows) &&
+    windows.every(
+      ({ name, used, max, resetsIn }) =>
+        Object.hasOwn(windowSizes, name) && isAmount(used) && isAmount(resetsIn) && max > 0,
+    )
+  );
+}
+
+function isAmount(value: unknown): boolean {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}
