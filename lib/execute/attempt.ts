@@ -11,6 +11,7 @@ import type { CacheAnswer } from '../graph/ports.js';
 import type { Signal } from '../graph/signal.js';
 import { copy } from '../kernel/copy.js';
 import { brief, InvalidResultError, messageOf, RxhiveError } from '../kernel/errors.js';
+import { Follower } from '../kernel/follower.js';
 import { faultOf, nonsense, readable } from '../kernel/guard.js';
 import { isLate, settle } from '../kernel/maybe-promise.js';
 import { addedBy } from '../model/executor.js';
@@ -18,7 +19,6 @@ import { timeoutsOf } from '../model/policy.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
 import type { CompletionHandler } from '../model/workflow.js';
 import { AttemptContext } from './context.js';
-import { Follower } from './follower.js';
 import { InputStream, inputsOf } from './inputs.js';
 import type { ExecutePorts } from './ports.js';
 import { afterFailure } from './retry.js';
@@ -216,24 +216,13 @@ class Attempt extends AttemptContext {
     }
   }
 
-  /** One that is no true promise may say both, twice, or throw besides: the first word counts. */
   #await(promise: PromiseLike<unknown>, level: number): void {
     if (level > deepest) throw nonsense('run', promise, 'a promise of something else than promises');
-    let told = false;
-    const once = (tell: (what: unknown) => void) => (what: unknown) => {
-      const first = !told && !this.ended;
-      told = true;
-      if (first) tell(what);
-    };
-    const failed = once((error) => this.#failed(error));
-    try {
-      promise.then(
-        once((value) => this.#follow(value, level + 1)),
-        failed,
-      );
-    } catch (error) {
-      failed(error);
-    }
+    settle(
+      () => promise,
+      (value) => this.ended || this.#follow(value, level + 1),
+      (error) => this.#failed(error),
+    );
   }
 
   #subscribe(stream: unknown): void {
@@ -261,22 +250,31 @@ class Attempt extends AttemptContext {
       try {
         const item = iterator.next();
         if (!isLate(item)) throw nonsense('next() of the iterator', item, 'a promise of { done, value }');
-        item.then(step).then(undefined, (error: unknown) => this.#failed(error));
+        settle(
+          () => item,
+          step,
+          (error) => this.#failed(error),
+        );
       } catch (error) {
         this.#failed(error);
       }
     };
     const step = (item: IteratorResult<unknown>): void => {
       if (this.ended) return;
-      if (typeof item !== 'object' || item === null)
-        throw nonsense('next() of the iterator', item, '{ done, value }');
-      if (item.done === true) {
-        this.#iterator = undefined;
-        this.#succeeded(last);
+      try {
+        if (typeof item !== 'object' || item === null)
+          throw nonsense('next() of the iterator', item, '{ done, value }');
+        if (item.done === true) {
+          this.#iterator = undefined;
+          this.#succeeded(last);
+          return;
+        }
+        last = item.value;
+        this.#value(last);
+      } catch (error) {
+        this.#failed(error);
         return;
       }
-      last = item.value;
-      this.#value(last);
       // A generator whose values are there at once would let nobody else in: no timer, no cancel.
       if (this.ports.clock.overdue) this.#rest = this.ports.clock.nextTurn(pull);
       else pull();

@@ -2,7 +2,8 @@ import { Observable, type Subscriber } from 'rxjs';
 import type { ItemWatch, TaskNode } from '../graph/node.js';
 import { copy, frozenCopy } from '../kernel/copy.js';
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import { nonsense } from '../kernel/guard.js';
+import { disown, nonsense } from '../kernel/guard.js';
+import { settle } from '../kernel/maybe-promise.js';
 import type { TaskContext } from '../model/context.js';
 import type { EachItem, EachOptions, EachResult, Items } from '../model/each.js';
 import { Task, type TaskDefinition } from '../model/task.js';
@@ -139,6 +140,7 @@ class Feed implements ItemWatch {
 
   #connect(items: unknown): void {
     if (!isItems(items)) {
+      disown(items);
       const message = `Task "${brief(this.#ctx.taskId)}": from returned ${shown(items)}; return an iterable or an asynchronous iterable.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
@@ -147,7 +149,7 @@ class Feed implements ItemWatch {
     this.#next = () => iterator.next();
     this.#leave = () => {
       const left = iterator.return?.() as PromiseLike<unknown> | undefined;
-      if (typeof left?.then === 'function') left.then(undefined, () => undefined);
+      disown(left);
     };
   }
 
@@ -159,9 +161,10 @@ class Feed implements ItemWatch {
       while (!this.#stopped && !this.#exhausted && this.#waiting.size < ahead) {
         const answer = this.#next?.() as IteratorResult<unknown> | PromiseLike<IteratorResult<unknown>>;
         if (typeof (answer as PromiseLike<unknown>).then === 'function') {
-          (answer as PromiseLike<IteratorResult<unknown>>).then(
+          settle(
+            () => answer,
             (one) => this.#resume(() => this.#take(one)),
-            (error: unknown) =>
+            (error) =>
               this.#resume(() => {
                 throw error;
               }),

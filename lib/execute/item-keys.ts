@@ -1,6 +1,5 @@
 import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import { called } from '../kernel/guard.js';
-import { isLate } from '../kernel/maybe-promise.js';
+import { called, disown } from '../kernel/guard.js';
 
 /** Ids of the items of one `flow.each`. Keys that make no good id, or the same for two items, are refused. */
 export class ItemKeys {
@@ -22,7 +21,7 @@ export class ItemKeys {
     const keyOf = this.#key;
     const key = keyOf === undefined ? index : called('flow.each key', () => keyOf(item, index));
     // It is refused; what it says later must not end the process.
-    if (isLate(key)) key.then(undefined, () => undefined);
+    disown(key);
     if ((typeof key !== 'string' || key === '') && !Number.isFinite(key))
       throw this.#wrong(
         `the key of item ${index} is ${shown(key)}; return a text that is not empty, or a finite number`,

@@ -17,7 +17,10 @@ export function after<T, R>(answer: Late<T>, next: (value: T) => Late<R>): Late<
   return isLate(answer) ? answer.then(next) : next(answer);
 }
 
-/** Calls `done` with the answer, or `failed` with what was thrown instead; at once where it is there. */
+/**
+ * Calls `done` with the answer, or `failed` with what was thrown instead; at once where it is there. Calls one of them once: what
+ * is no true promise may say both, and twice.
+ */
 export function settle<T>(
   make: () => Late<T>,
   done: (value: T) => void,
@@ -30,8 +33,24 @@ export function settle<T>(
     failed(error);
     return;
   }
-  if (isLate(answer)) answer.then(done, failed);
-  else done(answer);
+  if (!isLate(answer)) {
+    done(answer);
+    return;
+  }
+  let told = false;
+  const once =
+    <A>(tell: (what: A) => void) =>
+    (what: A) => {
+      if (!told) {
+        told = true;
+        tell(what);
+      }
+    };
+  try {
+    answer.then(once(done), once(failed));
+  } catch (error) {
+    once(failed)(error);
+  }
 }
 
 /** An answer as a promise, which also carries what `make` throws. */

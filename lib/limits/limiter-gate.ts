@@ -187,7 +187,7 @@ export class LimiterGate implements Gate {
 
   /** A limiter of the user's that gives no permit and says no time, while nobody in this process has one. */
   lasts(node: TaskNode): boolean {
-    if (!this.parked.includes(node.lane)) return false;
+    if (!this.parked.has(node.lane)) return false;
     const request = this.#request(node);
     return !(request instanceof RxhiveError) && this.#at.lasts?.(request) === true;
   }

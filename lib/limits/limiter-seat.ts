@@ -1,6 +1,14 @@
-import type { TaskNode } from '../graph/node.js';
+import { TaskNode } from '../graph/node.js';
 import type { RxhiveError } from '../kernel/errors.js';
-import { called, calledForBoolean, calledForNumber, disown, faultOf, nonsense } from '../kernel/guard.js';
+import {
+  called,
+  calledForBoolean,
+  calledForNumber,
+  disown,
+  faultOf,
+  nonsense,
+  readable,
+} from '../kernel/guard.js';
 import type { ToldLimit } from '../kernel/http-headers.js';
 import { isLate } from '../kernel/maybe-promise.js';
 import { WindowLimiter } from '../limiters/window-limiter.js';
@@ -32,13 +40,26 @@ const holders = new WeakMap<Limiter, number>();
 export function seatAt(limiter: Limiter, client: LimiterClient, failed: Failed): Seat {
   if (limiter instanceof WindowLimiter) return limiter.seat(client);
   try {
-    const seat: unknown = called('limiter.seat', () => limiter.seat(client));
+    const seat: unknown = called('limiter.seat', () => limiter.seat(guarded(client, failed)));
     if (typeof seat !== 'object' || seat === null || isLate(seat))
       throw nonsense('limiter.seat', seat, 'a LimiterSeat');
     return new GuardedSeat(limiter, seat as LimiterSeat, client, failed);
   } catch (error) {
     return new NoSeat(faultOf(error, 'limiter.seat'));
   }
+}
+
+/** What a limiter of the user's may call: with tasks that it was asked for, and no others. */
+function guarded(client: LimiterClient, failed: Failed): LimiterClient {
+  return {
+    clock: client.clock,
+    run: client.run,
+    opened: (node) => client.opened(node instanceof TaskNode ? node : undefined),
+    failed: (node, cause) => {
+      if (node instanceof TaskNode) client.failed(node, readable(cause, 'A limiter'));
+      else failed(nonsense('LimiterClient.failed', node, 'the task of a request'));
+    },
+  };
 }
 
 /** What a limiter says that says nothing. */

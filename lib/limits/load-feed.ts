@@ -1,4 +1,5 @@
 import type { Observable, Subscription } from 'rxjs';
+import { Follower } from '../kernel/follower.js';
 import type { LoadSample } from '../model/load.js';
 import type { MemoryOptions } from '../model/memory.js';
 import type { Ceilings } from './effective-limits.js';
@@ -42,14 +43,20 @@ export class LoadFeed {
   }
 
   begin(): void {
-    this.#subscription = this.#load$?.subscribe({
-      next: (sample) => this.#take(sample),
-      error: (error: unknown) => {
-        this.#ports.failed(error);
-        this.#lift();
+    if (this.#load$ === undefined) return;
+    const follower = new Follower(
+      {
+        next: (sample) => this.#take(sample as LoadSample),
+        error: (error: unknown) => {
+          this.#ports.failed(error);
+          this.#lift();
+        },
+        complete: () => this.#lift(),
       },
-      complete: () => this.#lift(),
-    });
+      this.#ports.failed,
+    );
+    this.#subscription = follower;
+    this.#load$.subscribe(follower);
   }
 
   end(): void {

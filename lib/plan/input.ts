@@ -1,6 +1,7 @@
 import { isObservable } from 'rxjs';
 import { copy } from '../kernel/copy.js';
 import { RxhiveError, shown } from '../kernel/errors.js';
+import { disown } from '../kernel/guard.js';
 import type { Breakpoint } from '../model/breakpoint.js';
 import type { ResolvedRunOptions, RunOptions } from '../model/run-options.js';
 import { fit, placesOf } from '../model/schema.js';
@@ -17,6 +18,7 @@ export function checkInput(definition: WorkflowDefinition, input: unknown): unkn
   if (schema === undefined) return copy(input);
   const checked = fit(schema, input);
   if ('then' in checked) {
+    disown(checked);
     throw new RxhiveError(
       'INVALID_OPTION',
       'The input schema is asynchronous; use one that validates at once.',

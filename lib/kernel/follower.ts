@@ -1,5 +1,6 @@
 import { type Observer, Subscriber, type TeardownLogic } from 'rxjs';
-import { toldTo } from '../kernel/guard.js';
+import { disown, toldTo } from './guard.js';
+import { isLate } from './maybe-promise.js';
 
 /** Follows an Observable of a user. One that refuses to be torn down is left behind; `failed` is told why. */
 export class Follower extends Subscriber<unknown> {
@@ -12,7 +13,9 @@ export class Follower extends Subscriber<unknown> {
 
   /** What a teardown returns nobody waits for; rxjs drops it, and its rejection would end the process. */
   override add(teardown: TeardownLogic): void {
-    super.add(typeof teardown === 'function' ? () => void toldTo(teardown, this.#failed) : teardown);
+    // What an async function gives that was meant to begin a stream: it fails the stream.
+    if (isLate(teardown)) disown(teardown, (error) => this.error(error));
+    else super.add(typeof teardown === 'function' ? () => void toldTo(teardown, this.#failed) : teardown);
   }
 
   override unsubscribe(): void {
