@@ -48,6 +48,47 @@ test('timers get their turn among tasks that end at once, however many may run',
   assert.ok(turns > 1, `${turns}`);
 });
 
+/** Turns of the event loop that others have until `work` is done. */
+async function turnsUntil(work: Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let over = false;
+  const tick = (): void => {
+    turns += 1;
+    if (!over) setImmediate(tick);
+  };
+  setImmediate(tick);
+  await work;
+  over = true;
+  return turns;
+}
+
+test('timers get their turn while many tasks begin, are skipped, are cancelled, or come back', async () => {
+  const many = 50_000;
+  const wide = (concurrency: number, body: () => unknown) => {
+    const flow = workflow({ name: 'wide', concurrency });
+    const first = flow.task('first', { run: body });
+    for (let i = 0; i < many; i++) flow.task(`t${i}`, { dependencies: [first], run: () => i });
+    return flow;
+  };
+  const failing = wide(1, async () => {
+    throw new Error('first');
+  }).run();
+  assert.ok((await turnsUntil(failing.result())) > 3, 'skipped');
+  const waiting = wide(1, () => new Promise(() => undefined)).run();
+  const cancelled = waiting.result();
+  waiting.cancel();
+  const left = [...waiting.snapshot().tasks.values()].filter((status) => status === 'waiting');
+  assert.ok(left.length > 0, 'some are still to be cancelled');
+  assert.ok((await turnsUntil(cancelled)) > 3, 'cancelled');
+  assert.ok([...(await cancelled).tasks.values()].every(({ status }) => status === 'cancelled'));
+  const store = memory();
+  const flow = wide(many, () => 1);
+  await flow.run({ store, runId: 'r' }).result();
+  const again = flow.run({ store, runId: 'r' }).result();
+  assert.ok((await turnsUntil(again)) > 3, 'restored');
+  assert.ok([...(await again).tasks.values()].every(({ status }) => status === 'restored'));
+});
+
 test('a chain of tasks that end at once can be cancelled', async () => {
   const flow = workflow({ name: 'chain', maxTasks: many + 10 });
   flow.onTaskComplete(flow.task('t0', { run: () => 0 }), (_, add) => add('t1', { run: () => 1 }));

@@ -34,20 +34,28 @@ export class Drain<T> {
   readonly #turnEnds = new Heap<TurnEnd>((a, b) => a.order < b.order);
   readonly #step: (item: T) => void;
   readonly #idle: () => void;
+  readonly #item: (work: () => void) => T;
 
   constructor(
     clock: Pick<Clock, 'overdue' | 'nextTurn' | 'context'>,
     step: (item: T) => void,
     idle: () => void,
+    item: (work: () => void) => T,
   ) {
     this.#clock = clock;
     this.#step = step;
     this.#idle = idle;
+    this.#item = item;
   }
 
   /** More is to be done in this turn. */
   get pending(): boolean {
     return this.#head < this.#queue.length || this.#turnEnds.size > 0;
+  }
+
+  /** Queues work as an item of its own. */
+  command(work: () => void): void {
+    this.push(this.#item(work));
   }
 
   /** Queues an item, and handles it at once unless the loop is already running further down the stack. */
@@ -59,6 +67,20 @@ export class Drain<T> {
   /** Puts `work` off until the queue is empty; work that is already waiting is not added twice. */
   atTurnEnd(work: TurnEnd): void {
     if (work.heapIndex < 0) this.#turnEnds.push(work);
+  }
+
+  /**
+   * Work in steps, within an item: where the event loop has to be given back, the rest is handled first in the next turn,
+   * before all that is queued.
+   */
+  slice(work: Iterator<unknown>): void {
+    for (let n = 1; work.next().done !== true; n++)
+      if (n % steps === 0 && this.rest()) {
+        const rest = this.#item(() => this.slice(work));
+        if (this.#head > 0) this.#queue[--this.#head] = rest;
+        else this.#queue.unshift(rest);
+        return;
+      }
   }
 
   /** Runs turns until nothing is left to do, or the event loop has to be given back. */
@@ -99,6 +121,7 @@ export class Drain<T> {
   #empty(): boolean {
     while (this.#head < this.#queue.length) {
       this.#steps += 1;
+      if (this.#parked) return false;
       if (this.#steps % steps === 0 && this.rest()) return false;
       const item = this.#queue[this.#head] as T;
       this.#queue[this.#head] = undefined as T;

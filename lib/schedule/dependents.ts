@@ -20,11 +20,13 @@ export class Dependents {
     this.#streaming = streaming;
   }
 
-  /** The tasks a run begins with: what ended before ends at once, what waits for nothing is ready. */
-  begin(nodes: readonly TaskNode[]): void {
-    this.#recall(nodes);
-    for (const node of nodes)
+  /** The tasks a run begins with: what ended before ends at once, what waits for nothing is ready. Step by step. */
+  *begin(nodes: readonly TaskNode[]): Generator<void> {
+    yield* this.#recall(nodes);
+    for (const node of nodes) {
       if (node.pending === 0 && node.status === 'waiting') this.#lifecycle.ready(node);
+      yield;
+    }
   }
 
   /** Tasks are about to be taken in: those that come one after the other in a turn are asked for their past together. */
@@ -36,7 +38,7 @@ export class Dependents {
   add(nodes: readonly TaskNode[]): void {
     const coming = this.#coming;
     this.#coming = [];
-    this.#recall(coming);
+    for (const _ of this.#recall(coming));
     for (const node of nodes) {
       if (node.ended) continue;
       this.#catchUp(node);
@@ -46,18 +48,23 @@ export class Dependents {
   }
 
   /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
-  #recall(nodes: Iterable<TaskNode>): void {
+  *#recall(nodes: Iterable<TaskNode>): Generator<void> {
     const { ports, queue } = this.#lifecycle;
     if (!ports.resumed()) return;
     const ended: TaskNode[] = [];
     for (const node of nodes) {
       const status = node.ended ? undefined : ports.recall(node);
-      if (status === undefined) continue;
-      queue.remove(node); // the end of its parent may have made it ready
-      this.#lifecycle.finish(node, status, node.error);
-      ended.push(node);
+      if (status !== undefined) {
+        queue.remove(node); // the end of its parent may have made it ready
+        this.#lifecycle.finish(node, status, node.error);
+        ended.push(node);
+      }
+      yield;
     }
-    for (const node of ended) this.#deliverAll(node);
+    for (const node of ended) {
+      this.#deliverAll(node);
+      yield;
+    }
     this.skipAll();
     for (const node of ended) this.#lifecycle.failFast(node);
   }
@@ -85,11 +92,16 @@ export class Dependents {
    * of any length is safe.
    */
   skipAll(): void {
+    if (this.#skips.length > 0 || this.#losers.length > 0) this.#lifecycle.slice(this.#skipEach());
+  }
+
+  *#skipEach(): Generator<void> {
     do {
       for (let node = this.#skips.pop(); node !== undefined; node = this.#skips.pop()) {
         if (node.ended || node.committing) continue;
         this.#skip(node);
         this.#deliverAll(node);
+        yield;
       }
       const loser = this.#losers.pop();
       if (loser === undefined || loser.ended || loser.committing || isNeeded(loser)) continue;

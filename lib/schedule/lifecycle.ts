@@ -66,6 +66,8 @@ export interface LifecycleParts {
   readonly limit: number;
   /** Runs `work` in the drain loop. */
   command(work: () => void): void;
+  /** Does `work` step by step, and lets others have the event loop in between. */
+  slice(work: Iterator<unknown>): void;
 }
 
 /**
@@ -91,13 +93,15 @@ export class Lifecycle {
   readonly probing: Probing;
   /** Runs `work` in the drain loop. */
   readonly command: (work: () => void) => void;
+  /** Does `work` step by step within what runs there, and lets others have the event loop in between. */
+  readonly slice: (work: Iterator<unknown>) => void;
   /** Told of a task that has become ready and has gates to pass. */
   gated: (node: TaskNode) => void = () => undefined;
   readonly #nodes: ReadonlyMap<string, TaskNode>;
   readonly #settings: WorkflowSettings;
   readonly #origin: number;
 
-  constructor({ nodes, settings, clock, ports, deadlines, limit, command }: LifecycleParts) {
+  constructor({ nodes, settings, clock, ports, deadlines, limit, command, slice }: LifecycleParts) {
     this.#nodes = nodes;
     this.#settings = settings;
     this.clock = clock;
@@ -105,6 +109,7 @@ export class Lifecycle {
     this.deadlines = deadlines;
     this.limit = limit;
     this.command = command;
+    this.slice = slice;
     this.#origin = clock.now();
     this.queue = new ReadyQueue(() => this.now(), settings.aging);
     this.probing = new Probing(
@@ -212,12 +217,17 @@ export class Lifecycle {
     this.command(() => {
       if (this.closing !== undefined || this.ended) return;
       this.closing = reason;
-      for (const node of this.#nodes.values()) {
-        if (node.ended || node.committing) continue;
-        this.stop(node, reason);
-        this.finish(node, 'cancelled', reason);
-      }
+      this.slice(this.#cancelAll(reason));
     });
+  }
+
+  *#cancelAll(reason: RxhiveError): Generator<void> {
+    for (const node of this.#nodes.values()) {
+      if (node.ended || node.committing) continue;
+      this.stop(node, reason);
+      this.finish(node, 'cancelled', reason);
+      yield;
+    }
   }
 
   /** Ends the run where a failure is to do so, also one of an earlier process. */

@@ -59,18 +59,20 @@ export class Scheduler {
     clock: Clock,
     ports: SchedulerPorts,
   ) {
-    const command = (run: () => void): void => this.#drain.push({ kind: 'command', run });
+    const command = (run: () => void): void => this.#drain.command(run);
+    const slice = (work: Iterator<unknown>): void => this.#drain.slice(work);
     const deadlines = new Deadlines(clock, settings, (node, error, applies) =>
       command(() => applies() && this.#outcomes.abandon(node, 'failed', error)),
     );
     const limit = mostOf(settings.concurrency, defaultConcurrency);
-    const lifecycle = new Lifecycle({ nodes, settings, clock, ports, deadlines, limit, command });
+    const lifecycle = new Lifecycle({ nodes, settings, clock, ports, deadlines, limit, command, slice });
     this.#nodes = nodes;
     this.#lifecycle = lifecycle;
     this.#drain = new Drain(
       clock,
       (item) => this.#step(item),
       () => this.#pump(),
+      (run) => ({ kind: 'command', run }),
     );
     this.lending = new Lending({
       ranked: () => settings.policy !== 'fifo',
@@ -139,7 +141,7 @@ export class Scheduler {
   start(): void {
     this.#slots.begin();
     this.expectAll();
-    this.#lifecycle.command(() => this.#dependents.begin([...this.#nodes.values()]));
+    this.#lifecycle.command(() => this.#lifecycle.slice(this.#dependents.begin([...this.#nodes.values()])));
   }
 
   /** Counts the tasks that are there: a run that never starts has an end for each, too. */

@@ -66,6 +66,7 @@ test('items are handled once, first in first out, never one within another; end-
           () => {
             idles += 1;
           },
+          () => assert.unreachable() as never,
         );
         for (const root of roots) {
           drain.push(root);
@@ -104,9 +105,50 @@ test('a chain of 200,000 items does not grow the stack', () => {
       if (left > 0) drain.push(left);
     },
     () => undefined,
+    () => assert.unreachable() as never,
   );
   drain.push(left);
   assert.is(left, 0);
+});
+
+test('work in steps is done before anything that is queued, however often it rests', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 900 }), { maxLength: 6 }),
+      fc.array(fc.boolean(), { maxLength: 200 }),
+      (sizes, rests) => {
+        const clock = clockOf([...rests]);
+        const done: string[] = [];
+        let idle = 0;
+        const drain: Drain<() => void> = new Drain<() => void>(
+          clock as never,
+          (work) => work(),
+          () => {
+            idle = done.length;
+          },
+          (work) => work,
+        );
+        function* stepsOf(name: number, size: number): Generator<void> {
+          for (let i = 0; i < size; i++) {
+            if (i === size >> 1) drain.push(() => done.push(`${name} after`));
+            done.push(`${name} ${i}`);
+            yield;
+          }
+        }
+        for (const [name, size] of sizes.entries()) drain.push(() => drain.slice(stepsOf(name, size)));
+        for (let turn = clock.turns.shift(); turn !== undefined; turn = clock.turns.shift()) turn();
+        for (const [name, size] of sizes.entries()) {
+          const mine = done.filter((one) => one.startsWith(`${name} `));
+          const expected = Array.from({ length: size }, (_, i) => `${name} ${i}`);
+          assert.equal(mine, size === 0 ? [] : [...expected, `${name} after`]);
+          const first = done.indexOf(`${name} 0`);
+          assert.equal(done.slice(first, first + size), size === 0 ? [] : expected);
+        }
+        assert.is(idle, done.length);
+      },
+    ),
+    { numRuns: 300 },
+  );
 });
 
 test.run();
