@@ -93,6 +93,7 @@ class GuardedSeat implements Seat {
   readonly #seat: LimiterSeat;
   readonly #client: LimiterClient;
   readonly #failed: Failed;
+  readonly #waiting = new Set<PermitRequest['node']>();
 
   constructor(limiter: Limiter, seat: LimiterSeat, client: LimiterClient, failed: Failed) {
     this.#limiter = limiter;
@@ -101,13 +102,14 @@ class GuardedSeat implements Seat {
     this.#failed = failed;
   }
 
-  /** Takes a permit back. Whoever waits asks again: a limiter may have forgotten to say that it has opened. */
+  /** Takes a permit back. Who waits longest asks again: a limiter may have forgotten to say that it has opened. */
   back(permit: GuardedPermit, callback: string, call: () => unknown): void {
     this.#hold(permit, false);
     try {
       this.#tell(callback, call);
     } finally {
-      this.#client.opened();
+      const [first] = this.#waiting;
+      if (first !== undefined) this.#client.opened(first);
     }
   }
 
@@ -135,14 +137,17 @@ class GuardedSeat implements Seat {
   }
 
   wait(request: PermitRequest): void {
+    this.#waiting.add(request.node);
     this.#tell('limiter.wait', () => this.#seat.wait(request));
   }
 
   unwait(node: TaskNode): void {
+    this.#waiting.delete(node);
     this.#tell('limiter.unwait', () => this.#seat.unwait(node));
   }
 
   take(request: PermitRequest, permit?: Permit): Permit {
+    this.#waiting.delete(request.node);
     const given = called('limiter.take', () => {
       const one = this.#seat.take(request, permit === undefined ? undefined : givenBy(permit));
       return typeof one?.release === 'function' && typeof one.pause === 'function'
