@@ -116,6 +116,10 @@ test('retry follows count, retryIf and isRetryable', async () => {
 test('timeouts end bodies that ignore their signal, and late writes have no effect', async () => {
   const flow = workflow({ name: 'late', state: { writes: 0 } });
   let late: unknown;
+  let tried = (): void => undefined;
+  const hasTried = new Promise<void>((done) => {
+    tried = done;
+  });
   flow.task('deaf', {
     timeout: 10,
     run: (_, ctx) =>
@@ -129,11 +133,12 @@ test('timeouts end bodies that ignore their signal, and late writes have no effe
             late = error;
           }
           done(1);
+          tried();
         }, 30);
       }),
   });
   flow.task('idle', { timeout: { idle: 10 }, run: () => NEVER });
-  flow.task('wait', { run: (_, ctx) => ctx.sleep(50) });
+  flow.task('wait', { run: () => hasTried });
   const result = await flow.run().result();
   assert.instance(result.tasks.get('deaf')?.error, TaskTimeoutError);
   assert.is((result.tasks.get('idle')?.error as TaskTimeoutError | undefined)?.kind, 'idle');

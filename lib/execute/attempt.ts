@@ -1,19 +1,13 @@
-import {
-  from,
-  isObservable,
-  Observable,
-  type ObservableInput,
-  type Subscriber,
-  type Subscription,
-} from 'rxjs';
+import { Observable, type Subscriber, type Subscription } from 'rxjs';
 import type { Obstacle, TaskNode } from '../graph/node.js';
 import type { CacheAnswer } from '../graph/ports.js';
 import type { Signal } from '../graph/signal.js';
+import type { Clock } from '../kernel/clock.js';
 import { copy } from '../kernel/copy.js';
 import { brief, InvalidResultError, messageOf, RxhiveError } from '../kernel/errors.js';
-import { Follower } from '../kernel/follower.js';
-import { faultOf, nonsense, readable } from '../kernel/guard.js';
-import { isLate, settle } from '../kernel/maybe-promise.js';
+import { faultOf, readable } from '../kernel/guard.js';
+import { settle } from '../kernel/maybe-promise.js';
+import { type BodySink, follow } from '../kernel/stream-of.js';
 import { addedBy } from '../model/executor.js';
 import { timeoutsOf } from '../model/policy.js';
 import { type Fit, fit, placesOf } from '../model/schema.js';
@@ -24,10 +18,10 @@ import type { ExecutePorts } from './ports.js';
 import { afterFailure } from './retry.js';
 import { AttemptTimeouts } from './timeouts.js';
 
-/** Promises of promises that are followed: more are one that gives itself. */
-const deepest = 1_000;
-
-/** The execute stage: one attempt of a task as an Observable of what it has to say. */
+/**
+ * The execute stage: one attempt of a task as an Observable of what it has to say. It runs while somebody is subscribed:
+ * to unsubscribe is the way to stop it, for the scheduler (`stop`, which says why) and for whoever holds the slots.
+ */
 export function launch(node: TaskNode, ports: ExecutePorts): Observable<Signal> {
   return new Observable<Signal>((subscriber) => {
     const attempt = new Attempt(node, ports, subscriber);
@@ -35,24 +29,26 @@ export function launch(node: TaskNode, ports: ExecutePorts): Observable<Signal> 
     attempt.calling = true;
     attempt.start();
     attempt.calling = false;
+    return () => attempt.leave();
   });
 }
 
 /** Runs the body once and follows what it returns: value, promise, stream, or a promise of one. */
-class Attempt extends AttemptContext {
+class Attempt extends AttemptContext implements BodySink {
   early = 0;
   /** The body has not given control back yet. */
   calling = false;
   readonly #subscriber: Subscriber<Signal>;
   #timeouts: AttemptTimeouts | undefined;
   #inputs: InputStream | undefined;
-  #source: Subscription | undefined;
-  #iterator: AsyncIterator<unknown> | undefined;
-  /** Forgets to ask it for more in the next turn of the event loop. */
-  #rest: (() => void) | undefined;
+  leaveStream: (() => void) | undefined;
+  /** Waits for what the cache says. */
+  #cached: Subscription | undefined;
   /** False: the result was there already, nobody is called. */
   #paid = true;
   #lead: { done(value: unknown): void; left(): void } | undefined;
+  /** Why the scheduler ends it. */
+  #stopped: RxhiveError | undefined;
 
   constructor(node: TaskNode, ports: ExecutePorts, subscriber: Subscriber<Signal>) {
     super(node, ports);
@@ -63,7 +59,7 @@ class Attempt extends AttemptContext {
     try {
       this.#start();
     } catch (error) {
-      this.#failed(error);
+      this.failed(error);
     }
   }
 
@@ -89,7 +85,7 @@ class Attempt extends AttemptContext {
   }
 
   #run(inputs: unknown): void {
-    this.#follow(this.ports.around.attempt(this.node, this, inputs));
+    follow(this.ports.around.attempt(this.node, this, inputs), this);
   }
 
   /** Takes the result of the same work done before or going on elsewhere; works where there is none. */
@@ -97,11 +93,11 @@ class Attempt extends AttemptContext {
     const entry = this.ports.cache.enter(this.node, inputs, this.ports.input, unfit);
     if (entry.kind !== 'asked') this.#told(entry, inputs);
     else
-      this.#source = entry.entry$.subscribe((answer) => {
+      this.#cached = entry.entry$.subscribe((answer) => {
         try {
           this.#told(answer, inputs);
         } catch (error) {
-          this.#failed(error);
+          this.failed(error);
         }
       });
   }
@@ -128,10 +124,10 @@ class Attempt extends AttemptContext {
               what: `the result of "${brief(worker.id)}"`,
               by: worker,
               needs: () => [worker],
-              fail: (error) => this.#failed(error),
+              fail: (error) => this.failed(error),
             };
       const goOn = ports.waits.pause(node, () => this.ended || then(), behind);
-      this.#source = entry.result$.subscribe({
+      this.#cached = entry.result$.subscribe({
         next: (value) => {
           then = () => this.#known(value);
         },
@@ -146,7 +142,7 @@ class Attempt extends AttemptContext {
   /** Somebody else was called for it. */
   #known(value: unknown): void {
     this.#paid = false;
-    this.#succeeded(value);
+    this.succeeded(value);
   }
 
   /** The one that did the work has failed: this one may do it now. */
@@ -154,7 +150,7 @@ class Attempt extends AttemptContext {
     try {
       this.#runOnce(inputs);
     } catch (error) {
-      this.#failed(error);
+      this.failed(error);
     }
   }
 
@@ -169,7 +165,7 @@ class Attempt extends AttemptContext {
       const { taskId } = this;
       const message = `The replay of task "${brief(taskId)}" has brought back all that was wanted.`;
       this.abort(new RxhiveError('ATTEMPT_ENDED', message, { details: { taskId } }));
-      this.#leaveIterator();
+      this.leaveStream?.();
       this.#accepted(this.node.value);
     });
   }
@@ -177,123 +173,32 @@ class Attempt extends AttemptContext {
   protected override broke(error: RxhiveError): void {
     if (this.ended) return;
     this.abort(error);
-    this.#leaveIterator();
-    this.#failed(error);
+    this.failed(error);
   }
 
   override stop(reason: RxhiveError): void {
+    this.#stopped = reason;
+    this.#subscriber.complete();
+  }
+
+  get clock(): Clock {
+    return this.ports.clock;
+  }
+
+  /** Nobody follows it any more: if it goes on, it is stopped. */
+  leave(): void {
     if (this.ended) return;
+    const message = `An attempt of task "${brief(this.taskId)}" was left: its run has let go of it.`;
+    const reason = this.#stopped ?? new RxhiveError('ATTEMPT_ENDED', message);
     this.#close(reason);
     this.abort(reason);
-    this.#leaveIterator();
-    this.#subscriber.complete();
   }
 
   protected override still(still: boolean): void {
     this.#timeouts?.still(still);
   }
 
-  /** `level`: how often a promise has given another one. */
-  #follow(returned: unknown, level = 0): void {
-    if ((typeof returned !== 'object' && typeof returned !== 'function') || returned === null) {
-      this.#succeeded(returned);
-      return;
-    }
-    const thing = returned as {
-      then?: unknown;
-      [Symbol.asyncIterator]?: unknown;
-      [Symbol.observable]?: unknown;
-    };
-    try {
-      if (typeof thing.then === 'function') this.#await(returned as PromiseLike<unknown>, level);
-      else if (isObservable(returned) || typeof thing[Symbol.observable] === 'function')
-        this.#subscribe(returned);
-      else if (typeof thing[Symbol.asyncIterator] === 'function')
-        this.#iterate(returned as AsyncIterable<unknown>);
-      else this.#succeeded(returned);
-    } catch (error) {
-      this.#failed(error);
-    }
-  }
-
-  #await(promise: PromiseLike<unknown>, level: number): void {
-    if (level > deepest) throw nonsense('run', promise, 'a promise of something else than promises');
-    settle(
-      () => promise,
-      (value) => this.ended || this.#follow(value, level + 1),
-      (error) => this.#failed(error),
-    );
-  }
-
-  #subscribe(stream: unknown): void {
-    let last: unknown;
-    const follower = new Follower(
-      {
-        next: (value) => {
-          last = value;
-          this.#value(value);
-        },
-        error: (error) => this.#failed(error),
-        complete: () => this.#succeeded(last),
-      },
-      (error) => this.ports.failed(faultOf(error, `The teardown of task "${brief(this.node.id)}"`)),
-    );
-    this.#source = follower;
-    from(stream as ObservableInput<unknown>).subscribe(follower);
-  }
-
-  #iterate(iterable: AsyncIterable<unknown>): void {
-    const iterator = iterable[Symbol.asyncIterator]();
-    this.#iterator = iterator;
-    let last: unknown;
-    const pull = (): void => {
-      try {
-        const item = iterator.next();
-        if (!isLate(item)) throw nonsense('next() of the iterator', item, 'a promise of { done, value }');
-        settle(
-          () => item,
-          step,
-          (error) => this.#failed(error),
-        );
-      } catch (error) {
-        this.#failed(error);
-      }
-    };
-    const step = (item: IteratorResult<unknown>): void => {
-      if (this.ended) return;
-      try {
-        if (typeof item !== 'object' || item === null)
-          throw nonsense('next() of the iterator', item, '{ done, value }');
-        if (item.done === true) {
-          this.#iterator = undefined;
-          this.#succeeded(last);
-          return;
-        }
-        last = item.value;
-        this.#value(last);
-      } catch (error) {
-        this.#failed(error);
-        return;
-      }
-      // A generator whose values are there at once would let nobody else in: no timer, no cancel.
-      if (this.ports.clock.overdue) this.#rest = this.ports.clock.nextTurn(pull);
-      else pull();
-    };
-    pull();
-  }
-
-  /** Lets a generator run its finally blocks; what they throw concerns nobody any more. */
-  #leaveIterator(): void {
-    const iterator = this.#iterator;
-    this.#iterator = undefined;
-    try {
-      iterator?.return?.()?.then(undefined, () => undefined);
-    } catch {
-      // A hand-written iterator may throw instead of rejecting.
-    }
-  }
-
-  #value(value: unknown): void {
+  value(value: unknown): void {
     if (this.ended) return;
     this.#timeouts?.beat();
     if (this.replaying !== undefined) return;
@@ -301,14 +206,14 @@ class Attempt extends AttemptContext {
     this.#subscriber.next({ kind: 'value', node: this.node, source: this, value });
   }
 
-  #succeeded(value: unknown): void {
+  succeeded(value: unknown): void {
     // Its committed result holds.
     if (this.node.extra?.replay !== undefined) {
       this.#accepted(this.node.value);
       return;
     }
     this.#check(value, (issues) =>
-      this.#failed(new InvalidResultError(this.node.id, issues, placesOf(issues))),
+      this.failed(new InvalidResultError(this.node.id, issues, placesOf(issues))),
     );
   }
 
@@ -329,13 +234,13 @@ class Attempt extends AttemptContext {
           this.#accepted(found.value);
         }
       } catch (error) {
-        this.#failed(error);
+        this.failed(error);
       }
     };
     settle(
       () => fit(result, value),
       decide,
-      (error) => this.#failed(error),
+      (error) => this.failed(error),
     );
   }
 
@@ -376,10 +281,14 @@ class Attempt extends AttemptContext {
   #handlerFailed(thrown: unknown): void {
     const cause = readable(thrown, 'onTaskComplete');
     const message = `The onTaskComplete handler of task "${brief(this.node.id)}" failed: ${messageOf(cause)}`;
-    this.#failed(new RxhiveError('HANDLER_FAILED', message, { cause, details: { taskId: this.node.id } }));
+    this.failed(new RxhiveError('HANDLER_FAILED', message, { cause, details: { taskId: this.node.id } }));
   }
 
-  #failed(error: unknown): void {
+  tornBadly(error: unknown): void {
+    this.ports.failed(faultOf(error, `The teardown of task "${brief(this.node.id)}"`));
+  }
+
+  failed(error: unknown): void {
     if (this.ended) return;
     this.#close();
     const signal = afterFailure(this, readable(error, `Task "${brief(this.node.id)}"`), this.ports);
@@ -392,7 +301,7 @@ class Attempt extends AttemptContext {
     this.end(reason, committing);
     if (!committing) this.#lead?.left();
     this.#timeouts?.stop();
-    this.#rest?.();
-    this.#source?.unsubscribe();
+    this.leaveStream?.();
+    this.#cached?.unsubscribe();
   }
 }
