@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { type Observable, share, timer } from 'rxjs';
-import { keepLines } from '../dist/cli/log-file.js';
 import { buffered, eventLines, type Middleware, type WorkflowEvent, workflow } from '../dist/index.js';
 import { meter } from '../dist/telemetry/otel.js';
 import { prometheus } from '../dist/telemetry/prometheus.js';
 import { tracing } from '../dist/telemetry/tracing.js';
-import { RunView } from '../dist/views/run-view.js';
+import { keepLines } from '../lib/cli/log-file.js';
+import { RunView } from '../lib/views/run-view.js';
 
 type Events = Observable<WorkflowEvent>;
 

@@ -100,6 +100,11 @@ try {
     `import * as r from 'rxhive'; ${program} console.log((await run(r)).status);`,
   );
   check('import works', call('node', ['use.mjs']).trim() === 'succeeded');
+  writeFileSync(
+    join(folder, 'same.mjs'),
+    "import * as r from 'rxhive'; import { Observable } from 'rxjs'; console.log(r.workflow({ name: 'w' }).run().events$ instanceof Observable);",
+  );
+  check('its streams are those of the rxjs that is installed', call('node', ['same.mjs']).trim() === 'true');
   const marble =
     "import { workflow } from 'rxhive'; import { marbles } from 'rxhive/testing'; await marbles(({ agent, flow, expectTask }) => { const w = workflow({ name: 'w' }); w.task('t', { run: agent('--a|') }); flow(w); expectTask('t').toBe('--a|'); })(); console.log('same');";
   writeFileSync(join(folder, 'marble.mjs'), marble);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { answer } from './answer.js';
 import { check } from './check.js';
 import type { Command } from './command.js';
@@ -99,7 +99,6 @@ function usage(): string {
 }
 
 function version(): string {
-  // Two folders up, from lib/cli and from dist/cli.
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { readonly version: string }).version;
+  // By its name: where this code is in a package that was built is not said.
+  return createRequire(import.meta.url)('rxhive/package.json').version as string;
 }

@@ -1,4 +1,4 @@
-import Bottleneck from 'bottleneck';
+import type Bottleneck from 'bottleneck';
 import type { Limiter, LimiterSettings } from '../model/limiter.js';
 import { ClockPlaces, type Places } from './concurrency.js';
 import { WindowLimiter } from './window-limiter.js';
@@ -84,6 +84,7 @@ class BottleneckPlaces implements Places {
 
   ask(): void {
     this.#wanted = true;
+    if (this.#given === undefined && this.#own === undefined && this.#limits && !this.#make()) return;
     const most = this.#distant ? 1 : batch;
     while (this.#limits && this.#asked + this.#inHand.length < most) this.#askOne();
     if (this.#given !== undefined && this.#asked > 0) this.#lookDry(this.#given);
@@ -156,8 +157,19 @@ class BottleneckPlaces implements Places {
     }, longestHeld).unref();
   }
 
+  /** Makes a Bottleneck of its own, at once where the package is loaded. */
+  #make(): boolean {
+    if (Loaded !== undefined) this.#own = new Loaded(ownSettings(this.#settings));
+    else {
+      const again = (): void => {
+        if (this.#wanted) this.ask();
+      };
+      load().then(again, this.#failed);
+    }
+    return this.#own !== undefined;
+  }
+
   #askOne(): void {
-    this.#own ??= this.#given === undefined ? new Bottleneck(ownSettings(this.#settings)) : undefined;
     const queue = this.#given ?? (this.#own as Bottleneck);
     this.#asked += 1;
     let open = true;
@@ -184,6 +196,13 @@ class BottleneckPlaces implements Places {
     if (this.#given !== undefined) hearDrops(this.#given).set(job, refused);
     queue.schedule(job).catch(refused);
   }
+}
+
+/** Loaded when it is first needed: most processes have no limiter of that kind. */
+let Loaded: typeof Bottleneck | undefined;
+
+async function load(): Promise<void> {
+  Loaded = (await import('bottleneck')).default;
 }
 
 function ownSettings(settings: LimiterSettings): Bottleneck.ConstructorOptions {

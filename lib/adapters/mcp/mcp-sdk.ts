@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { peer } from '../contract.js';
 
 /** One end of a connection, as the official SDK of MCP defines it. */
@@ -70,6 +70,6 @@ export function mcpTypes(): Promise<McpTypes> {
 
 /** The version of rxhive, which both sides of a connection are told. */
 export function ownVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { readonly version: string }).version;
+  // By its name: where this code is in a package that was built is not said.
+  return createRequire(import.meta.url)('rxhive/package.json').version as string;
 }
