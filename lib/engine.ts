@@ -8,7 +8,7 @@ import { launch } from './execute/attempt.js';
 import { handlersOf } from './execute/handlers.js';
 import { inputsOf } from './execute/inputs.js';
 import { Locks } from './execute/locks.js';
-import { Around } from './execute/middleware.js';
+import { MiddlewareStack } from './execute/middleware.js';
 import type { ExecutePorts } from './execute/ports.js';
 import type { AttemptHandle, Spawned, TaskNode } from './graph/node.js';
 import type { CommitDone, CommitOutcome } from './graph/ports.js';
@@ -16,14 +16,14 @@ import { onAbort } from './kernel/abort.js';
 import { callerContext } from './kernel/async-context.js';
 import { Clock } from './kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
-import { toldTo } from './kernel/guard.js';
+import { notify } from './kernel/guard.js';
 import { Breakpoints } from './limits/breakpoints.js';
 import { budgetStates, chargeEarlier } from './limits/budget.js';
-import type { Ceilings } from './limits/effective-limits.js';
+import type { EffectiveLimits } from './limits/effective-limits.js';
 import { LimitsFeed } from './limits/limits-feed.js';
 import { LoadFeed } from './limits/load-feed.js';
-import { closeGates, limitsOf, placeGates, tell } from './limits/place-gates.js';
-import { Circle } from './messaging/deadlock.js';
+import { closeGates, limitsOf, onHeaders, placeGates } from './limits/place-gates.js';
+import { DeadlockDetector } from './messaging/deadlock.js';
 import { Messages } from './messaging/messages.js';
 import { Questions } from './messaging/questions.js';
 import type { OpenQuestion } from './model/question.js';
@@ -31,7 +31,7 @@ import type { WorkflowResult } from './model/result.js';
 import type { ResolvedRunOptions } from './model/run-options.js';
 import { Task } from './model/task.js';
 import type { WorkflowDefinition } from './model/workflow.js';
-import { Audience } from './observe/audience.js';
+import { RefCount } from './observe/audience.js';
 import { CommitFeed } from './observe/commit-feed.js';
 import { Learning } from './observe/durations.js';
 import { EventHub } from './observe/events.js';
@@ -59,14 +59,14 @@ export class Engine {
   readonly hub: EventHub;
   readonly commits: CommitFeed;
   readonly scheduler: Scheduler;
-  readonly ceilings: Ceilings;
+  readonly effectiveLimits: EffectiveLimits;
   readonly load: LoadFeed;
   readonly questions: Questions;
   readonly messages: Messages;
   readonly breakpoints: Breakpoints;
   readonly stuck: Stuck;
   readonly streams: TaskStreams;
-  readonly audience = new Audience(
+  readonly subscribers = new RefCount(
     () => this.start(),
     () => this.ended || this.cancel('unsubscribed'),
     (work) => this.clock.after(0, work),
@@ -81,7 +81,7 @@ export class Engine {
   readonly #growth: Growth;
   readonly #transactions: Transactions;
   readonly #limits: LimitsFeed;
-  readonly #circle: Circle;
+  readonly #deadlock: DeadlockDetector;
   /** Records of tasks that were added before the log was open. */
   readonly #early: string[] = [];
   #started = false;
@@ -94,7 +94,7 @@ export class Engine {
   /** @throws WorkflowDefinitionError, RxhiveError (INVALID_INPUT, INVALID_OPTION) */
   constructor(definition: WorkflowDefinition, options: ResolvedRunOptions, owner: object) {
     const { settings } = definition;
-    const { failed } = this.audience;
+    const { failed } = this.subscribers;
     this.#definition = definition;
     this.#owner = owner;
     this.#options = checkOptions(options, settings);
@@ -106,15 +106,15 @@ export class Engine {
     this.runId =
       options.runId ?? `${settings.name}-${Math.floor(this.clock.random() * 2 ** 52).toString(36)}`;
     const run = { runId: this.runId, clock: this.clock, settings };
-    const log = logOf(options, run, (end) => this.hub.tell({ type: 'run', reason: 'compacted', ...end }));
+    const log = logOf(options, run, (end) => this.hub.push({ type: 'run', reason: 'compacted', ...end }));
     this.#transactions = new Transactions(this.state, log, {
       addSpawned: (parent, spawned, held) => this.add(spawned, parent, held ? parent : undefined),
       now: () => this.scheduler.now(),
       watched: () => this.hub.active,
       lost: (error) => this.scheduler.cancel(error),
       outside: (node) => node.parent === undefined && node.handle.owner === owner,
-      again: (tasks, because) =>
-        this.hub.tell({ type: 'run', reason: 'rerun', rerun: tasks.map((taskId) => ({ taskId, because })) }),
+      rerun: (tasks, because) =>
+        this.hub.push({ type: 'run', reason: 'rerun', rerun: tasks.map((taskId) => ({ taskId, because })) }),
       recovery: {
         nodes: this.graph.nodes,
         groups: this.graph.groups,
@@ -132,15 +132,15 @@ export class Engine {
       clock: this.clock,
       watch: this.hub,
       keep: (record, done) => this.#transactions.keep(record, done),
-      waiting: () => this.scheduler.look(),
+      waiting: () => this.scheduler.recheck(),
     });
     this.messages = new Messages({
       clock: this.clock,
       watch: this.hub,
       note: (body, done) => this.#transactions.note(body, done),
       find: (task) => this.graph.find(task),
-      hear: (node, wait) => this.scheduler.waits.hear(node, wait),
-      settled: () => this.#circle.again(),
+      waitForMessage: (node, wait) => this.scheduler.waits.waitForMessage(node, wait),
+      settled: () => this.#deadlock.recheck(),
       ended: (id) => {
         const node = this.graph.nodes.get(id);
         return node?.ended === true ? node : undefined;
@@ -163,27 +163,27 @@ export class Engine {
       replayed: (node, goesOn, cause) => this.#transactions.recovery?.replayed(node, goesOn, cause),
       used: (node) => this.#transactions.used(node),
       ended: (node) => {
-        toldTo(() => this.#transactions.ended(node, this.scheduler.closing !== undefined), failed);
+        notify(() => this.#transactions.ended(node, this.scheduler.closing !== undefined), failed);
         if (this.scheduler.closing === undefined) this.#transactions.recovery?.ended(node);
         this.learning.ended(node);
         this.questions.ended(node);
         this.messages.ended(node);
-        this.#ports.around.ended(node);
-        this.streams.end(node);
+        this.#ports.middleware.ended(node);
+        this.streams.ended(node);
         this.#growth.ended(node);
         node.forget();
-        toldTo(() => this.#limits.step(), this.audience.failed);
+        notify(() => this.#limits.step(), this.subscribers.failed);
       },
       maySuspend: () => this.questions.mayEnd(options.suspend),
-      waits: (node) => this.#circle.check(node),
+      waits: (node) => this.#deadlock.check(node),
       resting: () => {
-        this.#circle.look();
-        this.stuck.look();
+        this.#deadlock.checkAll();
+        this.stuck.check();
       },
       closed: () => {
         this.#unlisten?.();
-        toldTo(() => this.load.end(), this.audience.failed);
-        const asked = this.questions.end(this.scheduler.open > 0);
+        notify(() => this.load.end(), this.subscribers.failed);
+        const asked = this.questions.runEnded(this.scheduler.open > 0);
         this.#transactions.close(this.scheduler.open > 0, (error) =>
           this.#finish(this.scheduler.closing ?? error, asked),
         );
@@ -192,37 +192,37 @@ export class Engine {
     const now = (): number => this.scheduler.now();
     this.#limits = new LimitsFeed(this.hub, now, () => limitsOf(this.graph, this.scheduler));
     this.#ports = this.#executePorts(input);
-    this.#circle = new Circle({
+    this.#deadlock = new DeadlockDetector({
       nodes: this.graph.nodes,
       scheduler: this.scheduler,
       messages: this.messages,
     });
     this.scheduler.keepOpen = options.keepOpen ?? false;
     const gates = { clock: this.clock, watch: this.hub, scheduler: this.scheduler, failed, inputsOf };
-    this.ceilings = placeGates(this.graph, settings, gates);
+    this.effectiveLimits = placeGates(this.graph, settings, gates);
     this.breakpoints = new Breakpoints({
       watch: this.hub,
       place: (gate) => {
         this.graph.gates.push(gate);
         this.scheduler.connect(gate);
       },
-      failed: this.audience.failed,
+      failed: this.subscribers.failed,
     });
     if (options.pauseBefore?.length) this.breakpoints.add(options.pauseBefore);
     this.stuck = new Stuck({
       watch: this.hub,
       nodes: this.graph.nodes,
       scheduler: this.scheduler,
-      limitOf: (group) => this.ceilings.get(group, 'user'),
+      limitOf: (group) => this.effectiveLimits.get(group, 'user'),
       questions: () => this.questions.open,
     });
     this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
       watch: this.hub,
       scheduler: this.scheduler,
-      ceilings: this.ceilings,
+      effectiveLimits: this.effectiveLimits,
       places: this.graph,
       short: (isShort) => log?.spill.short(isShort),
-      failed: this.audience.failed,
+      failed: this.subscribers.failed,
     });
   }
 
@@ -243,7 +243,7 @@ export class Engine {
     this.scheduler.expectAll();
     if (signal !== undefined) this.#unlisten = onAbort(signal, (reason) => this.cancel('signal', reason));
     if (signal?.aborted) return;
-    const fault = this.#ports.around.begin();
+    const fault = this.#ports.middleware.begin();
     if (fault !== undefined) this.scheduler.cancel(fault);
     if (fault !== undefined) return;
     this.learning.begin(() => this.#opened || this.graph.rankAgain());
@@ -262,7 +262,7 @@ export class Engine {
           const { restored, rerun, missing, spent, retries, input } = resumed;
           const told = { restored, rerun, missing, state: this.state.current };
           this.#ports.input = input;
-          this.hub.tell({ type: 'run', reason: 'resumed', ...told });
+          this.hub.push({ type: 'run', reason: 'resumed', ...told });
           chargeEarlier(this.graph, spent);
           this.#ports.budget.left -= retries;
         }
@@ -275,21 +275,21 @@ export class Engine {
       (error) => {
         this.#unlisten?.();
         this.#broken = true;
-        this.questions.end(false);
+        this.questions.runEnded(false);
         this.done.error(error);
         this.streams.fail(error);
-        this.messages.said$.error(error);
+        this.messages.sent$.error(error);
         this.hub.fail(error);
       },
     );
   }
 
   #finish(closing: RxhiveError | undefined, questions: readonly OpenQuestion[] | undefined): void {
-    toldTo(() => this.#limits.tell(), this.audience.failed);
-    closeGates(this.graph, this.audience.failed);
+    notify(() => this.#limits.emit(), this.subscribers.failed);
+    closeGates(this.graph, this.subscribers.failed);
     this.clock.dispose();
-    this.streams.close();
-    this.learning.end();
+    this.streams.dispose();
+    this.learning.runEnded();
     const result = resultOf({
       nodes: this.graph.nodes,
       runId: this.runId,
@@ -302,17 +302,17 @@ export class Engine {
       budgets: budgetStates(this.graph),
       questions,
       elsewhere: this.#transactions.spentElsewhere,
-      subscriberErrors: this.audience.errors,
+      subscriberErrors: this.subscribers.errors,
       speedUps: (path) => speedUps(this.graph.nodes, path, this.scheduler.limit),
     });
     this.ended = true;
     const { status, error } = result;
-    this.hub.tell({ type: 'run', reason: 'ended', status, ...(error !== undefined && { error }) });
-    this.#ports.around.end(result);
+    this.hub.push({ type: 'run', reason: 'ended', status, ...(error !== undefined && { error }) });
+    this.#ports.middleware.runEnded(result);
     this.done.next(result);
     this.done.complete();
     this.streams.fail(runSuspended());
-    this.messages.said$.complete();
+    this.messages.sent$.complete();
     this.hub.complete();
   }
 
@@ -360,7 +360,7 @@ export class Engine {
     if (this.#started) announceAdded(this.hub, nodes, parent);
     // Before that the scheduler counts and readies all tasks of the graph itself.
     if (this.#opened) this.scheduler.admit(nodes, holder);
-    else this.scheduler.lending.lend(nodes);
+    else this.scheduler.priorityInheritance.lend(nodes);
   }
 
   #executePorts(input: unknown): ExecutePorts {
@@ -376,15 +376,15 @@ export class Engine {
       handlersOf: (node) => handlersOf(node, handlers),
       state: this.state,
       locks: new Locks(),
-      around: new Around(this.#options, this.#definition, this.runId, this.audience.failed),
+      middleware: new MiddlewareStack(this.#options, this.#definition, this.runId, this.subscribers.failed),
       cache: new ResultCache(
         this.#options.store,
         this.#definition.owner,
         { workflow: settings.name, runId: this.runId },
         () => this.clock.wall(),
       ),
-      told: tell,
-      failed: this.audience.failed,
+      onHeaders,
+      failed: this.subscribers.failed,
       waits: this.scheduler.waits,
       ask: (asker, question) => this.questions.ask(asker, question),
       messaging: (node, own) => this.messages.messagingOf(node, own),

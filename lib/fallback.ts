@@ -1,7 +1,7 @@
 import { contentText } from './codec/canonical.js';
 import { copy } from './kernel/copy.js';
-import { brief, messageOf, RxhiveError, shown } from './kernel/errors.js';
-import { calledForBoolean } from './kernel/guard.js';
+import { inspect, messageOf, RxhiveError, truncate } from './kernel/errors.js';
+import { callForBoolean } from './kernel/guard.js';
 import { readOrRefuse } from './kernel/read-once.js';
 import { type Candidate, type FallbackOptions, withCandidates } from './model/candidate.js';
 import type { TaskContext } from './model/context.js';
@@ -39,7 +39,7 @@ export function fallback<I, S, W, const C extends readonly Candidate<I, unknown,
         if (outcome.status === 'succeeded') return outcome.value;
         const { error } = outcome;
         errors.push({ name: candidate.name, error });
-        if (!calledForBoolean('fallback.when', () => when(error, candidate.name))) throw error;
+        if (!callForBoolean('fallback.when', () => when(error, candidate.name))) throw error;
         if (queue.length === 0) throw allFailed(ctx.taskId, errors);
         return next();
       });
@@ -113,9 +113,9 @@ function allFailed(
   errors: readonly { readonly name: string; readonly error: unknown }[],
 ): RxhiveError {
   const list = errors.map(
-    ({ name, error }) => `${name}: ${error instanceof Error ? messageOf(error) : shown(error)}`,
+    ({ name, error }) => `${name}: ${error instanceof Error ? messageOf(error) : inspect(error)}`,
   );
-  const message = `All ${errors.length} candidates of task "${brief(taskId)}" failed. ${list.map(brief).join(' ')}`;
+  const message = `All ${errors.length} candidates of task "${truncate(taskId)}" failed. ${list.map(truncate).join(' ')}`;
   const failure = new RxhiveError('TOO_FEW_SUCCEEDED', message, {
     cause: new AggregateError(errors.map(({ error }) => error)),
     details: { candidates: errors.map(({ name }) => name) },
@@ -134,16 +134,16 @@ function check(candidates: unknown, options: unknown): void {
   for (const candidate of candidates as readonly Partial<Candidate>[]) {
     const { name, run } = candidate ?? {};
     if (typeof name !== 'string' || name === '')
-      refuse(`has a candidate named ${shown(name)}; give it a name.`);
-    else if (names.has(name)) refuse(`has two candidates named ${shown(name)}; rename one.`);
+      refuse(`has a candidate named ${inspect(name)}; give it a name.`);
+    else if (names.has(name)) refuse(`has two candidates named ${inspect(name)}; rename one.`);
     else if (typeof run !== 'function')
-      refuse(`candidate ${shown(name)} has run ${shown(run)}; give a function.`);
+      refuse(`candidate ${inspect(name)} has run ${inspect(run)}; give a function.`);
     names.add(name as string);
   }
   const { order, when, ...others } = options as Record<string, unknown>;
   if (order !== undefined && order !== 'given' && order !== 'spread')
-    refuse(`has order ${shown(order)}; use "given" or "spread".`);
-  if (when !== undefined && typeof when !== 'function') refuse(`has when ${shown(when)}; give a function.`);
+    refuse(`has order ${inspect(order)}; use "given" or "spread".`);
+  if (when !== undefined && typeof when !== 'function') refuse(`has when ${inspect(when)}; give a function.`);
   const unknown = Object.keys(others)[0];
-  if (unknown !== undefined) refuse(`has an unknown option ${shown(unknown)}; use order and when.`);
+  if (unknown !== undefined) refuse(`has an unknown option ${inspect(unknown)}; use order and when.`);
 }

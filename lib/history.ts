@@ -2,14 +2,14 @@ import { canonical } from './codec/canonical.js';
 import { encode } from './codec/codec.js';
 import { Collection } from './codec/collection.js';
 import { placeOf } from './codec/collection-patches.js';
-import { Numbers, ProcessTimes } from './commit/compact.js';
-import { Ledger } from './commit/ledger.js';
+import { ProcessTimes, RecordNumbers } from './commit/compact.js';
+import { UsageLedger } from './commit/ledger.js';
 import { readEntry } from './commit/records.js';
-import { Past, pathsOf, runOf, stateOf, touches } from './commit/resume.js';
+import { pathsOf, ReplayedLog, runOf, stateOf, touches } from './commit/resume.js';
 import type { Spill } from './commit/spill.js';
 import { isRecord } from './kernel/plain.js';
 import { answerClosed, differenceFrom, unknownQuestion } from './messaging/answers.js';
-import { shownAs } from './messaging/question-table.js';
+import { openQuestionOf } from './messaging/question-table.js';
 import type { OpenQuestion } from './model/question.js';
 import type { LogRecord, StatePath } from './model/record.js';
 import type { Waits } from './model/result.js';
@@ -66,7 +66,7 @@ export class History<S = unknown> {
   readonly last: number;
   /** Where a fork comes from. */
   readonly from: { readonly runId: string; readonly seq: number } | undefined;
-  readonly #numbers: Numbers;
+  readonly #numbers: RecordNumbers;
   readonly #initial: unknown;
 
   /** Made by `flow.history()`. @throws CheckpointCorruptError; RxhiveError INVALID_OPTION without such a run */
@@ -74,7 +74,7 @@ export class History<S = unknown> {
     this.runId = runId;
     this.#initial = initial;
     this.records = entries.map((entry, i) => readEntry(runId, entry, i + 1, spill));
-    this.#numbers = new Numbers(this.records);
+    this.#numbers = new RecordNumbers(this.records);
     this.first = this.#numbers.first;
     this.last = this.#numbers.last;
     this.from = runOf(this.records, runId, workflow).from;
@@ -83,18 +83,18 @@ export class History<S = unknown> {
   /** State and results after record `seq`. @throws RxhiveError INVALID_OPTION */
   snapshotAt(seq: number): PastSnapshot<S> {
     const records = this.records.slice(0, this.#numbers.count('seq', seq));
-    const past = new Past(records);
+    const past = new ReplayedLog(records);
     const state = stateOf(this.runId, records, this.#initial, past) as S;
     return { seq, state, results: new Map([...past.commits].map(([id, { value }]) => [id, value])) };
   }
 
   /** What waits for answers of people after the last record. */
   questions(): readonly OpenQuestion[] {
-    const past = new Past(this.records);
+    const past = new ReplayedLog(this.records);
     const open = [...past.questions.values()].filter(
       ({ record, answer }) => answer === undefined && !past.has(record.task),
     );
-    return open.map(({ record }) => shownAs(record));
+    return open.map(({ record }) => openQuestionOf(record));
   }
 
   /**
@@ -102,7 +102,7 @@ export class History<S = unknown> {
    * @throws RxhiveError QUESTION_UNKNOWN, ALREADY_ANSWERED, QUESTION_CLOSED
    */
   checkAnswer(questionId: string, value: unknown): void {
-    const past = new Past(this.records);
+    const past = new ReplayedLog(this.records);
     const known = past.questions.get(questionId);
     if (known === undefined) throw unknownQuestion(questionId);
     const { answer, record } = known;
@@ -122,7 +122,7 @@ export class History<S = unknown> {
   blame(
     ...path: (string | number)[]
   ): { readonly taskId: string | undefined; readonly seq: number } | undefined {
-    const { commits } = new Past(this.records);
+    const { commits } = new ReplayedLog(this.records);
     const inCollection = path.map((key) => (typeof key === 'string' ? placeOf(key) : key));
     const covers = (one: StatePath): boolean => touches(one, path) || touches(one, inCollection);
     for (let i = this.records.length - 1; i >= 0; i--) {
@@ -137,9 +137,9 @@ export class History<S = unknown> {
 
   /** The tasks that have ended and whose end holds, in the order in which they did. */
   timeline(): PastTask[] {
-    const past = new Past(this.records);
+    const past = new ReplayedLog(this.records);
     const times = new ProcessTimes(this.records);
-    const ledger = new Ledger(this.records);
+    const ledger = new UsageLedger(this.records);
     return this.records.flatMap((record, i): PastTask[] => {
       if (record.kind !== 'commit' && record.kind !== 'failed') return [];
       const held: LogRecord | undefined =
@@ -195,7 +195,7 @@ function lengthOf(tasks: readonly PastTask[]): number {
 
 function usageOf(records: readonly LogRecord[]): UsageReport {
   const sum = new Spending();
-  for (const used of new Ledger(records).groups.values()) sum.add(used);
+  for (const used of new UsageLedger(records).groups.values()) sum.add(used);
   return sum.report;
 }
 

@@ -5,9 +5,9 @@ export {
   type AgentSource,
   adaptAgent,
   agentPool,
+  type Progress,
   type PromptMapping,
   promptOf,
-  type Teller,
 } from './adapters/contract.js';
 export { fromAsyncIterable } from './adapters/iterable.js';
 export {
@@ -38,8 +38,8 @@ export {
   WorkflowCancelledError,
   WorkflowDefinitionError,
 } from './kernel/errors.js';
-export type { ToldLimit } from './kernel/http-headers.js';
-export type { Late } from './kernel/maybe-promise.js';
+export type { ProviderLimit } from './kernel/http-headers.js';
+export type { MaybePromise } from './kernel/maybe-promise.js';
 export { bottleneck } from './limiters/bottleneck.js';
 export { virtual } from './limiters/sliding-window.js';
 export { type Adaptive, type AdaptiveOptions, adaptive } from './model/adaptive.js';
@@ -64,10 +64,10 @@ export {
   channel,
   type Inbox,
   type Message,
+  type MessageOf,
   type ReceiveOneOptions,
   type ReceiveOptions,
   type Request,
-  type SaidOn,
   type SendOptions,
 } from './model/channel.js';
 export type { GroupState, Recipe, Shared, TaskContext, Usage } from './model/context.js';

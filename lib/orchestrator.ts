@@ -1,7 +1,13 @@
 import { defer, finalize, firstValueFrom, type Observable, Subject } from 'rxjs';
 import { contentText } from './codec/canonical.js';
 import { copy } from './kernel/copy.js';
-import { brief, type DefinitionFault, RxhiveError, shown, WorkflowDefinitionError } from './kernel/errors.js';
+import {
+  type DefinitionFault,
+  inspect,
+  RxhiveError,
+  truncate,
+  WorkflowDefinitionError,
+} from './kernel/errors.js';
 import { GuardedStream } from './kernel/guarded-stream.js';
 import { readOrRefuse } from './kernel/read-once.js';
 import type { Adaptive } from './model/adaptive.js';
@@ -238,7 +244,7 @@ export class WorkflowOrchestrator<
     ) as { [name in G]: GroupOptions };
     const concurrency = parallelExecution ? maxConcurrentTasks : 1;
     const faults: DefinitionFault[] = [];
-    const origin = { memory: this, names: optionNames, faults };
+    const origin = { durationsKey: this, names: optionNames, faults };
     const flow = new Workflow<S, I, G, X>({ ...same, name, concurrency, groups }, origin);
     for (const task of this.#tasks)
       flow.task(task.id, this.#definition(task, (fault) => faults.push(fault)) as never);
@@ -263,7 +269,7 @@ export class WorkflowOrchestrator<
     if (this.#options.dynamicTasks !== false) return;
     throw new RxhiveError(
       'INVALID_OPTION',
-      `Task "${brief(task.id)}" was added while running; set dynamicTasks to true.`,
+      `Task "${truncate(task.id)}" was added while running; set dynamicTasks to true.`,
     );
   }
 
@@ -310,7 +316,7 @@ export class WorkflowOrchestrator<
   #agent(id: string, agentType: string, fault?: (fault: DefinitionFault) => void): Agent<S, I> {
     const { agents } = this.#options;
     if (Object.hasOwn(agents, agentType)) return agents[agentType] as Agent<S, I>;
-    const message = `Task "${brief(id)}" wants agent ${shown(agentType)}, which does not exist; add it to agents.`;
+    const message = `Task "${truncate(id)}" wants agent ${inspect(agentType)}, which does not exist; add it to agents.`;
     const bad = { kind: 'unknown-agent' as const, taskId: id, message };
     if (fault === undefined) throw new WorkflowDefinitionError(this.#options.name ?? 'orchestrator', [bad]);
     fault(bad);

@@ -1,5 +1,5 @@
 import { defer, mergeMap, type Observable, type OperatorFunction, tap } from 'rxjs';
-import { LimitExceededError, RxhiveError, shown } from './kernel/errors.js';
+import { inspect, LimitExceededError, RxhiveError } from './kernel/errors.js';
 import type { WorkflowResult } from './model/result.js';
 import type { Workflow } from './workflow.js';
 
@@ -26,7 +26,7 @@ export function runWorkflow<S, I, G extends string, X extends string>(
   if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
     throw new RxhiveError(
       'INVALID_OPTION',
-      `runWorkflow concurrency is ${shown(concurrency)}; give a whole number from 1.`,
+      `runWorkflow concurrency is ${inspect(concurrency)}; give a whole number from 1.`,
     );
   }
   return (source) =>

@@ -32,8 +32,8 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   /** Made by `flow.run()`. @throws WorkflowDefinitionError, RxhiveError (INVALID_INPUT, INVALID_OPTION) */
   constructor(definition: WorkflowDefinition, options: ResolvedRunOptions) {
     super(
-      (error) => this.#engine.audience.failed(error),
-      (subscriber) => this.#engine.audience.join(subscriber, () => this.#engine.hub.events$, true),
+      (error) => this.#engine.subscribers.failed(error),
+      (subscriber) => this.#engine.subscribers.join(subscriber, () => this.#engine.hub.events$, true),
     );
     this.#engine = new Engine(definition, options, this);
     this.runId = this.#engine.runId;
@@ -59,7 +59,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   /** The end of the run. Never rejects for a failed task; starts the run and keeps it alive. */
   result(): Promise<WorkflowResult<S>> {
     const result = firstValueFrom(this.#engine.done) as Promise<WorkflowResult<S>>;
-    this.#engine.audience.stay();
+    this.#engine.subscribers.stay();
     return result;
   }
 
@@ -93,7 +93,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   /** What tasks say on a channel, from now on; ends with the run. */
   messages$<T>(channel: Channel<T>): Observable<Message<T>> {
     return this.#view((subscriber: Subscriber<Message<T>>) =>
-      (this.#engine.messages.said$ as Observable<Message<T>>)
+      (this.#engine.messages.sent$ as Observable<Message<T>>)
         .pipe(filter((message) => message.channel === channel.name))
         .subscribe(subscriber),
     );
@@ -140,7 +140,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /** Ends a run that was kept open, as soon as no task is left. */
   close(): void {
-    this.#engine.scheduler.close();
+    this.#engine.scheduler.endWhenIdle();
   }
 
   /**
@@ -159,7 +159,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   /** Says in one sentence what a task is doing or waiting for. */
   explain(task: Task | string): string {
     const { graph, load, scheduler } = this.#engine;
-    return explain(graph.nodeOf(task), { ...scheduler.moment, because: load.because() });
+    return explain(graph.nodeOf(task), { ...scheduler.moment, limitReason: load.reason() });
   }
 
   /**
@@ -215,18 +215,18 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /** Changes how many tasks run at once, or may at most where `adaptive`; 0 pauses. Running tasks go on. */
   setConcurrency(limit: number): void {
-    this.#engine.ceilings.set(undefined, 'user', checkLimit(limit));
+    this.#engine.effectiveLimits.set(undefined, 'user', checkLimit(limit));
   }
 
   /** Changes how many tasks of a group run at once, or may at most where `adaptive`; 0 pauses the group. */
   setGroupConcurrency(name: G, limit: number): void {
-    this.#engine.ceilings.set(this.#engine.graph.groupOf(name), 'user', checkLimit(limit));
+    this.#engine.effectiveLimits.set(this.#engine.graph.groupOf(name), 'user', checkLimit(limit));
   }
 
   #view<T>(connect: Connect<T>): Observable<T> {
     return new GuardedStream<T>(
-      (error) => this.#engine.audience.failed(error),
-      (subscriber) => this.#engine.audience.join(subscriber, connect, false),
+      (error) => this.#engine.subscribers.failed(error),
+      (subscriber) => this.#engine.subscribers.join(subscriber, connect, false),
     );
   }
 }

@@ -3,8 +3,8 @@ import { Spill } from './commit/spill.js';
 import { eachTask } from './execute/each.js';
 import { History } from './history.js';
 import { copy } from './kernel/copy.js';
-import { brief, type DefinitionFault, RxhiveError, shown } from './kernel/errors.js';
-import { after, promised } from './kernel/maybe-promise.js';
+import { type DefinitionFault, inspect, RxhiveError, truncate } from './kernel/errors.js';
+import { thenMaybe, toPromise } from './kernel/maybe-promise.js';
 import { readOnce, readOrRefuse } from './kernel/read-once.js';
 import type { EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
@@ -61,7 +61,7 @@ export interface AnswerOptions<S = unknown, I = unknown, G extends string = stri
 }
 
 /** What stands behind a workflow that was made from something else. */
-type Origin = Pick<WorkflowDefinition, 'memory' | 'names' | 'faults'>;
+type Origin = Pick<WorkflowDefinition, 'durationsKey' | 'names' | 'faults'>;
 
 /** A definition of tasks. Holds no execution: `run()` makes as many as wanted. */
 export class Workflow<S = unknown, I = unknown, G extends string = string, X extends string = string> {
@@ -72,7 +72,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   readonly #handlers = new Map<string, CompletionHandler[]>();
   readonly #types = new Map<string, TypeMaker>();
 
-  readonly #memory: object;
+  readonly #durationsKey: object;
   readonly #names: OptionNames;
   readonly #faults: readonly DefinitionFault[];
 
@@ -82,7 +82,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     this.settings = readOnce(options, belowWorkflow, (message) =>
       unread.push({ kind: 'bad-option', message }),
     ) as WorkflowSettings;
-    this.#memory = origin.memory ?? this;
+    this.#durationsKey = origin.durationsKey ?? this;
     this.#names = origin.names ?? optionNames;
     // Those of the origin are still being found.
     this.#faults = unread.length === 0 ? (origin.faults ?? []) : unread;
@@ -118,11 +118,11 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   ): TaskType<T, O> {
     const { run, ...settings } = readOrRefuse('flow.taskType', options, belowTask) ?? {};
     if (typeof name !== 'string' || name === '' || this.#types.has(name)) {
-      const message = `flow.taskType got the name ${shown(name)}; give a text that no other type of the workflow has.`;
+      const message = `flow.taskType got the name ${inspect(name)}; give a text that no other type of the workflow has.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
     if (typeof run !== 'function') {
-      const message = `Task type "${brief(name)}" has run ${shown(run)}; give a function of the data.`;
+      const message = `Task type "${truncate(name)}" has run ${inspect(run)}; give a function of the data.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
     const body = run as unknown as (data: unknown, ctx: unknown, inputs: unknown) => unknown;
@@ -160,7 +160,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     id: string,
     options: EachOptions<D, T, R, S, I, G, X, K>,
   ): Task<EachResult<T, ResultOf<R>, K>> {
-    const given = readOrRefuse(`flow.each "${brief(String(id))}"`, options, belowTask);
+    const given = readOrRefuse(`flow.each "${truncate(String(id))}"`, options, belowTask);
     const definition = eachTask(id, given as unknown as EachOptions<unknown, unknown, unknown>);
     return this.task(id, definition as never) as Task<EachResult<T, ResultOf<R>, K>>;
   }
@@ -198,8 +198,11 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     const { name, state } = this.settings;
     const from = storeAt(store);
     const spill = new Spill(from, Number.POSITIVE_INFINITY);
-    return promised(() =>
-      after(from.read(checkRunId(runId)), (entries) => new History<S>(entries, runId, name, state, spill)),
+    return toPromise(() =>
+      thenMaybe(
+        from.read(checkRunId(runId)),
+        (entries) => new History<S>(entries, runId, name, state, spill),
+      ),
     );
   }
 
@@ -289,7 +292,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     options: { readonly keep?: number } = {},
   ): Promise<{ readonly before: number; readonly after: number }> {
     const { name, state } = this.settings;
-    return promised(() => {
+    return toPromise(() => {
       const keep = checkKeep(options.keep);
       return compactLog(storeAt(store), checkRunId(runId), { name, state, keep });
     });
@@ -306,7 +309,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     runId: string,
     options: Omit<RunOptions, 'input' | 'runId'> & { readonly store: CheckpointStore | string },
   ): Promise<Run<S, never>> {
-    return promised(() => this.history(options.store, runId).then((past) => this.#undo(past, options)));
+    return toPromise(() => this.history(options.store, runId).then((past) => this.#undo(past, options)));
   }
 
   #undo(past: History<S>, options: Omit<RunOptions, 'input' | 'runId'>): Run<S, never> {
@@ -330,7 +333,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
 
   /** How long tasks took in the runs so far, by type (or by id, of tasks without one); see {@link RunOptions.learn}. */
   get durations(): ReadonlyMap<string, LearntDuration> {
-    return durationsOf(this.#memory).learnt;
+    return durationsOf(this.#durationsKey).learnt;
   }
 
   /** The graph as Mermaid or DOT text. */
@@ -346,7 +349,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
       names: this.#names,
       faults: this.#faults,
       owner: this,
-      memory: this.#memory,
+      durationsKey: this.#durationsKey,
       ids: [...this.#ids],
       tasks: [...this.#tasks],
       handles: [...this.#handles],

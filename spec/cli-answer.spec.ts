@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { answerFrom, interview } from '../lib/cli/answer.js';
 import { type RunQuestion, toldQuestion } from '../lib/cli/open-questions.js';
 import { human, memory, workflow } from '../lib/index.js';
-import { visible } from '../lib/kernel/escape-control.js';
+import { escapeControl } from '../lib/kernel/escape-control.js';
 import { sqlite } from '../lib/stores/sqlite.js';
 import { called } from './support/called.js';
 
@@ -42,7 +42,7 @@ export default flow;
 );
 const agents = join(folder, 'agents.mts');
 writeFileSync(agents, `export { orchestrator as default } from './post.mts';\n`);
-const isHarmless = (text: string): void => assert.is(text, visible(text));
+const isHarmless = (text: string): void => assert.is(text, escapeControl(text));
 
 /** Calls the command in this process; what it prints, and its exit code. */
 async function here(...words: string[]): Promise<{ out: string; code: number }> {

@@ -460,7 +460,7 @@ const others: Readonly<Record<string, RegExp>> = {
     /^(AttemptCall|LimiterClient|Request|Results|RunReport|Shared|TaskContext|TaskReports|WorkflowResult)\.|^AnyChannel\.~message$/,
   'spec/stores/failures.spec.ts': /^(CheckpointStore|RunLog)\./,
   'spec/thinking.spec.ts': /^(ThoughtRecorder|ThinkingOptions)\./,
-  'spec/adapters.spec.ts': /^(PromptMapping|Teller)\./,
+  'spec/adapters.spec.ts': /^(PromptMapping|Progress)\./,
   'no part of a run': /^(AnswerOptions\.watch|PruneOptions\.of|Limiter\.update)$/,
 };
 /** Where the table above has the functions of the public types. */

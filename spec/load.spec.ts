@@ -91,7 +91,7 @@ test('it does not flap: where more makes the machine busy again, it is tried eve
   const changes: number[] = [];
   for (let i = 0; i < 1_000; i++) {
     const active = Math.min(16, limit.limit);
-    limit.take({ eventLoop: active > 5 ? 0.95 : 0.5 }, { active, most: 16 });
+    limit.update({ eventLoop: active > 5 ? 0.95 : 0.5 }, { active, most: 16 });
     if (limit.limit !== last) changes.push(i);
     last = limit.limit;
   }
@@ -107,14 +107,14 @@ test('a fall has to show its effect before the next, and room that has come late
     [8, 7],
     [7, 4],
   ] as const) {
-    limit.take(busy, { active, most: 64 });
+    limit.update(busy, { active, most: 64 });
     assert.is(limit.limit, expected);
   }
   // Busy above 5 for so long that this is tried but rarely, then not at all.
   const samplesUntilLifted = (capacity: number, most: number): number => {
     for (let i = 0; i < most; i++) {
       const active = Math.min(64, limit.limit);
-      limit.take({ eventLoop: active > capacity ? 0.95 : 0.5 }, { active, most: 64 });
+      limit.update({ eventLoop: active > capacity ? 0.95 : 0.5 }, { active, most: 64 });
       if (limit.limit === Number.POSITIVE_INFINITY) return i;
     }
     return most;
@@ -141,15 +141,14 @@ test('whatever is measured, the limit is whole, at least 1, and lifted after eno
         const limit = new LoadLimit({ memory: true });
         for (const { sample: one, ...use } of steps) {
           const before = limit.limit;
-          limit.take(one, use);
+          limit.update(one, use);
           assert.ok(
             limit.limit === Infinity || (Number.isInteger(limit.limit) && limit.limit >= 1),
             `${limit.limit}`,
           );
-          if (limit.limit < before)
-            assert.match(limit.because(), /is busy \((event loop|timers|memory|CPU) /);
+          if (limit.limit < before) assert.match(limit.reason(), /is busy \((event loop|timers|memory|CPU) /);
         }
-        for (let i = 0; i < 48 * 41; i++) limit.take(calm, { active: 1, most: 40 });
+        for (let i = 0; i < 48 * 41; i++) limit.update(calm, { active: 1, most: 40 });
         assert.is(limit.limit, Infinity);
       },
     ),

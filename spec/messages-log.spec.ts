@@ -14,7 +14,7 @@ import {
 import {
   explore,
   type Invariant,
-  type Life,
+  type ObservedRun,
   playSchedule,
   SimulationScheduler,
   simulate,
@@ -85,8 +85,8 @@ const proWords = [1, 2, 3].map((n) => `pro ${n}`);
 /** Each committed reader was given each message once, in order, whatever ran again. */
 const exactlyOnce: Invariant = {
   name: 'exactly once to committed readers',
-  end: (life: Life) => {
-    const { result } = life.trial;
+  end: (life: ObservedRun) => {
+    const { result } = life.trialRun;
     if (result === undefined) return undefined;
     const done = (id: string): boolean => result.results.has(id);
     const differs = (what: string, found: unknown, wanted: unknown): string | undefined =>

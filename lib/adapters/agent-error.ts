@@ -1,4 +1,4 @@
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 import { type ProviderErrorKind, readProviderError } from '../kernel/provider-error.js';
 import { withoutSecrets } from '../kernel/secret-texts.js';
 
@@ -42,8 +42,8 @@ export class AgentError extends RxhiveError {
     const { kind, status, isRetryable } = facts;
     const http = status === undefined ? '' : `, HTTP ${status}`;
     // What providers say of a key can show parts of it.
-    const said = kind === 'auth' ? 'Check the key and its rights.' : brief(wordsOf(cause));
-    super('AGENT_FAILED', `The agent of task "${brief(taskId)}" failed (${kind}${http}). ${said}`, {
+    const said = kind === 'auth' ? 'Check the key and its rights.' : truncate(wordsOf(cause));
+    super('AGENT_FAILED', `The agent of task "${truncate(taskId)}" failed (${kind}${http}). ${said}`, {
       cause,
       details: { taskId, kind, status },
     });

@@ -1,5 +1,5 @@
 import { Observable } from 'rxjs';
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 import type { TaskContext } from '../model/context.js';
 import { agentError } from './agent-error.js';
 
@@ -97,7 +97,7 @@ export function agentPool<A>(make: () => A | PromiseLike<A>, size: number): Agen
 }
 
 /** What a native run tells while it goes on. */
-export interface Teller<R> {
+export interface Progress<R> {
   /** A value of the stream. */
   value(value: R): void;
 }
@@ -107,7 +107,7 @@ export interface Teller<R> {
  * early; what comes later is ignored. What the function resolves with is the last value.
  */
 export function adaptAgent<I, R>(
-  run: (input: I, ctx: TaskContext, signal: AbortSignal, tell: Teller<R>) => PromiseLike<R>,
+  run: (input: I, ctx: TaskContext, signal: AbortSignal, tell: Progress<R>) => PromiseLike<R>,
 ): AdaptedAgent<I, R> {
   return (input, ctx) =>
     new Observable<R>((subscriber) => {
@@ -204,7 +204,7 @@ export async function peer<M>(specifier: string, door: string, install: string):
     const { code } = cause as { code?: unknown };
     const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
     const why = missing ? `is not installed: run npm install ${install}` : 'cannot be loaded; see the cause';
-    const name = brief(specifier);
+    const name = truncate(specifier);
     throw new RxhiveError('INVALID_OPTION', `rxhive/${door} needs ${name}, which ${why}.`, { cause });
   }
 }

@@ -1,5 +1,5 @@
 import { onAbort } from '../kernel/abort.js';
-import { AnswerRefusedError, brief, RxhiveError } from '../kernel/errors.js';
+import { AnswerRefusedError, RxhiveError, truncate } from '../kernel/errors.js';
 import type { QuestionEvent, WorkflowEvent } from '../model/event.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { WorkflowResult } from '../model/result.js';
@@ -55,7 +55,7 @@ function descriptionOf({ settings, ids }: WorkflowDefinition): string {
   const { name, description } = settings;
   if (description !== undefined) return description;
   const more = ids.length > 10 ? ` and ${ids.length - 10} more` : '';
-  return `Runs the workflow "${brief(name)}": ${ids.slice(0, 10).map(brief).join(', ')}${more}.`;
+  return `Runs the workflow "${truncate(name)}": ${ids.slice(0, 10).map(truncate).join(', ')}${more}.`;
 }
 
 /** What a tool is called with, and the input it makes of a call. */
@@ -179,7 +179,7 @@ async function askPerson(
   const { questionId: id, taskId, deadline, prompt = '', context, schema, answer } = asked;
   if (ask === undefined) {
     if (deadline !== undefined) return;
-    const message = `The workflow asks "${brief(prompt)}", and nobody can be asked here; give the question a deadline and a default.`;
+    const message = `The workflow asks "${truncate(prompt)}", and nobody can be asked here; give the question a deadline and a default.`;
     throw new RxhiveError('RUN_SUSPENDED', message);
   }
   const more = {
@@ -197,7 +197,7 @@ async function askPerson(
     } catch (error) {
       if (!(error instanceof AnswerRefusedError) || tries === mostTries) throw error;
       const issues = error.issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
-      text = `${prompt}\n(${brief(issues.join('; '))})`;
+      text = `${prompt}\n(${truncate(issues.join('; '))})`;
     }
   }
 }

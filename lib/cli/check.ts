@@ -1,4 +1,4 @@
-import { visible } from '../kernel/escape-control.js';
+import { escapeControl } from '../kernel/escape-control.js';
 import { checkWorkflow } from '../plan/check.js';
 import { command } from './command.js';
 import { exitCodes } from './exit-code.js';
@@ -15,7 +15,7 @@ export const check = command({
     const findings = checkWorkflow(await load(module));
     out.answer(
       () => ({ findings }),
-      () => findings.map(({ kind, message }) => visible(`${kind}: ${message}`)).join('\n'),
+      () => findings.map(({ kind, message }) => escapeControl(`${kind}: ${message}`)).join('\n'),
     );
     return findings.length === 0 ? exitCodes.succeeded : exitCodes.failed;
   },

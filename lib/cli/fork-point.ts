@@ -1,5 +1,5 @@
 import type { DashboardOptions } from '../dashboard/server.js';
-import { shown } from '../kernel/errors.js';
+import { inspect } from '../kernel/errors.js';
 import { storeAt } from '../stores/at-path.js';
 import { isWorkflow, type Runnable } from './load.js';
 import { remember } from './stored.js';
@@ -17,11 +17,11 @@ export function forksOf(
     const past = await source.history(store, runId);
     const point = past.timeline().find((task) => task.taskId === taskId && task.status === 'succeeded');
     if (point === undefined)
-      throw new WrongCall(`the log of ${shown(runId)} has no commit of ${shown(taskId)} yet`);
+      throw new WrongCall(`the log of ${inspect(runId)} has no commit of ${inspect(taskId)} yet`);
     const taken = new Set((await storeAt(store).runs()).map((run) => run.runId));
     const to = freeId(runId, taken);
     await remember(store, to, module);
-    say(`run ${to}, a fork of ${runId} after ${shown(taskId)}`);
+    say(`run ${to}, a fork of ${runId} after ${inspect(taskId)}`);
     return source.fork(runId, { store, runId: to, at: point.seq, suspend: 'wait' });
   };
 }

@@ -1,7 +1,7 @@
 import { JsonWriter } from '../observe/json-writer.js';
 import { Redactor } from '../observe/redact.js';
 import type { TerminalStream } from '../views/terminal.js';
-import { short, visible } from '../views/text.js';
+import { escapeControl, short } from '../views/text.js';
 import { WrongCall } from './wrong-call.js';
 
 interface Issue {
@@ -54,7 +54,7 @@ export class Output {
       if (lines !== '') this.print(`${lines}\n`);
     } else if (!this.#isAnswered) {
       this.#isAnswered = true;
-      this.print(`${visible(JSON.stringify(data(), readable))}\n`);
+      this.print(`${escapeControl(JSON.stringify(data(), readable))}\n`);
     }
   }
 
@@ -78,7 +78,7 @@ export class Output {
         () => text,
       );
     else {
-      this.note(`rxhive: ${visible(text)}`);
+      this.note(`rxhive: ${escapeControl(text)}`);
       for (const { path, message } of refused)
         this.note(`  ${short(path === '' ? message : `${path}: ${message}`, 2_000)}`);
     }

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { shown } from '../kernel/errors.js';
+import { inspect } from '../kernel/errors.js';
 import type { CheckpointStore, StoredRun } from '../model/store.js';
 import { storeAt } from '../stores/at-path.js';
 import { short } from '../views/text.js';
@@ -49,12 +49,12 @@ export async function stored(
   const runId = values.run ?? runs[0]?.runId;
   if (runId === undefined) throw new WrongCall('there is no run in the store');
   if (!runs.some((one) => one.runId === runId)) {
-    const some = runs.slice(0, 5).map((one) => shown(one.runId));
-    throw new WrongCall(`there is no run ${shown(runId)} in the store; the newest are ${some.join(', ')}`);
+    const some = runs.slice(0, 5).map((one) => inspect(one.runId));
+    throw new WrongCall(`there is no run ${inspect(runId)} in the store; the newest are ${some.join(', ')}`);
   }
   const module = values.module ?? (await at.get(keyOf(runId)));
   if (module === undefined)
-    throw new WrongCall(`the store does not say what ${shown(runId)} is a run of; give --module`);
+    throw new WrongCall(`the store does not say what ${inspect(runId)} is a run of; give --module`);
   return { store, runId, runs, module, source: await load(module) };
 }
 

@@ -5,7 +5,7 @@ import type { WorkflowResult } from '../model/result.js';
 import { eventLines } from '../observe/event-log.js';
 import type { Run } from '../run.js';
 import { terminal } from '../views/terminal.js';
-import { visible } from '../views/text.js';
+import { escapeControl } from '../views/text.js';
 import { exitCodes } from './exit-code.js';
 import { aborted } from './interrupt.js';
 import { keepLines } from './log-file.js';
@@ -58,7 +58,7 @@ export async function watch(source: Watched, watching: Watching): Promise<number
     const result = await source.result().finally(() => events$.complete());
     out.answer(
       () => asDocument(result, kept),
-      () => visible(String(result.report)),
+      () => escapeControl(String(result.report)),
     );
     if (!out.isJson) for (const line of goingOn(result, kept, Date.now())) out.note(line);
     if (page !== undefined && !signal.aborted) await aborted(signal);

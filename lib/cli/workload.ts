@@ -1,4 +1,4 @@
-import { brief, shown } from '../kernel/errors.js';
+import { inspect, truncate } from '../kernel/errors.js';
 import { readText } from './option.js';
 import { WrongCall } from './wrong-call.js';
 
@@ -40,21 +40,21 @@ export function readWorkload(file: string): Workload {
     throw new WrongCall(`${file} is no workload: ${why}`);
   };
   const found = readJson(file);
-  if (!isRecord(found)) return fail(`it holds ${shown(found)}; give an object with name and tasks`);
+  if (!isRecord(found)) return fail(`it holds ${inspect(found)}; give an object with name and tasks`);
   const { name, tasks, capacity = [] } = found;
-  if (typeof name !== 'string' || name === '') return fail(`name is ${shown(name)}; give a text`);
+  if (typeof name !== 'string' || name === '') return fail(`name is ${inspect(name)}; give a text`);
   if (!Array.isArray(tasks) || tasks.length === 0)
-    return fail(`tasks is ${shown(tasks)}; give an array with at least one task`);
+    return fail(`tasks is ${inspect(tasks)}; give an array with at least one task`);
   if (!isAmounts(capacity)) return fail('capacity is not an array of numbers from 0');
   const read = (item: unknown, i: number): WorkloadTask => {
     if (!isRecord(item))
-      return fail(`tasks[${i}] is ${shown(item)}; give an object with id, seconds and deps`);
+      return fail(`tasks[${i}] is ${inspect(item)}; give an object with id, seconds and deps`);
     const { id, seconds, deps, demand = capacity.map(() => 0) } = item;
-    if (typeof id !== 'string' || id === '') return fail(`tasks[${i}].id is ${shown(id)}; give a text`);
-    const where = `task "${brief(id)}"`;
-    if (!isAmount(seconds)) return fail(`${where}: seconds is ${shown(seconds)}; give a number from 0`);
+    if (typeof id !== 'string' || id === '') return fail(`tasks[${i}].id is ${inspect(id)}; give a text`);
+    const where = `task "${truncate(id)}"`;
+    if (!isAmount(seconds)) return fail(`${where}: seconds is ${inspect(seconds)}; give a number from 0`);
     if (!Array.isArray(deps) || !deps.every((dep) => typeof dep === 'string'))
-      return fail(`${where}: deps is ${shown(deps)}; give an array of ids`);
+      return fail(`${where}: deps is ${inspect(deps)}; give an array of ids`);
     if (!isAmounts(demand) || demand.length !== capacity.length)
       return fail(
         `${where}: demand is not an array of ${capacity.length} numbers from 0, one for each capacity`,

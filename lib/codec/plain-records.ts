@@ -1,5 +1,5 @@
-import { brief } from '../kernel/errors.js';
-import { visible } from '../kernel/escape-control.js';
+import { truncate } from '../kernel/errors.js';
+import { escapeControl } from '../kernel/escape-control.js';
 import type { StatePath } from '../model/record.js';
 import { Collection } from './collection.js';
 import { partOf } from './collection-patches.js';
@@ -28,7 +28,7 @@ export function shownPart(names: Readonly<Record<string, string>>, path: Path): 
 
 /** Says it of data of a task that was added. */
 export function shownData(task: { readonly id: string } | undefined, path: Path): string {
-  return shownPath(`the data of task "${brief(String(task?.id))}"`, path);
+  return shownPath(`the data of task "${truncate(String(task?.id))}"`, path);
 }
 
 /** The same of a path of the state. */
@@ -53,5 +53,5 @@ function shownStep(step: Step): string {
 }
 
 function quoted(text: string): string {
-  return visible(JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text));
+  return escapeControl(JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text));
 }

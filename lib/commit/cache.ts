@@ -4,9 +4,9 @@ import { decode, encode } from '../codec/codec.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Cache, CacheAnswer, CacheEntry } from '../graph/ports.js';
 import { messageOf } from '../kernel/errors.js';
-import { called, nonsense } from '../kernel/guard.js';
+import { badReturn, callUser } from '../kernel/guard.js';
 import { fnv1a } from '../kernel/hash.js';
-import { isLate, type Late, settle } from '../kernel/maybe-promise.js';
+import { isPromise, type MaybePromise, settleMaybe } from '../kernel/maybe-promise.js';
 import type { CheckpointStore } from '../model/store.js';
 import { codeOf } from './resume.js';
 
@@ -55,14 +55,14 @@ export class ResultCache implements Cache {
     this.#shelf = shelf;
   }
 
-  enter(node: TaskNode, inputs: unknown, input: unknown, unfit = false): CacheEntry {
+  lookUp(node: TaskNode, inputs: unknown, input: unknown, unfit = false): CacheEntry {
     const { definition } = node;
     const { key, ttl = Number.POSITIVE_INFINITY } = definition.cache ?? {};
     const version = fnv1a(codeOf(definition)).toString(36);
     const own =
-      key === undefined ? undefined : called('cache.key', () => key(inputs as never, input as never));
-    if (isLate(own) || (key !== undefined && (own === undefined || Number.isNaN(own))))
-      throw nonsense('cache.key', own, 'plain data');
+      key === undefined ? undefined : callUser('cache.key', () => key(inputs as never, input as never));
+    if (isPromise(own) || (key !== undefined && (own === undefined || Number.isNaN(own))))
+      throw badReturn('cache.key', own, 'plain data');
     let name: string;
     try {
       // Written as one value: no id can be read as another id and a part of what follows.
@@ -72,7 +72,7 @@ export class ResultCache implements Cache {
           : { type: definition.type ?? node.id, version, key: own };
       name = `cache ${canonical(identity)}`;
     } catch (error) {
-      if (key !== undefined) throw nonsense('cache.key', own, 'plain data, as a log can keep it');
+      if (key !== undefined) throw badReturn('cache.key', own, 'plain data, as a log can keep it');
       return {
         kind: 'lead',
         because: `its inputs cannot be written: ${messageOf(error)}`,
@@ -89,17 +89,22 @@ export class ResultCache implements Cache {
         result$: flight.result$,
       };
     if (unfit) return this.#lead(node, name, 'the kept result does not fit the schema');
-    let text: Late<string | undefined>;
+    let text: MaybePromise<string | undefined>;
     try {
       text = this.#shelf.texts.get(name);
     } catch (error) {
       return this.#lead(node, name, unreadable(error));
     }
-    return isLate(text) ? this.#asked(node, name, text, ttl) : this.#answer(node, name, text, ttl);
+    return isPromise(text) ? this.#pendingAnswer(node, name, text, ttl) : this.#answer(node, name, text, ttl);
   }
 
   /** The flight begins with the question, so that the same is not asked, and done, twice. */
-  #asked(node: TaskNode, name: string, text: PromiseLike<string | undefined>, ttl: number): CacheEntry {
+  #pendingAnswer(
+    node: TaskNode,
+    name: string,
+    text: PromiseLike<string | undefined>,
+    ttl: number,
+  ): CacheEntry {
     const lead = this.#lead(node, name, '');
     const entry$ = new Observable<CacheAnswer>((subscriber) => {
       let told = false;
@@ -154,7 +159,7 @@ export class ResultCache implements Cache {
         result$.complete();
         // What cannot be kept is not kept; the task has succeeded all the same.
         const text = (): string => encode({ value, at: this.#now() } satisfies Kept);
-        settle(() => texts.put(name, text(), this.#of.runId), landed, landed);
+        settleMaybe(() => texts.put(name, text(), this.#of.runId), landed, landed);
       },
       left: () => {
         landed();

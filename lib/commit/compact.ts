@@ -1,18 +1,18 @@
 import { encode } from '../codec/codec.js';
-import { RxhiveError, shown } from '../kernel/errors.js';
-import { after, isLate, type Late } from '../kernel/maybe-promise.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
+import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { CommitRecord, LogRecord, StateRecord } from '../model/record.js';
 import type { CheckpointStore } from '../model/store.js';
 import { summedUsage } from './ledger.js';
 import { readEntry } from './records.js';
-import { Past, runOf } from './resume.js';
+import { ReplayedLog, runOf } from './resume.js';
 import { keysGone } from './spill.js';
 
 /** Characters of `inverse` that a compacted commit keeps; longer ones cannot be taken back. */
 const longestInverse = 256;
 
 /** Which numbers the records of a log have: those they were written with, also after it was compacted. */
-export class Numbers {
+export class RecordNumbers {
   /** Number of the first record that can be gone back to. */
   readonly first: number;
   readonly last: number;
@@ -32,7 +32,7 @@ export class Numbers {
   count(name: string, seq: number): number {
     if (Number.isInteger(seq) && seq >= this.first && seq <= this.last) return seq - this.#shift;
     const why = seq > 0 && seq < this.first ? ' The log was compacted: older ones are gone.' : '';
-    const message = `${name} is ${shown(seq)}; give a whole number from ${this.first} to ${this.last}.${why}`;
+    const message = `${name} is ${inspect(seq)}; give a whole number from ${this.first} to ${this.last}.${why}`;
     throw new RxhiveError('INVALID_OPTION', message);
   }
 
@@ -58,10 +58,10 @@ export function compacted(
   const base = records.findIndex((record) => record.kind === 'state' && record.upTo !== undefined);
   if (first?.kind !== 'run' || cut < Math.max(2, base + 2)) return undefined;
   const rest = records.slice(cut);
-  const numbers = new Numbers(records);
+  const numbers = new RecordNumbers(records);
   const places = new Map(old.map((record, i) => [record, i]));
   const clock = new ProcessTimes(records);
-  const past = new Past(old);
+  const past = new ReplayedLog(old);
   // A record that is taken back by one that stays must be whole.
   const needed = new Set(
     rest.flatMap((one) => (one.kind === 'dropped' ? one.tasks : one.kind === 'commit' ? [one.task] : [])),
@@ -91,7 +91,7 @@ export function compacted(
 }
 
 /** What stays of a record that nothing else stands for. What tasks have tried counts until they have ended. */
-function kept(record: LogRecord, past: Past): LogRecord[] {
+function kept(record: LogRecord, past: ReplayedLog): LogRecord[] {
   switch (record.kind) {
     case 'question':
     case 'answer':
@@ -114,7 +114,7 @@ function kept(record: LogRecord, past: Past): LogRecord[] {
 /** Newest records that compaction leaves as they are. @throws RxhiveError INVALID_OPTION */
 export function checkKeep(keep: number = 100): number {
   if (Number.isInteger(keep) && keep >= 0) return keep;
-  throw new RxhiveError('INVALID_OPTION', `compact.keep is ${shown(keep)}; give a whole number from 0.`);
+  throw new RxhiveError('INVALID_OPTION', `compact.keep is ${inspect(keep)}; give a whole number from 0.`);
 }
 
 /**
@@ -125,10 +125,10 @@ export function compactLog(
   store: CheckpointStore,
   runId: string,
   { name, state, keep }: { readonly name: string; readonly state: unknown; readonly keep: number },
-): Late<{ readonly before: number; readonly after: number }> {
-  return after(store.open(runId), (log) => {
-    const close = <T>(next: () => T): Late<T> => after(log.close(), next);
-    const fail = (error: unknown): Late<never> =>
+): MaybePromise<{ readonly before: number; readonly after: number }> {
+  return thenMaybe(store.open(runId), (log) => {
+    const close = <T>(next: () => T): MaybePromise<T> => thenMaybe(log.close(), next);
+    const fail = (error: unknown): MaybePromise<never> =>
       close(() => {
         throw error;
       });
@@ -139,7 +139,7 @@ export function compactLog(
       const entries = short?.map((one, i) => ({ seq: i + 1, body: encode(one) }));
       const outcome = { before: records.length, after: entries?.length ?? records.length };
       const answer = entries && log.replace(entries, keysGone(records, short ?? []));
-      return isLate(answer) ? answer.then(() => close(() => outcome), fail) : close(() => outcome);
+      return isPromise(answer) ? answer.then(() => close(() => outcome), fail) : close(() => outcome);
     } catch (error) {
       return fail(error);
     }

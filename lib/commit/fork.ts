@@ -1,12 +1,12 @@
 import { encode } from '../codec/codec.js';
 import { type Path, shownPart } from '../codec/plain-records.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
-import { after, isLate, type Late } from '../kernel/maybe-promise.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
+import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { Recipe } from '../model/context.js';
 import type { CommitRecord, LogRecord, RunRecord, StateRecord } from '../model/record.js';
 import type { ForkSource } from '../model/run-options.js';
 import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
-import { Numbers } from './compact.js';
+import { RecordNumbers } from './compact.js';
 import { readEntry } from './records.js';
 import { stateOf } from './resume.js';
 import { keyOfResult } from './spill.js';
@@ -16,10 +16,10 @@ import { State } from './state.js';
  * Opens run `to` with the records of another in it, up to one, and what is given instead.
  * @throws RxhiveError INVALID_OPTION, RUN_LEASED; CheckpointCorruptError
  */
-export function openFork(store: CheckpointStore, to: string, source: ForkSource): Late<RunLog> {
-  return after(store.read(source.from), (entries) => {
+export function openFork(store: CheckpointStore, to: string, source: ForkSource): MaybePromise<RunLog> {
+  return thenMaybe(store.read(source.from), (entries) => {
     const copy = copied(entries, to, source);
-    return after(store.open(to), (log) => filled(store, log, copy, to));
+    return thenMaybe(store.open(to), (log) => filled(store, log, copy, to));
   });
 }
 
@@ -34,8 +34,11 @@ function copied(entries: readonly LogEntry[], to: string, source: ForkSource): C
   const records = entries.map((entry, i) => readEntry(from, entry, i + 1));
   const [first] = records;
   if (first?.kind !== 'run')
-    throw new RxhiveError('INVALID_OPTION', `There is no run "${brief(from)}" in the store; check the id.`);
-  const numbers = new Numbers(records);
+    throw new RxhiveError(
+      'INVALID_OPTION',
+      `There is no run "${truncate(from)}" in the store; check the id.`,
+    );
+  const numbers = new RecordNumbers(records);
   const seq = at ?? numbers.last;
   const count = numbers.count('at', seq);
   const results: [string, string][] = [];
@@ -63,27 +66,32 @@ function given(runId: string, records: readonly LogRecord[], initial: unknown, s
 }
 
 /** The log with `entries` in it; given back when that cannot be. */
-function filled(store: CheckpointStore, log: RunLog, { entries, results }: Copy, to: string): Late<RunLog> {
-  const giveBack = (error: unknown): Late<never> =>
-    after(log.close(), () => {
+function filled(
+  store: CheckpointStore,
+  log: RunLog,
+  { entries, results }: Copy,
+  to: string,
+): MaybePromise<RunLog> {
+  const giveBack = (error: unknown): MaybePromise<never> =>
+    thenMaybe(log.close(), () => {
       throw error;
     });
   if (log.entries.length > 0) {
-    const message = `There is a run "${brief(to)}" already; give the fork another id.`;
+    const message = `There is a run "${truncate(to)}" already; give the fork another id.`;
     return giveBack(new RxhiveError('INVALID_OPTION', message));
   }
   try {
-    const kept = results.reduce<Late<void>>(
+    const kept = results.reduce<MaybePromise<void>>(
       (before, [key, own]) =>
-        after(before, () =>
+        thenMaybe(before, () =>
           // One that is gone already is missed by who reads it, if anybody does.
-          after(store.get(key), (text) => (text === undefined ? undefined : store.put(own, text, to))),
+          thenMaybe(store.get(key), (text) => (text === undefined ? undefined : store.put(own, text, to))),
         ),
       undefined,
     );
     const all: RunLog = { ...log, entries };
-    const answer = after(kept, () => after(log.append(entries), () => all));
-    return isLate(answer) ? answer.then(undefined, giveBack) : answer;
+    const answer = thenMaybe(kept, () => thenMaybe(log.append(entries), () => all));
+    return isPromise(answer) ? answer.then(undefined, giveBack) : answer;
   } catch (error) {
     return giveBack(error);
   }

@@ -1,7 +1,7 @@
 import { encode } from '../codec/codec.js';
 import type { Clock, Timer } from '../kernel/clock.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
-import { after, isLate, type Late, settle } from '../kernel/maybe-promise.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
+import { isPromise, type MaybePromise, settleMaybe, thenMaybe } from '../kernel/maybe-promise.js';
 import type { LogRecord } from '../model/record.js';
 import type { Durability, LogEntry, RunLog } from '../model/store.js';
 import { readEntry } from './records.js';
@@ -12,7 +12,7 @@ export interface JournalPorts {
   readonly runId: string;
   readonly durability: Durability;
   readonly clock: Clock;
-  open(): Late<RunLog>;
+  open(): MaybePromise<RunLog>;
   readonly spill: Spill;
   /** Records up to number `seq` are durable, later than `append` returned. */
   written(seq: number): void;
@@ -27,7 +27,7 @@ export interface Compaction {
   /** Newest records that stay as they are. */
   readonly keep: number;
   /** The log as it is now. */
-  read(): Late<readonly LogEntry[]>;
+  read(): MaybePromise<readonly LogEntry[]>;
   /** A shorter log in its place; undefined where nothing would be gained. */
   shorten(records: readonly LogRecord[]): LogRecord[] | undefined;
   /** Told how many records there were and are, or why it could not be made shorter: then it is not tried again. */
@@ -77,8 +77,8 @@ export class Journal {
       if (this.#closing === undefined) next();
       else this.#shut();
     };
-    settle(
-      () => after(this.#ports.open(), (log) => this.#read(log)),
+    settleMaybe(
+      () => thenMaybe(this.#ports.open(), (log) => this.#read(log)),
       (records) => opened(() => done(records)),
       (error) => opened(() => failed(this.#named(error))),
     );
@@ -109,7 +109,7 @@ export class Journal {
     if (!this.#busy) this.#shut();
   }
 
-  #read(log: RunLog): Late<LogRecord[]> {
+  #read(log: RunLog): MaybePromise<LogRecord[]> {
     this.#log = log;
     log.onLost?.((error) => this.#taken(error));
     try {
@@ -121,7 +121,7 @@ export class Journal {
       return records;
     } catch (error) {
       this.#log = undefined;
-      return after(log.close(), () => {
+      return thenMaybe(log.close(), () => {
         throw error;
       });
     }
@@ -152,34 +152,34 @@ export class Journal {
     const first = entries[0];
     if (first === undefined) return true;
     this.#waiting = [];
-    let answer: Late<void>;
+    let answer: MaybePromise<void>;
     try {
       const placed =
         this.#removed === 0 ? entries : entries.map(({ seq, body }) => ({ seq: seq - this.#removed, body }));
       // No record may tell of a result that is not kept.
-      answer = after(this.#ports.spill.kept(), () => this.#log?.append(placed));
+      answer = thenMaybe(this.#ports.spill.kept(), () => this.#log?.append(placed));
     } catch (cause) {
       throw this.#lost(first.seq, cause);
     }
     if (this.#ports.compaction !== undefined) this.#grown(entries);
-    if (!isLate(answer)) return true;
+    if (!isPromise(answer)) return true;
     this.#busy = true;
     const last = first.seq + entries.length - 1;
     answer.then(
-      () => this.#wrote(() => this.#told(last)),
+      () => this.#wrote(() => this.#durable(last)),
       (cause: unknown) => this.#wrote(() => this.#ports.failed(this.#lost(first.seq, cause))),
     );
     return false;
   }
 
   /** Records up to `seq` are durable. */
-  #told(seq: number): void {
+  #durable(seq: number): void {
     this.#ports.written(seq);
     this.#flushed(({ upTo }) => upTo <= seq);
   }
 
   /** What those who are told append is written after all have been told: commits count in their order. */
-  #tell(work: () => void): void {
+  #notify(work: () => void): void {
     this.#busy = true;
     work();
     this.#busy = false;
@@ -187,7 +187,7 @@ export class Journal {
 
   /** The store has answered later. */
   #wrote(tell: () => void): void {
-    this.#tell(tell);
+    this.#notify(tell);
     this.#goOn();
   }
 
@@ -217,7 +217,7 @@ export class Journal {
       this.#ports.failed(error as RxhiveError);
       return;
     }
-    if (written) this.#tell(() => this.#told(seq));
+    if (written) this.#notify(() => this.#durable(seq));
   }
 
   /** What of a log that was there is new since it was compacted. */
@@ -250,8 +250,8 @@ export class Journal {
       compaction.done(outcome);
       this.#goOn();
     };
-    settle(
-      () => after(compaction.read(), (entries) => this.#shorten(entries, compaction)),
+    settleMaybe(
+      () => thenMaybe(compaction.read(), (entries) => this.#shorten(entries, compaction)),
       goOn,
       (error) => {
         this.#short = Number.POSITIVE_INFINITY;
@@ -264,13 +264,13 @@ export class Journal {
   #shorten(
     entries: readonly LogEntry[],
     compaction: Compaction,
-  ): Late<{ readonly before: number; readonly after: number }> {
+  ): MaybePromise<{ readonly before: number; readonly after: number }> {
     const records = entries.map((entry, i) => readEntry(this.#ports.runId, entry, i + 1));
     const left = compaction.shorten(records) ?? [];
     const made = left.map((record, i) => ({ seq: i + 1, body: encode(record) }));
     const short = made.length > 0 && sizeOf(made) < sizeOf(entries) ? made : entries;
     const answer = short === entries ? undefined : this.#log?.replace(short, keysGone(records, left));
-    return after(answer, () => {
+    return thenMaybe(answer, () => {
       this.#removed += entries.length - short.length;
       this.#short = sizeOf(short);
       this.#since = { records: 0, size: 0 };
@@ -287,7 +287,7 @@ export class Journal {
     const log = this.#log;
     const done = this.#closing;
     this.#log = this.#closing = undefined;
-    settle(
+    settleMaybe(
       () => log?.close(),
       () => done?.(this.#broken),
       (error) => done?.(this.#broken ?? this.#named(error)),
@@ -318,7 +318,7 @@ export class Journal {
 
   #named(cause: unknown): RxhiveError {
     if (cause instanceof RxhiveError) return cause;
-    const message = `The store of run "${brief(this.#ports.runId)}" failed: ${String((cause as Error)?.message ?? cause)}`;
+    const message = `The store of run "${truncate(this.#ports.runId)}" failed: ${String((cause as Error)?.message ?? cause)}`;
     return new RxhiveError('STORE_FAILED', message, { cause });
   }
 }

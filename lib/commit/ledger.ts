@@ -3,7 +3,7 @@ import type { LoggedUsage, LogRecord, UsageRecord } from '../model/record.js';
 import { Spending } from '../model/usage.js';
 
 /** What the tasks of a run have used according to its log: a budget counts it, whatever became of the results. */
-export class Ledger {
+export class UsageLedger {
   readonly #totals = new Map<string, { readonly group: string | undefined; readonly usage: Spending }>();
   /** By group; undefined: tasks without one. */
   readonly groups = new Map<string | undefined, Spending>();

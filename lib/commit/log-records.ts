@@ -2,7 +2,7 @@ import { encode } from '../codec/codec.js';
 import { type Path, shownData, shownInState, shownPart } from '../codec/plain-records.js';
 import { isLost } from '../graph/choice-state.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 import { reservedNames } from '../kernel/plain.js';
 import type { CommitRecord, FailedRecord, Provenance } from '../model/record.js';
 import { addedBy, described } from './added.js';
@@ -24,7 +24,7 @@ export function commitText(
     path.some((key) => typeof key === 'symbol' || reservedNames.has(key)),
   );
   if (bad !== undefined) {
-    const message = `Task "${brief(node.id)}" writes state.${bad.path.map(String).join('.')}, a symbol or reserved name; use another key, or a collection().`;
+    const message = `Task "${truncate(node.id)}" writes state.${bad.path.map(String).join('.')}, a symbol or reserved name; use another key, or a collection().`;
     throw new RxhiveError('NOT_SERIALIZABLE', message);
   }
   const record = {

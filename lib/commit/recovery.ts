@@ -1,14 +1,14 @@
 import { canonical } from '../codec/canonical.js';
-import { contestOf } from '../graph/choice-state.js';
+import { choiceOf } from '../graph/choice-state.js';
 import type { Replay, TaskNode } from '../graph/node.js';
 import type { Recalled } from '../graph/ports.js';
-import { brief, RxhiveError, shown, WorkflowCancelledError } from '../kernel/errors.js';
-import { after, type Late } from '../kernel/maybe-promise.js';
+import { inspect, RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
+import { type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { RetryOptions } from '../model/policy.js';
 import type { CommitRecord, FailedRecord, LogRecord, RunRecord } from '../model/record.js';
-import { Ledger } from './ledger.js';
+import { UsageLedger } from './ledger.js';
 import type { RunFacts } from './log-options.js';
-import { Past, type Resumed, stateOf, versionFrom } from './resume.js';
+import { ReplayedLog, type Resumed, stateOf, versionFrom } from './resume.js';
 import { Revival, type RevivalPorts } from './revival.js';
 import { staleTasks } from './staleness.js';
 import type { State } from './state.js';
@@ -21,15 +21,15 @@ export interface RecoveryPorts extends RevivalPorts {
   /** Ms as the run's clock counts. */
   time(): number;
   /** Tasks that had finished run again. */
-  again(tasks: readonly string[], because: string): void;
+  rerun(tasks: readonly string[], because: string): void;
   /** Results that are not used any more; `stays`: what they had written is not taken back. */
   drop(tasks: readonly string[], stays: boolean): void;
 }
 
 /** A run that goes on: what of its log holds, what runs again, and what comes back of tasks that were added. */
 export class Recovery {
-  readonly past: Past;
-  readonly ledger: Ledger;
+  readonly past: ReplayedLog;
+  readonly ledger: UsageLedger;
   readonly tries: Tries;
   readonly #ports: RecoveryPorts;
   readonly #revival: Revival;
@@ -38,8 +38,8 @@ export class Recovery {
   #places: ReadonlyMap<string, number> | undefined;
 
   constructor(records: readonly LogRecord[], ports: RecoveryPorts) {
-    this.past = new Past(records);
-    this.ledger = new Ledger(records);
+    this.past = new ReplayedLog(records);
+    this.ledger = new UsageLedger(records);
     this.tries = new Tries(records);
     this.#ports = ports;
     this.#revival = new Revival(this.past, ports);
@@ -49,11 +49,11 @@ export class Recovery {
    * Compares the log with the run that goes on, restores the state, and brings tasks back.
    * @throws RxhiveError INVALID_INPUT, INVALID_OPTION; CheckpointCorruptError
    */
-  begin(records: readonly LogRecord[], facts: RunFacts, state: State): Late<Resumed> {
+  begin(records: readonly LogRecord[], facts: RunFacts, state: State): MaybePromise<Resumed> {
     const { workflow, input } = facts;
     const first = records[0] as RunRecord;
     if (first.workflow !== workflow) {
-      const message = `The log is of workflow ${shown(first.workflow)}, this is "${brief(workflow)}"; use another runId.`;
+      const message = `The log is of workflow ${inspect(first.workflow)}, this is "${truncate(workflow)}"; use another runId.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
     if (input !== undefined && canonical(first.input) !== canonical(input.value)) {
@@ -71,9 +71,9 @@ export class Recovery {
     if (unknown !== undefined)
       throw new RxhiveError(
         'INVALID_OPTION',
-        `rerun names ${shown(unknown)}, which is no task; check the id.`,
+        `rerun names ${inspect(unknown)}, which is no task; check the id.`,
       );
-    return after(this.past.check(nodes), () => this.#compared(records, facts, state));
+    return thenMaybe(this.past.check(nodes), () => this.#compared(records, facts, state));
   }
 
   #compared(
@@ -98,7 +98,7 @@ export class Recovery {
     this.#revival.begin();
     return {
       restored,
-      rerun: [...past.stale].map(([taskId, { because }]) => ({ taskId, because })),
+      rerun: [...past.stale].map(([taskId, { reason }]) => ({ taskId, because: reason })),
       spent: this.ledger.groups,
       questions: past.questions,
       messages: records.filter(
@@ -143,7 +143,7 @@ export class Recovery {
       this.#revival.forget(node.id);
       return undefined;
     }
-    const poison = this.tries.take(node, this.#ports.time(), this.#ports.retry);
+    const poison = this.tries.restore(node, this.#ports.time(), this.#ports.retry);
     if (poison !== undefined) node.error = poison;
     return poison && 'failed';
   }
@@ -172,11 +172,11 @@ export class Recovery {
       // What they had written is in the state already, and others may have built on it.
       const again = this.#revival.withAdded(node.id);
       this.#ports.drop(again, true);
-      this.#ports.again(again, why);
+      this.#ports.rerun(again, why);
       for (const id of again) {
         past.commits.delete(id);
         past.failures.delete(id);
-        past.stale.set(id, { because: why, keeps: false });
+        past.stale.set(id, { reason: why, keeps: false });
       }
       return undefined;
     }
@@ -192,7 +192,7 @@ export class Recovery {
 
   /** A race or quorum counts in the order in which its tasks had ended. */
   #remember(node: TaskNode): void {
-    if (node.parent === undefined && (node.firstOut === undefined || contestOf(node.firstOut) === undefined))
+    if (node.parent === undefined && (node.firstOut === undefined || choiceOf(node.firstOut) === undefined))
       return;
     this.#places ??= new Map([...this.past.commits.keys()].map((id, place) => [id, place]));
     node.more().place = this.#places.get(node.id);
@@ -212,7 +212,7 @@ export class Recovery {
     for (const id of ids) {
       // Its result holds all the same.
       if (this.past.has(id)) continue;
-      const message = `Task "${brief(id)}" had not finished, and "${brief(parent)}", which had added it, did not add it again. Let it add the same tasks again (ctx.replaying holds its result), or make it a flow.taskType.`;
+      const message = `Task "${truncate(id)}" had not finished, and "${truncate(parent)}", which had added it, did not add it again. Let it add the same tasks again (ctx.replaying holds its result), or make it a flow.taskType.`;
       this.#lost.set(
         id,
         new RxhiveError('CHILD_MISSING', message, { cause, details: { taskId: id, parent } }),

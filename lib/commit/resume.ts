@@ -1,10 +1,10 @@
 import { canonical } from '../codec/canonical.js';
-import { Contest } from '../graph/choice-state.js';
+import { ChoiceState } from '../graph/choice-state.js';
 import type { TaskNode } from '../graph/node.js';
-import { brief, CheckpointCorruptError, RxhiveError, shown } from '../kernel/errors.js';
-import { called } from '../kernel/guard.js';
+import { CheckpointCorruptError, inspect, RxhiveError, truncate } from '../kernel/errors.js';
+import { callUser } from '../kernel/guard.js';
 import { fnv1a } from '../kernel/hash.js';
-import { after, isLate, type Late } from '../kernel/maybe-promise.js';
+import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type {
   AddedDependency,
   AddedTask,
@@ -19,7 +19,7 @@ import type {
   StatePatch,
   StatePath,
 } from '../model/record.js';
-import { type Fit, fit } from '../model/schema.js';
+import { type Validation, validate } from '../model/schema.js';
 import type { DependencyMode, TaskDefinition } from '../model/task.js';
 import type { Spending } from '../model/usage.js';
 import { versionText } from './added.js';
@@ -27,7 +27,7 @@ import { patched } from './state.js';
 
 /** What stands for the code of a task: its `version`, else its source text. */
 export function codeOf({ code, version, run }: TaskDefinition): string {
-  return called('version', () => code?.() ?? version ?? String(run));
+  return callUser('version', () => code?.() ?? version ?? String(run));
 }
 
 /** Tells a task from a changed one: its code, the data it works on where a log knows it, and what it depends on. */
@@ -38,7 +38,7 @@ export function versionOf(node: TaskNode): string {
       id: from.id,
       mode: mode as DependencyMode,
       ...(key !== undefined && { key }),
-      ...(fallback instanceof Contest && { need: fallback.need }),
+      ...(fallback instanceof ChoiceState && { need: fallback.need }),
     })),
   );
 }
@@ -81,13 +81,13 @@ export interface Resumed {
 
 /** Why the end of a task does not hold any more. */
 export interface Stale {
-  readonly because: string;
+  readonly reason: string;
   /** What it added stays: it runs again only for what others come to. */
   readonly keeps: boolean;
 }
 
 /** What a log says about a run that is to go on. */
-export class Past {
+export class ReplayedLog {
   /** Commits that still hold, by task, in order of commit. */
   readonly commits = new Map<string, CommitRecord>();
   readonly failures = new Map<string, FailedRecord>();
@@ -106,7 +106,7 @@ export class Past {
   /** Takes changes back that are in the base. */
   readonly #undo: StatePatch[] = [];
   /** What the schemas of today make of stored results. */
-  readonly #fits = new Map<string, Fit<unknown> | 'unfit'>();
+  readonly #validations = new Map<string, Validation<unknown> | 'unfit'>();
 
   constructor(records: readonly LogRecord[]) {
     for (const record of records) {
@@ -125,17 +125,17 @@ export class Past {
   }
 
   /**
-   * Asks the schemas of tasks about their stored results, for {@link Past.compare}; late where one of them answers
+   * Asks the schemas of tasks about their stored results, for {@link ReplayedLog.compare}; late where one of them answers
    * later.
    */
-  check(nodes: ReadonlyMap<string, TaskNode>): Late<void> {
+  check(nodes: ReadonlyMap<string, TaskNode>): MaybePromise<void> {
     const late: PromiseLike<void>[] = [];
     for (const id of this.commits.keys()) {
       const node = nodes.get(id);
-      const answer = node === undefined ? undefined : this.#ask(node);
-      if (isLate(answer)) late.push(answer);
+      const answer = node === undefined ? undefined : this.#validate(node);
+      if (isPromise(answer)) late.push(answer);
     }
-    return late.reduce<Late<void>>((before, one) => after(before, () => one), undefined);
+    return late.reduce<MaybePromise<void>>((before, one) => thenMaybe(before, () => one), undefined);
   }
 
   /** Who added which task, as far as records that hold tell. */
@@ -159,11 +159,11 @@ export class Past {
    * @throws RxhiveError INVALID_OPTION where what was written cannot be taken back
    */
   drop(stale: ReadonlyMap<string, Stale>): void {
-    for (const [id, { because }] of stale) {
+    for (const [id, { reason }] of stale) {
       const record = this.commits.get(id);
       if (record !== undefined || this.failures.has(id)) this.stale.set(id, stale.get(id) as Stale);
       if (record?.wrote === undefined || this.pathsOf(record).length === 0) continue;
-      const message = `Task "${brief(id)}" would run again (${because}), but the log was compacted since it had written a large part of the state, which cannot be taken back. Give it the version it had, or fork the run with a state.`;
+      const message = `Task "${truncate(id)}" would run again (${reason}), but the log was compacted since it had written a large part of the state, which cannot be taken back. Give it the version it had, or fork the run with a state.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
     this.#forgetAll([...this.stale.keys()], false);
@@ -179,19 +179,19 @@ export class Past {
    * that answers later is too late for them, then the stored result is used as it is.
    */
   recheck(node: TaskNode): string | undefined {
-    this.#ask(node);
+    this.#validate(node);
     return this.changed(node);
   }
 
   /** The result of a commit that holds, as the task's schema of today makes it. */
   resultOf(record: CommitRecord): unknown {
-    const found = this.#fits.get(record.task);
+    const found = this.#validations.get(record.task);
     return typeof found === 'object' && 'value' in found ? found.value : record.value;
   }
 
   /** Where its result is kept; undefined: in the record, or as a schema has made it. */
   spilledOf(record: CommitRecord): string | undefined {
-    return this.#fits.has(record.task) ? undefined : record.spilled;
+    return this.#validations.has(record.task) ? undefined : record.spilled;
   }
 
   /** The state of all commits that hold. What does not apply is thrown. */
@@ -210,14 +210,14 @@ export class Past {
     return (record.inverse ?? []).filter(({ path }) => this.#free(record, path));
   }
 
-  #ask(node: TaskNode): Late<void> {
+  #validate(node: TaskNode): MaybePromise<void> {
     const { result } = node.definition;
     const commit = this.commits.get(node.id);
     if (result === undefined || commit === undefined) return undefined;
-    const keep = (found: Fit<unknown> | 'unfit'): void => void this.#fits.set(node.id, found);
+    const keep = (found: Validation<unknown> | 'unfit'): void => void this.#validations.set(node.id, found);
     try {
-      const found = fit(result, 'returned' in commit ? commit.returned : commit.value);
-      if (isLate(found)) return found.then(keep, () => keep('unfit'));
+      const found = validate(result, 'returned' in commit ? commit.returned : commit.value);
+      if (isPromise(found)) return found.then(keep, () => keep('unfit'));
       keep(found);
     } catch {
       keep('unfit');
@@ -229,7 +229,7 @@ export class Past {
   changed(node: TaskNode): string | undefined {
     const record = this.commits.get(node.id) ?? this.failures.get(node.id);
     if (versionOf(node) !== record?.version) return 'it has changed';
-    const found = this.#fits.get(node.id);
+    const found = this.#validations.get(node.id);
     const unfit = found !== undefined && (found === 'unfit' || 'issues' in found);
     return unfit ? 'its stored result does not fit its schema any more' : undefined;
   }
@@ -273,8 +273,8 @@ export function runOf(records: readonly LogRecord[], runId: string, workflow: st
   if (first?.kind === 'run' && first.workflow === workflow) return first;
   const message =
     first?.kind === 'run'
-      ? `Run "${brief(runId)}" is of workflow ${shown(first.workflow)}, not "${brief(workflow)}"; ask that one.`
-      : `There is no run "${brief(runId)}" in the store; check the id.`;
+      ? `Run "${truncate(runId)}" is of workflow ${inspect(first.workflow)}, not "${truncate(workflow)}"; ask that one.`
+      : `There is no run "${truncate(runId)}" in the store; check the id.`;
   throw new RxhiveError('INVALID_OPTION', message);
 }
 
@@ -283,7 +283,7 @@ export function stateOf(
   runId: string,
   records: readonly LogRecord[],
   initial: unknown,
-  past = new Past(records),
+  past = new ReplayedLog(records),
 ): unknown {
   try {
     return past.state(initial);
@@ -297,7 +297,7 @@ export function stateOf(
 
 function applies(records: readonly LogRecord[], initial: unknown): boolean {
   try {
-    new Past(records).state(initial);
+    new ReplayedLog(records).state(initial);
     return true;
   } catch {
     return false;

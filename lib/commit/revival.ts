@@ -2,7 +2,7 @@ import type { Replay, TaskNode } from '../graph/node.js';
 import type { AddedTask } from '../model/record.js';
 import { Task, type TaskDefinition, type TypeMaker } from '../model/task.js';
 import { made, placeholder } from './added.js';
-import type { Added, Past } from './resume.js';
+import type { Added, ReplayedLog } from './resume.js';
 
 /** A task that comes back from a log. */
 export interface Revived {
@@ -27,7 +27,7 @@ export interface RevivalPorts {
 
 /** Brings tasks back that were added at run time: by their data, in a replay of who added them, or as what has ended. */
 export class Revival {
-  readonly #past: Past;
+  readonly #past: ReplayedLog;
   readonly #ports: RevivalPorts;
   /** What the log says of tasks that were added. */
   added: ReadonlyMap<string, Added> = new Map();
@@ -41,7 +41,7 @@ export class Revival {
   /** Whose children have been brought back. */
   readonly #expanded = new Set<string>();
 
-  constructor(past: Past, ports: RevivalPorts) {
+  constructor(past: ReplayedLog, ports: RevivalPorts) {
     this.#past = past;
     this.#ports = ports;
   }

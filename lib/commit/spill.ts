@@ -1,6 +1,6 @@
 import { decode, encode } from '../codec/codec.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
-import { after, isLate, type Late } from '../kernel/maybe-promise.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
+import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import { shortSpillAbove } from '../model/memory.js';
 import type { LogRecord } from '../model/record.js';
 import type { CheckpointStore } from '../model/store.js';
@@ -48,7 +48,7 @@ export class Spill {
     if (text.length <= this.#above) return undefined;
     const key = this.#newKey(runId, taskId, begun);
     const answer = this.#texts.put(key, text, runId);
-    if (!isLate(answer)) return key;
+    if (!isPromise(answer)) return key;
     this.#prompt = this.#texts.prompt === true;
     if (!this.#prompt) {
       answer.then(undefined, () => undefined);
@@ -62,10 +62,10 @@ export class Spill {
   }
 
   /** There at once, or when the store has taken what it was too busy for. */
-  kept(): Late<void> {
+  kept(): MaybePromise<void> {
     const putting = this.#putting;
     this.#putting = [];
-    return putting.reduce<Late<void>>((before, put) => after(before, () => put), undefined);
+    return putting.reduce<MaybePromise<void>>((before, put) => thenMaybe(before, () => put), undefined);
   }
 
   /** One that no record of the log has: what a task had given before it ran again can still be read. */
@@ -82,13 +82,13 @@ export class Spill {
   load(key: string): unknown {
     const text = this.#held.get(key) ?? this.#texts.get(key);
     if (typeof text === 'string') return decode(text);
-    if (isLate(text)) text.then(undefined, () => undefined);
+    if (isPromise(text)) text.then(undefined, () => undefined);
     const why =
       text === undefined
         ? 'is not in the store any more; use the store that it was put in'
         : 'is in a store that answers later; use one that answers at once, or try again if it was busy';
     const reason = text === undefined ? 'gone' : 'busy';
-    throw new RxhiveError('STORE_FAILED', `The kept "${brief(key)}" ${why}.`, { details: { reason } });
+    throw new RxhiveError('STORE_FAILED', `The kept "${truncate(key)}" ${why}.`, { details: { reason } });
   }
 
   /** The result of a record as it is asked for, not before. */

@@ -1,10 +1,10 @@
 import type { TaskNode } from '../graph/node.js';
-import { brief } from '../kernel/errors.js';
+import { truncate } from '../kernel/errors.js';
 import type { CommitRecord, FailedRecord, StatePath } from '../model/record.js';
-import { type Added, type Past, type Stale, touches } from './resume.js';
+import { type Added, type ReplayedLog, type Stale, touches } from './resume.js';
 
 /** What runs again when a run goes on. */
-export interface Again {
+export interface RerunRequest {
   readonly nodes: ReadonlyMap<string, TaskNode>;
   readonly added: ReadonlyMap<string, Added>;
   /** Why a task itself runs again: it was changed, or somebody asked for it. */
@@ -19,13 +19,16 @@ export interface Again {
  * The tasks whose end does not hold, by where things come from: what depends on a task that runs again, joined it, was
  * added by it, or wrote over what it had written, and the `flow.each` of an item that does.
  */
-export function staleTasks(past: Past, { nodes, added, own, rerun, retried }: Again): Map<string, Stale> {
+export function staleTasks(
+  past: ReplayedLog,
+  { nodes, added, own, rerun, retried }: RerunRequest,
+): Map<string, Stale> {
   const stale = new Map<string, Stale>();
   let changed = false;
-  const mark = (id: string, because: string, keeps = false): void => {
+  const mark = (id: string, reason: string, keeps = false): void => {
     const known = stale.get(id);
     if (known !== undefined && (keeps || !known.keeps)) return;
-    stale.set(id, { because: known?.because ?? because, keeps });
+    stale.set(id, { reason: known?.reason ?? reason, keeps });
     changed = true;
   };
   const ends = [...past.commits.values(), ...past.failures.values()];
@@ -59,12 +62,12 @@ export function staleTasks(past: Past, { nodes, added, own, rerun, retried }: Ag
     for (const record of ends) {
       const { task } = record;
       const above = behind(task);
-      if (above !== undefined) mark(task, `"${brief(above)}" runs again`);
+      if (above !== undefined) mark(task, `"${truncate(above)}" runs again`);
       const joined = record.joined?.find(again);
-      if (joined !== undefined) mark(task, `"${brief(joined)}", which it waited for, runs again`, true);
+      if (joined !== undefined) mark(task, `"${truncate(joined)}", which it waited for, runs again`, true);
       const parent = added.get(task)?.parent;
       if (parent !== undefined && stale.get(parent)?.keeps === false)
-        mark(task, `"${brief(parent)}", which had added it, runs again`);
+        mark(task, `"${truncate(parent)}", which had added it, runs again`);
       if (record.kind === 'commit') {
         const paths = past.pathsOf(record);
         if (paths.some((path) => written.some((one) => touches(one, path))))
@@ -72,7 +75,7 @@ export function staleTasks(past: Past, { nodes, added, own, rerun, retried }: Ag
         if (stale.has(task)) written.push(...paths);
       }
       if (parent !== undefined && record.item !== undefined && again(task))
-        mark(parent, `its item "${brief(task)}" runs again`, true);
+        mark(parent, `its item "${truncate(task)}" runs again`, true);
     }
   } while (changed);
   return stale;

@@ -2,7 +2,7 @@ import { enableMapSet, enablePatches, freeze, isDraftable, produce, produceWithP
 import { applied, byKey, partOf } from '../codec/collection-patches.js';
 import { wholePatches } from '../codec/whole-patches.js';
 import { deepest } from '../codec/writer.js';
-import { messageOf, RxhiveError, shown, TransactionConflictError } from '../kernel/errors.js';
+import { inspect, messageOf, RxhiveError, TransactionConflictError } from '../kernel/errors.js';
 import { readable } from '../kernel/guard.js';
 import type { Reads, Recipe } from '../model/context.js';
 import type { StatePatch } from '../model/record.js';
@@ -38,7 +38,7 @@ export class State {
     if (initial !== undefined && !isDraftable(initial)) {
       throw new RxhiveError(
         'INVALID_OPTION',
-        `state is ${shown(initial)}; give a plain object, array, Map or Set.`,
+        `state is ${inspect(initial)}; give a plain object, array, Map or Set.`,
       );
     }
     this.#current = this.#head = walked(() => freeze(initial, true));

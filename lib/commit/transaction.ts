@@ -4,7 +4,7 @@ import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
 import type { CommitDone, CommitOutcome, Recalled } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
-import { type Late, settle } from '../kernel/maybe-promise.js';
+import { type MaybePromise, settleMaybe } from '../kernel/maybe-promise.js';
 import type {
   AddedRecord,
   AddedTask,
@@ -23,7 +23,7 @@ import { described } from './added.js';
 import { AttemptLog } from './attempt-log.js';
 import { compacted, ProcessTimes } from './compact.js';
 import { Journal } from './journal.js';
-import { type Ledger, logged, unlogged } from './ledger.js';
+import { logged, type UsageLedger, unlogged } from './ledger.js';
 import type { LogPorts, RunFacts } from './log-options.js';
 import { commitText, failureText } from './log-records.js';
 import { PendingCommits } from './pending.js';
@@ -47,9 +47,9 @@ export interface CommitPorts {
   /** The store fails, and with it what the run relies on. */
   lost(error: RxhiveError): void;
   /** What bringing tasks back needs of the run. */
-  readonly recovery: Omit<RecoveryPorts, 'time' | 'drop' | 'again'>;
+  readonly recovery: Omit<RecoveryPorts, 'time' | 'drop' | 'rerun'>;
   /** Tasks that had finished run again: one is seen to have changed only when it is added again. */
-  again(tasks: readonly string[], because: string): void;
+  rerun(tasks: readonly string[], because: string): void;
 }
 
 /** The commit stage: a task's result, its writes and the tasks it added become one record, or nothing happens. */
@@ -116,7 +116,7 @@ export class Transactions {
       return;
     }
     journal.open((records) => {
-      settle(
+      settleMaybe(
         () => this.#resume(journal, records, facts),
         (resumed) => {
           const early = this.#early ?? [];
@@ -138,7 +138,11 @@ export class Transactions {
     else this.#journal.close(done);
   }
 
-  #resume(journal: Journal, records: readonly LogRecord[], facts: RunFacts): Late<Resumed | undefined> {
+  #resume(
+    journal: Journal,
+    records: readonly LogRecord[],
+    facts: RunFacts,
+  ): MaybePromise<Resumed | undefined> {
     const { workflow, input } = facts;
     const at = this.#begun();
     if (records[0]?.kind !== 'run') {
@@ -154,7 +158,7 @@ export class Transactions {
       ...this.#ports.recovery,
       time: () => this.#clock?.wall() ?? 0,
       drop: (tasks, stays) => this.#drop(tasks, stays),
-      again: (tasks, because) => this.#ports.again(tasks, because),
+      rerun: (tasks, because) => this.#ports.rerun(tasks, because),
     });
     const { died, deaths } = this.#recovery.tries;
     if (this.#log?.fork !== true) this.#mark = died;
@@ -325,7 +329,7 @@ export class Transactions {
   }
 
   /** What tasks have used, in earlier processes, that this one has not had. */
-  get spentElsewhere(): Ledger['unbilled'] {
+  get spentElsewhere(): UsageLedger['unbilled'] {
     return this.#recovery?.ledger.unbilled ?? [];
   }
 

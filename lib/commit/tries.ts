@@ -1,5 +1,5 @@
 import type { TaskNode } from '../graph/node.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 import type { RetryOptions } from '../model/policy.js';
 import type { LogRecord } from '../model/record.js';
 
@@ -58,7 +58,7 @@ export class Tries {
   }
 
   /** Gives a task the attempts it has behind it; an error where it has ended too many processes. */
-  take(node: TaskNode, now: number, fallback: number | RetryOptions | undefined): RxhiveError | undefined {
+  restore(node: TaskNode, now: number, fallback: number | RetryOptions | undefined): RxhiveError | undefined {
     const found = this.#tasks.get(node.id);
     if (found === undefined) return undefined;
     const { failed, lost, until } = found;
@@ -68,7 +68,7 @@ export class Tries {
     const { count = 0, lost: most = Math.max(count + 1, mostLost) } =
       typeof retry === 'number' ? { count: retry } : (retry ?? {});
     if (lost < most) return undefined;
-    const message = `Task "${brief(node.id)}" was under way each time when its process ended, ${lost} times. Find out whether it ends the process; retry: 'failed' tries it again.`;
+    const message = `Task "${truncate(node.id)}" was under way each time when its process ended, ${lost} times. Find out whether it ends the process; retry: 'failed' tries it again.`;
     return new RxhiveError('ATTEMPT_LOST', message, { details: { taskId: node.id, lost } });
   }
 

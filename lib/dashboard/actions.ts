@@ -1,4 +1,4 @@
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 
 import type { GroupLimits } from '../model/limiter.js';
 
@@ -62,7 +62,7 @@ export function act(target: Partial<ActionTarget>, wish: unknown): Promise<void>
       if (run.answer === undefined) throw cannot('answers');
       return run.answer(textOf(questionId, 'questionId'), value);
     default:
-      throw new RxhiveError('INVALID_OPTION', `There is no action ${shown(action)}.`);
+      throw new RxhiveError('INVALID_OPTION', `There is no action ${inspect(action)}.`);
   }
   return undefined;
 }
@@ -74,5 +74,5 @@ function cannot(what: string): RxhiveError {
 /** A text of a wish. @throws RxhiveError INVALID_OPTION */
 export function textOf(value: unknown, name: string): string {
   if (typeof value === 'string') return value;
-  throw new RxhiveError('INVALID_OPTION', `${name} is ${shown(value)}; give a text.`);
+  throw new RxhiveError('INVALID_OPTION', `${name} is ${inspect(value)}; give a text.`);
 }

@@ -2,7 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Observable } from 'rxjs';
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import type { WorkflowEvent } from '../model/event.js';
 import { type EventLogOptions, eventLines } from '../observe/event-log.js';
 import { type ActionTarget, act, textOf } from './actions.js';
@@ -71,9 +71,9 @@ export async function serveDashboard(
     capacity = 200_000,
   } = options;
   if (!(Number.isInteger(port) && port >= 0 && port < 65_536))
-    throw new RxhiveError('INVALID_OPTION', `port is ${shown(port)}; give a whole number from 0 to 65535.`);
+    throw new RxhiveError('INVALID_OPTION', `port is ${inspect(port)}; give a whole number from 0 to 65535.`);
   if (!(Number.isInteger(capacity) && capacity >= 1))
-    throw new RxhiveError('INVALID_OPTION', `capacity is ${shown(capacity)}; give a whole number from 1.`);
+    throw new RxhiveError('INVALID_OPTION', `capacity is ${inspect(capacity)}; give a whole number from 1.`);
   if (token.length < 8)
     throw new RxhiveError('INVALID_OPTION', 'The token is too short; give at least 8 characters.');
   const page = readPage();

@@ -1,16 +1,16 @@
 import { Observable, type Subscriber, type Subscription } from 'rxjs';
-import type { Obstacle, TaskNode } from '../graph/node.js';
+import type { TaskNode, WaitCause } from '../graph/node.js';
 import type { CacheAnswer } from '../graph/ports.js';
 import type { Signal } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { copy } from '../kernel/copy.js';
-import { brief, InvalidResultError, messageOf, RxhiveError } from '../kernel/errors.js';
+import { InvalidResultError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 import { faultOf, readable } from '../kernel/guard.js';
-import { settle } from '../kernel/maybe-promise.js';
+import { settleMaybe } from '../kernel/maybe-promise.js';
 import { type BodySink, follow } from '../kernel/stream-of.js';
 import { addedBy } from '../model/executor.js';
 import { timeoutsOf } from '../model/policy.js';
-import { type Fit, fit, placesOf } from '../model/schema.js';
+import { placesOf, type Validation, validate } from '../model/schema.js';
 import type { CompletionHandler } from '../model/workflow.js';
 import { AttemptContext } from './context.js';
 import { InputStream, inputsOf } from './inputs.js';
@@ -85,24 +85,24 @@ class Attempt extends AttemptContext implements BodySink {
   }
 
   #run(inputs: unknown): void {
-    follow(this.ports.around.attempt(this.node, this, inputs), this);
+    follow(this.ports.middleware.attempt(this.node, this, inputs), this);
   }
 
   /** Takes the result of the same work done before or going on elsewhere; works where there is none. */
-  #runOnce(inputs: unknown, unfit = false): void {
-    const entry = this.ports.cache.enter(this.node, inputs, this.ports.input, unfit);
-    if (entry.kind !== 'asked') this.#told(entry, inputs);
+  #runOnce(inputs: unknown, isInvalid = false): void {
+    const entry = this.ports.cache.lookUp(this.node, inputs, this.ports.input, isInvalid);
+    if (entry.kind !== 'asked') this.#onCacheEntry(entry, inputs);
     else
       this.#cached = entry.entry$.subscribe((answer) => {
         try {
-          this.#told(answer, inputs);
+          this.#onCacheEntry(answer, inputs);
         } catch (error) {
           this.failed(error);
         }
       });
   }
 
-  #told(entry: CacheAnswer, inputs: unknown): void {
+  #onCacheEntry(entry: CacheAnswer, inputs: unknown): void {
     const { node, ports } = this;
     const { kind, because } = entry;
     const reason = kind === 'lead' ? 'miss' : kind === 'wait' ? 'shared' : 'hit';
@@ -115,18 +115,18 @@ class Attempt extends AttemptContext implements BodySink {
       });
     } else if (kind === 'wait') {
       // Without a slot meanwhile: the one that works may need it for a task it joins.
-      let then = (): void => this.#again(inputs);
+      let then = (): void => this.#workAfterAll(inputs);
       const { worker } = entry;
-      const behind: Obstacle | 'elsewhere' =
+      const causes: WaitCause | 'elsewhere' =
         worker === 'elsewhere'
           ? worker
           : {
-              what: `the result of "${brief(worker.id)}"`,
+              what: `the result of "${truncate(worker.id)}"`,
               by: worker,
               needs: () => [worker],
               fail: (error) => this.failed(error),
             };
-      const goOn = ports.waits.pause(node, () => this.ended || then(), behind);
+      const goOn = ports.waits.pause(node, () => this.ended || then(), causes);
       this.#cached = entry.result$.subscribe({
         next: (value) => {
           then = () => this.#known(value);
@@ -146,7 +146,7 @@ class Attempt extends AttemptContext implements BodySink {
   }
 
   /** The one that did the work has failed: this one may do it now. */
-  #again(inputs: unknown): void {
+  #workAfterAll(inputs: unknown): void {
     try {
       this.#runOnce(inputs);
     } catch (error) {
@@ -163,7 +163,7 @@ class Attempt extends AttemptContext implements BodySink {
     this.ports.clock.after(0, () => {
       if (this.ended) return;
       const { taskId } = this;
-      const message = `The replay of task "${brief(taskId)}" has brought back all that was wanted.`;
+      const message = `The replay of task "${truncate(taskId)}" has brought back all that was wanted.`;
       this.abort(new RxhiveError('ATTEMPT_ENDED', message, { details: { taskId } }));
       this.leaveStream?.();
       this.#accepted(this.node.value);
@@ -188,9 +188,9 @@ class Attempt extends AttemptContext implements BodySink {
   /** Nobody follows it any more: if it goes on, it is stopped. */
   leave(): void {
     if (this.ended) return;
-    const message = `An attempt of task "${brief(this.taskId)}" was left: its run has let go of it.`;
+    const message = `An attempt of task "${truncate(this.taskId)}" was left: its run has let go of it.`;
     const reason = this.#stopped ?? new RxhiveError('ATTEMPT_ENDED', message);
-    this.#close(reason);
+    this.#finish(reason);
     this.abort(reason);
   }
 
@@ -218,17 +218,17 @@ class Attempt extends AttemptContext implements BodySink {
   }
 
   /** Takes what the task's schema makes of a value as its result. */
-  #check(value: unknown, misfit: (issues: InvalidResultError['issues']) => void): void {
+  #check(value: unknown, invalid: (issues: InvalidResultError['issues']) => void): void {
     if (this.ended) return;
     const { result } = this.node.definition;
     if (result === undefined) {
       this.#accepted(value);
       return;
     }
-    const decide = (found: Fit<unknown>): void => {
+    const decide = (found: Validation<unknown>): void => {
       if (this.ended) return;
       try {
-        if ('issues' in found) misfit(found.issues);
+        if ('issues' in found) invalid(found.issues);
         else {
           if (!Object.is(found.value, value)) this.returned = { value };
           this.#accepted(found.value);
@@ -237,8 +237,8 @@ class Attempt extends AttemptContext implements BodySink {
         this.failed(error);
       }
     };
-    settle(
-      () => fit(result, value),
+    settleMaybe(
+      () => validate(result, value),
       decide,
       (error) => this.failed(error),
     );
@@ -272,7 +272,7 @@ class Attempt extends AttemptContext implements BodySink {
         return;
       }
     }
-    this.#close(undefined, true);
+    this.#finish(undefined, true);
     this.#lead?.done(this.returned === undefined ? value : this.returned.value);
     this.#subscriber.next({ kind: 'succeeded', node: this.node, source: this, value });
     this.#subscriber.complete();
@@ -280,24 +280,24 @@ class Attempt extends AttemptContext implements BodySink {
 
   #handlerFailed(thrown: unknown): void {
     const cause = readable(thrown, 'onTaskComplete');
-    const message = `The onTaskComplete handler of task "${brief(this.node.id)}" failed: ${messageOf(cause)}`;
+    const message = `The onTaskComplete handler of task "${truncate(this.node.id)}" failed: ${messageOf(cause)}`;
     this.failed(new RxhiveError('HANDLER_FAILED', message, { cause, details: { taskId: this.node.id } }));
   }
 
   tornBadly(error: unknown): void {
-    this.ports.failed(faultOf(error, `The teardown of task "${brief(this.node.id)}"`));
+    this.ports.failed(faultOf(error, `The teardown of task "${truncate(this.node.id)}"`));
   }
 
   failed(error: unknown): void {
     if (this.ended) return;
-    this.#close();
-    const signal = afterFailure(this, readable(error, `Task "${brief(this.node.id)}"`), this.ports);
+    this.#finish();
+    const signal = afterFailure(this, readable(error, `Task "${truncate(this.node.id)}"`), this.ports);
     this.#subscriber.next(signal);
     this.#subscriber.complete();
   }
 
   /** `committing`: what was read is still needed, the commit closes it. */
-  #close(reason?: RxhiveError, committing = false): void {
+  #finish(reason?: RxhiveError, committing = false): void {
     this.end(reason, committing);
     if (!committing) this.#lead?.left();
     this.#timeouts?.stop();

@@ -1,11 +1,11 @@
 import { firstValueFrom, Observable, of } from 'rxjs';
-import { Contest } from '../graph/choice-state.js';
+import { ChoiceState } from '../graph/choice-state.js';
 import type { Messaging } from '../graph/mailbox.js';
 import type { AttemptHandle, Replay, Spawned, TaskNode } from '../graph/node.js';
 import type { Asker } from '../graph/ports.js';
 import { callerContext } from '../kernel/async-context.js';
 import { copy } from '../kernel/copy.js';
-import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
 import { guardedController } from '../kernel/guarded-signal.js';
 import type {
@@ -115,7 +115,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     if (typeof recipe !== 'function') {
       throw new RxhiveError(
         'INVALID_OPTION',
-        `ctx.update got ${shown(recipe)}; give a function that changes the draft.`,
+        `ctx.update got ${inspect(recipe)}; give a function that changes the draft.`,
       );
     }
     this.recipes ??= [];
@@ -124,7 +124,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   read<T>(select?: (state: never) => T): T {
     if (select !== undefined && typeof select !== 'function') {
-      throw new RxhiveError('INVALID_OPTION', `ctx.read got ${shown(select)}; give a function or nothing.`);
+      throw new RxhiveError('INVALID_OPTION', `ctx.read got ${inspect(select)}; give a function or nothing.`);
     }
     if (this.node.definition.isolation !== 'serializable') {
       const state = this.ports.state.preview(this.recipes);
@@ -152,7 +152,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     if (this.#spawnedIds?.has(id)) {
       throw new RxhiveError(
         'WORKFLOW_DEFINITION',
-        `Task "${brief(this.node.id)}" adds "${brief(id)}" twice; use another id.`,
+        `Task "${truncate(this.node.id)}" adds "${truncate(id)}" twice; use another id.`,
       );
     }
     const handle = this.ports.handleFor(this.node, id);
@@ -199,7 +199,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     const extra = this.node.principal.more();
     extra.joined ??= new Set();
     for (const { node } of targets)
-      for (const one of node instanceof Contest ? node.edges.map(({ from }) => from) : [node])
+      for (const one of node instanceof ChoiceState ? node.edges.map(({ from }) => from) : [node])
         extra.joined.add(one.id);
   }
 
@@ -214,7 +214,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     if (whom instanceof Question) return this.#askPeople(whom) as Promise<never>;
     if (whom instanceof Task || typeof whom === 'string')
       return this.#talk('ask').ask(whom, value, options) as Promise<never>;
-    const message = `ctx.ask got ${shown(whom)}; give human(schema, prompt), or a task and a message.`;
+    const message = `ctx.ask got ${inspect(whom)}; give human(schema, prompt), or a task and a message.`;
     throw new RxhiveError('INVALID_OPTION', message);
   }
 
@@ -264,7 +264,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
         waits: (questionId) => {
           this.#questions += 1;
           if (this.#questions === 1) this.still(true);
-          waited = this.ports.waits.ask(this.node, questionId);
+          waited = this.ports.waits.waitForAnswer(this.node, questionId);
         },
         answered: (value) => tell(() => resolve(value)),
         failed: (error) => tell(() => reject(error)),
@@ -276,7 +276,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   sleep(ms: number): Promise<void> {
     this.#alive('sleep');
     if (!(Number.isFinite(ms) && ms >= 0)) {
-      throw new RxhiveError('INVALID_OPTION', `ctx.sleep got ${shown(ms)}; give ms from 0.`);
+      throw new RxhiveError('INVALID_OPTION', `ctx.sleep got ${inspect(ms)}; give ms from 0.`);
     }
     return this.#promise((resolve) => {
       const timer = this.ports.clock.after(ms, () => resolve(undefined));
@@ -300,7 +300,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   limits(headers: unknown): void {
-    this.ports.told(this.node, headers);
+    this.ports.onHeaders(this.node, headers);
   }
 
   group(name: string): GroupState {
@@ -354,19 +354,19 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
         }
       };
       let goOn: (() => void) | undefined;
-      const ticket = locks.enter(name, this.node, () => goOn?.(), reject);
+      const ticket = locks.acquire(name, this.node, () => goOn?.(), reject);
       if (ticket.held) run();
       else goOn = this.ports.waits.pause(this.node, run, ticket);
       return () => {
         this.#uses -= 1;
-        ticket.leave();
+        ticket.release();
       };
     }) as Promise<T>;
   }
 
   #apart(others: number): void {
     if (others === 0) return;
-    const message = `Task "${brief(this.node.id)}" asks a person while it uses, or waits for, a shared thing: others would wait for the person. Ask before or after ctx.shared.`;
+    const message = `Task "${truncate(this.node.id)}" asks a person while it uses, or waits for, a shared thing: others would wait for the person. Ask before or after ctx.shared.`;
     throw new RxhiveError('INVALID_OPTION', message, { details: { taskId: this.node.id } });
   }
 
@@ -375,7 +375,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   #late(what: string): RxhiveError {
-    const message = `Attempt ${this.attempt} of task "${brief(this.node.id)}" has ended; ctx.${what} has no effect. Check ctx.signal.`;
+    const message = `Attempt ${this.attempt} of task "${truncate(this.node.id)}" has ended; ctx.${what} has no effect. Check ctx.signal.`;
     return new RxhiveError('ATTEMPT_ENDED', message, { cause: this.#reason });
   }
 
@@ -397,4 +397,4 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 }
 
-const isNode = (target: TaskNode | Contest): target is TaskNode => !(target instanceof Contest);
+const isNode = (target: TaskNode | ChoiceState): target is TaskNode => !(target instanceof ChoiceState);

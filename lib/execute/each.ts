@@ -1,9 +1,9 @@
 import { Observable, type Subscriber } from 'rxjs';
 import type { ItemWatch, TaskNode } from '../graph/node.js';
 import { copy, frozenCopy } from '../kernel/copy.js';
-import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import { disown, nonsense } from '../kernel/guard.js';
-import { settle } from '../kernel/maybe-promise.js';
+import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
+import { badReturn, disown } from '../kernel/guard.js';
+import { settleMaybe } from '../kernel/maybe-promise.js';
 import type { TaskContext } from '../model/context.js';
 import type { EachItem, EachOptions, EachResult, Items } from '../model/each.js';
 import { Task, type TaskDefinition } from '../model/task.js';
@@ -16,7 +16,7 @@ const mostFailures = 100;
 
 /** {@link EachOptions} with all types forgotten. */
 type Options = EachOptions<unknown, unknown, unknown>;
-type Progress = EachResult<unknown, unknown, boolean>;
+type EachProgress = EachResult<unknown, unknown, boolean>;
 
 /**
  * The task behind `flow.each`: takes items from a source as slots become free, and adds a task for each, which is
@@ -29,7 +29,7 @@ export function eachTask(id: string, options: Options): TaskDefinition {
   const fail = (what: string, value: unknown, instead: string): never => {
     throw new RxhiveError(
       'INVALID_OPTION',
-      `flow.each "${brief(String(id))}": ${what} is ${shown(value)}; ${instead}.`,
+      `flow.each "${truncate(String(id))}": ${what} is ${inspect(value)}; ${instead}.`,
     );
   };
   if (typeof from !== 'function' && !isItems(from))
@@ -76,7 +76,7 @@ class Feed implements ItemWatch {
   readonly #shared: unknown;
   readonly #options: Options;
   readonly #item: NonNullable<TaskDefinition['item']>;
-  readonly #subscriber: Subscriber<Progress>;
+  readonly #subscriber: Subscriber<EachProgress>;
   /** Items that have not ended, and those of them that have not begun. */
   readonly #open = new Map<TaskNode, { readonly index: number; readonly item: unknown }>();
   readonly #waiting = new Set<TaskNode>();
@@ -99,7 +99,7 @@ class Feed implements ItemWatch {
     inputs: unknown,
     options: Options,
     item: NonNullable<TaskDefinition['item']>,
-    subscriber: Subscriber<Progress>,
+    subscriber: Subscriber<EachProgress>,
   ) {
     this.#ctx = ctx;
     this.#inputs = inputs;
@@ -141,7 +141,7 @@ class Feed implements ItemWatch {
   #connect(items: unknown): void {
     if (!isItems(items)) {
       disown(items);
-      const message = `Task "${brief(this.#ctx.taskId)}": from returned ${shown(items)}; return an iterable or an asynchronous iterable.`;
+      const message = `Task "${truncate(this.#ctx.taskId)}": from returned ${inspect(items)}; return an iterable or an asynchronous iterable.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
     const source = items as Partial<AsyncIterable<unknown> & Iterable<unknown>>;
@@ -161,7 +161,7 @@ class Feed implements ItemWatch {
       while (!this.#stopped && !this.#exhausted && this.#waiting.size < ahead) {
         const answer = this.#next?.() as IteratorResult<unknown> | PromiseLike<IteratorResult<unknown>>;
         if (typeof (answer as PromiseLike<unknown>).then === 'function') {
-          settle(
+          settleMaybe(
             () => answer,
             (one) => this.#resume(() => this.#take(one)),
             (error) =>
@@ -201,7 +201,7 @@ class Feed implements ItemWatch {
 
   #take(answer: IteratorResult<unknown>): void {
     if (typeof answer !== 'object' || answer === null)
-      throw nonsense('next() of the source', answer, '{ done, value }');
+      throw badReturn('next() of the source', answer, '{ done, value }');
     const { done, value: item } = answer;
     if (done === true) {
       this.#exhausted = true;
@@ -232,7 +232,7 @@ class Feed implements ItemWatch {
     return { index, item, status: status as 'failed', error };
   }
 
-  #progress(last: EachItem<unknown, unknown> | undefined): Progress {
+  #progress(last: EachItem<unknown, unknown> | undefined): EachProgress {
     const { length } = this.#values ?? [];
     // Holes of failed items at the end.
     if (last === undefined && this.#values !== undefined && length < this.#taken)

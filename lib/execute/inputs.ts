@@ -1,8 +1,8 @@
 import { type Observable, ReplaySubject } from 'rxjs';
-import { Contest, contestOf } from '../graph/choice-state.js';
+import { ChoiceState, choiceOf } from '../graph/choice-state.js';
 import type { Edge, TaskNode } from '../graph/node.js';
 import { copy } from '../kernel/copy.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 import { GuardedStream } from '../kernel/guarded-stream.js';
 import type { DependencyMode, Settled } from '../model/task.js';
 
@@ -41,13 +41,13 @@ export function inputsOf(node: TaskNode): unknown {
 
 /** Of the edges of a race or quorum only the first stands for an input. */
 function isFirst(edge: Edge): boolean {
-  const edges = contestOf(edge)?.edges;
+  const edges = choiceOf(edge)?.edges;
   return edges === undefined || edges[0] === edge;
 }
 
 function deliver(edge: Edge): unknown {
-  const contest = contestOf(edge);
-  if (contest !== undefined) return copy(contest.value);
+  const choice = choiceOf(edge);
+  if (choice !== undefined) return copy(choice.value);
   return edge.mode === 'value' ? copy(edge.from.value) : delivered(edge.from, edge.mode, edge.fallback);
 }
 
@@ -74,18 +74,18 @@ export class InputStream {
   refresh(): void {
     const edges = this.#node.inEdges;
     // A contest is decided before the task starts: it has nothing new to show.
-    const seen = edges.map((edge) => contestOf(edge) ?? edge.from.extra?.live ?? edge.from);
+    const seen = edges.map((edge) => choiceOf(edge) ?? edge.from.extra?.live ?? edge.from);
     if (seen.length !== this.#seen.length || seen.some((mark, i) => mark !== this.#seen[i])) {
       this.#seen = seen;
       this.#inputs.next(inputsOf(this.#node));
     }
-    if (edges.every((edge) => edge.from.ended || contestOf(edge) !== undefined)) this.#inputs.complete();
+    if (edges.every((edge) => edge.from.ended || choiceOf(edge) !== undefined)) this.#inputs.complete();
   }
 }
 
-function tooFew({ mode, need, edges }: Contest): RxhiveError {
+function tooFew({ mode, need, edges }: ChoiceState): RxhiveError {
   const failed = edges.map(({ from }) => from).filter((from) => from.ended && from.error !== undefined);
-  const names = failed.slice(0, 5).map(({ id, status }) => `"${brief(id)}" (${status})`);
+  const names = failed.slice(0, 5).map(({ id, status }) => `"${truncate(id)}" (${status})`);
   const message = `A ${mode} needed ${need} of ${edges.length} tasks, and too few succeeded: ${names.join(', ')}.`;
   return new RxhiveError('TOO_FEW_SUCCEEDED', message, {
     cause: new AggregateError(failed.map(({ error }) => error)),
@@ -95,7 +95,7 @@ function tooFew({ mode, need, edges }: Contest): RxhiveError {
 
 /** One target of `ctx.join`. */
 export interface JoinTarget {
-  readonly node: TaskNode | Contest;
+  readonly node: TaskNode | ChoiceState;
   readonly mode: DependencyMode;
   readonly key: string | undefined;
   readonly fallback: unknown;
@@ -107,7 +107,7 @@ export interface JoinTarget {
  */
 export function joined(targets: readonly JoinTarget[], shape: 'one' | 'tuple' | 'record'): unknown {
   for (const { node, mode } of targets) {
-    if (node instanceof Contest) {
+    if (node instanceof ChoiceState) {
       if (node.state === 'won') continue;
       throw tooFew(node);
     }
@@ -115,11 +115,11 @@ export function joined(targets: readonly JoinTarget[], shape: 'one' | 'tuple' | 
     if (node.status === 'failed' || (node.status === 'skipped' && node.error !== undefined)) throw node.error;
     throw new RxhiveError(
       'TASK_SKIPPED',
-      `Task "${brief(node.id)}" was ${node.status}, so it has no result to join.`,
+      `Task "${truncate(node.id)}" was ${node.status}, so it has no result to join.`,
     );
   }
   const values = targets.map(({ node, mode, fallback }) =>
-    node instanceof Contest ? copy(node.value) : delivered(node, mode, fallback),
+    node instanceof ChoiceState ? copy(node.value) : delivered(node, mode, fallback),
   );
   if (shape === 'one') return values[0];
   if (shape === 'tuple') return values;

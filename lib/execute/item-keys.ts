@@ -1,5 +1,5 @@
-import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import { called, disown } from '../kernel/guard.js';
+import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
+import { callUser, disown } from '../kernel/guard.js';
 
 /** Ids of the items of one `flow.each`. Keys that make no good id, or the same for two items, are refused. */
 export class ItemKeys {
@@ -19,18 +19,18 @@ export class ItemKeys {
   idOf(item: unknown): string {
     const index = this.#next;
     const keyOf = this.#key;
-    const key = keyOf === undefined ? index : called('flow.each key', () => keyOf(item, index));
+    const key = keyOf === undefined ? index : callUser('flow.each key', () => keyOf(item, index));
     // It is refused; what it says later must not end the process.
     disown(key);
     if ((typeof key !== 'string' || key === '') && !Number.isFinite(key))
       throw this.#wrong(
-        `the key of item ${index} is ${shown(key)}; return a text that is not empty, or a finite number`,
+        `the key of item ${index} is ${inspect(key)}; return a text that is not empty, or a finite number`,
       );
     const text = String(key);
     const other = this.#items.get(text);
     if (other !== undefined)
       throw this.#wrong(
-        `items ${other} and ${index} have the same key ${shown(text)}; return one that differs from all others, for instance with the index in it`,
+        `items ${other} and ${index} have the same key ${inspect(text)}; return one that differs from all others, for instance with the index in it`,
         { key: text, items: [other, index] },
       );
     if (this.#key !== undefined) this.#items.set(text, index);
@@ -47,7 +47,7 @@ export class ItemKeys {
   }
 
   #wrong(what: string, details: Readonly<Record<string, unknown>> = {}): RxhiveError {
-    const message = `flow.each "${brief(this.#task)}": ${what}.`;
+    const message = `flow.each "${truncate(this.#task)}": ${what}.`;
     return new RxhiveError('INVALID_OPTION', message, { details: { taskId: this.#task, ...details } });
   }
 }

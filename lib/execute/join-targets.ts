@@ -1,6 +1,6 @@
-import { Contest } from '../graph/choice-state.js';
+import { ChoiceState } from '../graph/choice-state.js';
 import { Edge, type TaskNode } from '../graph/node.js';
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import { Choice, Dependency, Task } from '../model/task.js';
 import type { JoinTarget } from './inputs.js';
 
@@ -21,17 +21,17 @@ export function joinTargets(
   if (typeof given !== 'object' || given === null)
     throw new RxhiveError(
       'INVALID_OPTION',
-      `ctx.join got ${shown(tasks)}; give tasks as a record or an array.`,
+      `ctx.join got ${inspect(tasks)}; give tasks as a record or an array.`,
     );
   const nodeOf = (task: unknown): TaskNode => {
     const found = task instanceof Task ? find(task) : undefined;
     if (found !== undefined) return found;
-    throw new RxhiveError('INVALID_OPTION', `ctx.join got ${shown(task)}, which is no task of this run.`);
+    throw new RxhiveError('INVALID_OPTION', `ctx.join got ${inspect(task)}, which is no task of this run.`);
   };
   return Object.entries(given).map(([name, item]: [string, unknown]) => {
     const key = shape === 'record' ? name : undefined;
     if (item instanceof Choice)
-      return { node: contestFor(node, item, nodeOf), mode: item.mode, key, fallback: undefined };
+      return { node: choiceFor(node, item, nodeOf), mode: item.mode, key, fallback: undefined };
     const dependency = item instanceof Dependency ? item : undefined;
     const target = nodeOf(dependency?.task ?? item);
     const mode = dependency?.mode ?? 'value';
@@ -42,17 +42,17 @@ export function joinTargets(
 }
 
 /** A race or quorum to join; whoever takes part has an edge that leads to `node`. */
-function contestFor(
+function choiceFor(
   node: TaskNode,
   { mode, need, tasks }: Choice,
   nodeOf: (task: unknown) => TaskNode,
-): Contest {
+): ChoiceState {
   if (!(tasks.length > 0 && Number.isInteger(need) && need >= 1 && need <= tasks.length)) {
-    const message = `ctx.join got a ${mode} that needs ${shown(need)} of ${tasks.length} tasks; give a number it can reach.`;
+    const message = `ctx.join got a ${mode} that needs ${inspect(need)} of ${tasks.length} tasks; give a number it can reach.`;
     throw new RxhiveError('INVALID_OPTION', message);
   }
-  const contest = new Contest(mode, need);
+  const choice = new ChoiceState(mode, need);
   // All of them first: a wrong one must leave no edge behind.
-  for (const from of tasks.map(nodeOf)) contest.edges.push(new Edge(from, node, 'join', undefined, contest));
-  return contest;
+  for (const from of tasks.map(nodeOf)) choice.edges.push(new Edge(from, node, 'join', undefined, choice));
+  return choice;
 }

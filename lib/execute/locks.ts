@@ -1,34 +1,34 @@
-import type { Obstacle, TaskNode } from '../graph/node.js';
+import type { TaskNode, WaitCause } from '../graph/node.js';
 import { type AsyncValue, asyncValue } from '../kernel/async-context.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 
 /** A place in the line for a shared thing. */
-export interface Ticket extends Obstacle {
+export interface LockTicket extends WaitCause {
   /** It is this task's turn. */
   readonly held: boolean;
   /** Calls the work it was taken for: what that waits for, it waits for. */
   use<T>(work: () => T): T;
   /** Gives the turn, or the place in the line, up; may be called twice. */
-  leave(): void;
+  release(): void;
 }
 
 /** Whose work is running: asked when it begins to wait. */
-const current: AsyncValue<Place> = asyncValue();
+const current: AsyncValue<LockPlace> = asyncValue();
 
 /** Who uses which shared thing, and who waits for it, in order of arrival. */
 export class Locks {
-  readonly #lines = new Map<string, Place[]>();
+  readonly #lines = new Map<string, LockPlace[]>();
   readonly #waitsFor = new Map<TaskNode, string>();
 
   /**
    * Joins the line for `name`; `granted` is called when the turn comes later than now, `fail` when it never comes.
    * @throws RxhiveError JOIN_CYCLE when the holder waits, directly or not, for `node`
    */
-  enter(name: string, node: TaskNode, granted: () => void, fail: (error: RxhiveError) => void): Ticket {
+  acquire(name: string, node: TaskNode, granted: () => void, fail: (error: RxhiveError) => void): LockTicket {
     const line = this.#lines.get(name) ?? [];
     this.#refuseCycle(name, node);
     this.#lines.set(name, line);
-    const place = new Place(name, node, line, granted, fail, () => this.#leave(place));
+    const place = new LockPlace(name, node, line, granted, fail, () => this.#release(place));
     if (!place.held) this.#waitsFor.set(node, name);
     line.push(place);
     return place;
@@ -39,7 +39,7 @@ export class Locks {
     return useOf(node)?.waits(nodes) ?? (() => undefined);
   }
 
-  #leave(place: Place): void {
+  #release(place: LockPlace): void {
     const { name, line } = place;
     const i = line.indexOf(place);
     if (i < 0) return;
@@ -60,7 +60,7 @@ export class Locks {
     for (let wanted: string | undefined = name; wanted !== undefined; ) {
       const holder: TaskNode | undefined = this.#lines.get(wanted)?.[0]?.node;
       if (holder === node) {
-        const message = `Task "${brief(node.id)}" waits for shared "${brief(name)}", whose user waits for it; use shared things in one order and not within themselves.`;
+        const message = `Task "${truncate(node.id)}" waits for shared "${truncate(name)}", whose user waits for it; use shared things in one order and not within themselves.`;
         throw new RxhiveError('JOIN_CYCLE', message, { details: { taskId: node.id, name } });
       }
       wanted = holder === undefined ? undefined : this.#waitsFor.get(holder);
@@ -68,24 +68,24 @@ export class Locks {
   }
 }
 
-class Place implements Ticket {
+class LockPlace implements LockTicket {
   held: boolean;
   /** Who came just before it, and is still there. */
   by: TaskNode | undefined;
   readonly name: string;
   readonly node: TaskNode;
-  readonly line: Place[];
+  readonly line: LockPlace[];
   readonly granted: () => void;
   readonly fail: (error: RxhiveError) => void;
-  readonly leave: () => void;
+  readonly release: () => void;
   /** What its work waits for. */
-  readonly #waits = new Set<readonly TaskNode[] | Place>();
+  readonly #waits = new Set<readonly TaskNode[] | LockPlace>();
   readonly #within: (() => void) | undefined;
 
   constructor(
     name: string,
     node: TaskNode,
-    line: Place[],
+    line: LockPlace[],
     granted: () => void,
     fail: (error: RxhiveError) => void,
     leave: () => void,
@@ -98,31 +98,31 @@ class Place implements Ticket {
     this.granted = granted;
     this.fail = fail;
     this.#within = useOf(node)?.waits(this);
-    this.leave = () => {
+    this.release = () => {
       this.#within?.();
       leave();
     };
   }
 
   get what(): string {
-    return `shared "${brief(this.name)}"`;
+    return `shared "${truncate(this.name)}"`;
   }
 
   /** What those it waits for, directly or not, are known to wait for. */
   needs(): TaskNode[] {
     const found: TaskNode[] = [];
-    const places = new Set<Place>([this]);
+    const places = new Set<LockPlace>([this]);
     // A set hands out what is added while it is walked through.
     for (const place of places) {
       const holder = place.held ? place : place.line[0];
       for (const wait of holder?.waited ?? [])
-        if (wait instanceof Place) places.add(wait);
+        if (wait instanceof LockPlace) places.add(wait);
         else found.push(...wait);
     }
     return found;
   }
 
-  get waited(): Iterable<readonly TaskNode[] | Place> {
+  get waited(): Iterable<readonly TaskNode[] | LockPlace> {
     return this.#waits;
   }
 
@@ -130,14 +130,14 @@ class Place implements Ticket {
     return current.run(this, work);
   }
 
-  waits(wait: readonly TaskNode[] | Place): () => void {
+  waits(wait: readonly TaskNode[] | LockPlace): () => void {
     this.#waits.add(wait);
     return () => this.#waits.delete(wait);
   }
 }
 
 /** Children run where they were added: a use is only of the task that has it. */
-function useOf(node: TaskNode): Place | undefined {
+function useOf(node: TaskNode): LockPlace | undefined {
   const place = current.getStore();
   return place?.node === node ? place : undefined;
 }

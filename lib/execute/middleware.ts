@@ -1,6 +1,6 @@
 import type { TaskNode } from '../graph/node.js';
 import type { RxhiveError } from '../kernel/errors.js';
-import { called, faultOf, nonsense, toldTo } from '../kernel/guard.js';
+import { badReturn, callUser, faultOf, notify } from '../kernel/guard.js';
 import type { TaskContext } from '../model/context.js';
 import type { AttemptCall, Middleware, RunCall, TaskCall, TaskEnd } from '../model/middleware.js';
 import type { WorkflowResult } from '../model/result.js';
@@ -22,7 +22,7 @@ interface Open {
 }
 
 /** The middleware of a run, outermost first. */
-export class Around {
+export class MiddlewareStack {
   readonly #list: readonly Middleware[];
   readonly #run: RunCall;
   readonly #failed: (error: unknown) => void;
@@ -52,8 +52,8 @@ export class Around {
   }
 
   /** The run has ended. */
-  end(result: WorkflowResult): void {
-    this.#close(this.#runEnds, result);
+  runEnded(result: WorkflowResult): void {
+    this.#callEnds(this.#runEnds, result);
   }
 
   /** What the body returns, through all of the middleware. */
@@ -70,7 +70,7 @@ export class Around {
     // An attempt beside another one belongs to the same task.
     const task = this.#tasks.get(node.principal)?.call ?? this.#begin(node.principal);
     // Those of the attempt before.
-    if (node.extra !== undefined) node.extra.usageTold = undefined;
+    if (node.extra !== undefined) node.extra.onUsage = undefined;
     const call = (at: number, given: unknown): unknown => {
       const one = this.#list[at];
       if (one === undefined) return body(given);
@@ -104,20 +104,20 @@ export class Around {
     const end: { -readonly [key in keyof TaskEnd]: TaskEnd[key] } = { status };
     if (value !== undefined) end.value = value;
     if (error !== undefined) end.error = error;
-    this.#close(ends, end);
+    this.#callEnds(ends, end);
   }
 
   /** Those who have begun hear of the end also where one after them throws: `ends` has them. */
   #call<T>(hook: string, begin: (one: Middleware) => End<T> | undefined, ends: End<T>[]): void {
     for (const one of this.#list) {
-      const end: unknown = called(hook, () => begin(one));
+      const end: unknown = callUser(hook, () => begin(one));
       if (typeof end === 'function') ends.push(end as End<T>);
-      else if (end !== undefined) throw nonsense(hook, end, 'nothing, or a function to call at the end');
+      else if (end !== undefined) throw badReturn(hook, end, 'nothing, or a function to call at the end');
     }
   }
 
-  #close<T>(ends: readonly End<T>[], end: T): void {
-    for (let i = ends.length - 1; i >= 0; i--) toldTo(() => ends[i]?.(end), this.#failed);
+  #callEnds<T>(ends: readonly End<T>[], end: T): void {
+    for (let i = ends.length - 1; i >= 0; i--) notify(() => ends[i]?.(end), this.#failed);
   }
 }
 
@@ -155,15 +155,15 @@ class Call implements AttemptCall {
     this.inputs = inputs;
     this.ctx = ctx;
     const safely =
-      <T>(told: (what: T) => void) =>
+      <T>(listener: (what: T) => void) =>
       (what: T): void => {
-        toldTo(() => told(what), failed);
+        notify(() => listener(what), failed);
       };
     this.onStop = (stopped) => ctx.onStop(safely(stopped));
-    this.onUsage = (told) => {
+    this.onUsage = (listener) => {
       const extra = node.more();
-      extra.usageTold ??= [];
-      extra.usageTold.push(safely(told));
+      extra.onUsage ??= [];
+      extra.onUsage.push(safely(listener));
     };
   }
 }

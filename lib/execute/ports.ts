@@ -1,7 +1,7 @@
-import type { Contest } from '../graph/choice-state.js';
+import type { ChoiceState } from '../graph/choice-state.js';
 import type { Group } from '../graph/lane.js';
-import type { AttemptVoice, MessageWait, Messaging } from '../graph/mailbox.js';
-import type { ItemWatch, Obstacle, Spawned, TaskNode } from '../graph/node.js';
+import type { AttemptScope, MessageWait, Messaging } from '../graph/mailbox.js';
+import type { ItemWatch, Spawned, TaskNode, WaitCause } from '../graph/node.js';
 import type { Asker, Cache, Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
@@ -10,7 +10,7 @@ import type { Question } from '../model/question.js';
 import type { Task } from '../model/task.js';
 import type { CompletionHandler, WorkflowSettings } from '../model/workflow.js';
 import type { Locks } from './locks.js';
-import type { Around } from './middleware.js';
+import type { MiddlewareStack } from './middleware.js';
 import type { RetryBudget } from './retry.js';
 
 /** What the execute stage is given to work with. */
@@ -31,18 +31,18 @@ export interface ExecutePorts {
   handlersOf(node: TaskNode): readonly CompletionHandler[];
   readonly locks: Locks;
   /** Middleware, with the body in its midst. */
-  readonly around: Around;
+  readonly middleware: MiddlewareStack;
   readonly cache: Cache;
   readonly state: StatePorts;
   /** Code of the user threw where no task can hear it. */
   failed(error: unknown): void;
   /** Gates of the task hear of the headers of an answer. */
-  told(node: TaskNode, headers: unknown): void;
+  onHeaders(node: TaskNode, headers: unknown): void;
   readonly waits: WaitPorts;
   /** Puts a question to a person; the returned function forgets who asked. @throws RxhiveError */
   ask(asker: Asker, question: Question): () => void;
   /** What an attempt of `node` says and hears. */
-  messaging(node: TaskNode, own: AttemptVoice): Messaging;
+  messaging(node: TaskNode, own: AttemptScope): Messaging;
   /** Handle for a task that `parent` adds; the one it has when it was added before. */
   handleFor(parent: TaskNode, id: string): Task;
   /** Adds buffered tasks to the run at once. */
@@ -67,11 +67,15 @@ interface WaitPorts {
    * Gives the slot back until the returned function is called; `done` when there is one again. `behind`: who is to end
    * the wait, where known; `elsewhere`: something outside of this run.
    */
-  pause(node: TaskNode, done: () => void, behind?: Obstacle | 'elsewhere'): () => void;
+  pause(node: TaskNode, done: () => void, causes?: WaitCause | 'elsewhere'): () => void;
   /** The same for a question; the returned function takes `done`. */
-  ask(node: TaskNode, questionId: string): (done: () => void) => void;
+  waitForAnswer(node: TaskNode, questionId: string): (done: () => void) => void;
   /** The same for what others say. */
-  hear(node: TaskNode, wait: MessageWait): void;
+  waitForMessage(node: TaskNode, wait: MessageWait): void;
   /** Calls `done` once all `targets` have ended and there is a slot again. */
-  join(node: TaskNode, targets: readonly (TaskNode | Contest)[], done: (error?: RxhiveError) => void): void;
+  join(
+    node: TaskNode,
+    targets: readonly (TaskNode | ChoiceState)[],
+    done: (error?: RxhiveError) => void,
+  ): void;
 }

@@ -2,10 +2,10 @@ import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { Signal } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { RxhiveError } from '../kernel/errors.js';
-import { calledForBoolean, calledForNumber, faultOf } from '../kernel/guard.js';
+import { callForBoolean, callForNumber, faultOf } from '../kernel/guard.js';
 import { isRetryable, readProviderError } from '../kernel/provider-error.js';
 import type { Random } from '../kernel/random.js';
-import { exponential, mostAsked, type RetryOptions } from '../model/policy.js';
+import { exponential, longestRetryAfter, type RetryOptions } from '../model/policy.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 
 /** Retries the run may still make. */
@@ -41,14 +41,14 @@ function decideRetry(
   const wanted =
     retryIf === undefined
       ? isRetryable(error)
-      : calledForBoolean('retry.retryIf', () => retryIf(error, attempt));
+      : callForBoolean('retry.retryIf', () => retryIf(error, attempt));
   if (!wanted) return undefined;
   budget.left -= 1;
   if (asked !== undefined) return Math.ceil(asked);
   const { backoff } = policy;
   const delayOf =
     backoff === undefined ? plain : typeof backoff === 'function' ? backoff : exponential(backoff);
-  return Math.ceil(calledForNumber('retry.backoff', () => delayOf(attempt, random)));
+  return Math.ceil(callForNumber('retry.backoff', () => delayOf(attempt, random)));
 }
 
 /** What follows when attempt `source` has failed with `error`: another one, or the end of the task. Never throws. */
@@ -61,13 +61,15 @@ export function afterFailure(
   try {
     const asked = readProviderError(error, clock.wall()).retryAfter;
     // As long as anybody wants to wait for it.
-    const gate =
-      asked === undefined ? undefined : Math.min(asked, mostAsked(node.definition.retry, settings.retry));
+    const retryAfter =
+      asked === undefined
+        ? undefined
+        : Math.min(asked, longestRetryAfter(node.definition.retry, settings.retry));
     const retry = node.definition.retry ?? settings.retry;
-    const delay = decideRetry(retry, error, node.attempt, gate, clock.random, budget);
+    const delay = decideRetry(retry, error, node.attempt, retryAfter, clock.random, budget);
     return delay === undefined
-      ? { kind: 'failed', node, source, error, gate }
-      : { kind: 'retry', node, source, error, delay, gate };
+      ? { kind: 'failed', node, source, error, retryAfter }
+      : { kind: 'retry', node, source, error, delay, retryAfter };
   } catch (cause) {
     // The failure to show is that of the user's function, with what it was asked about as its cause.
     const { message, code, details } = faultOf(cause, 'An error that was thrown');

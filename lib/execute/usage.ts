@@ -1,6 +1,6 @@
 import type { TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import type { Usage } from '../model/context.js';
 import { type Price, Spending } from '../model/usage.js';
 
@@ -26,7 +26,7 @@ export function report(
   if (cost === undefined) used.unpricedTokens = used.tokens;
   if (model !== undefined) used.of(model).add({ ...used.report, calls: 1 });
   node.spend(used);
-  for (const told of node.extra?.usageTold ?? []) told(usage);
+  for (const listener of node.extra?.onUsage ?? []) listener(usage);
   if (!watch.active) return;
   watch.emit({
     type: 'usage',
@@ -42,7 +42,7 @@ export function report(
 
 function check(usage: Usage): void {
   if (typeof usage !== 'object' || usage === null)
-    throw new RxhiveError('INVALID_OPTION', `ctx.usage got ${shown(usage)}; give { inputTokens, ... }.`);
+    throw new RxhiveError('INVALID_OPTION', `ctx.usage got ${inspect(usage)}; give { inputTokens, ... }.`);
   for (const [name, value] of Object.entries(usage)) {
     if (value === undefined) continue;
     const fits = amounts.has(name)
@@ -54,6 +54,6 @@ function check(usage: Usage): void {
       : name === 'model'
         ? 'give the name of a model'
         : 'use inputTokens, outputTokens, model and cost';
-    throw new RxhiveError('INVALID_OPTION', `ctx.usage got ${shown(name)} ${shown(value)}; ${cure}.`);
+    throw new RxhiveError('INVALID_OPTION', `ctx.usage got ${inspect(name)} ${inspect(value)}; ${cure}.`);
   }
 }

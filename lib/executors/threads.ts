@@ -5,7 +5,7 @@ import { isAbsolute } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { isObservable, Observable, type Subscriber } from 'rxjs';
-import { brief, RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import type { TaskContext, Usage } from '../model/context.js';
 import type { Executor, Place } from '../model/executor.js';
 import { readError, type ThreadFacts, type ThreadJob, type ThreadMessage } from './thread-protocol.js';
@@ -97,7 +97,7 @@ class ThreadExecutor implements Threads<unknown, unknown> {
     const { name = 'default', maxThreads, idleTimeout } = options;
     this.#file = urlOf(options.file);
     if (typeof name !== 'string' || name === '')
-      throw wrong(`name is ${shown(name)}; give a name of an export.`);
+      throw wrong(`name is ${inspect(name)}; give a name of an export.`);
     this.#export = name;
     const base = this.#file.slice(this.#file.lastIndexOf('/') + 1);
     this.version = `threads of ${base} ${name}`;
@@ -110,7 +110,7 @@ class ThreadExecutor implements Threads<unknown, unknown> {
   run(inputs: unknown, ctx: TaskContext): Observable<unknown> {
     if (isObservable(inputs))
       throw wrong(
-        `task "${brief(ctx.taskId)}" has a latest(...) dependency, which cannot be sent to a thread.`,
+        `task "${truncate(ctx.taskId)}" has a latest(...) dependency, which cannot be sent to a thread.`,
       );
     const { taskId, runId, attempt, idempotencyKey, carrier } = ctx;
     const facts: ThreadFacts = { taskId, runId, attempt, idempotencyKey, carrier };
@@ -137,9 +137,9 @@ class ThreadPool implements Place {
 
   constructor(name: string, maxThreads = availableParallelism(), idleTimeout = 1_000) {
     if (!(Number.isInteger(maxThreads) && maxThreads >= 1))
-      throw wrong(`maxThreads is ${shown(maxThreads)}; give a whole number from 1.`);
+      throw wrong(`maxThreads is ${inspect(maxThreads)}; give a whole number from 1.`);
     if (!(Number.isFinite(idleTimeout) && idleTimeout >= 0))
-      throw wrong(`idleTimeout is ${shown(idleTimeout)}; give ms from 0.`);
+      throw wrong(`idleTimeout is ${inspect(idleTimeout)}; give ms from 0.`);
     this.name = name;
     this.slots = maxThreads;
     this.#idleTimeout = idleTimeout;
@@ -214,7 +214,7 @@ class ThreadPool implements Place {
 /** What cannot be cloned is told in our words. */
 function understood(error: unknown, taskId: string): unknown {
   if ((error as Error | undefined)?.name !== 'DataCloneError') return error;
-  const message = `Task "${brief(taskId)}": ${(error as Error).message} Inputs and results of threads are cloned; give plain data.`;
+  const message = `Task "${truncate(taskId)}": ${(error as Error).message} Inputs and results of threads are cloned; give plain data.`;
   return new RxhiveError('NOT_SERIALIZABLE', message, { cause: error, details: { taskId } });
 }
 
@@ -226,8 +226,8 @@ function urlOf(file: string | URL): string {
         ? pathToFileURL(file)
         : undefined;
   if (url?.protocol !== 'file:')
-    throw wrong(`file is ${shown(file)}; give new URL('./work.js', import.meta.url) or an absolute path.`);
-  if (!existsSync(fileURLToPath(url))) throw wrong(`file ${brief(fileURLToPath(url))} does not exist.`);
+    throw wrong(`file is ${inspect(file)}; give new URL('./work.js', import.meta.url) or an absolute path.`);
+  if (!existsSync(fileURLToPath(url))) throw wrong(`file ${truncate(fileURLToPath(url))} does not exist.`);
   return url.href;
 }
 

@@ -2,7 +2,7 @@ import { WorkflowCancelledError } from '../kernel/errors.js';
 import type { Edge, Join, TaskNode } from './node.js';
 
 /** A race or a quorum in a run: tasks of which one dependent, or one join, needs the first few that succeed. */
-export class Contest {
+export class ChoiceState {
   readonly mode: 'race' | 'quorum';
   /** So many have to succeed. */
   readonly need: number;
@@ -43,7 +43,7 @@ export class Contest {
 export function isTolerated(node: TaskNode): boolean {
   if (node.status !== 'failed' || node.definition.tolerate !== true) return false;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
-    if (edge.mode === 'value' || edge.mode === 'latest' || contestOf(edge)?.state === 'failed') return false;
+    if (edge.mode === 'value' || edge.mode === 'latest' || choiceOf(edge)?.state === 'failed') return false;
   return true;
 }
 
@@ -54,7 +54,7 @@ export function isTolerated(node: TaskNode): boolean {
 export function isForgiven(node: TaskNode): boolean {
   if (node.definition.candidate === true || isTolerated(node)) return true;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
-    if ((contestOf(edge)?.state ?? 'failed') === 'failed') return false;
+    if ((choiceOf(edge)?.state ?? 'failed') === 'failed') return false;
   return node.firstOut !== undefined;
 }
 
@@ -65,8 +65,8 @@ export function isLost({ status, error }: TaskNode): boolean {
 }
 
 /** The contest an edge is part of. */
-export function contestOf(edge: Edge): Contest | undefined {
+export function choiceOf(edge: Edge): ChoiceState | undefined {
   const { mode, fallback } = edge;
   const may = mode === 'race' || mode === 'quorum' || mode === 'join';
-  return may && fallback instanceof Contest ? fallback : undefined;
+  return may && fallback instanceof ChoiceState ? fallback : undefined;
 }

@@ -6,7 +6,7 @@ import type { TaskNode } from './node.js';
 const mostKept = 100;
 
 /** Tasks that have ended and are no part of the graph any more, in numbers. */
-export class Forgotten {
+export class ForgottenTasks {
   readonly counts = { succeeded: 0, failed: 0, skipped: 0, cancelled: 0, restored: 0 };
   total = 0;
   /** Failures among them that are tolerated. */
@@ -18,12 +18,12 @@ export class Forgotten {
   #kept = 0;
 
   /** Counts a task that has ended; false: it is one to remember, and not counted. */
-  take(node: TaskNode): boolean {
+  record(node: TaskNode): boolean {
     if (node.status === 'failed' && this.#kept < mostKept) {
       this.#kept += 1;
       return false;
     }
-    this.counts[node.status as keyof Forgotten['counts']] += 1;
+    this.counts[node.status as keyof ForgottenTasks['counts']] += 1;
     this.total += 1;
     if (isTolerated(node)) this.tolerated += 1;
     this.workMs += node.runningMs;

@@ -45,11 +45,11 @@ export interface Gate extends Blocker {
   /** The one told by `wait` has been taken away before it could start. */
   unwait?(node: TaskNode): void;
   /** `node` goes on: what `admits` promised is taken. */
-  enter(node: TaskNode): void;
+  acquire(node: TaskNode): void;
   /** The task gave its slot back; its attempt lives on. */
   pause(node: TaskNode): void;
   /** The attempt has ended, paused or not. */
-  leave(node: TaskNode, end: AttemptEnd): void;
+  release(node: TaskNode, end: AttemptEnd): void;
   /** A task that passes here used something, or an earlier process did. May be negative: a call was none. */
   charge?(used: UsageReport): void;
   /** A ready task is not to wait: it ends so. Asked when it becomes ready, and for all of them by the scheduler's turnstile. */
@@ -57,15 +57,15 @@ export interface Gate extends Blocker {
   /** `node` may not go on before others have tried whether anybody can: their end opens the gate, nothing else. */
   holdsBack?(node: TaskNode): boolean;
   /** Share, 0 to 1, of what it can still give with `queued` to come: where there is a choice, tasks go where most is left. */
-  left?(queued: number): number;
+  shareLeft?(queued: number): number;
   /** Ms until it lets one more start behind `queued` others, as far as it opens by itself; 0: at once. */
   opensIn?(queued: number): number;
   /** An answer that a task got had these headers. */
-  told?(headers: unknown): void;
+  onHeaders?(headers: unknown): void;
   /** The run has ended. */
-  close?(): void;
+  dispose?(): void;
   /** What is waited for, as the end of "Task x waits for ...". */
-  because(node: TaskNode): string;
+  reason(node: TaskNode): string;
 }
 
 /** A breaker that lets a few attempts through to try, and nobody else until they have ended. */

@@ -43,7 +43,7 @@ export class Group implements Blocker {
   get state(): GroupState {
     const { active, limit, assigned, gates, queued } = this;
     const places = Number.isFinite(limit) ? Math.max(0, limit - active) / Math.max(1, limit) : 1;
-    const left = Math.min(places, ...gates.map((gate) => gate.left?.(queued.size) ?? 1));
+    const left = Math.min(places, ...gates.map((gate) => gate.shareLeft?.(queued.size) ?? 1));
     const opensIn = Math.max(0, ...gates.map((gate) => gate.opensIn?.(queued.size) ?? 0));
     return { active, limit, assigned, left, opensIn };
   }
@@ -130,7 +130,7 @@ export class Lane implements HeapItem, Blocker {
   /** Ms this lane has waited for permits, and since when it does; undefined: it does not. */
   #permitMs = 0;
   #permitSince: number | undefined;
-  #again: Lane | undefined;
+  #resumeLane: Lane | undefined;
   #origin: Lane | undefined;
 
   constructor(group: Group | undefined, needs: readonly Need[], runGates: readonly Gate[] = []) {
@@ -144,14 +144,14 @@ export class Lane implements HeapItem, Blocker {
   }
 
   /** Where tasks that come back from a pause wait: a gate must not make them wait behind those it does not admit. */
-  get again(): Lane {
+  get resumeLane(): Lane {
     if (!this.gated) return this;
     if (this.#origin !== undefined) return this;
-    if (this.#again === undefined) {
-      this.#again = new Lane(this.group, this.needs, this.gates[0]);
-      this.#again.#origin = this;
+    if (this.#resumeLane === undefined) {
+      this.#resumeLane = new Lane(this.group, this.needs, this.gates[0]);
+      this.#resumeLane.#origin = this;
     }
-    return this.#again;
+    return this.#resumeLane;
   }
 
   /** The lane in which an attempt begins. */

@@ -1,4 +1,4 @@
-import { brief, type RxhiveError } from '../kernel/errors.js';
+import { type RxhiveError, truncate } from '../kernel/errors.js';
 import type {
   AskOptions,
   Channel,
@@ -24,7 +24,7 @@ export interface MessageWait {
   /** The body was given something before, and may be at work on it: nobody can see that. */
   readonly unsure: boolean;
   /** Called first: others may run, and say something, as soon as the slot is given back. */
-  began(waiting: Waiting): void;
+  began(waiting: OngoingWait): void;
   /** It never ends: why. */
   fail(error: RxhiveError): void;
   /** Nobody is left who could say anything. */
@@ -32,15 +32,15 @@ export interface MessageWait {
 }
 
 /** What an attempt has of a wait it began. */
-export interface Waiting {
+export interface OngoingWait {
   /** It is over; `done` is called when the task has a slot again, at once while it waits for more. */
   wake(done: () => void): void;
   /** It does not wait any more. */
-  leave(): void;
+  cancel(): void;
 }
 
 /** One reading of channels by an attempt, from where it began on. */
-export interface Inlet {
+export interface MessageReader {
   /** The next message for it, if there is one. */
   take(): Message | undefined;
   /** Nothing comes any more. */
@@ -55,7 +55,7 @@ export interface Inlet {
 }
 
 /** Told what comes of a message. */
-export interface SendTold {
+export interface SendObserver {
   /** It is in the log, and its readers have it; or it was so before. */
   done(message: Message): void;
   failed(error: unknown): void;
@@ -64,7 +64,7 @@ export interface SendTold {
 }
 
 /** Told what comes of asking a task. */
-export interface AskTold {
+export interface AskObserver {
   replied(value: unknown): void;
   failed(error: unknown): void;
   /** There is no reply yet; called before the others, or not at all. */
@@ -74,13 +74,13 @@ export interface AskTold {
 /** What one attempt sends and takes. */
 export interface Mailbox {
   /** The returned function takes it back while it waits. @throws RxhiveError INVALID_OPTION, NOT_SERIALIZABLE */
-  send(channel: Channel<never>, value: unknown, key: string | undefined, told: SendTold): () => void;
+  send(channel: Channel<never>, value: unknown, key: string | undefined, observer: SendObserver): () => void;
   /** @throws RxhiveError INVALID_OPTION */
-  open(channels: readonly Channel<never>[], from: Iterable<string> | undefined): Inlet;
+  open(channels: readonly Channel<never>[], from: Iterable<string> | undefined): MessageReader;
   /** What the task itself is asked. */
-  requests(from: Iterable<string> | undefined): Inlet;
+  requests(from: Iterable<string> | undefined): MessageReader;
   /** The returned function stops listening. @throws RxhiveError INVALID_OPTION, NOT_SERIALIZABLE */
-  ask(taskId: string, value: unknown, key: string | undefined, told: AskTold): () => void;
+  ask(taskId: string, value: unknown, key: string | undefined, observer: AskObserver): () => void;
   /** Has a request its reply? */
   replied(requestId: string): boolean;
   /** @throws RxhiveError NOT_SERIALIZABLE */
@@ -94,12 +94,12 @@ export function someOf(ids: readonly string[]): string {
   const more = ids.length > 5 ? ` and ${ids.length - 5} more` : '';
   return `${ids
     .slice(0, 5)
-    .map((id) => `"${brief(id)}"`)
+    .map((id) => `"${truncate(id)}"`)
     .join(', ')}${more}`;
 }
 
 /** What a wait is for, as the end of a sentence. */
-export function shownWait({ kind, channels, from }: MessageWait): string {
+export function describeWait({ kind, channels, from }: MessageWait): string {
   const whom = someOf([...(from ?? [])]);
   if (kind === 'reply') return `an answer of ${whom}`;
   const on = someOf(channels);
@@ -111,7 +111,7 @@ export function shownWait({ kind, channels, from }: MessageWait): string {
 type Begin<T> = (resolve: (value: T) => void, reject: (error: unknown) => void) => (() => void) | undefined;
 
 /** What an attempt lends to what it says and hears. */
-export interface AttemptVoice {
+export interface AttemptScope {
   /** A promise that also ends with the attempt. */
   promise<T>(begin: Begin<T>): Promise<T>;
   /** @throws RxhiveError ATTEMPT_ENDED */

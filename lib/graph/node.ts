@@ -8,7 +8,7 @@ import type { AttemptReport } from '../model/result.js';
 import { isEnd, type TaskStatus } from '../model/status.js';
 import type { DependencyMode, Task, TaskDefinition } from '../model/task.js';
 import { Spending } from '../model/usage.js';
-import { contestOf } from './choice-state.js';
+import { choiceOf } from './choice-state.js';
 import type { Lane } from './lane.js';
 import type { MessageWait } from './mailbox.js';
 
@@ -94,11 +94,11 @@ export interface Join {
   /** Waits of it that are not for the end of a task: for a shared thing, the same work. */
   paused: number;
   /** What stands before those waits, as far as known. */
-  readonly behind: Obstacle[];
+  readonly causes: WaitCause[];
 }
 
 /** Why a wait for something that another task has, or does, is not over. */
-export interface Obstacle {
+export interface WaitCause {
   /** It, as the end of a sentence. */
   readonly what: string;
   /** Who has it, or comes before: it inherits the priority. Another one when that one gives up. */
@@ -144,7 +144,7 @@ export interface NodeExtra {
   /** Items it has added that have not ended: they inherit its priority. */
   items: Set<TaskNode> | undefined;
   /** Who is told what the body reports with `ctx.usage`. */
-  usageTold: ((usage: Usage) => void)[] | undefined;
+  onUsage: ((usage: Usage) => void)[] | undefined;
   /** Ids that its items have, or had before they were forgotten. */
   itemKeys: { has(id: string): boolean } | undefined;
   /** Suspended because a producer it streams from is suspended. */
@@ -152,7 +152,7 @@ export interface NodeExtra {
   /** Ids of the open questions its attempt waits for. */
   asking: Set<string> | undefined;
   /** Messages, replies and room its attempt waits for. */
-  hearing: Set<MessageWait> | undefined;
+  messageWaits: Set<MessageWait> | undefined;
   /** Its attempt may be joined by another, or is such another one. */
   hedge: Hedge | undefined;
   totalTimer: Timer | undefined;
@@ -239,8 +239,8 @@ export class TaskNode implements HeapItem {
   get needs(): number {
     let needs = 0;
     for (const edge of this.inEdges) {
-      const contest = contestOf(edge);
-      if (contest === undefined || contest.edges[0] === edge) needs += 1;
+      const choice = choiceOf(edge);
+      if (choice === undefined || choice.edges[0] === edge) needs += 1;
     }
     return needs;
   }
@@ -317,7 +317,7 @@ export class TaskNode implements HeapItem {
     const { extra } = this;
     if (extra === undefined) return false;
     extra.join = undefined;
-    extra.hearing = undefined;
+    extra.messageWaits = undefined;
     extra.starved = false;
     const asked = extra.asking !== undefined;
     extra.asking = undefined;
@@ -340,7 +340,7 @@ export class TaskNode implements HeapItem {
       join: undefined,
       children: undefined,
       items: undefined,
-      usageTold: undefined,
+      onUsage: undefined,
       itemKeys: undefined,
       held: false,
       joined: undefined,
@@ -349,7 +349,7 @@ export class TaskNode implements HeapItem {
       backoffLeft: 0,
       starved: false,
       asking: undefined,
-      hearing: undefined,
+      messageWaits: undefined,
       hedge: undefined,
       totalTimer: undefined,
       totalLeft: undefined,

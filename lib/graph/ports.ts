@@ -86,7 +86,7 @@ export interface Cache {
   /**
    * `input`: that of the run. `unfit`: the kept result does not fit the task's schema, so it has to work.
    */
-  enter(node: TaskNode, inputs: unknown, input: unknown, unfit?: boolean): CacheEntry;
+  lookUp(node: TaskNode, inputs: unknown, input: unknown, isInvalid?: boolean): CacheEntry;
 }
 
 /** The attempt that asks, and what it is told. */

@@ -20,7 +20,7 @@ export type Signal =
       readonly source: AttemptHandle;
       readonly error: unknown;
       /** As with `retry`. */
-      readonly gate?: number | undefined;
+      readonly retryAfter?: number | undefined;
     }
   | {
       readonly kind: 'retry';
@@ -30,5 +30,5 @@ export type Signal =
       /** Ms until the next attempt. */
       readonly delay: number;
       /** Ms the whole group has to wait, where a provider said so. */
-      readonly gate: number | undefined;
+      readonly retryAfter: number | undefined;
     };

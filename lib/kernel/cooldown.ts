@@ -25,13 +25,13 @@ export class Cooldown {
   refused(
     now: number,
     startedAt: number,
-    asked: number | undefined,
+    retryAfter: number | undefined,
     delay: (strikes: number) => number,
   ): number | undefined {
     // It was on its way when another one was refused: that has been heard.
     const old = startedAt <= this.#since;
-    if (old && asked === undefined) return undefined;
-    const until = Math.ceil(now + (asked ?? delay(this.#strikes + 1)));
+    if (old && retryAfter === undefined) return undefined;
+    const until = Math.ceil(now + (retryAfter ?? delay(this.#strikes + 1)));
     if (until <= this.#until) return undefined;
     if (old && until - now <= (this.#until - now) * 1.1) {
       // The same, said by the next one a little later.

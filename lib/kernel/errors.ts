@@ -1,4 +1,4 @@
-import { visible } from './escape-control.js';
+import { escapeControl } from './escape-control.js';
 
 /**
  * Every code an {@link RxhiveError} can carry. Codes are stable: decide by them, never by message text.
@@ -90,7 +90,7 @@ export class WorkflowDefinitionError extends RxhiveError {
     const more = lines.length > 20 ? `\n  - and ${lines.length - 20} more` : '';
     super(
       'WORKFLOW_DEFINITION',
-      `Workflow "${brief(workflow)}" has ${faults.length} fault${faults.length === 1 ? '' : 's'}; nothing was started:${shown.join('')}${more}`,
+      `Workflow "${truncate(workflow)}" has ${faults.length} fault${faults.length === 1 ? '' : 's'}; nothing was started:${shown.join('')}${more}`,
       { details: { faults: faults.length } },
     );
     // The message has it: what prints errors with their fields shall not say it again.
@@ -102,7 +102,7 @@ export class WorkflowDefinitionError extends RxhiveError {
 function linesOf(faults: readonly DefinitionFault[]): string[] {
   const found = new Map<string, { readonly message: string; readonly head: string; more: number }>();
   for (const { taskId, message } of faults) {
-    const head = taskId === undefined ? '' : `Task "${brief(taskId)}"`;
+    const head = taskId === undefined ? '' : `Task "${truncate(taskId)}"`;
     const rest = message.startsWith(head) ? message.slice(head.length) : message;
     const known = found.get(rest);
     if (known === undefined || head === '') found.set(rest, { message, head, more: 0 });
@@ -143,7 +143,7 @@ export class TaskTimeoutError extends RxhiveError {
     const advice = timeoutAdvice[kind] ?? `Raise timeout.${kind} or make the task faster.`;
     super(
       'TASK_TIMEOUT',
-      `Task "${brief(taskId)}" timed out: ${timeoutMeaning[kind]} ${limit} ms. ${advice}`,
+      `Task "${truncate(taskId)}" timed out: ${timeoutMeaning[kind]} ${limit} ms. ${advice}`,
       { details: { taskId, kind, limit } },
     );
     this.taskId = taskId;
@@ -196,10 +196,10 @@ export class TransactionConflictError extends RxhiveError {
     path: readonly PropertyKey[],
     values: { readonly read: unknown; readonly current: unknown },
   ) {
-    const where = path.length === 0 ? 'the state' : `state.${brief(path.map(String).join('.'))}`;
+    const where = path.length === 0 ? 'the state' : `state.${truncate(path.map(String).join('.'))}`;
     super(
       'TRANSACTION_CONFLICT',
-      `Task "${brief(taskId)}" read ${where}, and task "${brief(otherTaskId)}" wrote it before the commit. Use onConflict "rerun", read less, or make one depend on the other.`,
+      `Task "${truncate(taskId)}" read ${where}, and task "${truncate(otherTaskId)}" wrote it before the commit. Use onConflict "rerun", read less, or make one depend on the other.`,
       { details: { taskId, otherTaskId, path } },
     );
     this.taskId = taskId;
@@ -217,7 +217,7 @@ export class InvalidResultError extends RxhiveError {
   readonly issues: readonly { readonly path: string; readonly message: string }[];
 
   constructor(taskId: string, issues: InvalidResultError['issues'], places: string) {
-    const message = `The result of task "${brief(taskId)}" does not fit its schema at ${places}. Retry, or change the schema.`;
+    const message = `The result of task "${truncate(taskId)}" does not fit its schema at ${places}. Retry, or change the schema.`;
     super('INVALID_RESULT', message, { details: { taskId, paths: issues.map(({ path }) => path) } });
     this.taskId = taskId;
     this.issues = issues;
@@ -233,7 +233,7 @@ export class InvalidMessageError extends RxhiveError {
 
   constructor(channel: string, issues: InvalidMessageError['issues'], places: string) {
     const what = channel.startsWith('@') ? 'A reply of task' : 'A message on channel';
-    const message = `${what} "${brief(channel.replace(/^@/, ''))}" does not fit its schema at ${places}. Say something else, or change the schema.`;
+    const message = `${what} "${truncate(channel.replace(/^@/, ''))}" does not fit its schema at ${places}. Say something else, or change the schema.`;
     super('INVALID_MESSAGE', message, { details: { channel, paths: issues.map(({ path }) => path) } });
     this.channel = channel;
     this.issues = issues;
@@ -247,7 +247,7 @@ export class AnswerRefusedError extends RxhiveError {
   readonly issues: readonly { readonly path: string; readonly message: string }[];
 
   constructor(questionId: string, issues: AnswerRefusedError['issues'], places: string) {
-    const message = `The answer to "${brief(questionId)}" does not fit its schema at ${places}. The question is still open: answer again.`;
+    const message = `The answer to "${truncate(questionId)}" does not fit its schema at ${places}. The question is still open: answer again.`;
     super('ANSWER_REFUSED', message, { details: { questionId, paths: issues.map(({ path }) => path) } });
     this.questionId = questionId;
     this.issues = issues;
@@ -261,7 +261,7 @@ export class CheckpointCorruptError extends RxhiveError {
   readonly seq: number;
 
   constructor(runId: string, seq: number, why: string) {
-    const what = seq === 0 ? 'The store' : `Record ${seq} of run "${brief(runId)}"`;
+    const what = seq === 0 ? 'The store' : `Record ${seq} of run "${truncate(runId)}"`;
     super(
       'CHECKPOINT_CORRUPT',
       `${what} is damaged: ${why}. Restore it from a copy, or start a new run under another runId.`,
@@ -289,11 +289,11 @@ export class LimitExceededError extends RxhiveError {
 }
 
 /** An id for a message: one of 10 kB must not make a line of 10 kB, and none is to change what a terminal does. */
-export function brief(text: string): string {
+export function truncate(text: string): string {
   // Callers without types give anything.
   const all = String(text);
   const shortened = all.length > 80 ? `${all.slice(0, 60)}… (${all.length} characters)` : all;
-  return visible(shortened.replaceAll(/[\n\r\t]+/g, ' '));
+  return escapeControl(shortened.replaceAll(/[\n\r\t]+/g, ' '));
 }
 
 /** What something that was thrown says, in at most 2,000 characters. Never throws, whatever it is. */
@@ -303,17 +303,17 @@ export function messageOf(error: unknown): string {
     const message: unknown = (error as { readonly message?: unknown } | null | undefined)?.message;
     text = typeof message === 'string' && message !== '' ? message : String(error);
   } catch {
-    text = `${shown(error)} that cannot be shown`;
+    text = `${inspect(error)} that cannot be shown`;
   }
-  return visible(text.length > 2_000 ? `${text.slice(0, 1_960)}… (${text.length} characters)` : text);
+  return escapeControl(text.length > 2_000 ? `${text.slice(0, 1_960)}… (${text.length} characters)` : text);
 }
 
 /** Shows a wrong value in a message without printing its content. */
-export function shown(value: unknown): string {
+export function inspect(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean' || value === undefined || value === null) {
     return String(value);
   }
-  if (typeof value === 'string') return `"${brief(value)}"`;
+  if (typeof value === 'string') return `"${truncate(value)}"`;
   return isArray(value) ? 'an array' : `a value of type ${typeof value}`;
 }
 

@@ -1,5 +1,5 @@
 /** Characters that change how the rest is shown (escapes, direction marks) as `\uXXXX`; line feeds and tabs stay. */
-export function visible(text: string): string {
+export function escapeControl(text: string): string {
   return text.replaceAll(
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,

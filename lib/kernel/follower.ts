@@ -1,6 +1,6 @@
 import { type Observer, Subscriber, type TeardownLogic } from 'rxjs';
-import { disown, toldTo } from './guard.js';
-import { isLate } from './maybe-promise.js';
+import { disown, notify } from './guard.js';
+import { isPromise } from './maybe-promise.js';
 
 /** Follows an Observable of a user. One that refuses to be torn down is left behind; `failed` is told why. */
 export class Follower extends Subscriber<unknown> {
@@ -14,11 +14,11 @@ export class Follower extends Subscriber<unknown> {
   /** What a teardown returns nobody waits for; rxjs drops it, and its rejection would end the process. */
   override add(teardown: TeardownLogic): void {
     // What an async function gives that was meant to begin a stream: it fails the stream.
-    if (isLate(teardown)) disown(teardown, (error) => this.error(error));
-    else super.add(typeof teardown === 'function' ? () => void toldTo(teardown, this.#failed) : teardown);
+    if (isPromise(teardown)) disown(teardown, (error) => this.error(error));
+    else super.add(typeof teardown === 'function' ? () => void notify(teardown, this.#failed) : teardown);
   }
 
   override unsubscribe(): void {
-    toldTo(() => super.unsubscribe(), this.#failed);
+    notify(() => super.unsubscribe(), this.#failed);
   }
 }

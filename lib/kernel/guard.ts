@@ -1,12 +1,12 @@
-import { isRxhiveError, messageOf, RxhiveError, shown } from './errors.js';
-import { isLate } from './maybe-promise.js';
+import { inspect, isRxhiveError, messageOf, RxhiveError } from './errors.js';
+import { isPromise } from './maybe-promise.js';
 
 /**
  * Calls a function that a user gave, under the name it has in the options. All of them are called through this file, so
  * that none can do harm: what one throws is told by an error that names it, and ends the task it was called for.
  * @throws RxhiveError CALLBACK_FAILED
  */
-export function called<R>(callback: string, call: () => R): R {
+export function callUser<R>(callback: string, call: () => R): R {
   try {
     return call();
   } catch (cause) {
@@ -15,21 +15,21 @@ export function called<R>(callback: string, call: () => R): R {
 }
 
 /** The same where a number from 0 is due, in ms, tokens or the like. @throws RxhiveError CALLBACK_FAILED */
-export function calledForNumber(callback: string, call: () => number): number {
-  const answer: unknown = called(callback, call);
+export function callForNumber(callback: string, call: () => number): number {
+  const answer: unknown = callUser(callback, call);
   if (typeof answer === 'number' && Number.isFinite(answer) && answer >= 0) return answer;
-  throw nonsense(callback, answer, 'a number from 0');
+  throw badReturn(callback, answer, 'a number from 0');
 }
 
 /** The same where a yes or no is due. @throws RxhiveError CALLBACK_FAILED */
-export function calledForBoolean(callback: string, call: () => boolean): boolean {
-  const answer: unknown = called(callback, call);
+export function callForBoolean(callback: string, call: () => boolean): boolean {
+  const answer: unknown = callUser(callback, call);
   if (typeof answer === 'boolean') return answer;
-  throw nonsense(callback, answer, 'true or false');
+  throw badReturn(callback, answer, 'true or false');
 }
 
 /** Calls one that nobody waits for; `failed` is told what it throws, now or as a promise. */
-export function toldTo<R>(call: () => R, failed: (error: unknown) => void): R | undefined {
+export function notify<R>(call: () => R, failed: (error: unknown) => void): R | undefined {
   try {
     const answer = call();
     disown(answer, failed);
@@ -41,10 +41,10 @@ export function toldTo<R>(call: () => R, failed: (error: unknown) => void): R | 
 }
 
 /** The error for an answer that makes no sense. `due`: what to return instead. */
-export function nonsense(callback: string, answer: unknown, due: string): RxhiveError {
+export function badReturn(callback: string, answer: unknown, due: string): RxhiveError {
   // A promise where a value is due may reject later: nobody else would hear of it.
   disown(answer);
-  const what = isLate(answer) ? 'a promise' : shown(answer);
+  const what = isPromise(answer) ? 'a promise' : inspect(answer);
   return callbackFailed(callback, `returned ${what}; return ${due}.`);
 }
 
@@ -71,14 +71,14 @@ export function readable(error: unknown, callback: string): unknown {
     if (one[Symbol.toPrimitive] !== undefined || one.toString !== undefined) String(error);
     return error;
   } catch (cause) {
-    return callbackFailed(callback, `threw ${shown(error)} that cannot be looked at: ${messageOf(cause)}`);
+    return callbackFailed(callback, `threw ${inspect(error)} that cannot be looked at: ${messageOf(cause)}`);
   }
 }
 
 /** A promise that nobody waits for: a rejection must not end the process. */
 export function disown(answer: unknown, failed: (error: unknown) => void = () => undefined): void {
   try {
-    if (isLate(answer)) answer.then(() => undefined, failed);
+    if (isPromise(answer)) answer.then(() => undefined, failed);
   } catch (error) {
     failed(error);
   }

@@ -1,4 +1,4 @@
-import { faultOf, toldTo } from './guard.js';
+import { faultOf, notify } from './guard.js';
 
 type Add = AbortSignal['addEventListener'];
 type Remove = AbortSignal['removeEventListener'];
@@ -23,7 +23,7 @@ export function guardedController(name: string, failed: (error: unknown) => void
     const call = (event: Event): unknown =>
       typeof listener === 'function' ? listener.call(signal, event) : listener.handleEvent(event);
     const made = (event: Event): void => {
-      toldTo(
+      notify(
         () => call(event),
         (error) => failed(faultOf(error, name)),
       );

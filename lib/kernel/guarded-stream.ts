@@ -1,5 +1,5 @@
 import { Observable, type Observer, Subscriber, type Subscription, type TeardownLogic } from 'rxjs';
-import { toldTo } from './guard.js';
+import { notify } from './guard.js';
 
 type Lifted = { source?: unknown; operator?: unknown };
 
@@ -45,7 +45,7 @@ export class GuardedStream<T> extends Observable<T> {
         : observerOrNext;
     const guard = <A extends unknown[]>(call: (...args: A) => void): ((...args: A) => void) => {
       return (...args) => {
-        toldTo(() => call(...args), this.#onFailure);
+        notify(() => call(...args), this.#onFailure);
       };
     };
     return super.subscribe({

@@ -54,7 +54,7 @@ export function waitIn(text: string): number | undefined {
 }
 
 /** What a provider tells of one of its limits. */
-export interface ToldLimit {
+export interface ProviderLimit {
   readonly kind: 'requests' | 'tokens';
   /** The whole of it, where told. */
   readonly limit: number | undefined;
@@ -70,8 +70,8 @@ export interface ToldLimit {
  * and times that make no sense are left out; `now` is ms since 1970.
  * Sources: OpenAI, "Rate limits in headers"; Anthropic, "Rate limits, response headers".
  */
-export function toldLimits(headers: unknown, now: number): ToldLimit[] {
-  const found: ToldLimit[] = [];
+export function providerLimits(headers: unknown, now: number): ProviderLimit[] {
+  const found: ProviderLimit[] = [];
   for (const kind of ['requests', 'tokens'] as const) {
     for (const [left, limit, reset] of [
       [`x-ratelimit-remaining-${kind}`, `x-ratelimit-limit-${kind}`, `x-ratelimit-reset-${kind}`],

@@ -1,10 +1,10 @@
 import { defer, firstValueFrom, from, of } from 'rxjs';
 
 /** An answer that is there at once, or comes later. */
-export type Late<T> = T | PromiseLike<T>;
+export type MaybePromise<T> = T | PromiseLike<T>;
 
 /** True for an answer that comes later; false for one that cannot even be asked. */
-export function isLate<T>(answer: Late<T>): answer is PromiseLike<T> {
+export function isPromise<T>(answer: MaybePromise<T>): answer is PromiseLike<T> {
   try {
     return typeof (answer as PromiseLike<T> | null | undefined)?.then === 'function';
   } catch {
@@ -13,27 +13,30 @@ export function isLate<T>(answer: Late<T>): answer is PromiseLike<T> {
 }
 
 /** Goes on with an answer; at once where it is there, so that who answers at once costs no turn of the event loop. */
-export function after<T, R>(answer: Late<T>, next: (value: T) => Late<R>): Late<R> {
-  return isLate(answer) ? answer.then(next) : next(answer);
+export function thenMaybe<T, R>(
+  answer: MaybePromise<T>,
+  next: (value: T) => MaybePromise<R>,
+): MaybePromise<R> {
+  return isPromise(answer) ? answer.then(next) : next(answer);
 }
 
 /**
  * Calls `done` with the answer, or `failed` with what was thrown instead; at once where it is there. Calls one of them once: what
  * is no true promise may say both, and twice.
  */
-export function settle<T>(
-  make: () => Late<T>,
+export function settleMaybe<T>(
+  make: () => MaybePromise<T>,
   done: (value: T) => void,
   failed: (error: unknown) => void,
 ): void {
-  let answer: Late<T>;
+  let answer: MaybePromise<T>;
   try {
     answer = make();
   } catch (error) {
     failed(error);
     return;
   }
-  if (!isLate(answer)) {
+  if (!isPromise(answer)) {
     done(answer);
     return;
   }
@@ -54,11 +57,11 @@ export function settle<T>(
 }
 
 /** An answer as a promise, which also carries what `make` throws. */
-export function promised<T>(make: () => Late<T>): Promise<T> {
+export function toPromise<T>(make: () => MaybePromise<T>): Promise<T> {
   return firstValueFrom(
     defer(() => {
       const answer = make();
-      return isLate(answer) ? from(answer) : of(answer);
+      return isPromise(answer) ? from(answer) : of(answer);
     }),
   );
 }

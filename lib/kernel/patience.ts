@@ -1,6 +1,6 @@
 import { firstValueFrom, Observable } from 'rxjs';
 import type { Clock } from './clock.js';
-import { isLate, type Late } from './maybe-promise.js';
+import { isPromise, type MaybePromise } from './maybe-promise.js';
 
 /** Ms before the second try, at most; each wait is twice the one before, up to the longest. */
 const shortest = 2;
@@ -12,7 +12,11 @@ const patience = 30_000;
  * Calls `work`, and again for up to 30 s as long as it fails with what `mayPass`. Nothing stands still meanwhile. What comes at
  * once, an answer or a failure that counts, is handed on at once.
  */
-export function patient<T>(clock: Clock, work: () => Late<T>, mayPass: (error: unknown) => boolean): Late<T> {
+export function patient<T>(
+  clock: Clock,
+  work: () => MaybePromise<T>,
+  mayPass: (error: unknown) => boolean,
+): MaybePromise<T> {
   const until = clock.now() + patience;
   const again = (error: unknown, wait: number): PromiseLike<T> => {
     if (!mayPass(error) || clock.now() + wait > until) throw error;
@@ -23,14 +27,14 @@ export function patient<T>(clock: Clock, work: () => Late<T>, mayPass: (error: u
     });
     return firstValueFrom(waited).then(() => attempt(Math.min(2 * wait, longest)));
   };
-  const attempt = (wait: number): Late<T> => {
-    let answer: Late<T>;
+  const attempt = (wait: number): MaybePromise<T> => {
+    let answer: MaybePromise<T>;
     try {
       answer = work();
     } catch (error) {
       return again(error, wait);
     }
-    return isLate(answer) ? answer.then(undefined, (error: unknown) => again(error, wait)) : answer;
+    return isPromise(answer) ? answer.then(undefined, (error: unknown) => again(error, wait)) : answer;
   };
   return attempt(shortest);
 }

@@ -67,10 +67,10 @@ export function statusOf(error: unknown): number | undefined {
 }
 
 /** Did the provider say "not now"? `asked`: ms it asked to wait, where that is known from elsewhere. */
-export function isRefusal(error: unknown, asked?: number): boolean {
+export function isRefusal(error: unknown, retryAfter?: number): boolean {
   const { kind, status } = readProviderError(error, 0);
   if (kind === 'rate-limit' || kind === 'overloaded') return true;
-  return asked !== undefined && kind !== 'quota' && mayAskToWait(status);
+  return retryAfter !== undefined && kind !== 'quota' && mayAskToWait(status);
 }
 
 /** Is an error worth another try, where nobody says otherwise? */

@@ -1,4 +1,4 @@
-import { brief, messageOf, RxhiveError } from './errors.js';
+import { messageOf, RxhiveError, truncate } from './errors.js';
 
 /** Names whose values are options too, and what is below those; `*` stands for all names. */
 export interface Below {
@@ -33,7 +33,7 @@ export function readOrRefuse<T>(whose: string, options: T, below: Below = {}): T
 
 /** A sentence about an option that throws when it is read. */
 export function unreadable(name: string, error: unknown): string {
-  return `${name === '' ? 'the options' : brief(name)} cannot be read, as that throws: ${messageOf(error)}; give a plain value.`;
+  return `${name === '' ? 'the options' : truncate(name)} cannot be read, as that throws: ${messageOf(error)}; give a plain value.`;
 }
 
 function copied(options: object, path: string, unread: (fault: string) => void): object {

@@ -1,8 +1,8 @@
 import { from, isObservable, type ObservableInput } from 'rxjs';
 import type { Clock } from './clock.js';
 import { Follower } from './follower.js';
-import { nonsense } from './guard.js';
-import { isLate, settle } from './maybe-promise.js';
+import { badReturn } from './guard.js';
+import { isPromise, settleMaybe } from './maybe-promise.js';
 
 /** Promises of promises that are followed: more are one that gives itself. */
 const deepest = 1_000;
@@ -56,8 +56,8 @@ export function follow(returned: unknown, sink: BodySink, level = 0): void {
 const { then: trueThen } = Promise.prototype;
 
 function followThenable(promise: PromiseLike<unknown>, sink: BodySink, level: number): void {
-  if (level > deepest) throw nonsense('run', promise, 'a promise of something else than promises');
-  settle(
+  if (level > deepest) throw badReturn('run', promise, 'a promise of something else than promises');
+  settleMaybe(
     () => promise,
     (value) => sink.ended || follow(value, sink, level + 1),
     (error) => sink.failed(error),
@@ -102,8 +102,8 @@ function followIterable(iterable: AsyncIterable<unknown>, sink: BodySink): void 
   const pull = (): void => {
     try {
       const item = iterator.next();
-      if (!isLate(item)) throw nonsense('next() of the iterator', item, 'a promise of { done, value }');
-      settle(() => item, step, broken);
+      if (!isPromise(item)) throw badReturn('next() of the iterator', item, 'a promise of { done, value }');
+      settleMaybe(() => item, step, broken);
     } catch (error) {
       broken(error);
     }
@@ -112,7 +112,7 @@ function followIterable(iterable: AsyncIterable<unknown>, sink: BodySink): void 
     if (sink.ended) return;
     try {
       if (typeof item !== 'object' || item === null)
-        throw nonsense('next() of the iterator', item, '{ done, value }');
+        throw badReturn('next() of the iterator', item, '{ done, value }');
       if (item.done === true) {
         sink.leaveStream = undefined;
         sink.succeeded(last);

@@ -1,6 +1,6 @@
 import type Bottleneck from 'bottleneck';
 import type { Limiter, LimiterSettings } from '../model/limiter.js';
-import { ClockPlaces, type Places } from './concurrency.js';
+import { ClockCounter, type ConcurrencyCounter } from './concurrency.js';
 import { WindowLimiter } from './window-limiter.js';
 
 /** Places asked for at a time: more would be wasted when tasks are cancelled meanwhile. */
@@ -45,8 +45,12 @@ class BottleneckLimiter extends WindowLimiter {
     this.#instance = instance;
   }
 
-  protected override places(real: boolean, freed: () => void, failed: (cause: unknown) => void): Places {
-    return real ? new BottleneckPlaces(this.#instance, freed, failed) : new ClockPlaces();
+  protected override concurrencyCounter(
+    real: boolean,
+    freed: () => void,
+    failed: (cause: unknown) => void,
+  ): ConcurrencyCounter {
+    return real ? new BottleneckCounter(this.#instance, freed, failed) : new ClockCounter();
   }
 }
 
@@ -55,17 +59,17 @@ class BottleneckLimiter extends WindowLimiter {
  * Where starts need no distance, a place goes on to the next task without a new job: Bottleneck alone makes about 390
  * jobs a second.
  */
-class BottleneckPlaces implements Places {
+class BottleneckCounter implements ConcurrencyCounter {
   inUse = 0;
   readonly #given: Bottleneck | undefined;
   readonly #freed: () => void;
   readonly #failed: (cause: unknown) => void;
-  readonly #gaps = new ClockPlaces();
+  readonly #gaps = new ClockCounter();
   #own: Bottleneck | undefined;
   #settings: LimiterSettings = {};
   /** Begun jobs without a task; calling one ends it. */
   readonly #inHand: (() => void)[] = [];
-  #asked = 0;
+  #requested = 0;
   #sweep: ReturnType<typeof setTimeout> | undefined;
   #look: ReturnType<typeof setTimeout> | undefined;
   /** Somebody waits. */
@@ -82,19 +86,19 @@ class BottleneckPlaces implements Places {
     return Number.POSITIVE_INFINITY;
   }
 
-  ask(): void {
+  request(): void {
     this.#wanted = true;
     if (this.#given === undefined && this.#own === undefined && this.#limits && !this.#make()) return;
     const most = this.#distant ? 1 : batch;
-    while (this.#limits && this.#asked + this.#inHand.length < most) this.#askOne();
-    if (this.#given !== undefined && this.#asked > 0) this.#lookDry(this.#given);
+    while (this.#limits && this.#requested + this.#inHand.length < most) this.#askOne();
+    if (this.#given !== undefined && this.#requested > 0) this.#lookDry(this.#given);
   }
 
   /** As long as somebody waits: others may empty it, or disconnect it, meanwhile. */
   #lookAgain(given: Bottleneck): void {
     this.#look ??= setTimeout(() => {
       this.#look = undefined;
-      if (this.#wanted && this.#asked > 0) this.#lookDry(given);
+      if (this.#wanted && this.#requested > 0) this.#lookDry(given);
     }, betweenLooks).unref();
   }
 
@@ -104,18 +108,18 @@ class BottleneckPlaces implements Places {
     if (refills(given)) return;
     const look = (left: number | null): void => {
       const dry = 'The reservoir of the Bottleneck is empty, and no interval fills it again.';
-      if (left === 0 && this.#wanted && this.#asked > 0) this.#failed(new Error(dry));
+      if (left === 0 && this.#wanted && this.#requested > 0) this.#failed(new Error(dry));
     };
     given.currentReservoir().then(look, () => undefined);
   }
 
   idle(): void {
     this.#wanted = false;
-    if (this.#own === undefined || this.#asked === 0 || this.inUse > 0) return;
+    if (this.#own === undefined || this.#requested === 0 || this.inUse > 0) return;
     // Its timers would keep the process alive until the next start is allowed. The distance to that is in #gaps too.
     this.#own.stop({ dropWaitingJobs: true }).catch(() => undefined);
     this.#own = undefined;
-    this.#asked = 0;
+    this.#requested = 0;
   }
 
   take(now: number, again: boolean): () => void {
@@ -162,7 +166,7 @@ class BottleneckPlaces implements Places {
     if (Loaded !== undefined) this.#own = new Loaded(ownSettings(this.#settings));
     else {
       const again = (): void => {
-        if (this.#wanted) this.ask();
+        if (this.#wanted) this.request();
       };
       load().then(again, this.#failed);
     }
@@ -171,10 +175,10 @@ class BottleneckPlaces implements Places {
 
   #askOne(): void {
     const queue = this.#given ?? (this.#own as Bottleneck);
-    this.#asked += 1;
+    this.#requested += 1;
     let open = true;
     const answered = (): void => {
-      if (open && queue === (this.#given ?? this.#own)) this.#asked -= 1;
+      if (open && queue === (this.#given ?? this.#own)) this.#requested -= 1;
       open = false;
     };
     const job = (): Promise<void> =>

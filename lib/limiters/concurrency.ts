@@ -1,13 +1,13 @@
 import type { LimiterSettings } from '../model/limiter.js';
 
 /** The part of a limiter that knows how many run at once, and how far apart they start. */
-export interface Places {
+export interface ConcurrencyCounter {
   /** Places taken. */
   readonly inUse: number;
   /** When one is free; now or earlier: at once; Infinity: it will be told. `again`: it is no new start. */
   freeAt(now: number, again: boolean): number;
   /** Somebody waits for nothing else. */
-  ask(): void;
+  request(): void;
   /** Takes a place; the returned function gives it back. */
   take(now: number, again: boolean): () => void;
   /** Nobody waits any more. */
@@ -16,7 +16,7 @@ export interface Places {
 }
 
 /** Counts places on the clock of the run. */
-export class ClockPlaces implements Places {
+export class ClockCounter implements ConcurrencyCounter {
   inUse = 0;
   #most = Number.POSITIVE_INFINITY;
   #gap = 0;
@@ -27,7 +27,7 @@ export class ClockPlaces implements Places {
     return again ? now : Math.ceil(this.#last + this.#gap);
   }
 
-  ask(): void {}
+  request(): void {}
 
   idle(): void {}
 

@@ -1,7 +1,7 @@
 import type { Timer } from '../kernel/clock.js';
 import { Cooldown, spread } from '../kernel/cooldown.js';
-import { calledForNumber } from '../kernel/guard.js';
-import type { ToldLimit } from '../kernel/http-headers.js';
+import { callForNumber } from '../kernel/guard.js';
+import type { ProviderLimit } from '../kernel/http-headers.js';
 import { SlidingWindow, type Taken } from '../kernel/sliding-window.js';
 import {
   type LimiterClient,
@@ -15,21 +15,21 @@ import {
 } from '../model/limiter.js';
 import { exponential } from '../model/policy.js';
 import type { OrderedTask } from '../model/task-order.js';
-import type { Places } from './concurrency.js';
+import type { ConcurrencyCounter } from './concurrency.js';
 import { Departures } from './departures.js';
 import { PermitQueue, type Waiting } from './permit-queue.js';
 import { WideWindow } from './wide-window.js';
 
 /** A permit with what it took. */
-class Ticket implements Permit {
+class LedgerPermit implements Permit {
   readonly at: number;
   readonly tokens: number;
   readonly taken: readonly (readonly [name: WindowName, window: SlidingWindow, taken: Taken])[];
   /** Gives the place back; undefined: it has none. */
-  leave: (() => void) | undefined;
+  freePlace: (() => void) | undefined;
   readonly #after: () => void;
 
-  constructor(at: number, tokens: number, taken: Ticket['taken'], after: () => void) {
+  constructor(at: number, tokens: number, taken: LedgerPermit['taken'], after: () => void) {
     this.at = at;
     this.tokens = tokens;
     this.taken = taken;
@@ -37,9 +37,9 @@ class Ticket implements Permit {
   }
 
   pause(): void {
-    const { leave } = this;
-    this.leave = undefined;
-    leave?.();
+    const { freePlace } = this;
+    this.freePlace = undefined;
+    freePlace?.();
     this.#after();
   }
 
@@ -58,10 +58,10 @@ class Ticket implements Permit {
  * the clock does. Who is first in the queue is woken when it may start, and nobody behind it overtakes it, so a job
  * that needs many tokens is not starved by small ones. Within a run the better task is first; runs take turns.
  */
-export class PermitBooks {
+export class WindowLedger {
   readonly #settings: () => LimiterSettings;
   readonly #real: boolean;
-  readonly #places: Places;
+  readonly #concurrency: ConcurrencyCounter;
   readonly #cooldown = new Cooldown();
   readonly #windows = new Map<WindowName, WideWindow>();
   /** Those who want to start, and those who come back from a pause: they need a place only, so no window holds them up. */
@@ -86,11 +86,11 @@ export class PermitBooks {
   constructor(
     settings: () => LimiterSettings,
     real: boolean,
-    places: (freed: () => void, failed: (cause: unknown) => void) => Places,
+    places: (freed: () => void, failed: (cause: unknown) => void) => ConcurrencyCounter,
   ) {
     this.#settings = settings;
     this.#real = real;
-    this.#places = places(
+    this.#concurrency = places(
       () => this.serve(),
       (cause) => this.#fail(cause),
     );
@@ -112,7 +112,7 @@ export class PermitBooks {
       }
     }
     this.#pace = this.#real ? paceOf(settings) : undefined;
-    this.#places.update(settings);
+    this.#concurrency.update(settings);
     this.serve();
   }
 
@@ -142,23 +142,23 @@ export class PermitBooks {
 
   take(client: LimiterClient, request: PermitRequest, permit: Permit | undefined): Permit {
     const now = this.now(client);
-    let ticket = permit as Ticket | undefined;
+    let ticket = permit as LedgerPermit | undefined;
     if (ticket === undefined) {
       const taken = [...this.#windows].map(
         ([name, window]) => [name, window, window.take(now, amountOf(name, request))] as const,
       );
-      ticket = new Ticket(now, request.tokens, taken, () => this.serve());
+      ticket = new LedgerPermit(now, request.tokens, taken, () => this.serve());
       this.#cooldown.started(now);
       this.#pace?.take(now, 1);
     }
-    ticket.leave = this.#places.take(now, request.again);
+    ticket.freePlace = this.#concurrency.take(now, request.again);
     if (permit === undefined && this.#real && this.#windows.size > 0)
-      this.#departures.started(client, now, this.#places.inUse);
+      this.#departures.started(client, now, this.#concurrency.inUse);
     this.#forget(client, request.node);
     this.#turns.set(client.run, ++this.#turn);
     this.#starting.took(client.run);
     this.#again.took(client.run);
-    if (this.#first() === undefined) this.#places.idle();
+    if (this.#first() === undefined) this.#concurrency.idle();
     else this.serve();
     return ticket;
   }
@@ -177,15 +177,15 @@ export class PermitBooks {
     return Number.isFinite(at) ? Math.max(0, at - now) : undefined;
   }
 
-  refused(client: LimiterClient, permit: Permit, asked: number | undefined): number | undefined {
+  refused(client: LimiterClient, permit: Permit, retryAfter: number | undefined): number | undefined {
     const { backoff } = this.#settings();
     const { random } = client.clock;
     const now = this.now(client);
-    const late = this.#real ? this.#late(now, permit, asked) : undefined;
+    const late = this.#real ? this.#late(now, permit, retryAfter) : undefined;
     if (late === 0) return undefined;
     const bound = typeof backoff === 'function' ? backoff : exponential({ ...backoff, jitter: 'none' });
-    const held = this.#cooldown.refused(now, permit.at, late ?? asked, (strikes) => {
-      const ms = calledForNumber('limiter.backoff', () => bound(strikes, random));
+    const held = this.#cooldown.refused(now, permit.at, late ?? retryAfter, (strikes) => {
+      const ms = callForNumber('limiter.backoff', () => bound(strikes, random));
       return typeof backoff === 'function' ? ms : spread(ms, random);
     });
     if (held !== undefined) this.serve();
@@ -199,7 +199,7 @@ export class PermitBooks {
     if (calmer) this.serve();
   }
 
-  told(client: LimiterClient, limits: readonly ToldLimit[]): void {
+  told(client: LimiterClient, limits: readonly ProviderLimit[]): void {
     const now = this.now(client);
     for (const { kind, limit, remaining, resetMs } of limits) {
       const window = this.#meant(kind, limit);
@@ -216,7 +216,7 @@ export class PermitBooks {
       return { name, used: window.used(now), max: window.max, resetsIn };
     });
     const { maxConcurrent } = this.#settings();
-    return { inUse: this.#places.inUse, maxConcurrent, windows, heldFor: this.#cooldown.left(now) };
+    return { inUse: this.#concurrency.inUse, maxConcurrent, windows, heldFor: this.#cooldown.left(now) };
   }
 
   close(client: LimiterClient): void {
@@ -224,7 +224,7 @@ export class PermitBooks {
     this.#again.close(client);
     if (this.#armed?.client === client) this.#disarm();
     this.#departures.closed(client);
-    if (this.#first() === undefined) this.#places.idle();
+    if (this.#first() === undefined) this.#concurrency.idle();
     this.serve();
   }
 
@@ -232,13 +232,13 @@ export class PermitBooks {
    * Was it refused because those before it came late? Then the margin grows, and nobody has to wait longer than by that.
    * Returns those ms, 0 where this is no news; undefined: that is no reason.
    */
-  #late(now: number, permit: Permit, asked = 0): number | undefined {
-    const windows = [...this.#windows.values()].filter((window) => window.explains(permit.at, asked));
+  #late(now: number, permit: Permit, retryAfter = 0): number | undefined {
+    const windows = [...this.#windows.values()].filter((window) => window.explains(permit.at, retryAfter));
     if (windows.length > 0 && permit.at <= this.#widened) return 0;
     const ms = Math.max(0, ...windows.map((window) => window.grow(now)));
     if (ms === 0) return undefined;
     this.#widened = now;
-    return asked === 0 ? ms : Math.min(ms, asked);
+    return retryAfter === 0 ? ms : Math.min(ms, retryAfter);
   }
 
   /** Wakes those who may start, the first of the queue first, and sets the alarm for the next one. */
@@ -267,11 +267,11 @@ export class PermitBooks {
       return false;
     }
     const { client, request } = first;
-    if (request.again) this.#places.ask();
+    if (request.again) this.#concurrency.request();
     const now = this.now(client);
     const at = this.#opensAt(request, now);
     if (at > now) {
-      if (at === Number.POSITIVE_INFINITY) this.#places.ask();
+      if (at === Number.POSITIVE_INFINITY) this.#concurrency.request();
       else this.#arm(client, at, now);
       return false;
     }
@@ -287,12 +287,12 @@ export class PermitBooks {
   }
 
   #opensAt(request: PermitRequest, now: number): number {
-    if (request.again) return this.#places.freeAt(now, true);
+    if (request.again) return this.#concurrency.freeAt(now, true);
     let at = this.#cooldown.opensAt(now);
     for (const [name, window] of this.#windows)
       at = Math.max(at, window.opensAt(now, amountOf(name, request)));
     if (this.#pace !== undefined) at = Math.max(at, this.#pace.opensAt(now, 1));
-    return at > now ? at : this.#places.freeAt(now, false);
+    return at > now ? at : this.#concurrency.freeAt(now, false);
   }
 
   /** The window a provider speaks of: the one with that limit, or else the shortest. */

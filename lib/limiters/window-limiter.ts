@@ -1,4 +1,4 @@
-import type { ToldLimit } from '../kernel/http-headers.js';
+import type { ProviderLimit } from '../kernel/http-headers.js';
 import {
   checkLimiter,
   isLimiter,
@@ -11,8 +11,8 @@ import {
   type PermitRequest,
 } from '../model/limiter.js';
 import type { OrderedTask } from '../model/task-order.js';
-import { ClockPlaces, type Places } from './concurrency.js';
-import { PermitBooks } from './window-ledger.js';
+import { ClockCounter, type ConcurrencyCounter } from './concurrency.js';
+import { WindowLedger } from './window-ledger.js';
 
 /**
  * A limiter with sliding windows on the clock of each run. Runs in real time share one set of books; each virtual
@@ -20,9 +20,9 @@ import { PermitBooks } from './window-ledger.js';
  */
 export class WindowLimiter implements Limiter {
   #settings: LimiterSettings;
-  readonly #books = new WeakMap<object, PermitBooks>();
+  readonly #ledgers = new WeakMap<object, WindowLedger>();
   /** The same books, to tell them of new settings. */
-  readonly #all = new Set<WeakRef<PermitBooks>>();
+  readonly #all = new Set<WeakRef<WindowLedger>>();
 
   /** @throws RxhiveError INVALID_OPTION with everything that makes no sense */
   constructor(settings: LimiterSettings) {
@@ -43,33 +43,37 @@ export class WindowLimiter implements Limiter {
   }
 
   /** The books for the time of `client`. */
-  booksOf(client: LimiterClient): PermitBooks {
+  ledgerOf(client: LimiterClient): WindowLedger {
     const { source } = client.clock;
-    let books = this.#books.get(source);
-    if (books === undefined) {
+    let ledger = this.#ledgers.get(source);
+    if (ledger === undefined) {
       const { real } = client.clock;
-      books = new PermitBooks(
+      ledger = new WindowLedger(
         () => this.#settings,
         real,
-        (freed, failed) => this.places(real, freed, failed),
+        (freed, failed) => this.concurrencyCounter(real, freed, failed),
       );
       for (const one of this.#all) if (one.deref() === undefined) this.#all.delete(one);
-      this.#books.set(source, books);
-      this.#all.add(new WeakRef(books));
+      this.#ledgers.set(source, ledger);
+      this.#all.add(new WeakRef(ledger));
     }
-    return books;
+    return ledger;
   }
 
   /** What counts how many run at once. It calls `freed` when there may be a place, `failed` when there is none for whoever is first. */
-  protected places(_real: boolean, _freed: () => void, _failed: (cause: unknown) => void): Places {
-    return new ClockPlaces();
+  protected concurrencyCounter(
+    _real: boolean,
+    _freed: () => void,
+    _failed: (cause: unknown) => void,
+  ): ConcurrencyCounter {
+    return new ClockCounter();
   }
 }
 
 class Seat implements LimiterSeat {
   readonly #limiter: WindowLimiter;
   readonly #client: LimiterClient;
-  #found: PermitBooks | undefined;
+  #found: WindowLedger | undefined;
 
   constructor(limiter: WindowLimiter, client: LimiterClient) {
     this.#limiter = limiter;
@@ -77,45 +81,45 @@ class Seat implements LimiterSeat {
   }
 
   /** Looked up when first needed: only a run that has started knows its time. */
-  get #books(): PermitBooks {
-    this.#found ??= this.#limiter.booksOf(this.#client);
+  get #ledger(): WindowLedger {
+    this.#found ??= this.#limiter.ledgerOf(this.#client);
     return this.#found;
   }
 
   admits(request: PermitRequest): boolean {
-    return this.#books.admits(this.#client, request);
+    return this.#ledger.admits(this.#client, request);
   }
 
   wait(request: PermitRequest): void {
-    this.#books.wait(this.#client, request);
+    this.#ledger.wait(this.#client, request);
   }
 
   unwait(node: OrderedTask): void {
-    this.#books.unwait(this.#client, node);
+    this.#ledger.unwait(this.#client, node);
   }
 
   take(request: PermitRequest, permit?: Permit): Permit {
-    return this.#books.take(this.#client, request, permit);
+    return this.#ledger.take(this.#client, request, permit);
   }
 
   delay(request: PermitRequest, ahead: number): number | undefined {
-    return this.#books.delay(this.#client, request, ahead);
+    return this.#ledger.delay(this.#client, request, ahead);
   }
 
-  refused(permit: Permit, asked: number | undefined): number | undefined {
-    return this.#books.refused(this.#client, permit, asked);
+  refused(permit: Permit, retryAfter: number | undefined): number | undefined {
+    return this.#ledger.refused(this.#client, permit, retryAfter);
   }
 
   passed(permit: Permit): void {
-    this.#books.passed(permit);
+    this.#ledger.passed(permit);
   }
 
-  told(limits: readonly ToldLimit[]): void {
-    this.#books.told(this.#client, limits);
+  told(limits: readonly ProviderLimit[]): void {
+    this.#ledger.told(this.#client, limits);
   }
 
   state(): LimiterState {
-    return this.#books.state(this.#client);
+    return this.#ledger.state(this.#client);
   }
 
   close(): void {

@@ -2,12 +2,12 @@ import type { AttemptEnd, Gate } from '../graph/gate.js';
 import type { Group, Lane } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Clock, Timer } from '../kernel/clock.js';
-import { brief, TaskTimeoutError } from '../kernel/errors.js';
-import { calledForBoolean } from '../kernel/guard.js';
+import { TaskTimeoutError, truncate } from '../kernel/errors.js';
+import { callForBoolean } from '../kernel/guard.js';
 import { isOverload } from '../kernel/provider-error.js';
 import type { AdaptiveOptions } from '../model/adaptive.js';
 import { AdaptiveLimit, type Call } from './aimd.js';
-import type { Ceilings } from './effective-limits.js';
+import type { EffectiveLimits } from './effective-limits.js';
 
 /** An attempt under way. */
 interface Attempt extends Call {
@@ -21,7 +21,7 @@ interface Attempt extends Call {
 /** What an adaptive limit is given to work with. */
 export interface AdaptivePorts {
   readonly clock: Clock;
-  readonly ceilings: Ceilings;
+  readonly effectiveLimits: EffectiveLimits;
 }
 
 /**
@@ -47,7 +47,7 @@ export class AdaptiveGate implements Gate {
   constructor(group: Group | undefined, options: AdaptiveOptions, ports: AdaptivePorts) {
     this.#group = group;
     this.#ports = ports;
-    this.#limit = new AdaptiveLimit(options, () => ports.ceilings.get(group, 'user'));
+    this.#limit = new AdaptiveLimit(options, () => ports.effectiveLimits.get(group, 'user'));
     this.#overloaded = options.overloaded ?? isOverload;
   }
 
@@ -65,7 +65,7 @@ export class AdaptiveGate implements Gate {
     return this.#hold === undefined || this.#answers > 0 || node.running !== undefined;
   }
 
-  enter(node: TaskNode): void {
+  acquire(node: TaskNode): void {
     this.#active += 1;
     const now = this.#ports.clock.now();
     const attempt = this.#attempts.get(node);
@@ -91,7 +91,7 @@ export class AdaptiveGate implements Gate {
     this.#active -= 1;
   }
 
-  leave(node: TaskNode, end: AttemptEnd): void {
+  release(node: TaskNode, end: AttemptEnd): void {
     const attempt = this.#attempts.get(node);
     if (attempt === undefined) return;
     const now = this.#ports.clock.now();
@@ -119,7 +119,7 @@ export class AdaptiveGate implements Gate {
     if (fault !== undefined) throw fault;
   }
 
-  left(): number {
+  shareLeft(): number {
     return this.opensIn() > 0 ? 0 : 1;
   }
 
@@ -128,8 +128,8 @@ export class AdaptiveGate implements Gate {
     return Math.max(1, this.#hold.due - this.#ports.clock.now());
   }
 
-  because(): string {
-    const whose = this.#group === undefined ? 'all tasks' : `group "${brief(this.#group.name)}"`;
+  reason(): string {
+    const whose = this.#group === undefined ? 'all tasks' : `group "${truncate(this.#group.name)}"`;
     return `an answer: ${whose} found its limit, now ${this.#limit.limit}, and lets one start per answer after a refusal`;
   }
 
@@ -152,13 +152,13 @@ export class AdaptiveGate implements Gate {
   }
 
   #apply(): void {
-    this.#ports.ceilings.set(this.#group, 'learnt', this.#limit.limit);
+    this.#ports.effectiveLimits.set(this.#group, 'learnt', this.#limit.limit);
   }
 
   /** What the user's function cannot judge counts as no overload; `failed` is told. */
   #isOverload(error: unknown, failed: (fault: unknown) => void): boolean {
     try {
-      return calledForBoolean('adaptive.overloaded', () => this.#overloaded(error));
+      return callForBoolean('adaptive.overloaded', () => this.#overloaded(error));
     } catch (fault) {
       failed(fault);
       return false;

@@ -109,11 +109,11 @@ export class AdaptiveLimit {
   }
 
   /** A call was refused at `now`; `held`: ms for which the provider wants no other. */
-  refused(call: Call, now: number, held = 0): void {
+  refused(call: Call, now: number, retryAfter = 0): void {
     this.#refused += refusedWeight * (1 - this.#refused);
     const tooFast = call.level <= this.#highest.level && !this.#isOld(this.#highest, now);
     if (tooFast) this.#spread(now);
-    else this.#bump(Math.max(this.#min, call.level - 1), held);
+    else this.#bump(Math.max(this.#min, call.level - 1), retryAfter);
     if (this.#slowStart || this.#refused >= (tooFast ? toleratedPaced : tolerated)) this.#decrease(now);
     this.#slowStart = false;
   }
@@ -122,9 +122,9 @@ export class AdaptiveLimit {
    * Remembers where refusals began, and is twice as patient where they have begun before, and the more from the start the
    * more round trips one costs.
    */
-  #bump(ceiling: number, held: number): void {
+  #bump(ceiling: number, retryAfter: number): void {
     const same = Math.abs(ceiling - this.#ceiling) <= 1;
-    const least = held > this.#mean ? (leastPatience * held) / this.#mean : leastPatience;
+    const least = retryAfter > this.#mean ? (leastPatience * retryAfter) / this.#mean : leastPatience;
     this.#patience = Math.min(mostPatience, same ? Math.max(least, this.#patience * 2) : least);
     this.#ceiling = ceiling;
   }

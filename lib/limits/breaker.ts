@@ -1,8 +1,8 @@
 import type { AttemptEnd, ProbingGate, Refusal } from '../graph/gate.js';
 import type { Group, Lane } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
-import { brief, RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
-import { calledForBoolean } from '../kernel/guard.js';
+import { RxhiveError, TaskTimeoutError, truncate } from '../kernel/errors.js';
+import { callForBoolean } from '../kernel/guard.js';
 import { speaksAgainstProvider } from '../kernel/provider-error.js';
 import type { BreakerOptions, BreakerState } from '../model/breaker.js';
 import type { GatePorts } from './ports.js';
@@ -57,7 +57,7 @@ export class Breaker implements ProbingGate {
     return this.#state === 'half-open' && !this.admits(node);
   }
 
-  enter(node: TaskNode): void {
+  acquire(node: TaskNode): void {
     if (node.running !== undefined) return;
     if (this.#state === 'half-open') (this.#hasRoom ? this.probes : this.#helpers).add(node);
     else this.#counted.add(node);
@@ -65,7 +65,7 @@ export class Breaker implements ProbingGate {
 
   pause(): void {}
 
-  leave(node: TaskNode, end: AttemptEnd): void {
+  release(node: TaskNode, end: AttemptEnd): void {
     // What a probe needs is part of it: either may tell how the provider is.
     const probe = this.probes.delete(node) || this.#helpers.delete(node);
     const counted = this.#counted.delete(node);
@@ -85,7 +85,7 @@ export class Breaker implements ProbingGate {
   refuses(node: TaskNode): Refusal | undefined {
     const patient = node.definition.whenOpen ?? this.#options.whenOpen ?? 'wait';
     if (this.#state === 'closed' || patient === 'wait' || this.admits(node)) return undefined;
-    const message = `Task "${brief(node.id)}" did not start: the circuit breaker of group "${brief(this.#group.name)}" is ${this.#state}.`;
+    const message = `Task "${truncate(node.id)}" did not start: the circuit breaker of group "${truncate(this.#group.name)}" is ${this.#state}.`;
     const error = new RxhiveError('CIRCUIT_OPEN', message, {
       cause: this.#lastError,
       details: { group: this.#group.name, state: this.#state },
@@ -93,14 +93,16 @@ export class Breaker implements ProbingGate {
     return { status: 'failed', error };
   }
 
-  left(): number {
+  shareLeft(): number {
     return this.#state === 'closed' ? 1 : 0;
   }
 
-  because(): string {
-    const name = `the circuit breaker of group "${brief(this.#group.name)}"`;
+  reason(): string {
+    const name = `the circuit breaker of group "${truncate(this.#group.name)}"`;
     if (this.#state === 'half-open') {
-      const names = [...this.probes].map(({ principal, status }) => `"${brief(principal.id)}" (${status})`);
+      const names = [...this.probes].map(
+        ({ principal, status }) => `"${truncate(principal.id)}" (${status})`,
+      );
       return `${name}, which lets ${this.#probeLimit} through to try: ${names.slice(0, 5).join(', ')}`;
     }
     return `${name}, which is open for another ${this.#openUntil - this.#ports.clock.now()} ms`;
@@ -114,7 +116,7 @@ export class Breaker implements ProbingGate {
     if (kind === 'succeeded') return 'good';
     if (kind === 'stopped' && !(error instanceof TaskTimeoutError)) return 'none';
     try {
-      return calledForBoolean('breaker.counts', () => this.#counts(error)) ? 'bad' : 'none';
+      return callForBoolean('breaker.counts', () => this.#counts(error)) ? 'bad' : 'none';
     } catch (fault) {
       // What it could not judge counts.
       failed(fault);

@@ -2,8 +2,8 @@ import type { Gate } from '../graph/gate.js';
 import type { Lane } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
-import { brief } from '../kernel/errors.js';
-import { calledForBoolean } from '../kernel/guard.js';
+import { truncate } from '../kernel/errors.js';
+import { callForBoolean } from '../kernel/guard.js';
 import type { Breakpoint, StartingTask } from '../model/breakpoint.js';
 
 /** What {@link Breakpoints} is given to work with. */
@@ -63,7 +63,7 @@ export class Breakpoints implements Gate {
     this.#place();
     if (!this.paused) this.#stopAt(undefined);
     this.#steps += 1;
-    this.#say('stepped');
+    this.#emit('stepped');
     this.#opened();
   }
 
@@ -73,7 +73,7 @@ export class Breakpoints implements Gate {
     this.#steps = 0;
     if (this.#before !== undefined) this.#passed.set(this.#before, this.#before.attempt);
     this.#before = undefined;
-    this.#say('continued');
+    this.#emit('continued');
     this.#opened();
   }
 
@@ -91,7 +91,7 @@ export class Breakpoints implements Gate {
     if (!this.paused) this.#stopAt(node);
   }
 
-  enter(node: TaskNode): void {
+  acquire(node: TaskNode): void {
     if (node.running !== undefined || node.principal !== node) return;
     if (this.paused) this.#steps -= 1;
     if (this.#before === node) this.#before = undefined;
@@ -100,10 +100,10 @@ export class Breakpoints implements Gate {
 
   pause(): void {}
 
-  leave(): void {}
+  release(): void {}
 
-  because(): string {
-    const at = this.#before === undefined ? '' : ` before task "${brief(this.#before.id)}"`;
+  reason(): string {
+    const at = this.#before === undefined ? '' : ` before task "${truncate(this.#before.id)}"`;
     return this.paused
       ? `the run, which is paused${at}; run.continue() or run.step() lets it go on`
       : 'its turn';
@@ -126,7 +126,7 @@ export class Breakpoints implements Gate {
         continue;
       }
       try {
-        if (calledForBoolean('pauseBefore', () => point(starting))) return true;
+        if (callForBoolean('pauseBefore', () => point(starting))) return true;
       } catch (error) {
         // It would throw for every task; the run is worth more than the breakpoint.
         this.#points.delete(point);
@@ -139,10 +139,10 @@ export class Breakpoints implements Gate {
   #stopAt(node: TaskNode | undefined): void {
     this.paused = true;
     this.#before = node;
-    this.#say('paused', node);
+    this.#emit('paused', node);
   }
 
-  #say(reason: 'paused' | 'stepped' | 'continued', node?: TaskNode): void {
+  #emit(reason: 'paused' | 'stepped' | 'continued', node?: TaskNode): void {
     if (this.#ports.watch.active)
       this.#ports.watch.emit({ type: 'run', reason, ...(node !== undefined && { taskId: node.id }) });
   }

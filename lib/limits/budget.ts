@@ -1,7 +1,7 @@
 import type { Gate, Refusal } from '../graph/gate.js';
 import type { Group, Lane } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
-import { brief, LimitExceededError, WorkflowCancelledError } from '../kernel/errors.js';
+import { LimitExceededError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
 import { type BudgetLimit, type BudgetOptions, type BudgetState, budgetLimits } from '../model/budget.js';
 import type { UsageReport } from '../model/usage.js';
 import type { GatePorts } from './ports.js';
@@ -17,7 +17,7 @@ interface Cap {
   /** What runs is aborted beyond this. */
   readonly hard: number;
   spent: number;
-  said: 'nothing' | 'warned' | 'exhausted' | 'aborted';
+  announced: 'nothing' | 'warned' | 'exhausted' | 'aborted';
 }
 
 /**
@@ -40,7 +40,7 @@ export class Budget implements Gate {
       const soft = options[limit] ?? Number.POSITIVE_INFINITY;
       const own = typeof hard === 'object' ? hard[limit] : hard ? soft : undefined;
       if (soft === Number.POSITIVE_INFINITY && own === undefined) continue;
-      this.#caps.push({ limit, soft, hard: own ?? Number.POSITIVE_INFINITY, spent: 0, said: 'nothing' });
+      this.#caps.push({ limit, soft, hard: own ?? Number.POSITIVE_INFINITY, spent: 0, announced: 'nothing' });
     }
   }
 
@@ -52,13 +52,13 @@ export class Budget implements Gate {
     return node.running !== undefined || this.#spentUp() === undefined;
   }
 
-  enter(node: TaskNode): void {
+  acquire(node: TaskNode): void {
     if (node.running === undefined) this.#book('calls', 1);
   }
 
   pause(): void {}
 
-  leave(): void {}
+  release(): void {}
 
   charge(used: UsageReport): void {
     const closed = this.#spentUp();
@@ -76,24 +76,24 @@ export class Budget implements Gate {
     return { status: before ? 'failed' : 'skipped', error: this.#error(cap, last) };
   }
 
-  left(): number {
+  shareLeft(): number {
     return Math.min(...this.#caps.map((cap) => Math.max(0, 1 - cap.spent / leastCap(cap))));
   }
 
-  because(node: TaskNode): string {
+  reason(node: TaskNode): string {
     const cap = this.#spentUp();
     return cap === undefined ? 'its turn' : `${this.#name(cap)}, which is spent (${node.id})`;
   }
 
   /** Its caps, for the report. */
   get states(): BudgetState[] {
-    return this.#caps.map(({ limit, soft, hard, spent, said }) => ({
+    return this.#caps.map(({ limit, soft, hard, spent, announced }) => ({
       ...(this.#group === undefined ? {} : { group: this.#group.name }),
       limit,
       spent,
       ...(Number.isFinite(soft) ? { cap: soft } : {}),
       ...(Number.isFinite(hard) ? { hardCap: hard } : {}),
-      status: said === 'exhausted' || said === 'aborted' ? said : 'within',
+      status: announced === 'exhausted' || announced === 'aborted' ? announced : 'within',
     }));
   }
 
@@ -106,17 +106,17 @@ export class Budget implements Gate {
     if (cap === undefined) return;
     cap.spent += amount;
     const least = leastCap(cap);
-    if (cap.spent > cap.hard) this.#say(cap, 'aborted', cap.hard);
-    else if (cap.spent >= least) this.#say(cap, 'exhausted', least);
-    else if (cap.spent >= warnAt * least) this.#say(cap, 'warned', least);
-    else cap.said = 'nothing';
+    if (cap.spent > cap.hard) this.#announce(cap, 'aborted', cap.hard);
+    else if (cap.spent >= least) this.#announce(cap, 'exhausted', least);
+    else if (cap.spent >= warnAt * least) this.#announce(cap, 'warned', least);
+    else cap.announced = 'nothing';
   }
 
   /** Says and does it once. */
-  #say(cap: Cap, what: 'warned' | 'exhausted' | 'aborted', amount: number): void {
-    if (cap.said === what || cap.said === 'aborted') return;
-    const back = what === 'warned' && cap.said === 'exhausted';
-    cap.said = what;
+  #announce(cap: Cap, what: 'warned' | 'exhausted' | 'aborted', amount: number): void {
+    if (cap.announced === what || cap.announced === 'aborted') return;
+    const back = what === 'warned' && cap.announced === 'exhausted';
+    cap.announced = what;
     const { watch, scheduler } = this.#ports;
     const group = this.#group;
     if (watch.active && !back) {
@@ -141,7 +141,7 @@ export class Budget implements Gate {
   #name({ limit }: Cap): string {
     return this.#group === undefined
       ? `budget.${limit}`
-      : `groups.${brief(this.#group.name)}.budget.${limit}`;
+      : `groups.${truncate(this.#group.name)}.budget.${limit}`;
   }
 
   #error(cap: Cap, cause: unknown): LimitExceededError {

@@ -4,19 +4,19 @@ import type { Group } from '../graph/lane.js';
 export type Bound = 'user' | 'learnt' | 'load';
 
 /** Whose limit it is: that of a group, or without one that of the run. */
-export interface Limited {
+export interface LimitTarget {
   limit: number;
   setLimit(group: Group | undefined, limit: number): void;
 }
 
 /** Limits from several sides: of the run and of each group the smallest counts. */
-export class Ceilings {
-  readonly #scheduler: Limited;
+export class EffectiveLimits {
+  readonly #scheduler: LimitTarget;
   /** What the scheduler was told last; it does as told at the next turn of its loop. */
-  readonly #told = new Map<Group | undefined, number>();
+  readonly #applied = new Map<Group | undefined, number>();
   readonly #bounds = new Map<Group | undefined, Map<Bound, number>>();
 
-  constructor(scheduler: Limited) {
+  constructor(scheduler: LimitTarget) {
     this.#scheduler = scheduler;
   }
 
@@ -26,8 +26,8 @@ export class Ceilings {
     bounds.set(bound, limit);
     const smallest = Math.min(...bounds.values());
     // What the user says is always shown, even when it changes nothing.
-    if (smallest === this.#told.get(group) && bound !== 'user') return;
-    this.#told.set(group, smallest);
+    if (smallest === this.#applied.get(group) && bound !== 'user') return;
+    this.#applied.set(group, smallest);
     this.#scheduler.setLimit(group, smallest);
   }
 
@@ -47,7 +47,7 @@ export class Ceilings {
     if (bounds === undefined) {
       bounds = new Map([['user', (group ?? this.#scheduler).limit]]);
       this.#bounds.set(group, bounds);
-      this.#told.set(group, (group ?? this.#scheduler).limit);
+      this.#applied.set(group, (group ?? this.#scheduler).limit);
     }
     return bounds;
   }

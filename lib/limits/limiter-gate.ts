@@ -2,10 +2,10 @@ import type { AttemptEnd, Gate, Refusal } from '../graph/gate.js';
 import type { Group, Lane } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Timer } from '../kernel/clock.js';
-import { brief, LimitExceededError, messageOf, RxhiveError } from '../kernel/errors.js';
-import { calledForNumber, faultOf, nonsense } from '../kernel/guard.js';
-import { toldLimits } from '../kernel/http-headers.js';
-import { isLate } from '../kernel/maybe-promise.js';
+import { LimitExceededError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
+import { badReturn, callForNumber, faultOf } from '../kernel/guard.js';
+import { providerLimits } from '../kernel/http-headers.js';
+import { isPromise } from '../kernel/maybe-promise.js';
 import { isRefusal, readProviderError, statusOf } from '../kernel/provider-error.js';
 import {
   type Limiter,
@@ -80,7 +80,8 @@ export class LimiterGate implements Gate {
   connect(opened: (node?: TaskNode) => void): void {
     const { clock, scheduler } = this.#ports;
     this.#opened = opened;
-    const failed = (node: TaskNode, cause: unknown): void => this.#end(node, this.#refusedBy(node, cause));
+    const failed = (node: TaskNode, cause: unknown): void =>
+      this.#failTask(node, this.#refusedBy(node, cause));
     const told = (error: unknown): void => this.#ports.failed(error);
     this.#seat = seatAt(this.limiter, { clock, run: scheduler, opened, failed }, told);
   }
@@ -94,7 +95,7 @@ export class LimiterGate implements Gate {
     const request = this.#request(node);
     const fault = this.#faults.get(node) ?? (request instanceof RxhiveError ? request : undefined);
     // Its limit was lowered while it waited, or nobody can say what it needs.
-    if (fault !== undefined) this.#end(node, fault);
+    if (fault !== undefined) this.#failTask(node, fault);
     // The books wake whoever waits for them; time has gone on since they were asked.
     else if (this.#isHeardOfFirst(node) && this.#admits(node, request as PermitRequest)) {
       this.#estimates.wait(this.#opened);
@@ -118,7 +119,7 @@ export class LimiterGate implements Gate {
     this.#guard(node, () => this.#at.unwait(node));
   }
 
-  enter(node: TaskNode): void {
+  acquire(node: TaskNode): void {
     const held = this.#held.get(node);
     const request = this.#request(node) as PermitRequest;
     if (held !== undefined) {
@@ -141,7 +142,7 @@ export class LimiterGate implements Gate {
     this.#stop(held?.trial);
   }
 
-  leave(node: TaskNode, end: AttemptEnd): void {
+  release(node: TaskNode, end: AttemptEnd): void {
     const held = this.#held.get(node);
     if (held === undefined) return;
     this.#held.delete(node);
@@ -155,11 +156,11 @@ export class LimiterGate implements Gate {
         this.#refused(node, held.permit, end);
       }
     } finally {
-      this.#release(node, held, used, end);
+      this.#settle(node, held, used, end);
     }
   }
 
-  #release(node: TaskNode, held: Held, used: number, end: AttemptEnd): void {
+  #settle(node: TaskNode, held: Held, used: number, end: AttemptEnd): void {
     // An answer with an error status was not worked on; what was cut off or got lost may have been.
     const status = end.kind === 'failed' ? statusOf(end.error) : undefined;
     const unused = status !== undefined && status >= 400;
@@ -169,8 +170,8 @@ export class LimiterGate implements Gate {
   }
 
   /** Headers of an answer that one of its tasks got. */
-  told(headers: unknown): void {
-    const limits = toldLimits(headers, this.#ports.clock.wall());
+  onHeaders(headers: unknown): void {
+    const limits = providerLimits(headers, this.#ports.clock.wall());
     if (limits.length > 0) this.#at.told(limits);
   }
 
@@ -192,7 +193,7 @@ export class LimiterGate implements Gate {
     return !(request instanceof RxhiveError) && this.#at.lasts?.(request) === true;
   }
 
-  left(queued: number): number {
+  shareLeft(queued: number): number {
     const { windows, heldFor, inUse, maxConcurrent } = this.state();
     const free = windows.map(({ name, max, used }) => (max - used - queued * this.#need(name)) / max);
     if (maxConcurrent !== undefined) free.push((maxConcurrent - inUse - queued) / maxConcurrent);
@@ -211,16 +212,16 @@ export class LimiterGate implements Gate {
     return Math.max(heldFor, ...waits);
   }
 
-  close(): void {
+  dispose(): void {
     this.#guessed.clear();
     this.#estimates.forget(this.#opened);
     for (const { trial } of this.#held.values()) this.#stop(trial);
     this.#at.close();
   }
 
-  because(node: TaskNode): string {
+  reason(node: TaskNode): string {
     const { heldFor, windows } = this.state();
-    const whose = this.#group === undefined ? 'the run' : `group "${brief(this.#group.name)}"`;
+    const whose = this.#group === undefined ? 'the run' : `group "${truncate(this.#group.name)}"`;
     if (heldFor > 0) return `${whose}, which its provider holds for another ${Math.ceil(heldFor)} ms`;
     const request = this.#request(node);
     if (request instanceof RxhiveError) return `its end: ${request.message}`;
@@ -248,9 +249,9 @@ export class LimiterGate implements Gate {
   #settings(): LimiterSettings | RxhiveError {
     try {
       const { settings } = this.limiter;
-      return typeof settings === 'object' && settings !== null && !isLate(settings)
+      return typeof settings === 'object' && settings !== null && !isPromise(settings)
         ? settings
-        : nonsense('limiter.settings', settings, 'the settings');
+        : badReturn('limiter.settings', settings, 'the settings');
     } catch (error) {
       return faultOf(error, 'limiter.settings');
     }
@@ -270,17 +271,17 @@ export class LimiterGate implements Gate {
     try {
       call();
     } catch (error) {
-      this.#end(node, faultOf(error, 'limiter'));
+      this.#failTask(node, faultOf(error, 'limiter'));
     }
   }
 
-  #end(node: TaskNode, error: RxhiveError): void {
-    this.#ports.scheduler.refusals.end(node, { status: 'failed', error });
+  #failTask(node: TaskNode, error: RxhiveError): void {
+    this.#ports.scheduler.refusals.turnAway(node, { status: 'failed', error });
   }
 
   #refusedBy(node: TaskNode, cause: unknown): RxhiveError {
-    const whose = this.#group === undefined ? 'the run' : `group "${brief(this.#group.name)}"`;
-    const message = `Task "${brief(node.id)}" got no permit: the limiter of ${whose} gives none. ${messageOf(cause)}`;
+    const whose = this.#group === undefined ? 'the run' : `group "${truncate(this.#group.name)}"`;
+    const message = `Task "${truncate(node.id)}" got no permit: the limiter of ${whose} gives none. ${messageOf(cause)}`;
     return new RxhiveError('LIMITER_FAILED', message, { cause, details: { group: this.#group?.name } });
   }
 
@@ -332,7 +333,7 @@ export class LimiterGate implements Gate {
   /** The provider said no, or told how its books stand. */
   #refused(node: TaskNode, permit: Permit, { error, retryAfter }: AttemptEnd): void {
     if (!this.#answersFor(node)) return;
-    for (const headers of readProviderError(error, 0).headers) this.told(headers);
+    for (const headers of readProviderError(error, 0).headers) this.onHeaders(headers);
     if (!isRefusal(error, retryAfter) || (retryAfter === undefined && this.#adaptive)) return;
     const delay = this.#at.refused(permit, retryAfter);
     const { watch } = this.#ports;
@@ -362,7 +363,7 @@ export class LimiterGate implements Gate {
     if (guess instanceof RxhiveError) return guess;
     const tokens = guess.tokens ?? this.#estimates.guess(node, guess.rough, settings);
     if (tokens > most.max) {
-      const message = `Task "${brief(node.id)}" needs ${tokens} tokens, but ${most.name} is ${most.max}; it could never start. Raise the limit or make the task smaller.`;
+      const message = `Task "${truncate(node.id)}" needs ${tokens} tokens, but ${most.name} is ${most.max}; it could never start. Raise the limit or make the task smaller.`;
       return new LimitExceededError(most.name, most.max, message);
     }
     return { node, tokens, again: false };
@@ -374,7 +375,7 @@ export class LimiterGate implements Gate {
       if (tokens === undefined)
         return { rough: this.#estimates.rough(node, this.#ports.inputsOf(node), this.limiter.settings) };
       if (typeof tokens !== 'function') return { tokens: Math.ceil(tokens) };
-      const said = calledForNumber('tokens', () => tokens(this.#ports.inputsOf(node) as never));
+      const said = callForNumber('tokens', () => tokens(this.#ports.inputsOf(node) as never));
       return { tokens: Math.ceil(said) };
     } catch (error) {
       return faultOf(error, 'tokens');

@@ -1,16 +1,16 @@
 import { TaskNode } from '../graph/node.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import {
-  called,
-  calledForBoolean,
-  calledForNumber,
+  badReturn,
+  callForBoolean,
+  callForNumber,
+  callUser,
   disown,
   faultOf,
-  nonsense,
   readable,
 } from '../kernel/guard.js';
-import type { ToldLimit } from '../kernel/http-headers.js';
-import { isLate } from '../kernel/maybe-promise.js';
+import type { ProviderLimit } from '../kernel/http-headers.js';
+import { isPromise } from '../kernel/maybe-promise.js';
 import { WindowLimiter } from '../limiters/window-limiter.js';
 import {
   type Limiter,
@@ -40,9 +40,9 @@ const holders = new WeakMap<Limiter, number>();
 export function seatAt(limiter: Limiter, client: LimiterClient, failed: Failed): Seat {
   if (limiter instanceof WindowLimiter) return limiter.seat(client);
   try {
-    const seat: unknown = called('limiter.seat', () => limiter.seat(guarded(client, failed)));
-    if (typeof seat !== 'object' || seat === null || isLate(seat))
-      throw nonsense('limiter.seat', seat, 'a LimiterSeat');
+    const seat: unknown = callUser('limiter.seat', () => limiter.seat(guarded(client, failed)));
+    if (typeof seat !== 'object' || seat === null || isPromise(seat))
+      throw badReturn('limiter.seat', seat, 'a LimiterSeat');
     return new GuardedSeat(limiter, seat as LimiterSeat, client, failed);
   } catch (error) {
     return new NoSeat(faultOf(error, 'limiter.seat'));
@@ -57,7 +57,7 @@ function guarded(client: LimiterClient, failed: Failed): LimiterClient {
     opened: (node) => client.opened(node instanceof TaskNode ? node : undefined),
     failed: (node, cause) => {
       if (node instanceof TaskNode) client.failed(node, readable(cause, 'A limiter'));
-      else failed(nonsense('LimiterClient.failed', node, 'the task of a request'));
+      else failed(badReturn('LimiterClient.failed', node, 'the task of a request'));
     },
   };
 }
@@ -123,7 +123,7 @@ class GuardedSeat implements Seat {
   }
 
   #tell(callback: string, call: () => unknown): void {
-    disown(called(callback, call), (error) => this.#failed(faultOf(error, callback)));
+    disown(callUser(callback, call), (error) => this.#failed(faultOf(error, callback)));
   }
 
   #hold(permit: GuardedPermit, held: boolean): void {
@@ -133,7 +133,7 @@ class GuardedSeat implements Seat {
   }
 
   admits(request: PermitRequest): boolean {
-    return calledForBoolean('limiter.admits', () => this.#seat.admits(request));
+    return callForBoolean('limiter.admits', () => this.#seat.admits(request));
   }
 
   wait(request: PermitRequest): void {
@@ -148,11 +148,11 @@ class GuardedSeat implements Seat {
 
   take(request: PermitRequest, permit?: Permit): Permit {
     this.#waiting.delete(request.node);
-    const given = called('limiter.take', () => {
+    const given = callUser('limiter.take', () => {
       const one = this.#seat.take(request, permit === undefined ? undefined : givenBy(permit));
       return typeof one?.release === 'function' && typeof one.pause === 'function'
         ? new GuardedPermit(one, this)
-        : nonsense('limiter.take', one, 'a permit');
+        : badReturn('limiter.take', one, 'a permit');
     });
     if (!(given instanceof GuardedPermit)) throw given;
     const taken = permit instanceof GuardedPermit ? permit : given;
@@ -161,27 +161,27 @@ class GuardedSeat implements Seat {
   }
 
   delay(request: PermitRequest, ahead: number): number | undefined {
-    const answer: unknown = called('limiter.delay', () => this.#seat.delay(request, ahead));
-    return answer === undefined ? undefined : calledForNumber('limiter.delay', () => answer as number);
+    const answer: unknown = callUser('limiter.delay', () => this.#seat.delay(request, ahead));
+    return answer === undefined ? undefined : callForNumber('limiter.delay', () => answer as number);
   }
 
   refused(permit: Permit, asked: number | undefined): number | undefined {
-    const answer: unknown = called('limiter.refused', () => this.#seat.refused(givenBy(permit), asked));
-    return answer === undefined ? undefined : calledForNumber('limiter.refused', () => answer as number);
+    const answer: unknown = callUser('limiter.refused', () => this.#seat.refused(givenBy(permit), asked));
+    return answer === undefined ? undefined : callForNumber('limiter.refused', () => answer as number);
   }
 
   passed(permit: Permit): void {
     this.#tell('limiter.passed', () => this.#seat.passed(givenBy(permit)));
   }
 
-  told(limits: readonly ToldLimit[]): void {
+  told(limits: readonly ProviderLimit[]): void {
     this.#tell('limiter.told', () => this.#seat.told(limits));
   }
 
   state(): LimiterState {
-    const answer = called('limiter.state', () => this.#seat.state());
-    if (called('limiter.state', () => isState(answer))) return answer;
-    throw nonsense('limiter.state', answer, '{ inUse, maxConcurrent, windows, heldFor }');
+    const answer = callUser('limiter.state', () => this.#seat.state());
+    if (callUser('limiter.state', () => isState(answer))) return answer;
+    throw badReturn('limiter.state', answer, '{ inUse, maxConcurrent, windows, heldFor }');
   }
 
   close(): void {

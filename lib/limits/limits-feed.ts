@@ -13,7 +13,7 @@ export class LimitsFeed {
   readonly #now: () => number;
   readonly #look: () => readonly GroupLimits[];
   #next = 0;
-  #told = '';
+  #emitted = '';
 
   /** `now`: ms of the run. */
   constructor(watch: Watch, now: () => number, look: () => readonly GroupLimits[]) {
@@ -28,11 +28,11 @@ export class LimitsFeed {
     const now = this.#now();
     if (now < this.#next) return;
     this.#next = now + every;
-    this.tell();
+    this.emit();
   }
 
   /** Tells what is different from what was told last. */
-  tell(): void {
+  emit(): void {
     if (!this.#watch.active || this.#next === Number.POSITIVE_INFINITY) return;
     const groups = this.#look().filter(isUsed);
     if (groups.length === 0) {
@@ -40,8 +40,8 @@ export class LimitsFeed {
       return;
     }
     const told = JSON.stringify(groups);
-    if (told === this.#told) return;
-    this.#told = told;
+    if (told === this.#emitted) return;
+    this.#emitted = told;
     this.#watch.emit({ type: 'limits', reason: 'used', groups });
   }
 }

@@ -2,16 +2,16 @@ import type { Observable, Subscription } from 'rxjs';
 import { Follower } from '../kernel/follower.js';
 import type { LoadSample } from '../model/load.js';
 import type { MemoryOptions } from '../model/memory.js';
-import type { Ceilings } from './effective-limits.js';
+import type { EffectiveLimits } from './effective-limits.js';
 import { LoadLimit } from './load-limit.js';
 import { MemoryGate, type MemoryPorts } from './memory-gate.js';
-import type { GatePlaces, GateScheduler } from './ports.js';
+import type { GatedParts, GateScheduler } from './ports.js';
 
 /** What the feed is given to work with. */
 export interface LoadPorts extends MemoryPorts {
   readonly scheduler: GateScheduler;
-  readonly ceilings: Ceilings;
-  readonly places: Pick<GatePlaces, 'gates'>;
+  readonly effectiveLimits: EffectiveLimits;
+  readonly places: Pick<GatedParts, 'gates'>;
   /** `load$` threw. */
   failed(error: unknown): void;
 }
@@ -46,7 +46,7 @@ export class LoadFeed {
     if (this.#load$ === undefined) return;
     const follower = new Follower(
       {
-        next: (sample) => this.#take(sample as LoadSample),
+        next: (sample) => this.#update(sample as LoadSample),
         error: (error: unknown) => {
           this.#ports.failed(error);
           this.#lift();
@@ -64,24 +64,24 @@ export class LoadFeed {
   }
 
   /** Why no more tasks run at once, where load is the reason. */
-  because(): string | undefined {
-    const { ceilings } = this.#ports;
+  reason(): string | undefined {
+    const { effectiveLimits } = this.#ports;
     const { limit } = this.#limit;
-    return limit < ceilings.others(undefined, 'load') ? this.#limit.because() : undefined;
+    return limit < effectiveLimits.others(undefined, 'load') ? this.#limit.reason() : undefined;
   }
 
-  #take(sample: LoadSample): void {
+  #update(sample: LoadSample): void {
     if (typeof sample !== 'object' || sample === null) return;
-    const { scheduler, ceilings } = this.#ports;
-    this.#limit.take(sample, { active: scheduler.active, most: ceilings.others(undefined, 'load') });
-    ceilings.set(undefined, 'load', this.#limit.limit);
+    const { scheduler, effectiveLimits } = this.#ports;
+    this.#limit.update(sample, { active: scheduler.active, most: effectiveLimits.others(undefined, 'load') });
+    effectiveLimits.set(undefined, 'load', this.#limit.limit);
     const { memory } = sample;
-    if (typeof memory === 'number' && memory >= 0) this.#memory?.take(memory);
+    if (typeof memory === 'number' && memory >= 0) this.#memory?.update(memory);
   }
 
   #lift(): void {
     this.#limit.limit = Number.POSITIVE_INFINITY;
-    this.#ports.ceilings.set(undefined, 'load', Number.POSITIVE_INFINITY);
-    this.#memory?.take(0);
+    this.#ports.effectiveLimits.set(undefined, 'load', Number.POSITIVE_INFINITY);
+    this.#memory?.update(0);
   }
 }

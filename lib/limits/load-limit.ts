@@ -57,7 +57,7 @@ export class LoadLimit {
     this.#names = memory ? names : names.filter((name) => name !== 'memory');
   }
 
-  take(sample: LoadSample, { active, most }: InUse): void {
+  update(sample: LoadSample, { active, most }: InUse): void {
     const known = this.#names.filter((name) => isShare(sample[name]));
     const high = known.find((name) => (sample[name] as number) >= marks[name].high);
     if (high !== undefined) {
@@ -70,7 +70,7 @@ export class LoadLimit {
   }
 
   /** Why there is a limit. */
-  because(): string {
+  reason(): string {
     return `because the machine ${this.#busy ? 'is' : 'was'} busy (${this.#reason})`;
   }
 

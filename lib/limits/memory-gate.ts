@@ -47,20 +47,20 @@ export class MemoryGate implements Gate {
     return this.#level === 'soft' && node.running !== undefined;
   }
 
-  enter(node: TaskNode): void {
+  acquire(node: TaskNode): void {
     this.#running.add(node);
   }
 
   pause(node: TaskNode): void {
-    this.leave(node);
+    this.release(node);
   }
 
-  leave(node: TaskNode): void {
+  release(node: TaskNode): void {
     if (this.#running.delete(node) && this.#running.size === 0 && this.#level !== 'released') this.#opened();
   }
 
   /** So much of the limit is taken now. */
-  take(share: number): void {
+  update(share: number): void {
     this.#share = share;
     const before = this.#level;
     const level = this.#levelAt(share);
@@ -72,7 +72,7 @@ export class MemoryGate implements Gate {
     if (level === 'released' || before === 'hard') this.#opened();
   }
 
-  because(): string {
+  reason(): string {
     const mark = this.#level === 'hard' ? this.#hard : this.#soft;
     return `memory: ${percent(this.#share)} of the limit is taken, and from ${percent(mark)} on one task runs at a time`;
   }

@@ -1,7 +1,7 @@
 import type { Gate } from '../graph/gate.js';
 import type { Group } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
-import { toldTo } from '../kernel/guard.js';
+import { notify } from '../kernel/guard.js';
 import { limiterOf, WindowLimiter } from '../limiters/window-limiter.js';
 import { Adaptive } from '../model/adaptive.js';
 import type { GroupLimits, Limiter } from '../model/limiter.js';
@@ -9,27 +9,27 @@ import type { GroupOptions, WorkflowSettings } from '../model/workflow.js';
 import { AdaptiveGate } from './adaptive-gate.js';
 import { Breaker } from './breaker.js';
 import { Budget } from './budget.js';
-import { Ceilings } from './effective-limits.js';
+import { EffectiveLimits } from './effective-limits.js';
 import { LimiterGate } from './limiter-gate.js';
-import type { GatePlaces, GatePorts } from './ports.js';
+import type { GatedParts, GatePorts } from './ports.js';
 
 /**
  * Makes the gates that the options of a workflow and of its groups ask for, and puts them in their places. Returns the
  * limits, for those who change them later.
  */
 export function placeGates(
-  places: GatePlaces,
+  places: GatedParts,
   settings: WorkflowSettings,
-  given: Omit<GatePorts, 'ceilings'>,
-): Ceilings {
-  const ports = { ...given, ceilings: new Ceilings(given.scheduler) };
+  given: Omit<GatePorts, 'effectiveLimits'>,
+): EffectiveLimits {
+  const ports = { ...given, effectiveLimits: new EffectiveLimits(given.scheduler) };
   places.gates.push(...gatesOf(settings, undefined, settings, ports));
   for (const group of places.groups.values()) {
     group.gates.push(...gatesOf(settings.groups?.[group.name] ?? {}, group, settings, ports));
     for (const gate of group.gates) ports.scheduler.connect(gate);
   }
   for (const gate of places.gates) ports.scheduler.connect(gate);
-  return ports.ceilings;
+  return ports.effectiveLimits;
 }
 
 /** Gates of a group, or without `group` those of the whole run. */
@@ -63,7 +63,7 @@ function limiterFor(
 
 /** How the groups, and first of all the run as a whole, use what they may. */
 export function limitsOf(
-  places: GatePlaces,
+  places: GatedParts,
   { active, limit }: { readonly active: number; readonly limit: number },
 ): GroupLimits[] {
   const one = (
@@ -90,15 +90,15 @@ export function limitsOf(
 }
 
 /** The answer `node` got had these headers: the nearest gate that listens hears of it. */
-export function tell(node: TaskNode, headers: unknown): void {
+export function onHeaders(node: TaskNode, headers: unknown): void {
   node.lane.gates
     .flat()
-    .findLast((gate) => gate.told !== undefined)
-    ?.told?.(headers);
+    .findLast((gate) => gate.onHeaders !== undefined)
+    ?.onHeaders?.(headers);
 }
 
 /** The run has ended; `failed` is told what limiters of users throw. */
-export function closeGates(places: GatePlaces, failed: (error: unknown) => void): void {
+export function closeGates(places: GatedParts, failed: (error: unknown) => void): void {
   const groups = [...places.groups.values()].flatMap((group) => group.gates);
-  for (const gate of [...places.gates, ...groups]) toldTo(() => gate.close?.(), failed);
+  for (const gate of [...places.gates, ...groups]) notify(() => gate.dispose?.(), failed);
 }

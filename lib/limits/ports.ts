@@ -4,7 +4,7 @@ import type { TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
-import type { Ceilings } from './effective-limits.js';
+import type { EffectiveLimits } from './effective-limits.js';
 
 /** The scheduler, as gates see it. */
 export interface GateScheduler {
@@ -19,7 +19,7 @@ export interface GateScheduler {
   connect(gate: Gate): void;
   /** Ends tasks that gates will not let in. */
   readonly refusals: {
-    end(node: TaskNode, refusal: Refusal): void;
+    turnAway(node: TaskNode, refusal: Refusal): void;
     refuse(gate: Gate): void;
     abort(group: Group, error: RxhiveError): void;
   };
@@ -38,7 +38,7 @@ export interface GatePorts {
   /** Tells the time of the run, changes limits, ends the run. */
   readonly scheduler: GateScheduler;
   /** Limits that several sides have a say in. */
-  readonly ceilings: Ceilings;
+  readonly effectiveLimits: EffectiveLimits;
   /** Told what code of users throws where no task is to blame. */
   failed(error: unknown): void;
   /** Inputs of a task whose dependencies have delivered. */
@@ -46,7 +46,7 @@ export interface GatePorts {
 }
 
 /** Where gates are. */
-export interface GatePlaces {
+export interface GatedParts {
   readonly gates: Gate[];
   readonly groups: ReadonlyMap<string, Group>;
 }

@@ -1,5 +1,5 @@
 import type { TaskNode } from '../graph/node.js';
-import { calledForNumber } from '../kernel/guard.js';
+import { callForNumber } from '../kernel/guard.js';
 import type { Limiter, LimiterSettings } from '../model/limiter.js';
 import { mostTokens } from '../model/limiter.js';
 
@@ -52,7 +52,7 @@ export class TokenEstimates {
   readonly #types = new Map<string, Line>();
   /** Attempts of unseen types under way, and those that ended without telling anything. */
   #trials = 0;
-  #untold = 0;
+  #unreported = 0;
   /** The most an attempt has used, and what one uses on the whole. */
   #most = 0;
   readonly #all = new Line();
@@ -66,7 +66,7 @@ export class TokenEstimates {
     const counted =
       countTokens === undefined
         ? text.length / 4
-        : calledForNumber('limiter.countTokens', () => countTokens(text));
+        : callForNumber('limiter.countTokens', () => countTokens(text));
     return Math.max(1, counted);
   }
 
@@ -92,7 +92,7 @@ export class TokenEstimates {
   /** May one more attempt of an unseen type go, with `left` tokens in the window? */
   mayTry(left: number): boolean {
     if (this.#most > 0) return true;
-    return this.#trials < Math.max(1, Math.floor(left / unheardOf)) + this.#untold;
+    return this.#trials < Math.max(1, Math.floor(left / unheardOf)) + this.#unreported;
   }
 
   /** `opened` is called once, when another one may be tried. */
@@ -118,7 +118,7 @@ export class TokenEstimates {
 
   /** An attempt of an unseen type has failed without a word of usage. */
   failed(): void {
-    this.#untold += 1;
+    this.#unreported += 1;
   }
 
   /** An attempt guessed from `rough` used `tokens`. */
@@ -128,7 +128,7 @@ export class TokenEstimates {
     if (line === undefined) {
       line = new Line();
       this.#types.set(type, line);
-      this.#untold = 0;
+      this.#unreported = 0;
     }
     line.add(rough, tokens);
     this.#most = Math.max(this.#most, tokens);

@@ -2,7 +2,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { Observable, ReplaySubject, share } from 'rxjs';
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import type { LoadSample } from '../model/load.js';
 import { type CgroupFacts, type CgroupPlaces, readCgroup } from './cgroup.js';
 
@@ -36,7 +36,7 @@ const mount = '/sys/fs/cgroup';
 export function systemLoad(options: SystemLoadOptions = {}): Observable<LoadSample> {
   const { interval = 500, cgroup } = options;
   if (!(typeof interval === 'number' && interval >= resolution && interval < 2 ** 31))
-    throw new RxhiveError('INVALID_OPTION', `interval is ${shown(interval)}; give ms from ${resolution}.`);
+    throw new RxhiveError('INVALID_OPTION', `interval is ${inspect(interval)}; give ms from ${resolution}.`);
   return new Observable<LoadSample>((subscriber) => {
     const probe = new Probe(cgroup);
     subscriber.next(probe.first());

@@ -1,20 +1,20 @@
 import { canonical } from '../codec/canonical.js';
 import { decode } from '../codec/codec.js';
 import { shownPart } from '../codec/plain-records.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
-import { settle } from '../kernel/maybe-promise.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
+import { settleMaybe } from '../kernel/maybe-promise.js';
 import type { Question, QuestionOptions } from '../model/question.js';
-import { type Fit, fit } from '../model/schema.js';
+import { type Validation, validate } from '../model/schema.js';
 
 /** Gives `then` what the schema makes of an answer; later, when the schema is asynchronous. */
 export function checkAnswer(
   { schema }: Question,
   answer: unknown,
-  then: (found: Fit<unknown>) => void,
+  then: (found: Validation<unknown>) => void,
 ): void {
   const threw = (error: unknown): void =>
     then({ issues: [{ path: '', message: String((error as Error)?.message ?? error) }] });
-  settle(() => fit(schema, answer), then, threw);
+  settleMaybe(() => validate(schema, answer), then, threw);
 }
 
 /** Parts of a question, as who asks knows them. */
@@ -40,16 +40,16 @@ export function differenceFrom(
     // What cannot be written differs from what was.
   }
   const who = accepted.by === 'person' ? 'was answered' : 'got its default at its deadline';
-  const message = `Question "${brief(id)}" ${who} already, and not with this; an answer cannot be changed.`;
+  const message = `Question "${truncate(id)}" ${who} already, and not with this; an answer cannot be changed.`;
   return new RxhiveError('ALREADY_ANSWERED', message, { details: { questionId: id, by: accepted.by } });
 }
 
 export function unknownQuestion(id: string): RxhiveError {
-  const message = `There is no question "${brief(id)}" in this run; take an id from its open questions.`;
+  const message = `There is no question "${truncate(id)}" in this run; take an id from its open questions.`;
   return new RxhiveError('QUESTION_UNKNOWN', message, { details: { questionId: id } });
 }
 
 export function answerClosed(id: string, why: string): RxhiveError {
-  const message = `Question "${brief(id)}" takes no answer: ${why}.`;
+  const message = `Question "${truncate(id)}" takes no answer: ${why}.`;
   return new RxhiveError('QUESTION_CLOSED', message, { details: { questionId: id } });
 }

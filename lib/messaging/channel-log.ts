@@ -1,10 +1,10 @@
 import { decode } from '../codec/codec.js';
-import type { AskTold, Inlet, SendTold } from '../graph/mailbox.js';
+import type { AskObserver, MessageReader, SendObserver } from '../graph/mailbox.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { Channel, Message } from '../model/channel.js';
 
 /** A message that is kept; its value as text, so that each reader gets one of its own. */
-export interface Post {
+export interface StoredMessage {
   readonly envelope: Omit<Message, 'value'>;
   readonly text: string;
   /** Its place among all messages of the run. */
@@ -13,110 +13,110 @@ export interface Post {
   reply: string | undefined;
   /** Its reply is being written. */
   replying: boolean;
-  askers: Set<Asking> | undefined;
+  askers: Set<PendingRequest> | undefined;
 }
 
 /** An attempt that asks. */
-export interface Asking {
-  readonly told: AskTold;
-  post: Post | undefined;
+export interface PendingRequest {
+  readonly observer: AskObserver;
+  post: StoredMessage | undefined;
   /** It has not been told anything. */
   waits: boolean;
 }
 
 /** A message somebody wants to send. */
-export interface Offer {
-  readonly by: Placer;
+export interface PendingSend {
+  readonly by: SendPlacer;
   /** Undefined while its schema is asked. */
   text: string | undefined;
   readonly key: string | undefined;
-  readonly told: SendTold;
+  readonly observer: SendObserver;
   waiting: boolean;
 }
 
 /** Sends an offer, if there is room; false: it has to wait. */
-export interface Placer {
-  place(line: Line, offer: Offer): boolean;
+export interface SendPlacer {
+  place(log: ChannelLog, offer: PendingSend): boolean;
 }
 
-export function messageOf({ envelope, text }: Post): Message {
+export function messageOf({ envelope, text }: StoredMessage): Message {
   return { ...envelope, value: decode(text) };
 }
 
-/** What a {@link Line} tells. */
-export interface LinePorts {
-  taken(inlet: LineInlet, post: Post): void;
-  dropped(inlet: LineInlet, post: Post): void;
+/** What a {@link ChannelLog} tells. */
+export interface ChannelLogPorts {
+  taken(reader: ChannelReader, post: StoredMessage): void;
+  dropped(reader: ChannelReader, post: StoredMessage): void;
   /** Somebody may be told now that there is room. */
-  room(line: Line): void;
+  room(log: ChannelLog): void;
 }
 
 /** The messages of one channel in the order of the log, and who reads them from where on. */
-export class Line {
+export class ChannelLog {
   readonly name: string;
   /** Undefined: what a task is asked, or a channel nobody has used yet in this process. */
   channel: Channel<never> | undefined;
-  readonly inlets = new Set<LineInlet>();
+  readonly readers = new Set<ChannelReader>();
   /** First in, first sent, of each sender. */
-  readonly offers = new Set<Offer>();
+  readonly offers = new Set<PendingSend>();
   /** Messages that are being written. */
   writing = 0;
-  readonly ports: LinePorts;
-  #posts: Post[] = [];
+  readonly ports: ChannelLogPorts;
+  #posts: StoredMessage[] = [];
   /** Number of the first message that is kept, from 0. */
   #first = 0;
   /** By task: where its first reading began. */
   readonly #starts = new Map<string, number>();
-  readonly #sent = new Map<string, Post[]>();
+  readonly #sent = new Map<string, StoredMessage[]>();
 
-  constructor(name: string, ports: LinePorts) {
+  constructor(name: string, ports: ChannelLogPorts) {
     this.name = name;
     this.ports = ports;
   }
 
   /** Number of the next message. */
-  get end(): number {
+  get nextNumber(): number {
     return this.#first + this.#posts.length;
   }
 
-  get posts(): readonly Post[] {
+  get posts(): readonly StoredMessage[] {
     return this.#posts;
   }
 
   /** What a task that has not ended has sent, in order. */
-  sentBy(task: string): Post[] {
+  sentBy(task: string): StoredMessage[] {
     const sent = this.#sent.get(task);
     if (sent !== undefined) return sent;
-    const made: Post[] = [];
+    const made: StoredMessage[] = [];
     this.#sent.set(task, made);
     return made;
   }
 
-  at(number: number): Post | undefined {
+  at(number: number): StoredMessage | undefined {
     return this.#posts[number - this.#first];
   }
 
   /** Readers of what `sender` says that have as much waiting as the channel allows. */
-  slow(sender: string): LineInlet[] {
+  slow(sender: string): ChannelReader[] {
     const { capacity = Number.POSITIVE_INFINITY } = this.channel ?? {};
     if (capacity === Number.POSITIVE_INFINITY) return [];
-    return [...this.inlets].filter((one) => one.reads(sender) && one.unread + this.writing >= capacity);
+    return [...this.readers].filter((one) => one.reads(sender) && one.unread + this.writing >= capacity);
   }
 
   /** Shows a message to those who read; `wake` calls them. */
-  add(post: Post): void {
+  add(post: StoredMessage): void {
     this.#posts.push(post);
     const { onFull, capacity = 0 } = this.channel ?? {};
-    for (const inlet of this.inlets) {
-      if (!inlet.wants(post)) continue;
-      inlet.unread += 1;
-      if (onFull === 'drop-oldest' && inlet.unread > capacity) inlet.drop();
+    for (const reader of this.readers) {
+      if (!reader.wants(post)) continue;
+      reader.unread += 1;
+      if (onFull === 'drop-oldest' && reader.unread > capacity) reader.drop();
     }
     this.#trim();
   }
 
-  wake(post: Post): void {
-    for (const inlet of [...this.inlets]) if (inlet.wants(post)) inlet.woken?.();
+  wake(post: StoredMessage): void {
+    for (const reader of [...this.readers]) if (reader.wants(post)) reader.woken?.();
   }
 
   /** Where a task begins to read; `began` is told of a beginning that is new, and not the first message. */
@@ -124,7 +124,7 @@ export class Line {
     const known = this.#starts.get(task);
     if (known !== undefined) return Math.max(known, this.#first);
     const { replay = Number.POSITIVE_INFINITY } = this.channel ?? {};
-    const start = Math.max(this.#first, this.end - replay);
+    const start = Math.max(this.#first, this.nextNumber - replay);
     this.#starts.set(task, start);
     if (replay < Number.POSITIVE_INFINITY) began(start);
     return start;
@@ -144,12 +144,12 @@ export class Line {
 
   /** Nobody needs it any more. */
   get idle(): boolean {
-    return this.#posts.length === 0 && this.#sent.size === 0 && this.inlets.size === 0;
+    return this.#posts.length === 0 && this.#sent.size === 0 && this.readers.size === 0;
   }
 
   /** Drops all messages: nobody reads here any more. */
   clear(): void {
-    this.#first = this.end;
+    this.#first = this.nextNumber;
     this.#posts = [];
   }
 
@@ -157,8 +157,8 @@ export class Line {
   #trim(): void {
     const { replay = Number.POSITIVE_INFINITY, onFull } = this.channel ?? {};
     if (replay === Number.POSITIVE_INFINITY || this.#posts.length < 64) return;
-    let from = this.end - replay;
-    for (const { next } of this.inlets) from = Math.min(from, next);
+    let from = this.nextNumber - replay;
+    for (const { next } of this.readers) from = Math.min(from, next);
     if (onFull !== 'drop-oldest') for (const start of this.#starts.values()) from = Math.min(from, start);
     if (from - this.#first < this.#posts.length / 2) return;
     this.#posts.splice(0, from - this.#first);
@@ -167,14 +167,14 @@ export class Line {
 }
 
 /** One attempt's reading of a line. */
-export class LineInlet implements Inlet {
+export class ChannelReader implements MessageReader {
   readonly task: string;
   woken: (() => void) | undefined;
   /** Messages for it that it has not taken. */
   unread = 0;
   /** Number of the next message to look at. */
   next: number;
-  readonly #line: Line;
+  readonly #log: ChannelLog;
   readonly #senders: ReadonlySet<string> | undefined;
   readonly #open: Set<string> | undefined;
   /** By sender, the last that the attempt had taken before this reading. */
@@ -185,7 +185,7 @@ export class LineInlet implements Inlet {
   #finished = false;
 
   constructor(
-    line: Line,
+    log: ChannelLog,
     task: string,
     start: number,
     senders: ReadonlySet<string> | undefined,
@@ -193,15 +193,15 @@ export class LineInlet implements Inlet {
   ) {
     this.task = task;
     this.next = start;
-    this.#line = line;
+    this.#log = log;
     this.#senders = senders;
     this.#open = senders && new Set(senders);
     this.#shared = taken;
     this.#before = new Map(taken);
-    for (let i = start; i < line.end; i++) if (this.wants(line.at(i))) this.unread += 1;
-    const { onFull, capacity = 0 } = line.channel ?? {};
+    for (let i = start; i < log.nextNumber; i++) if (this.wants(log.at(i))) this.unread += 1;
+    const { onFull, capacity = 0 } = log.channel ?? {};
     if (onFull === 'drop-oldest') while (this.unread > capacity) this.#step();
-    line.inlets.add(this);
+    log.readers.add(this);
   }
 
   get from(): ReadonlySet<string> | undefined {
@@ -212,7 +212,7 @@ export class LineInlet implements Inlet {
     return this.unread === 0 && (this.#finished || this.#open?.size === 0);
   }
 
-  wants(post: Post | undefined): boolean {
+  wants(post: StoredMessage | undefined): boolean {
     if (post === undefined || this.#finished) return false;
     const { from, seq } = post.envelope;
     return this.reads(from) && seq > (this.#before.get(from) ?? 0);
@@ -228,15 +228,15 @@ export class LineInlet implements Inlet {
     if (post === undefined) return undefined;
     const { from, seq } = post.envelope;
     this.#taken.set(from, seq);
-    this.#line.ports.taken(this, post);
-    if (this.#line.offers.size > 0) this.#line.ports.room(this.#line);
+    this.#log.ports.taken(this, post);
+    if (this.#log.offers.size > 0) this.#log.ports.room(this.#log);
     return messageOf(post);
   }
 
   /** Makes room by leaving the oldest out. */
   drop(): void {
     const post = this.#step();
-    if (post !== undefined) this.#line.ports.dropped(this, post);
+    if (post !== undefined) this.#log.ports.dropped(this, post);
   }
 
   /** A task has ended; true when nothing comes any more because of that. */
@@ -247,7 +247,7 @@ export class LineInlet implements Inlet {
   finish(): void {
     this.#finished = true;
     this.unread = 0;
-    this.next = this.#line.end;
+    this.next = this.#log.nextNumber;
     this.woken?.();
   }
 
@@ -256,7 +256,7 @@ export class LineInlet implements Inlet {
     this.#finished = true;
     this.unread = 0;
     for (const [from, seq] of this.#taken) this.#shared.set(from, Math.max(seq, this.#shared.get(from) ?? 0));
-    if (this.#line.inlets.delete(this) && this.#line.offers.size > 0) this.#line.ports.room(this.#line);
+    if (this.#log.readers.delete(this) && this.#log.offers.size > 0) this.#log.ports.room(this.#log);
   }
 
   /** Place of the next message for it among all of the run; Infinity: there is none. */
@@ -264,7 +264,7 @@ export class LineInlet implements Inlet {
     return this.#find()?.order ?? Number.POSITIVE_INFINITY;
   }
 
-  #step(): Post | undefined {
+  #step(): StoredMessage | undefined {
     const post = this.#find();
     if (post === undefined) return undefined;
     this.next += 1;
@@ -272,9 +272,9 @@ export class LineInlet implements Inlet {
     return post;
   }
 
-  #find(): Post | undefined {
-    for (; this.next < this.#line.end; this.next++) {
-      const post = this.#line.at(this.next);
+  #find(): StoredMessage | undefined {
+    for (; this.next < this.#log.nextNumber; this.next++) {
+      const post = this.#log.at(this.next);
       if (this.wants(post)) return post;
     }
     return undefined;
@@ -282,37 +282,37 @@ export class LineInlet implements Inlet {
 }
 
 /** Several lines read as one, in the order in which things were said. */
-export class MergedInlet implements Inlet {
-  readonly #inlets: readonly LineInlet[];
+export class MergedReader implements MessageReader {
+  readonly #readers: readonly ChannelReader[];
 
-  constructor(inlets: readonly LineInlet[]) {
-    this.#inlets = inlets;
+  constructor(readers: readonly ChannelReader[]) {
+    this.#readers = readers;
   }
 
   get from(): ReadonlySet<string> | undefined {
-    return this.#inlets[0]?.from;
+    return this.#readers[0]?.from;
   }
 
   get over(): boolean {
-    return this.#inlets.every(({ over }) => over);
+    return this.#readers.every(({ over }) => over);
   }
 
   set woken(work: (() => void) | undefined) {
-    for (const inlet of this.#inlets) inlet.woken = work;
+    for (const reader of this.#readers) reader.woken = work;
   }
 
   take(): Message | undefined {
-    let [first] = this.#inlets;
-    for (const inlet of this.#inlets) if (inlet.order < (first?.order ?? 0)) first = inlet;
+    let [first] = this.#readers;
+    for (const reader of this.#readers) if (reader.order < (first?.order ?? 0)) first = reader;
     return first?.take();
   }
 
   finish(): void {
-    for (const inlet of this.#inlets) inlet.finish();
+    for (const reader of this.#readers) reader.finish();
   }
 
   close(): void {
-    for (const inlet of this.#inlets) inlet.close();
+    for (const reader of this.#readers) reader.close();
   }
 }
 
@@ -325,11 +325,11 @@ export interface Sender {
 }
 
 /** What is sent, and who is told what comes of it. */
-export interface Letter {
+export interface OutgoingMessage {
   readonly text: string;
   readonly key: string | undefined;
   /** It has its place among the messages of its task, before anybody else hears of it. */
-  made(post: Post): void;
-  done(post: Post): void;
+  made(post: StoredMessage): void;
+  done(post: StoredMessage): void;
   failed(error: RxhiveError): void;
 }

@@ -1,8 +1,8 @@
-import type { AttemptVoice, Inlet, Mailbox, MessageWait, Messaging } from '../graph/mailbox.js';
+import type { AttemptScope, Mailbox, MessageReader, MessageWait, Messaging } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Clock } from '../kernel/clock.js';
-import { brief, InvalidMessageError, RxhiveError, shown, TaskTimeoutError } from '../kernel/errors.js';
-import { settle } from '../kernel/maybe-promise.js';
+import { InvalidMessageError, inspect, RxhiveError, TaskTimeoutError, truncate } from '../kernel/errors.js';
+import { settleMaybe } from '../kernel/maybe-promise.js';
 import {
   type AskOptions,
   Channel,
@@ -13,35 +13,35 @@ import {
   type Request,
   type SendOptions,
 } from '../model/channel.js';
-import { type Fit, fit, placesOf } from '../model/schema.js';
+import { placesOf, type Validation, validate } from '../model/schema.js';
 import { Task } from '../model/task.js';
 import { AttemptInbox, type InboxPorts, pull } from './inbox.js';
-import { HeardWait, type WaitFor } from './message-wait.js';
+import { AttemptWait, type WaitFor } from './message-wait.js';
 
-/** What {@link TaskMessages} works with. */
+/** What {@link TaskMessaging} works with. */
 export interface MessagingPorts {
   readonly clock: Clock;
   /** The task of the run that is meant, if there is one. */
   find(task: Task): TaskNode | undefined;
   mailbox(node: TaskNode): Mailbox;
   /** `node` waits for what others say, without a slot. */
-  hear(node: TaskNode, wait: MessageWait): void;
+  waitForMessage(node: TaskNode, wait: MessageWait): void;
 }
 
 /** Sends, receives and asks for one attempt; checks what it was given. */
-export class TaskMessages implements Messaging {
+export class TaskMessaging implements Messaging {
   readonly #node: TaskNode;
   readonly #ports: MessagingPorts;
-  readonly #own: AttemptVoice;
+  readonly #own: AttemptScope;
   readonly #mailbox: Mailbox;
   readonly #waits: WaitFor;
 
-  constructor(node: TaskNode, ports: MessagingPorts, own: AttemptVoice) {
+  constructor(node: TaskNode, ports: MessagingPorts, own: AttemptScope) {
     this.#node = node;
     this.#ports = ports;
     this.#own = own;
     this.#mailbox = ports.mailbox(node);
-    this.#waits = (wait) => ports.hear(node, wait);
+    this.#waits = (wait) => ports.waitForMessage(node, wait);
   }
 
   send(channel: unknown, value: unknown, options: SendOptions = {}): Promise<Message> {
@@ -49,10 +49,10 @@ export class TaskMessages implements Messaging {
     const key = keyOf('send', options);
     return this.#own.promise<Message>((resolve, reject) => {
       let readers: () => Iterable<string> = () => [];
-      const wait = new HeardWait('room', [on.name], () => readers(), this.#waits);
+      const wait = new AttemptWait('room', [on.name], () => readers(), this.#waits);
       const leave = this.#mailbox.send(on, value, key, {
-        done: (message) => wait.end(() => resolve(message)),
-        failed: (error) => wait.end(() => reject(error)),
+        done: (message) => wait.finish(() => resolve(message)),
+        failed: (error) => wait.finish(() => reject(error)),
         waits: (slow) => {
           readers = slow;
           wait.begin(reject);
@@ -60,7 +60,7 @@ export class TaskMessages implements Messaging {
       });
       return () => {
         leave();
-        wait.leave();
+        wait.cancel();
       };
     });
   }
@@ -70,18 +70,18 @@ export class TaskMessages implements Messaging {
     const from = this.#idsOf('receive', options.from);
     const timeout = timeoutOf('receive', options);
     return this.#own.promise<Message>((resolve, reject) => {
-      const inlet = this.#mailbox.open(on, from);
-      const wait = new HeardWait('message', namesOf(on), () => inlet.from, this.#waits, options.wait);
+      const reader = this.#mailbox.open(on, from);
+      const wait = new AttemptWait('message', namesOf(on), () => reader.from, this.#waits, options.wait);
       const disarm = this.#limit(timeout, 'message', wait, reject);
-      pull(inlet, wait, {
+      pull(reader, wait, {
         message: resolve,
         over: () => reject(channelEnded(this.#node, on)),
         failed: reject,
       });
       return () => {
         disarm();
-        inlet.close();
-        wait.leave();
+        reader.close();
+        wait.cancel();
       };
     });
   }
@@ -99,7 +99,7 @@ export class TaskMessages implements Messaging {
 
   requests$(options: ReceiveOptions = {}): Inbox<Request> {
     const from = this.#idsOf('requests$', options.from);
-    const open = (): Inlet => this.#mailbox.requests(from);
+    const open = (): MessageReader => this.#mailbox.requests(from);
     return this.#inbox([`@${this.#node.id}`], options, open, (message) => ({
       ...message,
       replied: this.#mailbox.replied(message.id),
@@ -110,30 +110,30 @@ export class TaskMessages implements Messaging {
   ask(task: Task | string, value: unknown, options: AskOptions = {}): Promise<unknown> {
     const [target] = this.#idsOf('ask', task) as [string];
     if (target === this.#node.id)
-      throw new RxhiveError('INVALID_OPTION', `Task "${brief(target)}" asks itself; ask another one.`);
+      throw new RxhiveError('INVALID_OPTION', `Task "${truncate(target)}" asks itself; ask another one.`);
     const key = keyOf('ask', options);
     const timeout = timeoutOf('ask', options);
     const { schema } = options;
     return this.#own.promise<unknown>((resolve, reject) => {
-      const wait = new HeardWait('reply', [`@${target}`], () => [target], this.#waits, options.wait);
+      const wait = new AttemptWait('reply', [`@${target}`], () => [target], this.#waits, options.wait);
       const disarm = this.#limit(timeout, 'reply', wait, reject);
       const leave = this.#mailbox.ask(target, value, key, {
         waits: () => wait.begin(reject),
-        failed: (error) => wait.end(() => reject(error)),
+        failed: (error) => wait.finish(() => reject(error)),
         replied: (reply) =>
-          wait.end(() => {
+          wait.finish(() => {
             if (schema === undefined) return resolve(reply);
-            const decide = (found: Fit<unknown>): void => {
+            const decide = (found: Validation<unknown>): void => {
               if ('value' in found) resolve(found.value);
               else reject(new InvalidMessageError(`@${target}`, found.issues, placesOf(found.issues)));
             };
-            settle(() => fit(schema, reply), decide, reject);
+            settleMaybe(() => validate(schema, reply), decide, reject);
           }),
       });
       return () => {
         disarm();
         leave();
-        wait.leave();
+        wait.cancel();
       };
     });
   }
@@ -154,7 +154,7 @@ export class TaskMessages implements Messaging {
   #inbox<T>(
     channels: readonly string[],
     { wait = true }: ReceiveOptions,
-    open: () => Inlet,
+    open: () => MessageReader,
     shape: (message: Message) => T,
   ): Inbox<T> {
     const { alive, promise, failed } = this.#own;
@@ -166,14 +166,14 @@ export class TaskMessages implements Messaging {
   #limit(
     timeout: number | undefined,
     kind: 'message' | 'reply',
-    wait: HeardWait,
+    wait: AttemptWait,
     reject: (error: unknown) => void,
   ): () => void {
     if (timeout === undefined) return () => undefined;
     const { clock } = this.#ports;
     wait.timed = true;
     const late = new TaskTimeoutError(this.#node.id, kind, timeout);
-    const timer = clock.after(timeout, () => wait.end(() => reject(late)));
+    const timer = clock.after(timeout, () => wait.finish(() => reject(late)));
     return () => clock.cancel(timer);
   }
 
@@ -189,7 +189,7 @@ export class TaskMessages implements Messaging {
       const name = task instanceof Task ? task.id : one;
       throw new RxhiveError(
         'INVALID_OPTION',
-        `ctx.${what} got ${shown(name)}, which is no task of this run.`,
+        `ctx.${what} got ${inspect(name)}, which is no task of this run.`,
       );
     });
   }
@@ -197,7 +197,7 @@ export class TaskMessages implements Messaging {
 
 function channelOf(what: string, channel: unknown): Channel<never> {
   if (channel instanceof Channel) return channel as unknown as Channel<never>;
-  throw new RxhiveError('INVALID_OPTION', `ctx.${what} got ${shown(channel)}; give a channel('name').`);
+  throw new RxhiveError('INVALID_OPTION', `ctx.${what} got ${inspect(channel)}; give a channel('name').`);
 }
 
 function channelsOf(what: string, channels: unknown): Channel<never>[] {
@@ -215,19 +215,19 @@ function keyOf(what: string, { key }: SendOptions): string | undefined {
   if (key === undefined || (typeof key === 'string' && key !== '' && key.length <= longestKey)) return key;
   throw new RxhiveError(
     'INVALID_OPTION',
-    `ctx.${what}: key is ${shown(key)}; give a text of 1 to ${longestKey} characters.`,
+    `ctx.${what}: key is ${inspect(key)}; give a text of 1 to ${longestKey} characters.`,
   );
 }
 
 function timeoutOf(what: string, { timeout }: { readonly timeout?: number }): number | undefined {
   if (timeout === undefined || timeout === Number.POSITIVE_INFINITY) return undefined;
   if (Number.isFinite(timeout) && timeout > 0) return timeout;
-  throw new RxhiveError('INVALID_OPTION', `ctx.${what}: timeout is ${shown(timeout)}; give ms above 0.`);
+  throw new RxhiveError('INVALID_OPTION', `ctx.${what}: timeout is ${inspect(timeout)}; give ms above 0.`);
 }
 
 function channelEnded({ id }: TaskNode, channels: readonly Channel<never>[]): RxhiveError {
   const names = namesOf(channels);
-  const shownNames = names.map((name) => `"${brief(name)}"`).join(', ');
-  const message = `Task "${brief(id)}" waits for a message on channel ${shownNames}, but all that could send one have ended. Read with for await, which ends then, or catch this.`;
+  const shownNames = names.map((name) => `"${truncate(name)}"`).join(', ');
+  const message = `Task "${truncate(id)}" waits for a message on channel ${shownNames}, but all that could send one have ended. Read with for await, which ends then, or catch this.`;
   return new RxhiveError('CHANNEL_ENDED', message, { details: { taskId: id, channels: names } });
 }

@@ -1,9 +1,9 @@
-import { shownWait, someOf } from '../graph/mailbox.js';
+import { describeWait, someOf } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 
-/** What {@link Circle} looks at. */
-export interface CirclePorts {
+/** What {@link DeadlockDetector} looks at. */
+export interface DeadlockPorts {
   readonly nodes: ReadonlyMap<string, TaskNode>;
   readonly scheduler: {
     readonly keepOpen: boolean;
@@ -23,12 +23,12 @@ export interface CirclePorts {
  * Finds tasks that wait for each other's words and nothing else can go on for: each wait is taken to be over as soon as
  * one of those it is for does something, so what is found can never end. A task that waits is taken to do nothing else.
  */
-export class Circle {
-  readonly #ports: CirclePorts;
+export class DeadlockDetector {
+  readonly #ports: DeadlockPorts;
   /** Began to wait while something was being written. */
   readonly #later = new Set<TaskNode>();
 
-  constructor(ports: CirclePorts) {
+  constructor(ports: DeadlockPorts) {
     this.#ports = ports;
   }
 
@@ -42,21 +42,21 @@ export class Circle {
     }
     const bound = this.#bound(node);
     if (bound === undefined) return false;
-    const hearing = bound.filter(({ extra }) => (extra?.hearing?.size ?? 0) > 0);
-    const waits = hearing.flatMap(({ extra }) => [...(extra?.hearing ?? [])]);
+    const hearing = bound.filter(({ extra }) => (extra?.messageWaits?.size ?? 0) > 0);
+    const waits = hearing.flatMap(({ extra }) => [...(extra?.messageWaits ?? [])]);
     const alone =
       hearing.length === 1 && waits.every(({ kind, from }) => kind === 'message' && from === undefined);
     if (alone) for (const wait of waits) wait.over();
     else if (waits.length === 0 || mayEnd(node)) return false;
     else {
-      const error = circleOf([...hearing, ...bound.filter((one) => !hearing.includes(one))]);
+      const error = cycleOf([...hearing, ...bound.filter((one) => !hearing.includes(one))]);
       for (const wait of waits) wait.fail(error);
     }
     return true;
   }
 
   /** Nothing is being written any more. */
-  again(): void {
+  recheck(): void {
     if (this.#later.size === 0) return;
     const nodes = [...this.#later];
     this.#later.clear();
@@ -64,7 +64,7 @@ export class Circle {
   }
 
   /** Nothing runs. */
-  look(): void {
+  checkAll(): void {
     const { used, busy } = this.#ports.messages;
     if (!used || busy) return;
     for (const node of this.#ports.nodes.values())
@@ -102,7 +102,7 @@ export class Circle {
     const list = [...(extra?.join?.targets ?? [])];
     if (extra?.starved === true)
       list.push(...inEdges.filter(({ mode }) => mode === 'latest').map(({ from }) => from));
-    for (const { from } of extra?.hearing ?? []) {
+    for (const { from } of extra?.messageWaits ?? []) {
       if (from === undefined) return 'anyone';
       for (const id of from) {
         const other = this.#ports.nodes.get(id);
@@ -123,13 +123,15 @@ function acts({ status, extra, definition, committing }: TaskNode): boolean {
 
 /** Has it a wait that may end by itself? */
 function mayEnd({ extra }: TaskNode): boolean {
-  for (const { timed, unsure } of extra?.hearing ?? []) if (timed || unsure) return true;
+  for (const { timed, unsure } of extra?.messageWaits ?? []) if (timed || unsure) return true;
   return false;
 }
 
-function circleOf(members: readonly TaskNode[]): RxhiveError {
+function cycleOf(members: readonly TaskNode[]): RxhiveError {
   const waits = members.map((node) => ({ taskId: node.id, waitsFor: waitOf(node) }));
-  const shown = waits.slice(0, 5).map(({ taskId, waitsFor }) => `"${brief(taskId)}" waits for ${waitsFor}`);
+  const shown = waits
+    .slice(0, 5)
+    .map(({ taskId, waitsFor }) => `"${truncate(taskId)}" waits for ${waitsFor}`);
   const more = waits.length > 5 ? `; and ${waits.length - 5} more` : '';
   const message = `Nothing can end these waits, they are for each other: ${shown.join('; ')}${more}. Let one of them speak first, read only whom you wait for (from), or give a wait a timeout.`;
   return new RxhiveError('WAIT_CYCLE', message, { details: { members: waits } });
@@ -150,8 +152,9 @@ function waitOf(node: TaskNode): string {
       ? `the end of ${named(open)}`
       : `the end of ${named([parent])}`;
   }
-  const { hearing, join } = extra ?? {};
-  if (hearing !== undefined && hearing.size > 0) return [...hearing].map(shownWait).join(' and ');
+  const { messageWaits, join } = extra ?? {};
+  if (messageWaits !== undefined && messageWaits.size > 0)
+    return [...messageWaits].map(describeWait).join(' and ');
   return join !== undefined && join.targets.length > 0
     ? `the end of ${named(join.targets)}`
     : 'a shared thing';

@@ -1,13 +1,13 @@
 import type { Subscriber } from 'rxjs';
-import type { Inlet } from '../graph/mailbox.js';
+import type { MessageReader } from '../graph/mailbox.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import { GuardedStream } from '../kernel/guarded-stream.js';
 import type { Message } from '../model/channel.js';
-import { HeardWait, type WaitFor } from './message-wait.js';
+import { AttemptWait, type WaitFor } from './message-wait.js';
 
 /** What an {@link AttemptInbox} is given to work with. */
 export interface InboxPorts<T> {
-  open(): Inlet;
+  open(): MessageReader;
   /** Begins to wait, without a slot. */
   waits: WaitFor;
   /** The task gives its slot back while there is no message. */
@@ -26,21 +26,21 @@ export interface InboxPorts<T> {
 
 /** Gives one message of `inlet` as soon as there is one, or says that none comes any more. */
 export function pull(
-  inlet: Inlet,
-  wait: HeardWait,
-  told: { message(message: Message): void; over(): void; failed(error: RxhiveError): void },
+  reader: MessageReader,
+  wait: AttemptWait,
+  observer: { message(message: Message): void; over(): void; failed(error: RxhiveError): void },
 ): void {
   const look = (): void => {
-    const message = inlet.take();
-    if (message !== undefined) told.message(message);
-    else if (inlet.over) told.over();
+    const message = reader.take();
+    if (message !== undefined) observer.message(message);
+    else if (reader.over) observer.over();
     else {
-      inlet.woken = () => {
-        inlet.woken = undefined;
+      reader.woken = () => {
+        reader.woken = undefined;
         // What woke it may have been dropped until there is a slot.
-        wait.end(look);
+        wait.finish(look);
       };
-      wait.begin(told.failed, () => inlet.finish());
+      wait.begin(observer.failed, () => reader.finish());
     }
   };
   look();
@@ -57,11 +57,11 @@ export class AttemptInbox<T> extends GuardedStream<T> implements AsyncIterable<T
 
   [Symbol.asyncIterator](): AsyncIterator<T> {
     this.#ports.alive('receive$');
-    const inlet = this.#ports.open();
+    const reader = this.#ports.open();
     let last: Promise<IteratorResult<T>> | undefined;
     return {
       next: () => {
-        const take = (): Promise<IteratorResult<T>> => this.#pull(inlet);
+        const take = (): Promise<IteratorResult<T>> => this.#pull(reader);
         const mine = last === undefined ? take() : last.then(take, take);
         last = mine;
         const free = (): void => {
@@ -71,7 +71,7 @@ export class AttemptInbox<T> extends GuardedStream<T> implements AsyncIterable<T
         return mine;
       },
       return: (value?: unknown) => {
-        inlet.close();
+        reader.close();
         return this.#ports.promise((resolve) => {
           resolve({ done: true, value } as IteratorResult<T>);
           return undefined;
@@ -81,22 +81,22 @@ export class AttemptInbox<T> extends GuardedStream<T> implements AsyncIterable<T
   }
 
   /** One message, when there is one. */
-  #pull(inlet: Inlet): Promise<IteratorResult<T>> {
+  #pull(reader: MessageReader): Promise<IteratorResult<T>> {
     const { channels, gives, waits, shape, promise, alive } = this.#ports;
     return promise<IteratorResult<T>>((resolve, reject) => {
       alive('receive$');
-      const wait = new HeardWait('message', channels, () => inlet.from, waits, gives);
-      pull(inlet, wait, {
+      const wait = new AttemptWait('message', channels, () => reader.from, waits, gives);
+      pull(reader, wait, {
         message: (message) => resolve({ done: false, value: shape(message) }),
         over: () => {
-          inlet.close();
+          reader.close();
           resolve({ done: true, value: undefined });
         },
         failed: reject,
       });
       return () => {
-        inlet.woken = undefined;
-        wait.leave();
+        reader.woken = undefined;
+        wait.cancel();
       };
     });
   }
@@ -104,28 +104,28 @@ export class AttemptInbox<T> extends GuardedStream<T> implements AsyncIterable<T
   #push(subscriber: Subscriber<T>): () => void {
     const { alive, channels, gives, open, shape, waits } = this.#ports;
     alive('receive$');
-    const inlet = open();
-    const wait = new HeardWait('message', channels, () => inlet.from, waits, gives);
+    const reader = open();
+    const wait = new AttemptWait('message', channels, () => reader.from, waits, gives);
     const failed = (error: RxhiveError): void => subscriber.error(error);
     const look = (): void => {
       if (subscriber.closed) return;
-      inlet.woken = undefined;
-      for (let message = inlet.take(); message !== undefined; message = inlet.take()) {
+      reader.woken = undefined;
+      for (let message = reader.take(); message !== undefined; message = reader.take()) {
         wait.unsure = true;
         subscriber.next(shape(message));
         if (subscriber.closed) return;
       }
-      if (inlet.over) {
+      if (reader.over) {
         subscriber.complete();
         return;
       }
-      inlet.woken = () => wait.end(look);
-      wait.begin(failed, () => inlet.finish());
+      reader.woken = () => wait.finish(look);
+      wait.begin(failed, () => reader.finish());
     };
     look();
     return () => {
-      inlet.close();
-      wait.leave();
+      reader.close();
+      wait.cancel();
     };
   }
 }

@@ -1,11 +1,11 @@
-import type { MessageWait, Waiting } from '../graph/mailbox.js';
+import type { MessageWait, OngoingWait } from '../graph/mailbox.js';
 import type { RxhiveError } from '../kernel/errors.js';
 
 /** Gives the slot of a task back until what it waits for has come. */
 export type WaitFor = (wait: MessageWait) => void;
 
 /** A wait of an attempt for what others say; may begin again when it is over. */
-export class HeardWait implements MessageWait {
+export class AttemptWait implements MessageWait {
   readonly kind: MessageWait['kind'];
   readonly channels: readonly string[];
   timed = false;
@@ -13,7 +13,7 @@ export class HeardWait implements MessageWait {
   readonly #from: () => Iterable<string> | undefined;
   readonly #waits: WaitFor;
   readonly #gives: boolean;
-  #waiting: Waiting | undefined;
+  #waiting: OngoingWait | undefined;
   #failed: ((error: RxhiveError) => void) | undefined;
   #over: (() => void) | undefined;
   /** `ending`: it waits for a slot to end with. */
@@ -47,12 +47,12 @@ export class HeardWait implements MessageWait {
     this.#waits(this);
   }
 
-  began(waiting: Waiting): void {
+  began(waiting: OngoingWait): void {
     this.#waiting = waiting;
   }
 
   /** What it is for has come; `then` is called when the task has a slot. The first reason counts. */
-  end(then: () => void): void {
+  finish(then: () => void): void {
     if (this.#state === 'idle') then();
     else if (this.#state === 'waiting') {
       this.#state = 'ending';
@@ -63,14 +63,14 @@ export class HeardWait implements MessageWait {
     }
   }
 
-  leave(): void {
+  cancel(): void {
     if (this.#state !== 'waiting') return;
     this.#state = 'idle';
-    this.#waiting?.leave();
+    this.#waiting?.cancel();
   }
 
   fail(error: RxhiveError): void {
-    this.end(() => this.#failed?.(error));
+    this.finish(() => this.#failed?.(error));
   }
 
   over(): void {

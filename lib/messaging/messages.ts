@@ -1,15 +1,15 @@
 import { Subject } from 'rxjs';
 import { decode, encode } from '../codec/codec.js';
-import type { AskTold, AttemptVoice, Mailbox, Messaging } from '../graph/mailbox.js';
+import type { AskObserver, AttemptScope, Mailbox, Messaging } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 import type { Channel, Message } from '../model/channel.js';
 import type { EventBody, MessageEvent } from '../model/event.js';
 import type { PastMessage, ReaderRecord } from '../model/record.js';
-import type { Letter, Sender } from './channel-log.js';
-import { Line, type LineInlet, messageOf, type Post } from './channel-log.js';
-import { type MessagingPorts, TaskMessages } from './ctx-messages.js';
+import type { OutgoingMessage, Sender } from './channel-log.js';
+import { ChannelLog, type ChannelReader, messageOf, type StoredMessage } from './channel-log.js';
+import { type MessagingPorts, TaskMessaging } from './ctx-messages.js';
 import { AttemptMailbox } from './mailbox.js';
 
 /** What the messages of a run are given to work with. */
@@ -32,17 +32,17 @@ export interface MessagePorts extends Omit<MessagingPorts, 'mailbox'> {
  */
 export class Messages {
   /** What is said on channels, as it is said. */
-  readonly said$ = new Subject<Message>();
+  readonly sent$ = new Subject<Message>();
   readonly #ports: MessagePorts;
-  readonly #lines = new Map<string, Line>();
+  readonly #logs = new Map<string, ChannelLog>();
   /** Lines in which a task has sent or read something. */
-  readonly #linesOf = new Map<string, Set<Line>>();
+  readonly #logsOf = new Map<string, Set<ChannelLog>>();
   /** Readings that wait for the words of a task. */
-  readonly #readings = new Map<string, Set<LineInlet>>();
+  readonly #readings = new Map<string, Set<ChannelReader>>();
   /** What tasks that have not ended were asked, by id. */
-  readonly #requests = new Map<string, Post>();
+  readonly #requests = new Map<string, StoredMessage>();
   /** Messages so far. */
-  #said = 0;
+  #sent = 0;
   /** Messages that are being checked or written: something is going to be said. */
   #underWay = 0;
 
@@ -52,7 +52,7 @@ export class Messages {
 
   /** Tasks of this run talk. */
   get used(): boolean {
-    return this.#lines.size > 0;
+    return this.#logs.size > 0;
   }
 
   /** Something is being checked or written that somebody may wait for. */
@@ -64,25 +64,25 @@ export class Messages {
   load(records: readonly PastMessage[] = []): void {
     for (const record of records) {
       if (record.kind === 'reader')
-        this.lineFor(record.channel, record.task).restart(record.task, record.after);
+        this.logNamed(record.channel, record.task).restart(record.task, record.after);
       else if (record.kind === 'reply') {
         const post = this.#requests.get(record.id);
         if (post !== undefined) post.reply ??= encode(record.value);
       } else {
         const { kind: _, value, ...envelope } = record;
-        const line = this.lineFor(envelope.channel, envelope.from);
+        const log = this.logNamed(envelope.channel, envelope.from);
         const post = this.#postOf(envelope, encode(value));
-        line.sentBy(envelope.from).push(post);
-        line.add(post);
-        if (isAsked(line)) this.#requests.set(envelope.id, post);
+        log.sentBy(envelope.from).push(post);
+        log.add(post);
+        if (isAsked(log)) this.#requests.set(envelope.id, post);
       }
     }
   }
 
   /** What an attempt of `node` sends and takes. */
   /** The part of the `ctx` of an attempt of `node` that talks. */
-  messagingOf(node: TaskNode, own: AttemptVoice): Messaging {
-    return new TaskMessages(node, { ...this.#ports, mailbox: (one) => this.#mailbox(one) }, own);
+  messagingOf(node: TaskNode, own: AttemptScope): Messaging {
+    return new TaskMessaging(node, { ...this.#ports, mailbox: (one) => this.#mailbox(one) }, own);
   }
 
   #mailbox(node: TaskNode): Mailbox {
@@ -91,50 +91,54 @@ export class Messages {
   }
 
   /** The line of a channel that `task` uses. @throws RxhiveError INVALID_OPTION for two channels of one name */
-  lineOf(channel: Channel<never>, task: string): Line {
-    const line = this.lineFor(channel.name, task);
-    line.channel ??= channel;
-    if (line.channel === channel) return line;
-    const message = `Two channels are called "${brief(channel.name)}"; use one, or give each a name of its own.`;
+  logOf(channel: Channel<never>, task: string): ChannelLog {
+    const log = this.logNamed(channel.name, task);
+    log.channel ??= channel;
+    if (log.channel === channel) return log;
+    const message = `Two channels are called "${truncate(channel.name)}"; use one, or give each a name of its own.`;
     throw new RxhiveError('INVALID_OPTION', message, { details: { channel: channel.name } });
   }
 
   /** The same by name; what a task is asked has the line `@TASK`. */
-  lineFor(name: string, task: string): Line {
-    let line = this.#lines.get(name);
-    if (line === undefined) {
-      line = new Line(name, {
-        taken: (inlet, { envelope: { id, from } }) =>
-          this.tell('received', inlet.task, { messageId: id, channel: name, from }),
-        dropped: (inlet, { envelope: { id, from } }) =>
-          this.tell('dropped', inlet.task, { messageId: id, channel: name, from }),
+  logNamed(name: string, task: string): ChannelLog {
+    let log = this.#logs.get(name);
+    if (log === undefined) {
+      log = new ChannelLog(name, {
+        taken: (reader, { envelope: { id, from } }) =>
+          this.emit('received', reader.task, { messageId: id, channel: name, from }),
+        dropped: (reader, { envelope: { id, from } }) =>
+          this.emit('dropped', reader.task, { messageId: id, channel: name, from }),
         room: (one) => this.pump(one),
       });
-      this.#lines.set(name, line);
+      this.#logs.set(name, log);
     }
-    const lines = this.#linesOf.get(task);
-    if (lines === undefined) this.#linesOf.set(task, new Set([line]));
-    else lines.add(line);
-    return line;
+    const logs = this.#logsOf.get(task);
+    if (logs === undefined) this.#logsOf.set(task, new Set([log]));
+    else logs.add(log);
+    return log;
   }
 
   /** Sends what may be sent: of each sender, nothing overtakes what waits. */
-  pump(line: Line): void {
-    if (line.offers.size === 0) return;
+  pump(log: ChannelLog): void {
+    if (log.offers.size === 0) return;
     const blocked = new Set<unknown>();
-    for (const offer of line.offers)
-      if (!blocked.has(offer.by) && (offer.text === undefined || !offer.by.place(line, offer)))
+    for (const offer of log.offers)
+      if (!blocked.has(offer.by) && (offer.text === undefined || !offer.by.place(log, offer)))
         blocked.add(offer.by);
   }
 
   /** A message becomes durable, then its readers get it. */
-  post(line: Line, { task, attempt, replaying }: Sender, { text, key, made, done, failed }: Letter): void {
-    const sent = line.sentBy(task);
+  post(
+    log: ChannelLog,
+    { task, attempt, replaying }: Sender,
+    { text, key, made, done, failed }: OutgoingMessage,
+  ): void {
+    const sent = log.sentBy(task);
     const seq = (sent.at(-1)?.envelope.seq ?? 0) + 1;
-    const id = `${line.name}/${task}/${seq}`;
+    const id = `${log.name}/${task}/${seq}`;
     const at = this.#ports.clock.wall();
     const more = key === undefined ? {} : { key };
-    const envelope = { v: 1, id, channel: line.name, from: task, seq, at, attempt, ...more } as const;
+    const envelope = { v: 1, id, channel: log.name, from: task, seq, at, attempt, ...more } as const;
     const post = this.#postOf(envelope, text);
     if (replaying) {
       done(post);
@@ -142,42 +146,42 @@ export class Messages {
     }
     sent.push(post);
     made(post);
-    if (isAsked(line)) this.#requests.set(id, post);
-    line.writing += 1;
+    if (isAsked(log)) this.#requests.set(id, post);
+    log.writing += 1;
     this.#underWay += 1;
     // The same text as that of the record as a whole, without writing the value once more.
     const head = JSON.stringify({ kind: 'message', ...envelope });
     this.#ports.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {
-      line.writing -= 1;
+      log.writing -= 1;
       if (error !== undefined) {
         sent.splice(sent.indexOf(post), 1);
         failed(error);
         this.#settle();
         return;
       }
-      line.add(post);
+      log.add(post);
       if (this.#ports.watch.active)
-        this.tell(isAsked(line) ? 'asked' : 'sent', task, {
+        this.emit(isAsked(log) ? 'asked' : 'sent', task, {
           messageId: id,
-          channel: line.name,
+          channel: log.name,
           value: decode(text),
         });
-      if (this.said$.observed && !isAsked(line)) this.said$.next(messageOf(post));
+      if (this.sent$.observed && !isAsked(log)) this.sent$.next(messageOf(post));
       done(post);
-      line.wake(post);
+      log.wake(post);
       // Those who do not get this one have room again.
-      this.pump(line);
+      this.pump(log);
       this.#settle();
     });
   }
 
   /** What a task that has not ended was asked. */
-  request(id: string): Post | undefined {
+  request(id: string): StoredMessage | undefined {
     return this.#requests.get(id);
   }
 
   /** The reply becomes durable, then those who asked get it. The first counts. */
-  reply(post: Post, from: string, value: unknown, done: (error?: RxhiveError) => void): void {
+  reply(post: StoredMessage, from: string, value: unknown, done: (error?: RxhiveError) => void): void {
     const text = encode(value, { name: 'the reply' });
     if (post.reply !== undefined || post.replying) {
       done();
@@ -196,7 +200,7 @@ export class Messages {
       }
       post.reply = text;
       if (this.#ports.watch.active)
-        this.tell('replied', from, { messageId: id, channel, value: decode(text) });
+        this.emit('replied', from, { messageId: id, channel, value: decode(text) });
       done();
       for (const { replied } of askersOf(post)) replied(decode(text));
       this.#settle();
@@ -204,60 +208,60 @@ export class Messages {
   }
 
   /** Where a task begins to read a line; in the log where that could be another place the next time. */
-  startOf(line: Line, task: string): number {
-    return line.startOf(task, (after) => {
-      const record: ReaderRecord = { kind: 'reader', task, channel: line.name, after };
+  startOf(log: ChannelLog, task: string): number {
+    return log.startOf(task, (after) => {
+      const record: ReaderRecord = { kind: 'reader', task, channel: log.name, after };
       this.#ports.note(encode(record), () => undefined);
     });
   }
 
   /** Tells a reading of the ends of those it reads. */
-  follow(inlet: LineInlet): void {
-    for (const task of [...(inlet.from ?? [])]) {
-      if (this.#ports.ended(task) !== undefined) inlet.gone(task);
+  follow(reader: ChannelReader): void {
+    for (const task of [...(reader.from ?? [])]) {
+      if (this.#ports.ended(task) !== undefined) reader.gone(task);
       else {
         const readings = this.#readings.get(task);
-        if (readings === undefined) this.#readings.set(task, new Set([inlet]));
-        else readings.add(inlet);
+        if (readings === undefined) this.#readings.set(task, new Set([reader]));
+        else readings.add(reader);
       }
     }
   }
 
-  unfollow(inlet: LineInlet): void {
-    for (const task of inlet.from ?? []) this.#readings.get(task)?.delete(inlet);
+  unfollow(reader: ChannelReader): void {
+    for (const task of reader.from ?? []) this.#readings.get(task)?.delete(reader);
   }
 
   /** Why a task will not reply any more; undefined: it may. */
   noReply(taskId: string): RxhiveError | undefined {
     const node = this.#ports.ended(taskId);
     if (node === undefined) return undefined;
-    const message = `Task "${brief(taskId)}" was asked and has ended (${node.status}) without a reply; answer what ctx.requests$() gives, or ask earlier.`;
+    const message = `Task "${truncate(taskId)}" was asked and has ended (${node.status}) without a reply; answer what ctx.requests$() gives, or ask earlier.`;
     const cause = node.error === undefined ? {} : { cause: node.error };
     return new RxhiveError('NO_REPLY', message, { ...cause, details: { taskId } });
   }
 
   /** The task has ended: nobody waits for it any more. */
   ended(node: TaskNode): void {
-    if (this.#lines.size === 0) return;
+    if (this.#logs.size === 0) return;
     const { id } = node;
     const readings = this.#readings.get(id);
     this.#readings.delete(id);
-    for (const inlet of readings ?? []) inlet.gone(id);
-    const asked = this.#lines.get(`@${id}`);
+    for (const reader of readings ?? []) reader.gone(id);
+    const asked = this.#logs.get(`@${id}`);
     for (const post of asked?.posts ?? []) {
       this.#requests.delete(post.envelope.id);
       if (post.reply === undefined && !post.replying) this.refuse(post, id);
     }
     asked?.clear();
-    for (const line of this.#linesOf.get(id) ?? []) {
-      line.forget(id);
-      if (line.idle && isAsked(line)) this.#lines.delete(line.name);
+    for (const log of this.#logsOf.get(id) ?? []) {
+      log.forget(id);
+      if (log.idle && isAsked(log)) this.#logs.delete(log.name);
     }
-    this.#linesOf.delete(id);
+    this.#logsOf.delete(id);
   }
 
   /** Tells those who ask that nobody answers any more, where that is so. */
-  refuse(post: Post, taskId: string): void {
+  refuse(post: StoredMessage, taskId: string): void {
     const error = this.noReply(taskId);
     if (error !== undefined) for (const { failed } of askersOf(post)) failed(error);
   }
@@ -272,9 +276,9 @@ export class Messages {
     };
   }
 
-  #postOf(envelope: Omit<Message, 'value'>, text: string): Post {
-    this.#said += 1;
-    return { envelope, text, order: this.#said, reply: undefined, replying: false, askers: undefined };
+  #postOf(envelope: Omit<Message, 'value'>, text: string): StoredMessage {
+    this.#sent += 1;
+    return { envelope, text, order: this.#sent, reply: undefined, replying: false, askers: undefined };
   }
 
   #settle(): void {
@@ -282,7 +286,7 @@ export class Messages {
     if (this.#underWay === 0) this.#ports.settled();
   }
 
-  tell(
+  emit(
     reason: MessageEvent['reason'],
     taskId: string,
     facts: Omit<Extract<EventBody, { type: 'message' }>, 'type' | 'reason' | 'taskId'>,
@@ -293,13 +297,13 @@ export class Messages {
 }
 
 /** Those who are told now, and never again. */
-function askersOf(post: Post): AskTold[] {
+function askersOf(post: StoredMessage): AskObserver[] {
   const list = [...(post.askers ?? [])];
   post.askers = undefined;
   for (const asking of list) asking.waits = false;
-  return list.map(({ told }) => told);
+  return list.map(({ observer }) => observer);
 }
 
-function isAsked({ name }: Line): boolean {
+function isAsked({ name }: ChannelLog): boolean {
   return name.startsWith('@');
 }

@@ -2,7 +2,7 @@ import { encode } from '../codec/codec.js';
 import { shownPart } from '../codec/plain-records.js';
 import type { Asker } from '../graph/ports.js';
 import type { Timer } from '../kernel/clock.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 import type { OpenQuestion, Question } from '../model/question.js';
 import type { AnswerRecord, QuestionRecord } from '../model/record.js';
 import { jsonSchemaOf } from '../model/schema.js';
@@ -12,7 +12,7 @@ import { textOf } from './answers.js';
  * `known`: in the log, not asked by this process yet. `stale`: known, but it has to be asked anew. `asking`: its record
  * is being written. `settling`: an answer is being checked or written. The last three are ends.
  */
-export type AskedState =
+export type QuestionState =
   | 'known'
   | 'stale'
   | 'asking'
@@ -23,24 +23,24 @@ export type AskedState =
   | 'closed';
 
 /** An answer somebody gave, until it is accepted or refused. */
-export interface Offer {
+export interface OfferedAnswer {
   readonly value: unknown;
   readonly done: (error?: RxhiveError) => void;
 }
 
 /** An accepted answer; as text, so that each attempt gets a value of its own. */
-export interface Answer {
+export interface AcceptedAnswer {
   readonly text: string;
   readonly by: AnswerRecord['by'];
 }
 
 /** A question of a run while it goes on. */
-export interface Asked {
+export interface PendingQuestion {
   readonly id: string;
   record: QuestionRecord;
   /** Prompt and context as text: what a question without a key is known by. */
   content: string;
-  state: AskedState;
+  state: QuestionState;
   question: Question | undefined;
   /** The attempt that asked last, and how it is told. */
   source: object | undefined;
@@ -48,21 +48,21 @@ export interface Asked {
   /** A newer attempt of its task waits for other questions. */
   superseded: boolean;
   /** First in, first checked; the first stays until it is settled. */
-  readonly offers: Offer[];
-  answer: Answer | undefined;
+  readonly offers: OfferedAnswer[];
+  answer: AcceptedAnswer | undefined;
   /** Its deadline in ms of the clock, which nobody sets, unlike that of the stamp in its record. Infinity: it has none. */
   due: number;
   timer: Timer | undefined;
 }
 
 /** The questions of a run: which is which when a body runs again, and which are open. */
-export class AskedQuestions {
-  readonly #byId = new Map<string, Asked>();
-  readonly #byTask = new Map<string, Asked[]>();
-  readonly #counts: Partial<Record<AskedState, number>> = {};
+export class QuestionTable {
+  readonly #byId = new Map<string, PendingQuestion>();
+  readonly #byTask = new Map<string, PendingQuestion[]>();
+  readonly #counts: Partial<Record<QuestionState, number>> = {};
   #open: readonly OpenQuestion[] | undefined;
 
-  get(id: string): Asked | undefined {
+  get(id: string): PendingQuestion | undefined {
     return this.#byId.get(id);
   }
 
@@ -70,21 +70,21 @@ export class AskedQuestions {
     return this.#byId.size;
   }
 
-  of(taskId: string): readonly Asked[] {
+  of(taskId: string): readonly PendingQuestion[] {
     return this.#byTask.get(taskId) ?? [];
   }
 
-  all(): Iterable<Asked> {
+  all(): Iterable<PendingQuestion> {
     return this.#byId.values();
   }
 
-  count(state: AskedState): number {
+  count(state: QuestionState): number {
     return this.#counts[state] ?? 0;
   }
 
   /** What waits for an answer, in the order in which it was asked. */
   get open(): readonly OpenQuestion[] {
-    this.#open ??= [...this.#byId.values()].filter(isOpen).map(({ record }) => shownAs(record));
+    this.#open ??= [...this.#byId.values()].filter(isOpen).map(({ record }) => openQuestionOf(record));
     return this.#open;
   }
 
@@ -92,16 +92,16 @@ export class AskedQuestions {
    * The one that a body means: by its key; else the first with the same text that the attempt has not asked yet.
    * @throws RxhiveError INVALID_OPTION for a key used twice
    */
-  find({ node, source }: Asker, { options }: Question, content: string): Asked | undefined {
+  find({ node, source }: Asker, { options }: Question, content: string): PendingQuestion | undefined {
     const { key } = options;
     if (key === undefined) {
-      const fits = (one: Asked): boolean => one.source !== source && one.content === content;
+      const fits = (one: PendingQuestion): boolean => one.source !== source && one.content === content;
       return this.of(node.id).find((one) => one.record.key === undefined && fits(one));
     }
-    const asked = this.#byId.get(`${node.id}?${key}`);
-    if (asked === undefined || asked.source !== source) return asked;
-    const message = `Task "${brief(node.id)}" asks "${brief(key)}" twice; give each question a key of its own.`;
-    throw new RxhiveError('INVALID_OPTION', message, { details: { questionId: asked.id } });
+    const pending = this.#byId.get(`${node.id}?${key}`);
+    if (pending === undefined || pending.source !== source) return pending;
+    const message = `Task "${truncate(node.id)}" asks "${truncate(key)}" twice; give each question a key of its own.`;
+    throw new RxhiveError('INVALID_OPTION', message, { details: { questionId: pending.id } });
   }
 
   /** The id of the next question of a task. */
@@ -109,9 +109,9 @@ export class AskedQuestions {
     return `${taskId}?${key ?? 1 + this.of(taskId).filter(({ record }) => record.key === undefined).length}`;
   }
 
-  add(record: QuestionRecord, due: number): Asked {
+  add(record: QuestionRecord, due: number): PendingQuestion {
     const { id, task, prompt, context } = record;
-    const asked: Asked = {
+    const pending: PendingQuestion = {
       id,
       record,
       content: textOf({ prompt, context }),
@@ -125,26 +125,26 @@ export class AskedQuestions {
       due,
       timer: undefined,
     };
-    this.#byId.set(id, asked);
+    this.#byId.set(id, pending);
     const mine = this.#byTask.get(task);
-    if (mine === undefined) this.#byTask.set(task, [asked]);
-    else mine.push(asked);
-    return asked;
+    if (mine === undefined) this.#byTask.set(task, [pending]);
+    else mine.push(pending);
+    return pending;
   }
 
   /** True when that changes what is open. */
-  enter(asked: Asked, state: AskedState): boolean {
-    this.#counts[asked.state] = this.count(asked.state) - 1;
+  setState(pending: PendingQuestion, state: QuestionState): boolean {
+    this.#counts[pending.state] = this.count(pending.state) - 1;
     this.#counts[state] = this.count(state) + 1;
-    const before = isOpen(asked);
-    asked.state = state;
-    if (before === isOpen(asked)) return false;
+    const before = isOpen(pending);
+    pending.state = state;
+    if (before === isOpen(pending)) return false;
     this.#open = undefined;
     return true;
   }
 
   /** The attempt that waits for `asked` has gone another way than to the questions of the attempts before it. */
-  supersede({ record, source }: Asked): void {
+  supersede({ record, source }: PendingQuestion): void {
     for (const one of this.of(record.task)) one.superseded = one.source !== source;
     this.#open = undefined;
   }
@@ -173,7 +173,15 @@ export function recordOf(id: string, task: string, question: Question, at: numbe
 }
 
 /** A question as people see it. */
-export function shownAs({ id, task, prompt, context, schema, at, deadline }: QuestionRecord): OpenQuestion {
+export function openQuestionOf({
+  id,
+  task,
+  prompt,
+  context,
+  schema,
+  at,
+  deadline,
+}: QuestionRecord): OpenQuestion {
   return {
     id,
     taskId: task,
@@ -186,6 +194,6 @@ export function shownAs({ id, task, prompt, context, schema, at, deadline }: Que
 }
 
 /** One that the newest attempt of its task has asked, or may still ask. */
-function isOpen({ state, superseded }: Asked): boolean {
+function isOpen({ state, superseded }: PendingQuestion): boolean {
   return (state === 'open' || state === 'settling') && !superseded;
 }

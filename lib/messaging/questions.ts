@@ -11,11 +11,11 @@ import type { RunOptions } from '../model/run-options.js';
 import { jsonSchemaOf, placesOf } from '../model/schema.js';
 import { answerClosed, checkAnswer, differenceFrom, textOf, unknownQuestion } from './answers.js';
 import {
-  type Answer,
-  type Asked,
-  AskedQuestions,
-  type AskedState,
-  type Offer,
+  type AcceptedAnswer,
+  type OfferedAnswer,
+  type PendingQuestion,
+  type QuestionState,
+  QuestionTable,
   recordOf,
 } from './question-table.js';
 
@@ -42,10 +42,10 @@ interface PastQuestions {
  */
 export class Questions {
   readonly #ports: QuestionPorts;
-  readonly #asked = new AskedQuestions();
+  readonly #table = new QuestionTable();
   readonly #changes = new Subject<void>();
   /** Answers that came before the log was read; undefined afterwards. */
-  #early: [id: string, offer: Offer][] | undefined = [];
+  #early: [id: string, offer: OfferedAnswer][] | undefined = [];
 
   constructor(ports: QuestionPorts) {
     this.#ports = ports;
@@ -55,11 +55,11 @@ export class Questions {
   load({ questions = new Map(), retried = new Set() }: Partial<PastQuestions> = {}): void {
     const now = this.#ports.clock.now();
     for (const { record, answer } of questions.values()) {
-      const asked = this.#asked.add(record, this.#dueOf(record));
+      const pending = this.#table.add(record, this.#dueOf(record));
       if (answer !== undefined) {
-        asked.answer = { text: encode(answer.value), by: answer.by };
-        this.#asked.enter(asked, 'answered');
-      } else if (asked.due <= now && retried.has(record.task)) this.#asked.enter(asked, 'stale');
+        pending.answer = { text: encode(answer.value), by: answer.by };
+        this.#table.setState(pending, 'answered');
+      } else if (pending.due <= now && retried.has(record.task)) this.#table.setState(pending, 'stale');
     }
     const early = this.#early ?? [];
     this.#early = undefined;
@@ -77,14 +77,14 @@ export class Questions {
 
   /** What waits for an answer, in the order in which it was asked. */
   get open(): readonly OpenQuestion[] {
-    return this.#asked.open;
+    return this.#table.open;
   }
 
   /** May a run end that only waits for answers? Something does, and nothing is being written or checked. */
   mayEnd(suspend: RunOptions['suspend'] = 'wait'): boolean {
-    const { open } = this.#asked;
+    const { open } = this.#table;
     if (suspend === 'wait' || open.length === 0) return false;
-    if (this.#asked.count('asking') + this.#asked.count('settling') > 0) return false;
+    if (this.#table.count('asking') + this.#table.count('settling') > 0) return false;
     return suspend === 'exit' || open.every(({ deadline }) => deadline === undefined);
   }
 
@@ -94,19 +94,19 @@ export class Questions {
    */
   ask(asker: Asker, question: Question): () => void {
     const content = textOf(question.options);
-    const asked = this.#asked.find(asker, question, content) ?? this.#new(asker.node.id, question);
-    asked.question = question;
-    asked.source = asker.source;
-    asked.asker = asker;
-    if (asked.state === 'answered') this.#reuse(asked, asker);
-    else if (asked.state === 'expired') asker.failed(timeoutOf(asked.record));
+    const pending = this.#table.find(asker, question, content) ?? this.#new(asker.node.id, question);
+    pending.question = question;
+    pending.source = asker.source;
+    pending.asker = asker;
+    if (pending.state === 'answered') this.#reuse(pending, asker);
+    else if (pending.state === 'expired') asker.failed(timeoutOf(pending.record));
     else {
-      this.#asked.supersede(asked);
-      asker.waits(asked.id);
-      this.#goOn(asked, question, content);
+      this.#table.supersede(pending);
+      asker.waits(pending.id);
+      this.#goOn(pending, question, content);
     }
     return () => {
-      if (asked.asker === asker) asked.asker = undefined;
+      if (pending.asker === asker) pending.asker = undefined;
     };
   }
 
@@ -124,60 +124,60 @@ export class Questions {
 
   /** The task has ended: what it has asked needs no answer any more. */
   ended(node: TaskNode): void {
-    if (this.#asked.size === 0) return;
-    for (const asked of this.#asked.of(node.id)) this.#close(asked, 'its task has ended');
+    if (this.#table.size === 0) return;
+    for (const pending of this.#table.of(node.id)) this.#closeQuestion(pending, 'its task has ended');
   }
 
   /** The run has ended; returns what is open where it is `suspended`. */
-  end(suspended: boolean): readonly OpenQuestion[] | undefined {
+  runEnded(suspended: boolean): readonly OpenQuestion[] | undefined {
     const left = suspended ? this.open : undefined;
     const why = 'the run has ended; continue it with flow.answer';
-    for (const asked of this.#asked.all()) this.#close(asked, why);
+    for (const pending of this.#table.all()) this.#closeQuestion(pending, why);
     for (const [id, { done }] of this.#early ?? []) done(answerClosed(id, why));
     this.#early = undefined;
     this.#changes.complete();
     return left;
   }
 
-  #offer(id: string, offer: Offer): void {
-    const asked = this.#asked.get(id);
-    if (asked === undefined) offer.done(unknownQuestion(id));
+  #offer(id: string, offer: OfferedAnswer): void {
+    const pending = this.#table.get(id);
+    if (pending === undefined) offer.done(unknownQuestion(id));
     else {
-      asked.offers.push(offer);
-      this.#next(asked);
+      pending.offers.push(offer);
+      this.#next(pending);
     }
   }
 
-  #new(task: string, question: Question): Asked {
-    const id = this.#asked.nextId(task, question.options.key);
+  #new(task: string, question: Question): PendingQuestion {
+    const id = this.#table.nextId(task, question.options.key);
     const record = recordOf(id, task, question, this.#ports.clock.wall());
-    const asked = this.#asked.add(record, this.#dueOf(record));
-    this.#enter(asked, 'stale');
-    return asked;
+    const pending = this.#table.add(record, this.#dueOf(record));
+    this.#setState(pending, 'stale');
+    return pending;
   }
 
   /** Makes a question that is asked, perhaps again, open. */
-  #goOn(asked: Asked, question: Question, content: string): void {
-    const { record, state } = asked;
+  #goOn(pending: PendingQuestion, question: Question, content: string): void {
+    const { record, state } = pending;
     const schema = jsonSchemaOf(question.schema);
-    const isSame = asked.content === content && canonical(schema) === canonical(record.schema);
-    if (state === 'stale') this.#askAnew(asked, question);
+    const isSame = pending.content === content && canonical(schema) === canonical(record.schema);
+    if (state === 'stale') this.#askAnew(pending, question);
     else if (state !== 'known' && state !== 'open') return;
-    else if (isSame) this.#opened(asked);
+    else if (isSame) this.#opened(pending);
     else {
       // One with a key has another text now, or a new version of the program wants another answer: people must see that.
       const { prompt = '', context } = question.options;
       const { schema: _, ...rest } = record;
-      asked.content = content;
-      this.#write(asked, { ...rest, prompt, context, ...(schema !== undefined && { schema }) });
+      pending.content = content;
+      this.#write(pending, { ...rest, prompt, context, ...(schema !== undefined && { schema }) });
     }
   }
 
-  #askAnew(asked: Asked, question: Question): void {
-    asked.content = textOf(question.options);
-    const record = recordOf(asked.id, asked.record.task, question, this.#ports.clock.wall());
-    asked.due = this.#dueOf(record);
-    this.#write(asked, record);
+  #askAnew(pending: PendingQuestion, question: Question): void {
+    pending.content = textOf(question.options);
+    const record = recordOf(pending.id, pending.record.task, question, this.#ports.clock.wall());
+    pending.due = this.#dueOf(record);
+    this.#write(pending, record);
   }
 
   #dueOf({ deadline }: QuestionRecord): number {
@@ -186,26 +186,26 @@ export class Questions {
   }
 
   /** The question becomes durable, then visible. */
-  #write(asked: Asked, record: QuestionRecord): void {
-    asked.record = record;
-    this.#enter(asked, 'asking');
+  #write(pending: PendingQuestion, record: QuestionRecord): void {
+    pending.record = record;
+    this.#setState(pending, 'asking');
     this.#ports.keep(record, (error) => {
-      if (asked.state !== 'asking') return;
-      if (error === undefined) this.#opened(asked);
+      if (pending.state !== 'asking') return;
+      if (error === undefined) this.#opened(pending);
       else {
-        this.#enter(asked, 'stale');
-        asked.asker?.failed(error);
+        this.#setState(pending, 'stale');
+        pending.asker?.failed(error);
       }
     });
   }
 
-  #opened(asked: Asked): void {
-    const { id, record, state } = asked;
+  #opened(pending: PendingQuestion): void {
+    const { id, record, state } = pending;
     if (state === 'open') {
       this.#changes.next();
       return;
     }
-    this.#enter(asked, 'open');
+    this.#setState(pending, 'open');
     const { clock, watch } = this.#ports;
     const { task, prompt, context, schema, deadline } = record;
     if (watch.active) {
@@ -216,139 +216,139 @@ export class Questions {
       };
       watch.emit({ type: 'question', reason: 'asked', taskId: task, questionId: id, prompt, ...more });
     }
-    clock.cancel(asked.timer);
-    if (Number.isFinite(asked.due) && asked.due > clock.now())
-      asked.timer = clock.after(asked.due - clock.now(), () => this.#overdue(asked));
-    this.#overdue(asked);
-    this.#next(asked);
+    clock.cancel(pending.timer);
+    if (Number.isFinite(pending.due) && pending.due > clock.now())
+      pending.timer = clock.after(pending.due - clock.now(), () => this.#overdue(pending));
+    this.#overdue(pending);
+    this.#next(pending);
     this.#ports.waiting();
   }
 
   /** Looks at the answers that have come, one after the other. */
-  #next(asked: Asked): void {
-    for (let offer = asked.offers[0]; offer !== undefined; offer = asked.offers[0]) {
-      const { id, state, answer } = asked;
-      if (state === 'open') this.#check(asked, offer);
+  #next(pending: PendingQuestion): void {
+    for (let offer = pending.offers[0]; offer !== undefined; offer = pending.offers[0]) {
+      const { id, state, answer } = pending;
+      if (state === 'open') this.#check(pending, offer);
       else if (state === 'answered')
-        this.#reply(asked, offer, differenceFrom(id, answer as Answer, offer.value));
-      else if (state === 'expired') this.#reply(asked, offer, answerClosed(id, 'its deadline has passed'));
-      else if (state === 'closed') this.#reply(asked, offer, answerClosed(id, 'its task or run has ended'));
-      if (asked.state !== state || asked.offers[0] === offer) return;
+        this.#reply(pending, offer, differenceFrom(id, answer as AcceptedAnswer, offer.value));
+      else if (state === 'expired') this.#reply(pending, offer, answerClosed(id, 'its deadline has passed'));
+      else if (state === 'closed') this.#reply(pending, offer, answerClosed(id, 'its task or run has ended'));
+      if (pending.state !== state || pending.offers[0] === offer) return;
     }
   }
 
-  #check(asked: Asked, offer: Offer): void {
+  #check(pending: PendingQuestion, offer: OfferedAnswer): void {
     let text: string;
     try {
       text = encode(offer.value, { name: 'the answer' });
       // The record is a little longer: too long is for the person to hear, not for the run.
-      encode({ kind: 'answer', id: asked.id, value: offer.value, by: 'person' } satisfies AnswerRecord, {
+      encode({ kind: 'answer', id: pending.id, value: offer.value, by: 'person' } satisfies AnswerRecord, {
         name: 'the answer',
       });
     } catch (error) {
-      this.#reply(asked, offer, error as RxhiveError);
+      this.#reply(pending, offer, error as RxhiveError);
       return;
     }
-    this.#enter(asked, 'settling');
-    checkAnswer(asked.question as Question, decode(text), (found) => {
-      if (asked.state !== 'settling') return;
-      if ('value' in found) return this.#settle(asked, { text, by: 'person' }, found.value);
+    this.#setState(pending, 'settling');
+    checkAnswer(pending.question as Question, decode(text), (found) => {
+      if (pending.state !== 'settling') return;
+      if ('value' in found) return this.#settle(pending, { text, by: 'person' }, found.value);
       const places = placesOf(found.issues);
-      this.#enter(asked, 'open');
-      this.#tell(asked, 'refused', places);
-      this.#reply(asked, offer, new AnswerRefusedError(asked.id, found.issues, places));
-      this.#overdue(asked);
-      this.#next(asked);
+      this.#setState(pending, 'open');
+      this.#emit(pending, 'refused', places);
+      this.#reply(pending, offer, new AnswerRefusedError(pending.id, found.issues, places));
+      this.#overdue(pending);
+      this.#next(pending);
       this.#ports.waiting();
     });
   }
 
   /** The answer becomes durable, then its task gets it. */
-  #settle(asked: Asked, answer: Answer, value: unknown): void {
+  #settle(pending: PendingQuestion, answer: AcceptedAnswer, value: unknown): void {
     const { text, by } = answer;
-    this.#ports.keep({ kind: 'answer', id: asked.id, value: decode(text), by }, (error) => {
-      if (asked.state !== 'settling') return;
+    this.#ports.keep({ kind: 'answer', id: pending.id, value: decode(text), by }, (error) => {
+      if (pending.state !== 'settling') return;
       if (error !== undefined) {
-        this.#enter(asked, 'open');
-        if (by === 'person') this.#reply(asked, asked.offers[0], error);
-        this.#next(asked);
+        this.#setState(pending, 'open');
+        if (by === 'person') this.#reply(pending, pending.offers[0], error);
+        this.#next(pending);
         return;
       }
-      asked.answer = answer;
-      this.#enter(asked, 'answered');
-      this.#ports.clock.cancel(asked.timer);
-      this.#tell(asked, by === 'person' ? 'answered' : 'expired');
-      if (by === 'person') this.#reply(asked, asked.offers[0]);
-      const { asker } = asked;
-      asked.asker = undefined;
+      pending.answer = answer;
+      this.#setState(pending, 'answered');
+      this.#ports.clock.cancel(pending.timer);
+      this.#emit(pending, by === 'person' ? 'answered' : 'expired');
+      if (by === 'person') this.#reply(pending, pending.offers[0]);
+      const { asker } = pending;
+      pending.asker = undefined;
       asker?.answered(value);
-      this.#next(asked);
+      this.#next(pending);
     });
   }
 
-  #overdue(asked: Asked): void {
-    const { record, question, state } = asked;
-    if (state !== 'open' || asked.due > this.#ports.clock.now()) return;
+  #overdue(pending: PendingQuestion): void {
+    const { record, question, state } = pending;
+    if (state !== 'open' || pending.due > this.#ports.clock.now()) return;
     const value = question?.options.default;
     if (value !== undefined) {
       const text = encode(value);
-      this.#enter(asked, 'settling');
-      this.#settle(asked, { text, by: 'deadline' }, decode(text));
+      this.#setState(pending, 'settling');
+      this.#settle(pending, { text, by: 'deadline' }, decode(text));
     } else {
-      this.#enter(asked, 'expired');
-      this.#tell(asked, 'expired');
-      const { asker } = asked;
-      asked.asker = undefined;
+      this.#setState(pending, 'expired');
+      this.#emit(pending, 'expired');
+      const { asker } = pending;
+      pending.asker = undefined;
       asker?.failed(timeoutOf(record));
-      this.#next(asked);
+      this.#next(pending);
     }
   }
 
   /** The body runs again: it gets the answer it had, unless that does not fit the schema any more. */
-  #reuse(asked: Asked, asker: Asker): void {
-    const { text, by } = asked.answer as Answer;
+  #reuse(pending: PendingQuestion, asker: Asker): void {
+    const { text, by } = pending.answer as AcceptedAnswer;
     if (by === 'deadline') {
       asker.answered(decode(text));
       return;
     }
-    const question = asked.question as Question;
+    const question = pending.question as Question;
     checkAnswer(question, decode(text), (found) => {
-      if (asked.asker !== asker) return;
+      if (pending.asker !== asker) return;
       if ('value' in found) return asker.answered(found.value);
-      this.#tell(asked, 'refused', placesOf(found.issues));
-      asked.answer = undefined;
-      this.#asked.supersede(asked);
-      asker.waits(asked.id);
-      this.#askAnew(asked, question);
+      this.#emit(pending, 'refused', placesOf(found.issues));
+      pending.answer = undefined;
+      this.#table.supersede(pending);
+      asker.waits(pending.id);
+      this.#askAnew(pending, question);
     });
   }
 
-  #close(asked: Asked, why: string): void {
-    const { id, offers, state } = asked;
+  #closeQuestion(pending: PendingQuestion, why: string): void {
+    const { id, offers, state } = pending;
     if (state === 'answered' || state === 'closed') return;
-    this.#ports.clock.cancel(asked.timer);
-    if (state !== 'expired') this.#enter(asked, 'closed');
+    this.#ports.clock.cancel(pending.timer);
+    if (state !== 'expired') this.#setState(pending, 'closed');
     const reason =
       state === 'known' || state === 'stale' ? `its task has not asked it again, and ${why}` : why;
     for (let offer = offers[0]; offer !== undefined; offer = offers[0])
-      this.#reply(asked, offer, answerClosed(id, reason));
+      this.#reply(pending, offer, answerClosed(id, reason));
   }
 
-  #reply({ offers }: Asked, offer: Offer | undefined, error?: RxhiveError): void {
+  #reply({ offers }: PendingQuestion, offer: OfferedAnswer | undefined, error?: RxhiveError): void {
     if (offer === undefined || offers[0] !== offer) return;
     offers.shift();
     offer.done(error);
   }
 
-  #tell({ id, record }: Asked, reason: 'answered' | 'refused' | 'expired', because?: string): void {
+  #emit({ id, record }: PendingQuestion, reason: 'answered' | 'refused' | 'expired', because?: string): void {
     const { watch } = this.#ports;
     if (!watch.active) return;
     const more = because === undefined ? {} : { because };
     watch.emit({ type: 'question', reason, taskId: record.task, questionId: id, ...more });
   }
 
-  #enter(asked: Asked, state: AskedState): void {
-    if (this.#asked.enter(asked, state)) this.#changes.next();
+  #setState(pending: PendingQuestion, state: QuestionState): void {
+    if (this.#table.setState(pending, state)) this.#changes.next();
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import { isSchema, type StandardSchema } from './schema.js';
 import type { Task } from './task.js';
 
@@ -60,7 +60,7 @@ export interface AnyChannel {
 }
 
 /** Type of the messages of a channel. */
-export type SaidOn<C> = C extends { readonly '~message': (message: never) => infer T } ? T : never;
+export type MessageOf<C> = C extends { readonly '~message': (message: never) => infer T } ? T : never;
 
 /** The envelope of a message, version 1: as readers get it, and as the log keeps it. */
 export interface Message<out T = unknown> {
@@ -140,18 +140,18 @@ const longestName = 200;
 
 function problemOf(name: unknown, options: ChannelOptions): string | undefined {
   if (!(typeof name === 'string' && /^[^@/][^/]*$/s.test(name) && name.length <= longestName))
-    return `the name is ${shown(name)}; give a text of 1 to ${longestName} characters without "/", not beginning with "@".`;
+    return `the name is ${inspect(name)}; give a text of 1 to ${longestName} characters without "/", not beginning with "@".`;
   if (typeof options !== 'object' || options === null)
-    return `the options are ${shown(options)}; give { replay, capacity, onFull, schema } or nothing.`;
+    return `the options are ${inspect(options)}; give { replay, capacity, onFull, schema } or nothing.`;
   const { replay, capacity, onFull, schema } = options;
   if (replay !== undefined && !isCount(replay, 0))
-    return `replay is ${shown(replay)}; give a whole number from 0, or Infinity.`;
+    return `replay is ${inspect(replay)}; give a whole number from 0, or Infinity.`;
   if (capacity !== undefined && !isCount(capacity, 1))
-    return `capacity is ${shown(capacity)}; give a whole number from 1, or Infinity.`;
+    return `capacity is ${inspect(capacity)}; give a whole number from 1, or Infinity.`;
   if (onFull !== undefined && !['wait', 'fail', 'drop-oldest'].includes(onFull))
-    return `onFull is ${shown(onFull)}; give 'wait', 'fail' or 'drop-oldest'.`;
+    return `onFull is ${inspect(onFull)}; give 'wait', 'fail' or 'drop-oldest'.`;
   if (schema !== undefined && !isSchema(schema))
-    return `the schema is ${shown(schema)}; give a Standard Schema (zod, valibot, arktype, ...).`;
+    return `the schema is ${inspect(schema)}; give a Standard Schema (zod, valibot, arktype, ...).`;
   return undefined;
 }
 

@@ -4,10 +4,10 @@ import type {
   Channel,
   Inbox,
   Message,
+  MessageOf,
   ReceiveOneOptions,
   ReceiveOptions,
   Request,
-  SaidOn,
   SendOptions,
 } from './channel.js';
 import type { Question } from './question.js';
@@ -166,7 +166,7 @@ export interface TaskContext<S = unknown, I = unknown> {
   receive<const C extends readonly AnyChannel[]>(
     channels: C,
     options?: ReceiveOneOptions,
-  ): Promise<Message<SaidOn<C[number]>>>;
+  ): Promise<Message<MessageOf<C[number]>>>;
   /**
    * The messages of others on a channel, or on several in the order in which they were said: those that this attempt has
    * not taken yet, and then each as it comes. Ends when all it reads `from` have ended, or nobody else is left. An attempt after one that failed gets all of them again.
@@ -180,7 +180,7 @@ export interface TaskContext<S = unknown, I = unknown> {
   receive$<const C extends readonly AnyChannel[]>(
     channels: C,
     options?: ReceiveOptions,
-  ): Inbox<Message<SaidOn<C[number]>>>;
+  ): Inbox<Message<MessageOf<C[number]>>>;
   /** What other tasks ask this one with `ctx.ask`; read like a channel. Those that have a reply come again too, and say so. */
   requests$<Q = unknown>(options?: ReceiveOptions): Inbox<Request<Q>>;
   /** Resolves after `ms` on the run's clock; rejects with the signal's reason when the attempt ends before. */

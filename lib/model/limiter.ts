@@ -1,6 +1,6 @@
 import type { Clock } from '../kernel/clock.js';
-import { brief, RxhiveError, shown } from '../kernel/errors.js';
-import type { ToldLimit } from '../kernel/http-headers.js';
+import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
+import type { ProviderLimit } from '../kernel/http-headers.js';
 import type { BudgetState } from './budget.js';
 import { type Backoff, backoffFault, type ExponentialOptions } from './policy.js';
 import type { OrderedTask } from './task-order.js';
@@ -138,11 +138,11 @@ export interface LimiterSeat {
    * The attempt of `permit` was refused by the provider; `asked`: ms it named. Returns the ms everybody now waits;
    * undefined: this is no news.
    */
-  refused(permit: Permit, asked: number | undefined): number | undefined;
+  refused(permit: Permit, retryAfter: number | undefined): number | undefined;
   /** The attempt of `permit` succeeded. */
   passed(permit: Permit): void;
   /** What the provider tells of its own books. */
-  told(limits: readonly ToldLimit[]): void;
+  told(limits: readonly ProviderLimit[]): void;
   state(): LimiterState;
   /** The run has ended. */
   close(): void;
@@ -180,22 +180,24 @@ const known = new Set([...wholeNumbers, 'minTime', 'margin', 'countTokens', 'bac
 /** Everything that makes no sense about settings, one sentence each. */
 export function limiterFaults(settings: unknown): string[] {
   if (typeof settings !== 'object' || settings === null || Array.isArray(settings))
-    return [`limiter is ${shown(settings)}; give settings such as { requestsPerMinute: 600 }, or a limiter.`];
+    return [
+      `limiter is ${inspect(settings)}; give settings such as { requestsPerMinute: 600 }, or a limiter.`,
+    ];
   const faults: string[] = [];
   for (const [name, value] of Object.entries(settings)) {
-    if (!known.has(name)) faults.push(`limiter.${brief(name)} is unknown; use ${[...known].join(', ')}.`);
+    if (!known.has(name)) faults.push(`limiter.${truncate(name)} is unknown; use ${[...known].join(', ')}.`);
     else if (value === undefined) continue;
     else if (wholeNumbers.includes(name)) {
       if (!(Number.isInteger(value) && value >= 1))
-        faults.push(`limiter.${name} is ${shown(value)}; give a whole number from 1, or leave it out.`);
+        faults.push(`limiter.${name} is ${inspect(value)}; give a whole number from 1, or leave it out.`);
     } else if (name === 'minTime' || name === 'margin') {
       if (!(Number.isFinite(value) && value >= 0))
-        faults.push(`limiter.${name} is ${shown(value)}; give ms from 0.`);
+        faults.push(`limiter.${name} is ${inspect(value)}; give ms from 0.`);
     } else if (name === 'countTokens') {
       if (typeof value !== 'function')
-        faults.push(`limiter.countTokens is ${shown(value)}; give a function of a text.`);
+        faults.push(`limiter.countTokens is ${inspect(value)}; give a function of a text.`);
     } else if (typeof value !== 'function' && (typeof value !== 'object' || value === null))
-      faults.push(`limiter.backoff is ${shown(value)}; give exponential(...) or { initial, max, factor }.`);
+      faults.push(`limiter.backoff is ${inspect(value)}; give exponential(...) or { initial, max, factor }.`);
     else {
       const odd = backoffFault(value);
       if (odd !== undefined) faults.push(`limiter.backoff${odd}`);

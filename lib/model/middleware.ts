@@ -33,7 +33,7 @@ export interface AttemptCall extends TaskCall {
    */
   readonly onStop: (stopped: (reason: unknown) => void) => void;
   /** Calls `told` with what the body reports with `ctx.usage`, while the attempt goes on. What it throws is a subscriber's error. */
-  readonly onUsage: (told: (usage: Usage) => void) => void;
+  readonly onUsage: (listener: (usage: Usage) => void) => void;
 }
 
 /** How a task ended. */

@@ -1,4 +1,4 @@
-import { brief, messageOf, RxhiveError } from '../kernel/errors.js';
+import { messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 import type { Results } from './result.js';
 import type { RunStatus } from './status.js';
 
@@ -25,9 +25,9 @@ export class PartialWorkflowError extends RxhiveError {
         ? status === 'suspended'
           ? ' People have to answer its questions first: see result.questions.'
           : ''
-        : ` First: "${brief(first[0])}": ${messageOf(first[1])}`;
+        : ` First: "${truncate(first[0])}": ${messageOf(first[1])}`;
     const counts = `${failed.size} failed or cancelled, ${skipped.size} skipped`;
-    super('PARTIAL_WORKFLOW', `Workflow "${brief(workflow)}" ended ${status}: ${counts}.${reason}`, {
+    super('PARTIAL_WORKFLOW', `Workflow "${truncate(workflow)}" ended ${status}: ${counts}.${reason}`, {
       cause: first?.[1],
     });
     this.status = status;

@@ -1,4 +1,4 @@
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import type { Random } from '../kernel/random.js';
 
 /** Delay before a retry, in ms. `retry` counts from 1; `random` is the run's seeded source. */
@@ -41,7 +41,7 @@ export function backoffFault(backoff: unknown): string | undefined {
   if (typeof backoff !== 'object' || backoff === null) return undefined;
   const { initial, max } = backoff as ExponentialOptions;
   if (initial === undefined || max === undefined || !(initial > max)) return undefined;
-  return `.initial is ${shown(initial)}, above max ${shown(max)}; raise max or lower initial.`;
+  return `.initial is ${inspect(initial)}, above max ${inspect(max)}; raise max or lower initial.`;
 }
 
 /** When and how often a failed attempt is repeated. */
@@ -71,7 +71,7 @@ export interface RetryOptions {
 }
 
 /** Ms a provider can make a task wait: its own policy says so, else that of the workflow. */
-export function mostAsked(
+export function longestRetryAfter(
   own: number | RetryOptions | undefined,
   inherited: number | RetryOptions | undefined,
 ): number {

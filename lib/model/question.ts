@@ -1,4 +1,4 @@
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import { isSchema, type StandardSchema } from './schema.js';
 
 /** What goes with a question. */
@@ -64,15 +64,15 @@ const longestKey = 200;
 
 function problemOf(schema: unknown, options: QuestionOptions): string | undefined {
   if (!isSchema(schema))
-    return `the schema is ${shown(schema)}; give a Standard Schema (zod, valibot, arktype, ...) or typed<T>().`;
+    return `the schema is ${inspect(schema)}; give a Standard Schema (zod, valibot, arktype, ...) or typed<T>().`;
   if (typeof options !== 'object' || options === null)
-    return `the question is ${shown(options)}; give a text or { prompt }.`;
+    return `the question is ${inspect(options)}; give a text or { prompt }.`;
   const { prompt, key, deadline } = options;
-  if (prompt !== undefined && typeof prompt !== 'string') return `prompt is ${shown(prompt)}; give a text.`;
+  if (prompt !== undefined && typeof prompt !== 'string') return `prompt is ${inspect(prompt)}; give a text.`;
   if (key !== undefined && !(typeof key === 'string' && key.length <= longestKey && isName(key)))
-    return `key is ${shown(key)}; give a name without "?", not only digits, of at most ${longestKey} characters.`;
+    return `key is ${inspect(key)}; give a name without "?", not only digits, of at most ${longestKey} characters.`;
   if (deadline !== undefined && !(Number.isFinite(deadline) && deadline > 0))
-    return `deadline is ${shown(deadline)}; give ms above 0, or leave it out for no limit.`;
+    return `deadline is ${inspect(deadline)}; give ms above 0, or leave it out for no limit.`;
   if (options.default !== undefined && deadline === undefined)
     return 'default has no effect without deadline; give both.';
   return undefined;

@@ -1,6 +1,6 @@
-import { brief } from '../kernel/errors.js';
-import { called, faultOf, nonsense } from '../kernel/guard.js';
-import { isLate } from '../kernel/maybe-promise.js';
+import { truncate } from '../kernel/errors.js';
+import { badReturn, callUser, faultOf } from '../kernel/guard.js';
+import { isPromise } from '../kernel/maybe-promise.js';
 
 /** The part of the Standard Schema interface rxhive calls. Source: standardschema.dev, version 1. */
 export interface StandardSchema<out T = unknown> {
@@ -31,7 +31,7 @@ export interface SchemaIssue {
 }
 
 /** What a schema made of a value. */
-export type Fit<T> = { readonly value: T } | { readonly issues: readonly SchemaIssue[] };
+export type Validation<T> = { readonly value: T } | { readonly issues: readonly SchemaIssue[] };
 
 /** A schema that accepts everything and only carries a type: `input: typed<{ url: string }>()`. */
 export function typed<T>(): StandardSchema<T> {
@@ -67,10 +67,13 @@ export function jsonSchemaOf(schema: StandardSchema): Readonly<Record<string, un
 }
 
 /** Asks a schema about a value; a promise where the schema answers later. @throws RxhiveError CALLBACK_FAILED, or rejects with it */
-export function fit<T>(schema: StandardSchema<T>, value: unknown): Fit<T> | PromiseLike<Fit<T>> {
-  const answer = called(name, () => schema['~standard'].validate(value));
-  if (!isLate(answer)) return fitOf(answer);
-  return answer.then(fitOf, (error: unknown) => {
+export function validate<T>(
+  schema: StandardSchema<T>,
+  value: unknown,
+): Validation<T> | PromiseLike<Validation<T>> {
+  const answer = callUser(name, () => schema['~standard'].validate(value));
+  if (!isPromise(answer)) return validationOf(answer);
+  return answer.then(validationOf, (error: unknown) => {
     throw faultOf(error, name);
   });
 }
@@ -79,14 +82,14 @@ export function fit<T>(schema: StandardSchema<T>, value: unknown): Fit<T> | Prom
 export function placesOf(issues: readonly SchemaIssue[]): string {
   const places = [...new Set(issues.map(({ path }) => (path === '' ? 'the value itself' : path)))];
   const more = places.length > 10 ? ` and ${places.length - 10} more places` : '';
-  return `${places.slice(0, 10).map(brief).join(', ')}${more}`;
+  return `${places.slice(0, 10).map(truncate).join(', ')}${more}`;
 }
 
 const name = 'A schema';
 
-function fitOf<T>(answer: StandardResult<T>): Fit<T> {
-  if (typeof answer !== 'object' || answer === null) throw nonsense(name, answer, '{ value } or { issues }');
-  return called(name, () =>
+function validationOf<T>(answer: StandardResult<T>): Validation<T> {
+  if (typeof answer !== 'object' || answer === null) throw badReturn(name, answer, '{ value } or { issues }');
+  return callUser(name, () =>
     answer.issues === undefined
       ? { value: answer.value }
       : { issues: answer.issues.map(({ message, path }) => ({ path: textOf(path ?? []), message })) },

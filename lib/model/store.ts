@@ -1,4 +1,4 @@
-import type { Late } from '../kernel/maybe-promise.js';
+import type { MaybePromise } from '../kernel/maybe-promise.js';
 
 /** One record of a run's log as text. `seq` counts from 1 without gaps. */
 export interface LogEntry {
@@ -14,15 +14,15 @@ export interface RunLog {
    * Adds the next records, all or none; they survive a crash once this has answered. Not called again before that.
    * @throws RxhiveError RUN_LEASED when another process has taken the run over; STORE_FAILED
    */
-  append(entries: readonly LogEntry[]): Late<void>;
+  append(entries: readonly LogEntry[]): MaybePromise<void>;
   /**
    * Puts other records in place of all, and forgets the texts under `gone`, keys of texts that were kept for the run; or
    * changes nothing; a crash leaves either the old or the new ones. Not called while an append is unanswered.
    * @throws RxhiveError RUN_LEASED, STORE_FAILED
    */
-  replace(entries: readonly LogEntry[], gone?: readonly string[]): Late<void>;
+  replace(entries: readonly LogEntry[], gone?: readonly string[]): MaybePromise<void>;
   /** Lets another process continue the run. */
-  close(): Late<void>;
+  close(): MaybePromise<void>;
   /** Calls `listener`, once, when the store notices by itself that the run is not this process's any more: it stops then. */
   onLost?(listener: (error: unknown) => void): void;
 }
@@ -52,17 +52,17 @@ export interface CheckpointStore {
    * Opens the log of a run, a new one where there is none, and takes its lease.
    * @throws CheckpointCorruptError; RxhiveError RUN_LEASED while another process has it
    */
-  open(runId: string): Late<RunLog>;
+  open(runId: string): MaybePromise<RunLog>;
   /** The log of a run as it is now, without its lease; empty where there is none. @throws CheckpointCorruptError */
-  read(runId: string): Late<readonly LogEntry[]>;
+  read(runId: string): MaybePromise<readonly LogEntry[]>;
   /** All runs there are, in no particular order. */
-  runs(): Late<readonly StoredRun[]>;
+  runs(): MaybePromise<readonly StoredRun[]>;
   /** Forgets a run, and what is kept for it; nothing where there is none. @throws RxhiveError RUN_LEASED while a process has it */
-  remove(runId: string): Late<void>;
+  remove(runId: string): MaybePromise<void>;
   /** A text kept under a key, for results that other runs may use; undefined where there is none. */
-  get(key: string): Late<string | undefined>;
+  get(key: string): MaybePromise<string | undefined>;
   /** Keeps a text under a key, in place of an older one; until a run is removed (`runId`), or for good. */
-  put(key: string, text: string, runId?: string): Late<void>;
+  put(key: string, text: string, runId?: string): MaybePromise<void>;
 }
 
 /** When a commit is written: before dependents start, many at a time soon after, or once at the end. */

@@ -140,7 +140,7 @@ export interface WorkflowDefinition {
   readonly faults: readonly DefinitionFault[];
   readonly owner: object;
   /** What is kept over runs is kept as long as this lives. */
-  readonly memory: object;
+  readonly durationsKey: object;
   readonly ids: readonly string[];
   readonly tasks: readonly TaskDefinition[];
   readonly handles: readonly Task[];

@@ -4,7 +4,7 @@ import { Observable, type Subscriber } from 'rxjs';
 export type Connect<T> = ((subscriber: Subscriber<T>) => { unsubscribe(): void }) | (() => Observable<T>);
 
 /** Who watches a run: the first to come starts it, and it ends when nobody is left. */
-export class Audience {
+export class RefCount {
   /** What subscribers threw. */
   readonly errors: unknown[] = [];
   #watchers = 0;

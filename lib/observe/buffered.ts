@@ -1,5 +1,5 @@
 import { from, Observable, type ObservableInput, type OperatorFunction, type Subscription } from 'rxjs';
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 
 /** How much may wait for a slow consumer. */
 export interface BufferedOptions {
@@ -21,7 +21,7 @@ export function buffered<T, R>(
   { capacity = 10_000 }: BufferedOptions = {},
 ): OperatorFunction<T, R> {
   if (!(Number.isInteger(capacity) && capacity >= 1)) {
-    const message = `buffered(): capacity is ${shown(capacity)}; give a whole number from 1.`;
+    const message = `buffered(): capacity is ${inspect(capacity)}; give a whole number from 1.`;
     throw new RxhiveError('INVALID_OPTION', message);
   }
   return (source) =>

@@ -9,7 +9,7 @@ export class CommitFeed {
   readonly made$ = new Subject<void>();
   readonly #hub: EventHub;
   /** Newest commit that was told. */
-  #told = 0;
+  #emitted = 0;
 
   constructor(hub: EventHub) {
     this.#hub = hub;
@@ -17,15 +17,15 @@ export class CommitFeed {
 
   /** `node` has committed; `seq` is the newest commit that changed the state, by the patches `newest`. */
   made(node: TaskNode, { seq, newest }: { seq: number; newest?: readonly StatePatch[] | undefined }): void {
-    if (seq === this.#told) return;
-    this.#told = seq;
+    if (seq === this.#emitted) return;
+    this.#emitted = seq;
     this.made$.next();
     const changed = newest === undefined ? {} : { patches: newest };
-    this.#hub.tell({ type: 'state', reason: 'committed', taskId: node.id, commit: seq, ...changed });
+    this.#hub.push({ type: 'state', reason: 'committed', taskId: node.id, commit: seq, ...changed });
   }
 
   /** `node` runs again because what it had read changed. */
   conflict(node: TaskNode, commit: number): void {
-    this.#hub.tell({ type: 'state', reason: 'conflict', taskId: node.id, commit });
+    this.#hub.push({ type: 'state', reason: 'conflict', taskId: node.id, commit });
   }
 }

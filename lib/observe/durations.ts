@@ -1,12 +1,12 @@
 import type { TaskNode } from '../graph/node.js';
 import type { Expected } from '../graph/ports.js';
 import { Ewma } from '../kernel/ewma.js';
-import { after, type Late, settle } from '../kernel/maybe-promise.js';
+import { type MaybePromise, settleMaybe, thenMaybe } from '../kernel/maybe-promise.js';
 import type { ResolvedRunOptions } from '../model/run-options.js';
 import type { CheckpointStore } from '../model/store.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { WorkflowDefinition } from '../model/workflow.js';
-import { Eta, type Progress } from './eta.js';
+import { Eta, type RunProgress } from './eta.js';
 
 /** What the runs of a workflow have taught about one type of task. */
 export interface LearntDuration {
@@ -65,7 +65,7 @@ export class Durations {
   load(store: CheckpointStore, workflow: string, news: () => void): void {
     if (this.#loaded.has(store)) return;
     this.#loaded.add(store);
-    settle(
+    settleMaybe(
       () => store.get(keyOf(workflow)),
       (text) => {
         const known = read(text).filter(([type]) => !this.#byType.has(type));
@@ -80,7 +80,7 @@ export class Durations {
   save(store: CheckpointStore, workflow: string): void {
     if (this.#byType.size === 0) return;
     const key = keyOf(workflow);
-    const put = (text: string | undefined): Late<void> => {
+    const put = (text: string | undefined): MaybePromise<void> => {
       const all = [...new Map([...read(text), ...this.#byType])];
       const numbers = all.map(([type, known]) => {
         const { count, mean, variance } = ewmaOf(known);
@@ -89,7 +89,7 @@ export class Durations {
       return store.put(key, JSON.stringify(Object.fromEntries(numbers)));
     };
     const forget = (): void => undefined;
-    settle(() => after(store.get(key), put), forget, forget);
+    settleMaybe(() => thenMaybe(store.get(key), put), forget, forget);
   }
 }
 
@@ -104,7 +104,7 @@ export class Learning {
 
   constructor(definition: WorkflowDefinition, options: ResolvedRunOptions) {
     this.#definition = definition;
-    this.#durations = durationsOf(definition.memory);
+    this.#durations = durationsOf(definition.durationsKey);
     this.#learns = options.learn ?? options.scheduler === undefined;
     this.#store = this.#learns ? options.store : undefined;
     this.expected = this.#learns
@@ -118,7 +118,7 @@ export class Learning {
   }
 
   /** Ms until the run ends; see {@link Eta}. */
-  eta(nodes: ReadonlyMap<string, TaskNode>, progress: Progress): number | undefined {
+  eta(nodes: ReadonlyMap<string, TaskNode>, progress: RunProgress): number | undefined {
     return this.#eta.of(nodes, progress, ({ id, definition }) => this.expected(id, definition));
   }
 
@@ -126,7 +126,7 @@ export class Learning {
     if (this.#learns) this.#durations.learn(node, node.seq < this.#definition.ids.length);
   }
 
-  end(): void {
+  runEnded(): void {
     if (this.#store !== undefined) this.#durations.save(this.#store, this.#definition.settings.name);
   }
 }

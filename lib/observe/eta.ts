@@ -1,7 +1,7 @@
 import type { TaskNode } from '../graph/node.js';
 
 /** How far a run is. */
-export interface Progress {
+export interface RunProgress {
   /** Ms since the run started. */
   now(): number;
   /** Slots of the run. */
@@ -20,11 +20,11 @@ const part = 20;
 
 /** {@link etaOf}, counted as often as needed: counting looks at all tasks, and pages ask often. */
 export class Eta {
-  #counted: (Omit<Progress, 'now' | 'limit'> & { eta: number; size: number; at: number }) | undefined;
+  #counted: (Omit<RunProgress, 'now' | 'limit'> & { eta: number; size: number; at: number }) | undefined;
 
   of(
     nodes: ReadonlyMap<string, TaskNode>,
-    progress: Progress,
+    progress: RunProgress,
     expectedOf: (node: TaskNode) => number | undefined,
   ): number | undefined {
     const { size } = nodes;
@@ -50,7 +50,7 @@ export class Eta {
  */
 export function etaOf(
   nodes: ReadonlyMap<string, TaskNode>,
-  progress: Progress,
+  progress: RunProgress,
   expectedOf: (node: TaskNode) => number | undefined,
 ): number | undefined {
   const open = [...nodes.values()].filter((node) => !node.ended);

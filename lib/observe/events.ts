@@ -33,7 +33,7 @@ export class EventHub implements Watch {
   }
 
   /** Emits when somebody listens. */
-  tell(body: EventBody): void {
+  push(body: EventBody): void {
     if (this.active) this.emit(body);
   }
 

@@ -1,9 +1,9 @@
 import type { TaskNode } from '../graph/node.js';
 import { copy } from '../kernel/copy.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 
 /** What somebody who watches a task's values hears last. */
-export function lastWord(
+export function finalNotification(
   node: TaskNode,
   to: { next(value: unknown): void; error(error: unknown): void; complete(): void },
   emitted: boolean,
@@ -16,7 +16,7 @@ export function lastWord(
       node.error ??
         new RxhiveError(
           'TASK_SKIPPED',
-          `Task "${brief(node.id)}" was skipped because a task it depends on did not succeed.`,
+          `Task "${truncate(node.id)}" was skipped because a task it depends on did not succeed.`,
         ),
     );
   } else to.error(node.error);

@@ -1,4 +1,4 @@
-import { type Contest, contestOf } from '../graph/choice-state.js';
+import { type ChoiceState, choiceOf } from '../graph/choice-state.js';
 import type { Group } from '../graph/lane.js';
 import type { Edge, TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
@@ -89,14 +89,14 @@ function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
 const none: PlannedTask['dependencies'] = [];
 
 function dependenciesOf(edges: readonly Edge[]): PlannedTask['dependencies'] {
-  const contests: Contest[] = [];
+  const choices: ChoiceState[] = [];
   return edges.flatMap((edge) => {
     const { from, mode } = edge;
     if (mode === 'join') return [];
-    const contest = contestOf(edge);
-    if (contest === undefined) return [{ id: from.id, mode }];
-    if (!contests.includes(contest)) contests.push(contest);
-    return [{ id: from.id, mode, choice: contests.indexOf(contest), need: contest.need }];
+    const choice = choiceOf(edge);
+    if (choice === undefined) return [{ id: from.id, mode }];
+    if (!choices.includes(choice)) choices.push(choice);
+    return [{ id: from.id, mode, choice: choices.indexOf(choice), need: choice.need }];
   });
 }
 

@@ -1,4 +1,4 @@
-import { brief, messageOf, type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
+import { messageOf, type RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { RunReport, TaskReport, TaskReports } from '../model/result.js';
 import { moneyLines } from './spending.js';
@@ -26,14 +26,14 @@ export function asText(report: RunReport, tasks: TaskReports, { closing, questio
     ...moneyLines(report),
   ];
   for (const { id, prompt } of questions)
-    lines.push(`waits for an answer to "${brief(id)}": ${brief(prompt)}`);
+    lines.push(`waits for an answer to "${truncate(id)}": ${truncate(prompt)}`);
   const path = report.criticalPath.tasks;
   if (path.length > 0)
-    lines.push(`critical path, ${report.criticalPath.ms} ms: ${pathOf(path).map(brief).join(' -> ')}`);
+    lines.push(`critical path, ${report.criticalPath.ms} ms: ${pathOf(path).map(truncate).join(' -> ')}`);
   // Nobody tunes a run of less than a second.
   const saving = report.wallMs < 1_000 ? [] : report.speedUps;
   if (saving.length > 0) {
-    const savings = saving.map(({ task, savesMs }) => `"${brief(task)}" ${savesMs} ms`);
+    const savings = saving.map(({ task, savesMs }) => `"${truncate(task)}" ${savesMs} ms`);
     lines.push(`to speed up; in half its time each saves: ${savings.join(', ')}`);
   }
   return lines.join('\n');
@@ -52,7 +52,7 @@ function failureLines(tasks: TaskReports, closing: RxhiveError | undefined): str
   }
   const lines = [...found].map(([key, { verb, first, more }]) => {
     const others = more === 0 ? '' : ` and ${more} more`;
-    return `${verb} "${brief(first)}"${others}${key.slice(verb.length + 1)}`;
+    return `${verb} "${truncate(first)}"${others}${key.slice(verb.length + 1)}`;
   });
   if (lines.length <= mostLines) return lines;
   const left = [...found.values()].slice(mostLines).reduce((sum, { more }) => sum + more + 1, 0);
@@ -72,7 +72,7 @@ function whyOf({ status, attempts, error, skippedBecause = [] }: TaskReport): st
   if (status === 'cancelled') return `: ${messageOf(error)}`;
   if (status !== 'skipped') return ` after ${attempts.length} attempts: ${messageOf(error)}`;
   const more = skippedBecause.length > mostNames ? ` and ${skippedBecause.length - mostNames} more` : '';
-  return ` because of ${skippedBecause.slice(0, mostNames).map(brief).join(', ')}${more}`;
+  return ` because of ${skippedBecause.slice(0, mostNames).map(truncate).join(', ')}${more}`;
 }
 
 function pathOf(path: readonly string[]): readonly string[] {

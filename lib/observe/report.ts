@@ -1,5 +1,5 @@
-import { contestOf, isForgiven, isLost, isTolerated } from '../graph/choice-state.js';
-import type { Forgotten } from '../graph/forgotten-tasks.js';
+import { choiceOf, isForgiven, isLost, isTolerated } from '../graph/choice-state.js';
+import type { ForgottenTasks } from '../graph/forgotten-tasks.js';
 import type { TaskNode } from '../graph/node.js';
 import { LimitExceededError, type RxhiveError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
@@ -24,7 +24,7 @@ import { type Bill, spendersOf, usageOf } from './spending.js';
 export interface Facts {
   readonly nodes: ReadonlyMap<string, TaskNode>;
   /** Items that have ended and are no nodes any more. */
-  readonly forgotten: Forgotten;
+  readonly forgotten: ForgottenTasks;
   readonly runId: string;
   readonly workflow: string;
   readonly wallMs: number;
@@ -193,9 +193,8 @@ function guiltyOf(node: TaskNode): TaskNode[] {
   const guilty: TaskNode[] = [];
   for (const edge of node.inEdges) {
     const { mode, from } = edge;
-    const contest = contestOf(edge);
-    if (contest?.state === 'failed' && isEnd(from.status) && !usable(from) && !isLost(from))
-      guilty.push(from);
+    const choice = choiceOf(edge);
+    if (choice?.state === 'failed' && isEnd(from.status) && !usable(from) && !isLost(from)) guilty.push(from);
     if ((mode === 'value' || mode === 'latest') && isEnd(from.status) && !usable(from)) guilty.push(from);
   }
   // Held until its parent was durable, which it never was.
@@ -271,7 +270,7 @@ function criticalPath(nodes: ReadonlyMap<string, TaskNode>): RunReport['critical
     for (const edge of node.inEdges) {
       const { from } = edge;
       // Who came second did not hold anybody up.
-      if (contestOf(edge)?.winners.includes(from) === false) continue;
+      if (choiceOf(edge)?.winners.includes(from) === false) continue;
       if (from.startedAt >= 0 && (before === undefined || from.endedAt > before.endedAt)) before = from;
     }
     node = before;

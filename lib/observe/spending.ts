@@ -1,6 +1,6 @@
-import type { Forgotten } from '../graph/forgotten-tasks.js';
+import type { ForgottenTasks } from '../graph/forgotten-tasks.js';
 import type { TaskNode } from '../graph/node.js';
-import { brief } from '../kernel/errors.js';
+import { truncate } from '../kernel/errors.js';
 import type { BudgetReport, BudgetState } from '../model/budget.js';
 import type { RunReport } from '../model/result.js';
 import { Spending } from '../model/usage.js';
@@ -16,7 +16,7 @@ export interface Bill {
 /** What all tasks used, also by group and by model. */
 export function usageOf(
   nodes: Iterable<TaskNode>,
-  forgotten: Forgotten,
+  forgotten: ForgottenTasks,
   elsewhere: readonly Bill[],
 ): RunReport['usage'] {
   const total = new Spending();
@@ -53,9 +53,9 @@ export function moneyLines({ usage, budgets }: Pick<RunReport, 'usage' | 'budget
     );
   }
   for (const { group, limit, spent, cap, hardCap, status, spenders } of budgets) {
-    const name = `${group === undefined ? '' : `groups.${brief(group)}.`}budget.${limit}`;
+    const name = `${group === undefined ? '' : `groups.${truncate(group)}.`}budget.${limit}`;
     const first = spenders[0];
-    const most = first === undefined ? '' : `, most by "${brief(first.taskId)}" (${short(first.spent)})`;
+    const most = first === undefined ? '' : `, most by "${truncate(first.taskId)}" (${short(first.spent)})`;
     lines.push(`${name}: ${short(spent)} of ${cap ?? hardCap}, ${status}${most}`);
   }
   return lines;

@@ -1,7 +1,7 @@
 import { Observable, Subject } from 'rxjs';
 import type { TaskNode } from '../graph/node.js';
 import type { Clock, Timer } from '../kernel/clock.js';
-import { lastWord } from './last-word.js';
+import { finalNotification } from './last-word.js';
 
 /**
  * The values of tasks somebody watches; nothing is made for the others, but for what a body says as soon as it is called:
@@ -25,7 +25,7 @@ export class TaskStreams {
     return new Observable((subscriber) => {
       const early = this.#early.get(node);
       for (const value of early ?? []) subscriber.next(value);
-      if (node.ended) return lastWord(node, subscriber, early !== undefined);
+      if (node.ended) return finalNotification(node, subscriber, early !== undefined);
       if (this.#failure !== undefined) return subscriber.error(this.#failure.error);
       let stream = this.#streams.get(node);
       if (stream === undefined) {
@@ -62,7 +62,7 @@ export class TaskStreams {
   }
 
   /** The clock has forgotten its timers. */
-  close(): void {
+  dispose(): void {
     if (this.#forget !== undefined) this.#forget = this.#clock.after(0, () => this.#turned());
   }
 
@@ -74,11 +74,11 @@ export class TaskStreams {
   }
 
   /** The task has ended. */
-  end(node: TaskNode): void {
+  ended(node: TaskNode): void {
     if (this.#streams.size === 0) return;
     const stream = this.#streams.get(node);
     if (stream === undefined) return;
     this.#streams.delete(node);
-    lastWord(node, stream.values, stream.emitted);
+    finalNotification(node, stream.values, stream.emitted);
   }
 }

@@ -1,4 +1,4 @@
-import { brief, WorkflowDefinitionError } from '../kernel/errors.js';
+import { truncate, WorkflowDefinitionError } from '../kernel/errors.js';
 import { exponential, type RetryOptions, timeoutsOf } from '../model/policy.js';
 import { type AnyDependency, Choice, Dependency, type TaskDefinition } from '../model/task.js';
 import type { Definable, WorkflowDefinition } from '../model/workflow.js';
@@ -75,7 +75,7 @@ function inVain(taskId: string, task: TaskDefinition, { settings }: WorkflowDefi
   const count = typeof retry === 'object' && retry !== null ? retry.count : (retry ?? 0);
   const findings: Finding[] = [];
   const add = (kind: Finding['kind'], text: string): void => {
-    findings.push({ kind, taskId, message: `Task "${brief(taskId)}" ${text}` });
+    findings.push({ kind, taskId, message: `Task "${truncate(taskId)}" ${text}` });
   };
   if (total !== undefined && attempt !== undefined && total <= attempt)
     add(
@@ -129,7 +129,7 @@ function unreachable({ ids, tasks }: WorkflowDefinition, known: readonly Finding
         .find((one) => one !== undefined);
       if (cause === undefined) return;
       never.set(id, cause);
-      const message = `Task "${brief(id)}" can never run: it needs "${brief(cause)}", which can never succeed.`;
+      const message = `Task "${truncate(id)}" can never run: it needs "${truncate(cause)}", which can never succeed.`;
       findings.push({ kind: 'unreachable', taskId: id, message });
     });
   }
@@ -159,7 +159,7 @@ function queues({ tasks, settings }: WorkflowDefinition): Finding[] {
     const least = (work.reduce((sum, ms) => sum + ms, 0) - Math.max(...work) * concurrency) / concurrency;
     const patience = roots.map((task) => timeoutsOf(task.timeout, settings.timeout)?.queue ?? Infinity);
     if (Math.max(...patience) >= least) continue;
-    const message = `By their estimates the tasks of group "${brief(name)}" need ${Math.round(least)} ms until the last one starts, longer than every timeout.queue; raise timeout.queue or the concurrency.`;
+    const message = `By their estimates the tasks of group "${truncate(name)}" need ${Math.round(least)} ms until the last one starts, longer than every timeout.queue; raise timeout.queue or the concurrency.`;
     findings.push({ kind: 'queue-in-vain', message });
   }
   return findings;
@@ -175,7 +175,7 @@ function toleratedInVain({ ids, tasks }: WorkflowDefinition): Finding[] {
       if (one instanceof Dependency && one.mode !== 'value' && one.mode !== 'latest') return [];
       const taskId = one instanceof Dependency ? one.task.id : one?.id;
       if (!tolerated.has(taskId)) return [];
-      const message = `Task "${brief(taskId)}" has tolerate: true, but "${brief(id)}" needs its result: make that optional(), settled() or orElse(), or leave tolerate out.`;
+      const message = `Task "${truncate(taskId)}" has tolerate: true, but "${truncate(id)}" needs its result: make that optional(), settled() or orElse(), or leave tolerate out.`;
       return [{ kind: 'tolerate-in-vain', taskId, message }];
     }),
   );
@@ -187,16 +187,16 @@ function unused({ tasks, settings }: WorkflowDefinition): Finding[] {
   for (const [name, { budget }] of Object.entries(settings.groups ?? {})) {
     const members = tasks.filter((task) => task?.group === name);
     if (members.length === 0 && tasks.length > 0) {
-      const message = `No task is in group "${brief(name)}"; remove it, or give it to a task as group.`;
+      const message = `No task is in group "${truncate(name)}"; remove it, or give it to a task as group.`;
       findings.push({ kind: 'unused-group', message });
     }
-    findings.push(...tooSmall(budget?.calls, members.length, `group "${brief(name)}"`));
+    findings.push(...tooSmall(budget?.calls, members.length, `group "${truncate(name)}"`));
   }
   for (const name of Object.keys(settings.resources ?? {}))
     if (tasks.length > 0 && !tasks.some((task) => Object.hasOwn(task?.resources ?? {}, name)))
       findings.push({
         kind: 'unused-resource',
-        message: `No task needs resource "${brief(name)}"; remove it, or give it to a task in resources.`,
+        message: `No task needs resource "${truncate(name)}"; remove it, or give it to a task in resources.`,
       });
   return [...findings, ...tooSmall(settings.budget?.calls, tasks.length, 'the workflow')];
 }

@@ -1,13 +1,13 @@
-import { Contest } from '../graph/choice-state.js';
+import { ChoiceState } from '../graph/choice-state.js';
 import type { Gate } from '../graph/gate.js';
 import { Group, Lane, type Need, Resource } from '../graph/lane.js';
 import { Edge, TaskNode } from '../graph/node.js';
 import type { Expected } from '../graph/ports.js';
 import {
-  brief,
   type DefinitionFault,
+  inspect,
   RxhiveError,
-  shown,
+  truncate,
   WorkflowDefinitionError,
 } from '../kernel/errors.js';
 import { unreadable } from '../kernel/read-once.js';
@@ -63,14 +63,14 @@ export class Graph {
     const id = typeof task === 'string' ? task : task.id;
     const node = this.nodes.get(id);
     if (node !== undefined) return node;
-    throw new RxhiveError('INVALID_OPTION', `There is no task ${shown(id)} in this run; check the id.`);
+    throw new RxhiveError('INVALID_OPTION', `There is no task ${inspect(id)} in this run; check the id.`);
   }
 
   /** @throws RxhiveError INVALID_OPTION when there is no such group */
   groupOf(name: string): Group {
     const group = this.groups.get(name);
     if (group !== undefined) return group;
-    const message = `There is no group ${shown(name)}; use one of the workflow's groups.`;
+    const message = `There is no group ${inspect(name)}; use one of the workflow's groups.`;
     throw new RxhiveError('INVALID_OPTION', message);
   }
 
@@ -105,12 +105,12 @@ export class Graph {
         validateTask(id, task, this.settings, faults, this.#names);
       } catch (error) {
         // Options of a class of the user's, whose getters throw.
-        const message = `Task "${brief(id)}": ${unreadable('', error)}`;
+        const message = `Task "${truncate(id)}": ${unreadable('', error)}`;
         faults.push({ kind: 'bad-option', taskId: id, message });
       }
       const known = this.nodes.has(id);
       if (known) {
-        const message = `There are two tasks with the id "${brief(id)}"; rename one.`;
+        const message = `There are two tasks with the id "${truncate(id)}"; rename one.`;
         faults.push({ kind: 'duplicate-id', taskId: id, message });
       }
       if (known || typeof id !== 'string') continue;
@@ -124,7 +124,7 @@ export class Graph {
       try {
         this.#connect(node, faults);
       } catch (error) {
-        const message = `Task "${brief(node.id)}": ${unreadable('dependencies', error)}`;
+        const message = `Task "${truncate(node.id)}": ${unreadable('dependencies', error)}`;
         faults.push({ kind: 'bad-option', taskId: node.id, message });
       }
     }
@@ -149,7 +149,7 @@ export class Graph {
         faults,
         node,
         'bad-option',
-        `has dependencies that are ${shown(given)}; give a record or an array of tasks.`,
+        `has dependencies that are ${inspect(given)}; give a record or an array of tasks.`,
       );
       return;
     }
@@ -164,14 +164,14 @@ export class Graph {
       const item: unknown =
         key === undefined ? (given as readonly unknown[])[i] : (given as Record<string, unknown>)[key];
       if (item instanceof Choice) {
-        const contest = this.#contestOf(node, item, faults);
-        if (contest === undefined) continue;
+        const choice = this.#choiceOf(node, item, faults);
+        if (choice === undefined) continue;
         edges = edges.slice(0, connected);
         for (const task of item.tasks) {
           const from = this.#dependencyOf(node, task, faults);
-          if (from !== undefined) contest.edges.push(new Edge(from, node, item.mode, key, contest));
+          if (from !== undefined) choice.edges.push(new Edge(from, node, item.mode, key, choice));
         }
-        connected = edges.push(...contest.edges);
+        connected = edges.push(...choice.edges);
         pending += 1;
         continue;
       }
@@ -196,23 +196,27 @@ export class Graph {
     const fault = (kind: DefinitionFault['kind'], message: string): undefined =>
       this.#fault(faults, node, kind, message);
     if (!(handle instanceof Task))
-      return fault('unknown-dependency', `depends on ${shown(handle)}; give ${this.#names.dependency}.`);
+      return fault('unknown-dependency', `depends on ${inspect(handle)}; give ${this.#names.dependency}.`);
     if (handle.owner !== undefined && handle.owner !== this.#owner && handle.owner !== this.#run)
       return fault(
         'foreign-dependency',
-        `depends on "${brief(handle.id)}" of another workflow; use a task of this one.`,
+        `depends on "${truncate(handle.id)}" of another workflow; use a task of this one.`,
       );
     const from = this.nodes.get(handle.id);
     if (from !== undefined) return from;
     return fault(
       'unknown-dependency',
-      `depends on "${brief(handle.id)}", which does not exist; add it or correct the id.`,
+      `depends on "${truncate(handle.id)}", which does not exist; add it or correct the id.`,
     );
   }
 
-  #contestOf(node: TaskNode, { mode, need, tasks }: Choice, faults: DefinitionFault[]): Contest | undefined {
+  #choiceOf(
+    node: TaskNode,
+    { mode, need, tasks }: Choice,
+    faults: DefinitionFault[],
+  ): ChoiceState | undefined {
     const problem = problemOf(need, tasks);
-    if (problem === undefined) return new Contest(mode, need);
+    if (problem === undefined) return new ChoiceState(mode, need);
     this.#fault(faults, node, 'bad-option', `has a ${mode} ${problem}`);
     return undefined;
   }
@@ -223,7 +227,7 @@ export class Graph {
     kind: DefinitionFault['kind'],
     message: string,
   ): undefined {
-    faults.push({ kind, taskId: node.id, message: `Task "${brief(node.id)}" ${message}` });
+    faults.push({ kind, taskId: node.id, message: `Task "${truncate(node.id)}" ${message}` });
   }
 
   /** The slots of a place are a resource of all whose executors run on it. */

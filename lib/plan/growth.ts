@@ -1,6 +1,12 @@
-import { Forgotten } from '../graph/forgotten-tasks.js';
+import { ForgottenTasks } from '../graph/forgotten-tasks.js';
 import type { ItemWatch, Spawned, TaskNode } from '../graph/node.js';
-import { brief, LimitExceededError, RxhiveError, shown, WorkflowDefinitionError } from '../kernel/errors.js';
+import {
+  inspect,
+  LimitExceededError,
+  RxhiveError,
+  truncate,
+  WorkflowDefinitionError,
+} from '../kernel/errors.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { Graph } from './graph.js';
 
@@ -11,7 +17,7 @@ const unwatched: ItemWatch = { started: () => undefined, ended: () => undefined 
 export class Growth {
   readonly #graph: Graph;
   readonly #most: number;
-  readonly forgotten = new Forgotten();
+  readonly forgotten = new ForgottenTasks();
   /** Tasks that came back before those who had added them, by their ids. */
   readonly #apart = new Map<string, TaskNode[]>();
 
@@ -77,7 +83,7 @@ export class Growth {
     if (node.item === undefined) return;
     node.parent?.extra?.items?.delete(node);
     node.item.ended(node);
-    if (this.forgotten.take(node)) this.#graph.nodes.delete(node.id);
+    if (this.forgotten.record(node)) this.#graph.nodes.delete(node.id);
   }
 
   /** Makes nodes of tasks of an earlier process. */
@@ -123,7 +129,7 @@ export class Growth {
   #checkType({ stored }: TaskDefinition): void {
     if (stored?.type === undefined || stored.lenient === true || this.#types.has(stored.type)) return;
     const { name } = this.#graph.settings;
-    const message = `There is no task type ${shown(stored.type)} in workflow "${brief(name)}"; use one that its flow.taskType() made.`;
+    const message = `There is no task type ${inspect(stored.type)} in workflow "${truncate(name)}"; use one that its flow.taskType() made.`;
     throw new RxhiveError('INVALID_OPTION', message);
   }
 
@@ -133,7 +139,7 @@ export class Growth {
     for (let at = id.indexOf('/'); at >= 0; at = id.indexOf('/', at + 1)) {
       const other = this.#graph.nodes.get(id.slice(0, at));
       if (other === undefined || other === feed || other.extra?.itemKeys?.has(id) !== true) continue;
-      const message = `There are two tasks with the id "${brief(id)}", one an item of flow.each "${brief(other.id)}"; rename one.`;
+      const message = `There are two tasks with the id "${truncate(id)}", one an item of flow.each "${truncate(other.id)}"; rename one.`;
       throw new WorkflowDefinitionError(this.#graph.settings.name, [
         { kind: 'duplicate-id', taskId: id, message },
       ]);
@@ -151,6 +157,6 @@ export class Growth {
 export function runEnded(runId: string): RxhiveError {
   return new RxhiveError(
     'RUN_ENDED',
-    `Run "${brief(runId)}" has ended; add tasks before, or keep it open with keepOpen.`,
+    `Run "${truncate(runId)}" has ended; add tasks before, or keep it open with keepOpen.`,
   );
 }

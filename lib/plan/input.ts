@@ -1,10 +1,10 @@
 import { isObservable } from 'rxjs';
 import { copy } from '../kernel/copy.js';
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import { disown } from '../kernel/guard.js';
 import type { Breakpoint } from '../model/breakpoint.js';
 import type { ResolvedRunOptions, RunOptions } from '../model/run-options.js';
-import { fit, placesOf } from '../model/schema.js';
+import { placesOf, validate } from '../model/schema.js';
 import { Task } from '../model/task.js';
 import type { WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 
@@ -16,7 +16,7 @@ export function checkInput(definition: WorkflowDefinition, input: unknown): unkn
   const schema = definition.settings.input;
   // Whoever gave it may change it.
   if (schema === undefined) return copy(input);
-  const checked = fit(schema, input);
+  const checked = validate(schema, input);
   if ('then' in checked) {
     disown(checked);
     throw new RxhiveError(
@@ -49,14 +49,14 @@ export function checkOptions<
   if (options.load$ !== undefined && !isObservable(options.load$))
     throw new RxhiveError(
       'INVALID_OPTION',
-      `load$ is ${shown(options.load$)}; give an Observable, such as systemLoad().`,
+      `load$ is ${inspect(options.load$)}; give an Observable, such as systemLoad().`,
     );
   if (suspend === undefined || suspend === 'wait' || suspend === 'end') return options;
   if (suspend === 'exit' && store !== undefined) return options;
   const message =
     suspend === 'exit'
       ? 'suspend: "exit" needs a store, or the run could not go on; give one, or suspend: "wait", or "end" to end it for good.'
-      : `suspend is ${shown(suspend)}; give "wait", "exit" or "end".`;
+      : `suspend is ${inspect(suspend)}; give "wait", "exit" or "end".`;
   throw new RxhiveError('INVALID_OPTION', message);
 }
 
@@ -66,7 +66,7 @@ export function checkOptions<
  */
 export function checkRunId(runId: string, name = 'runId'): string {
   if (typeof runId === 'string' && /\S/.test(runId)) return runId;
-  const message = `${name} is ${shown(runId)}; give a text that is not empty, the same for the same run.`;
+  const message = `${name} is ${inspect(runId)}; give a text that is not empty, the same for the same run.`;
   throw new RxhiveError('INVALID_OPTION', message);
 }
 
@@ -78,7 +78,7 @@ export function checkBreakpoints(points: readonly Breakpoint[]): readonly Breakp
   if (Array.isArray(points) && bad === undefined && !points.includes(undefined)) return points;
   throw new RxhiveError(
     'INVALID_OPTION',
-    `pauseBefore got ${shown(bad)}; give tasks, their ids, or functions of the task that would start.`,
+    `pauseBefore got ${inspect(bad)}; give tasks, their ids, or functions of the task that would start.`,
   );
 }
 
@@ -96,6 +96,6 @@ export function checkLimit(limit: number): number {
   if (limit === Number.POSITIVE_INFINITY || (Number.isInteger(limit) && limit >= 0)) return limit;
   throw new RxhiveError(
     'INVALID_OPTION',
-    `The concurrency is ${shown(limit)}; give a whole number from 0, or Infinity.`,
+    `The concurrency is ${inspect(limit)}; give a whole number from 0, or Infinity.`,
   );
 }

@@ -1,6 +1,6 @@
 import type { TaskNode } from '../graph/node.js';
 import type { Expected } from '../graph/ports.js';
-import { brief, type DefinitionFault } from '../kernel/errors.js';
+import { type DefinitionFault, truncate } from '../kernel/errors.js';
 import { mostOf } from '../model/adaptive.js';
 import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
 import { improveRanks } from './improve.js';
@@ -25,7 +25,7 @@ export function orderAndRank(
   const blocked = order.length < added.length ? added.find((node) => node.pending > 0) : undefined;
   if (blocked !== undefined) {
     const path = cyclePath(blocked);
-    const shownPath = path.map((id) => `"${brief(id)}"`).join(' -> ');
+    const shownPath = path.map((id) => `"${truncate(id)}"`).join(' -> ');
     faults.push({
       kind: 'cycle',
       taskId: path[0] as string,

@@ -1,5 +1,5 @@
 import { isObservable } from 'rxjs';
-import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
+import { type DefinitionFault, inspect, truncate } from '../kernel/errors.js';
 import { disown } from '../kernel/guard.js';
 import { budgetLimits } from '../model/budget.js';
 import { Dependency, type TaskDefinition } from '../model/task.js';
@@ -11,13 +11,13 @@ type Bag = Readonly<Record<string, unknown>>;
 /** Everything wrong with prices, budgets, breakers and watermarks. */
 export function validateGuards(settings: WorkflowSettings, fault: Fault, names: OptionNames): void {
   if (settings.load$ !== undefined && !isObservable(settings.load$))
-    fault('bad-option', `load$ is ${shown(settings.load$)}; give an Observable, such as systemLoad().`);
-  checkMemory(fault, settings.memory);
+    fault('bad-option', `load$ is ${inspect(settings.load$)}; give an Observable, such as systemLoad().`);
+  checkWatermarks(fault, settings.memory);
   checkPrices(fault, settings.prices);
   checkBudget(fault, 'budget', settings.budget);
   for (const [name, group] of Object.entries(settings.groups ?? {})) {
-    checkBudget(fault, `${names.groups}.${brief(name)}.budget`, group?.budget);
-    checkBreaker(fault, `${names.groups}.${brief(name)}.breaker`, group?.breaker);
+    checkBudget(fault, `${names.groups}.${truncate(name)}.budget`, group?.budget);
+    checkBreaker(fault, `${names.groups}.${truncate(name)}.breaker`, group?.breaker);
   }
 }
 
@@ -27,24 +27,27 @@ export function problemOf(need: unknown, tasks: unknown): string | undefined {
   if (new Set(tasks).size < tasks.length) return 'in which a task is twice; name each once.';
   if (typeof need === 'number' && Number.isInteger(need) && need >= 1 && need <= tasks.length)
     return undefined;
-  return `that needs ${shown(need)} of ${tasks.length}; give a whole number from 1 to ${tasks.length}.`;
+  return `that needs ${inspect(need)} of ${tasks.length}; give a whole number from 1 to ${tasks.length}.`;
 }
 
-function checkMemory(fault: Fault, memory: unknown): void {
+function checkWatermarks(fault: Fault, memory: unknown): void {
   if (!isBag(fault, 'memory', memory, '{ soft, hard, spillAbove }')) return;
   known(fault, 'memory', memory, ['soft', 'hard', 'spillAbove']);
   const { soft, hard } = memory;
   for (const [name, share] of Object.entries({ soft, hard }))
     if (share !== undefined && !(typeof share === 'number' && share > 0 && share <= 1))
-      fault('bad-number', `memory.${name} is ${shown(share)}; give a share of the limit above 0, at most 1.`);
+      fault(
+        'bad-number',
+        `memory.${name} is ${inspect(share)}; give a share of the limit above 0, at most 1.`,
+      );
   if (Number(soft) > Number(hard))
-    fault('bad-number', `memory.soft ${shown(soft)} is above memory.hard ${shown(hard)}; exchange them.`);
+    fault('bad-number', `memory.soft ${inspect(soft)} is above memory.hard ${inspect(hard)}; exchange them.`);
 }
 
 function checkPrices(fault: Fault, prices: unknown): void {
   if (!isBag(fault, 'prices', prices, '{ "model": { input, output } }')) return;
   for (const [model, price] of Object.entries(prices)) {
-    const where = `prices.${brief(model)}`;
+    const where = `prices.${truncate(model)}`;
     if (price === undefined) fault('bad-option', `${where} is undefined; give { input, output }.`);
     if (!isBag(fault, where, price, '{ input, output }')) continue;
     known(fault, where, price, ['input', 'output']);
@@ -52,7 +55,10 @@ function checkPrices(fault: Fault, prices: unknown): void {
       const amount = price[name];
       disown(amount);
       if (!(typeof amount === 'number' && Number.isFinite(amount) && amount >= 0))
-        fault('bad-number', `${where}.${name} is ${shown(amount)}; give a price per million tokens, from 0.`);
+        fault(
+          'bad-number',
+          `${where}.${name} is ${inspect(amount)}; give a price per million tokens, from 0.`,
+        );
     }
   }
 }
@@ -71,11 +77,11 @@ function checkBudget(fault: Fault, where: string, budget: unknown): void {
       if (Number(own[name]) < Number(budget[name]))
         fault(
           'bad-number',
-          `${where}.hard.${name} is ${shown(own[name])}, below ${where}.${name}; the hard cap comes last.`,
+          `${where}.hard.${name} is ${inspect(own[name])}, below ${where}.${name}; the hard cap comes last.`,
         );
     caps.push(...budgetLimits.filter((name) => own[name] !== undefined));
   } else if (hard !== undefined && typeof hard !== 'boolean') {
-    fault('bad-option', `${where}.hard is ${shown(hard)}; give true, or { calls, tokens, cost }.`);
+    fault('bad-option', `${where}.hard is ${inspect(hard)}; give true, or { calls, tokens, cost }.`);
   }
   if (caps.length === 0) fault('bad-option', `${where} has no cap; give calls, tokens or cost.`);
 }
@@ -88,7 +94,7 @@ function checkCaps(fault: Fault, where: string, caps: Bag): void {
     if (typeof cap === 'number' && cap > 0 && Number.isFinite(cap) && (!whole || Number.isInteger(cap)))
       continue;
     const kind = whole ? 'a whole number from 1' : 'a number above 0';
-    fault('bad-number', `${where}.${name} is ${shown(cap)}; give ${kind}, or leave it out for no cap.`);
+    fault('bad-number', `${where}.${name} is ${inspect(cap)}; give ${kind}, or leave it out for no cap.`);
   }
 }
 
@@ -101,22 +107,23 @@ function checkBreaker(fault: Fault, where: string, breaker: unknown): void {
     known(fault, `${where}.failures`, share, ['rate', 'window', 'least']);
     const { rate, window, least } = share;
     if (!(typeof rate === 'number' && rate > 0 && rate <= 1))
-      fault('bad-number', `${where}.failures.rate is ${shown(rate)}; give a share above 0, at most 1.`);
-    if (!isMs(window)) fault('bad-number', `${where}.failures.window is ${shown(window)}; give ms above 0.`);
+      fault('bad-number', `${where}.failures.rate is ${inspect(rate)}; give a share above 0, at most 1.`);
+    if (!isMs(window))
+      fault('bad-number', `${where}.failures.window is ${inspect(window)}; give ms above 0.`);
     if (least !== undefined) checkCount(fault, `${where}.failures.least`, least);
   } else checkCount(fault, `${where}.failures`, failures);
   if (openFor !== undefined && !isMs(openFor))
-    fault('bad-number', `${where}.openFor is ${shown(openFor)}; give ms above 0.`);
+    fault('bad-number', `${where}.openFor is ${inspect(openFor)}; give ms above 0.`);
   if (halfOpen !== undefined) checkCount(fault, `${where}.halfOpen`, halfOpen);
   checkWhenOpen(fault, `${where}.whenOpen`, whenOpen);
   if (counts !== undefined && typeof counts !== 'function')
-    fault('bad-option', `${where}.counts is ${shown(counts)}; give a function of the error.`);
+    fault('bad-option', `${where}.counts is ${inspect(counts)}; give a function of the error.`);
 }
 
 /** The option of a breaker, and of a task. */
 export function checkWhenOpen(fault: Fault, where: string, whenOpen: unknown): void {
   if (whenOpen !== undefined && whenOpen !== 'wait' && whenOpen !== 'fail')
-    fault('bad-option', `${where} is ${shown(whenOpen)}; use "wait" or "fail".`);
+    fault('bad-option', `${where} is ${inspect(whenOpen)}; use "wait" or "fail".`);
 }
 
 /** The option `hedge` of a task. */
@@ -125,7 +132,7 @@ export function checkHedge(fault: Fault, where: string, { hedge, dependencies }:
   known(fault, `${where}: hedge`, hedge, ['after', 'max']);
   const { after, max } = hedge;
   if (after !== 'p95' && !isMs(after))
-    fault('bad-number', `${where}: hedge.after is ${shown(after)}; give ms above 0, or "p95".`);
+    fault('bad-number', `${where}: hedge.after is ${inspect(after)}; give ms above 0, or "p95".`);
   if (max !== undefined) checkCount(fault, `${where}: hedge.max`, max);
   const list = typeof dependencies === 'object' && dependencies !== null ? Object.values(dependencies) : [];
   if (list.some((one) => one instanceof Dependency && one.mode === 'latest'))
@@ -137,7 +144,7 @@ export function checkHedge(fault: Fault, where: string, { hedge, dependencies }:
 
 function checkCount(fault: Fault, where: string, count: unknown): void {
   if (!(typeof count === 'number' && Number.isInteger(count) && count >= 1))
-    fault('bad-number', `${where} is ${shown(count)}; give a whole number from 1.`);
+    fault('bad-number', `${where} is ${inspect(count)}; give a whole number from 1.`);
 }
 
 function isMs(value: unknown): boolean {
@@ -147,13 +154,13 @@ function isMs(value: unknown): boolean {
 function known(fault: Fault, where: string, bag: Bag, names: readonly string[]): void {
   for (const name of Object.keys(bag))
     if (!names.includes(name))
-      fault('bad-option', `${where}.${brief(name)} is unknown; use ${names.join(', ')}.`);
+      fault('bad-option', `${where}.${truncate(name)} is unknown; use ${names.join(', ')}.`);
 }
 
 /** False for what is absent, and (with a fault) for what is no object. */
 function isBag(fault: Fault, where: string, value: unknown, shape: string): value is Bag {
   if (value === undefined) return false;
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return true;
-  fault('bad-option', `${where} is ${shown(value)}; give ${shape}.`);
+  fault('bad-option', `${where} is ${inspect(value)}; give ${shape}.`);
   return false;
 }

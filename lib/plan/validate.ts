@@ -1,4 +1,4 @@
-import { brief, type DefinitionFault, shown } from '../kernel/errors.js';
+import { type DefinitionFault, inspect, truncate } from '../kernel/errors.js';
 import { unreadable } from '../kernel/read-once.js';
 import { Adaptive, type AdaptiveOptions } from '../model/adaptive.js';
 import { candidatesOf } from '../model/candidate.js';
@@ -30,7 +30,7 @@ function checkNumber(
     (!whole || Number.isInteger(value) || value === Number.POSITIVE_INFINITY);
   if (fits) return;
   const kind = `${whole ? 'a whole number' : 'a number'} from ${least}${infinite ? ', or Infinity' : ''}`;
-  fault('bad-number', `${name} is ${shown(value)}; give ${kind}.`);
+  fault('bad-number', `${name} is ${inspect(value)}; give ${kind}.`);
 }
 
 function checkRetry(fault: Fault, where: string, retry: number | RetryOptions | undefined): void {
@@ -55,7 +55,7 @@ function checkRetry(fault: Fault, where: string, retry: number | RetryOptions | 
   } else if (backoff !== undefined && typeof backoff !== 'function') {
     fault(
       'bad-option',
-      `${where}.retry.backoff is ${shown(backoff)}; give exponential(...) or { initial, max, factor }.`,
+      `${where}.retry.backoff is ${inspect(backoff)}; give exponential(...) or { initial, max, factor }.`,
     );
   }
 }
@@ -70,7 +70,10 @@ function checkTimeout(fault: Fault, where: string, timeout: unknown): void {
     if (['attempt', 'total', 'idle', 'queue'].includes(name))
       checkTimer(fault, `${where}.timeout.${name}`, value);
     else
-      fault('bad-option', `${where}.timeout.${brief(name)} is unknown; use attempt, total, idle or queue.`);
+      fault(
+        'bad-option',
+        `${where}.timeout.${truncate(name)} is unknown; use attempt, total, idle or queue.`,
+      );
   }
 }
 
@@ -97,7 +100,7 @@ function checkConcurrency(fault: Fault, name: string, concurrency: number | Adap
   if (overloaded !== undefined && typeof overloaded !== 'function')
     fault(
       'bad-option',
-      `${name}: adaptive overloaded is ${shown(overloaded)}; give a function of the error.`,
+      `${name}: adaptive overloaded is ${inspect(overloaded)}; give a function of the error.`,
     );
 }
 
@@ -132,7 +135,7 @@ export function validateSettings(settings: WorkflowSettings, names: OptionNames)
   const faults: DefinitionFault[] = [];
   const fault: Fault = (kind, message) => faults.push({ kind, message });
   if (typeof settings.name !== 'string' || settings.name === '') {
-    fault('bad-option', `name is ${shown(settings.name)}; give the workflow a name that is not empty.`);
+    fault('bad-option', `name is ${inspect(settings.name)}; give the workflow a name that is not empty.`);
   }
   checkConcurrency(fault, names.concurrency, settings.concurrency);
   checkNumber(fault, 'memory.spillAbove', settings.memory?.spillAbove, 0, true, true);
@@ -140,26 +143,29 @@ export function validateSettings(settings: WorkflowSettings, names: OptionNames)
   checkNumber(fault, 'retryBudget', settings.retryBudget, 0, true, true);
   if (settings.aging !== false) checkTimer(fault, 'aging', settings.aging);
   if (settings.failurePolicy !== undefined && !['continue', 'fail-fast'].includes(settings.failurePolicy)) {
-    fault('bad-option', `failurePolicy is ${shown(settings.failurePolicy)}; use "continue" or "fail-fast".`);
+    fault(
+      'bad-option',
+      `failurePolicy is ${inspect(settings.failurePolicy)}; use "continue" or "fail-fast".`,
+    );
   }
   if (settings.input !== undefined && !isSchema(settings.input))
     fault(
       'bad-option',
-      `input is ${shown(settings.input)}; give a Standard Schema (zod, valibot, arktype) or typed<T>().`,
+      `input is ${inspect(settings.input)}; give a Standard Schema (zod, valibot, arktype) or typed<T>().`,
     );
   if (settings.policy !== undefined && !['critical-path', 'fifo'].includes(settings.policy)) {
-    fault('bad-option', `policy is ${shown(settings.policy)}; use "critical-path" or "fifo".`);
+    fault('bad-option', `policy is ${inspect(settings.policy)}; use "critical-path" or "fifo".`);
   }
   checkLimiter(fault, '', settings.limiter);
   checkRetry(fault, 'workflow', settings.retry);
   checkTimeout(fault, 'workflow', settings.timeout);
   for (const [name, group] of Object.entries(settings.groups ?? {})) {
-    checkConcurrency(fault, `${names.groups}.${brief(name)}.concurrency`, group?.concurrency);
-    checkLimiter(fault, `${names.groups}.${brief(name)}.`, group?.limiter);
+    checkConcurrency(fault, `${names.groups}.${truncate(name)}.concurrency`, group?.concurrency);
+    checkLimiter(fault, `${names.groups}.${truncate(name)}.`, group?.limiter);
   }
   for (const [name, capacity] of Object.entries(settings.resources ?? {})) {
     if (!(typeof capacity === 'number' && capacity > 0 && Number.isFinite(capacity))) {
-      fault('bad-number', `resources.${brief(name)} is ${shown(capacity)}; give a capacity above 0.`);
+      fault('bad-number', `resources.${truncate(name)} is ${inspect(capacity)}; give a capacity above 0.`);
     }
   }
   validateGuards(settings, fault, names);
@@ -175,11 +181,11 @@ export function validateTask(
   names: OptionNames,
 ): void {
   if (isPlain(id, task)) return;
-  const taskId = typeof id === 'string' ? id : shown(id);
-  const where = `Task "${brief(taskId)}"`;
+  const taskId = typeof id === 'string' ? id : inspect(id);
+  const where = `Task "${truncate(taskId)}"`;
   const fault: Fault = (kind, message) => faults.push({ kind, taskId, message });
   if (typeof id !== 'string' || id === '') {
-    fault('bad-id', `A task has the id ${shown(id)}; give a string that is not empty.`);
+    fault('bad-id', `A task has the id ${inspect(id)}; give a string that is not empty.`);
   } else if (id.length > longestId) {
     fault(
       'bad-id',
@@ -195,19 +201,19 @@ export function validateTask(
     fault(
       'bad-option',
       task.run === undefined
-        ? `${where}: executor is ${shown(task.executor)}; give one such as threads({ file }).`
+        ? `${where}: executor is ${inspect(task.executor)}; give one such as threads({ file }).`
         : `${where} has run and executor; give one of them.`,
     );
   else if (typeof task.run !== 'function')
-    fault('bad-option', `${where}: run is ${shown(task.run)}; give a function.`);
+    fault('bad-option', `${where}: run is ${inspect(task.run)}; give a function.`);
   const slots: unknown = task.place?.slots;
   if (task.place !== undefined && !(typeof slots === 'number' && slots >= 1))
-    fault('bad-number', `${where}: its executor has a place of ${shown(slots)} slots; give 1 or more.`);
+    fault('bad-number', `${where}: its executor has a place of ${inspect(slots)} slots; give 1 or more.`);
   if (task.priority !== undefined && !Number.isFinite(task.priority)) {
-    fault('bad-number', `${where}: priority is ${shown(task.priority)}; give a finite number.`);
+    fault('bad-number', `${where}: priority is ${inspect(task.priority)}; give a finite number.`);
   }
   if (task.tolerate !== undefined && typeof task.tolerate !== 'boolean')
-    fault('bad-option', `${where}: tolerate is ${shown(task.tolerate)}; give true or leave it out.`);
+    fault('bad-option', `${where}: tolerate is ${inspect(task.tolerate)}; give true or leave it out.`);
   checkNumber(fault, `${where}: estimate`, task.estimate, 0, false, false);
   checkTokens(fault, where, task, settings);
   checkRetry(fault, where, task.retry);
@@ -215,24 +221,24 @@ export function validateTask(
   checkHedge(fault, where, task);
   checkWhenOpen(fault, `${where}: whenOpen`, task.whenOpen);
   if (task.cache !== undefined && (typeof task.cache !== 'object' || task.cache === null))
-    fault('bad-option', `${where}: cache is ${shown(task.cache)}; give { key, ttl }, both optional.`);
+    fault('bad-option', `${where}: cache is ${inspect(task.cache)}; give { key, ttl }, both optional.`);
   checkNumber(fault, `${where}: cache.ttl`, task.cache?.ttl, 0, false, true);
   if (task.result !== undefined && !isSchema(task.result))
     fault(
       'bad-option',
-      `${where}: result is ${shown(task.result)}; give a Standard Schema (zod, valibot, arktype) or typed<T>().`,
+      `${where}: result is ${inspect(task.result)}; give a Standard Schema (zod, valibot, arktype) or typed<T>().`,
     );
   if (task.version !== undefined && typeof task.version !== 'string')
-    fault('bad-option', `${where}: version is ${shown(task.version)}; give a text.`);
+    fault('bad-option', `${where}: version is ${inspect(task.version)}; give a text.`);
   if (task.compensate !== undefined && typeof task.compensate !== 'function')
-    fault('bad-option', `${where}: compensate is ${shown(task.compensate)}; give a function.`);
+    fault('bad-option', `${where}: compensate is ${inspect(task.compensate)}; give a function.`);
   if (task.isolation !== undefined && task.isolation !== 'serializable')
     fault(
       'bad-option',
-      `${where}: isolation is ${shown(task.isolation)}; give "serializable" or leave it out.`,
+      `${where}: isolation is ${inspect(task.isolation)}; give "serializable" or leave it out.`,
     );
   if (task.onConflict !== undefined && !['rerun', 'replay', 'fail'].includes(task.onConflict))
-    fault('bad-option', `${where}: onConflict is ${shown(task.onConflict)}; give rerun, replay or fail.`);
+    fault('bad-option', `${where}: onConflict is ${inspect(task.onConflict)}; give rerun, replay or fail.`);
   if (task.onConflict !== undefined && task.isolation === undefined)
     fault(
       'bad-option',
@@ -241,14 +247,14 @@ export function validateTask(
   if (task.group !== undefined && !Object.hasOwn(settings.groups ?? {}, task.group)) {
     fault(
       'unknown-group',
-      `${where} is in group ${shown(task.group)}, which does not exist; add it to ${names.groups}.`,
+      `${where} is in group ${inspect(task.group)}, which does not exist; add it to ${names.groups}.`,
     );
   }
   for (const { name, group } of candidatesOf(task.run) ?? []) {
     if (group !== undefined && !Object.hasOwn(settings.groups ?? {}, group))
       fault(
         'unknown-group',
-        `${where}: candidate "${brief(name)}" is in group ${shown(group)}, which does not exist; add it to ${names.groups}.`,
+        `${where}: candidate "${truncate(name)}" is in group ${inspect(group)}, which does not exist; add it to ${names.groups}.`,
       );
   }
   for (const [name, amount] of Object.entries(task.resources ?? {})) {
@@ -256,17 +262,17 @@ export function validateTask(
     if (capacity === undefined) {
       fault(
         'unknown-resource',
-        `${where} needs resource "${brief(name)}", which does not exist; add it to resources.`,
+        `${where} needs resource "${truncate(name)}", which does not exist; add it to resources.`,
       );
     } else if (amount !== undefined && !(Number.isFinite(amount) && amount >= 0)) {
       fault(
         'bad-number',
-        `${where}: resources.${brief(name)} is ${shown(amount)}; give an amount of 0 or more.`,
+        `${where}: resources.${truncate(name)} is ${inspect(amount)}; give an amount of 0 or more.`,
       );
     } else if (amount !== undefined && amount > capacity) {
       fault(
         'bad-number',
-        `${where} needs ${amount} of "${brief(name)}" but there is only ${capacity}; it could never start.`,
+        `${where} needs ${amount} of "${truncate(name)}" but there is only ${capacity}; it could never start.`,
       );
     }
   }

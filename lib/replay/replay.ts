@@ -1,4 +1,4 @@
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 import { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
@@ -94,14 +94,14 @@ function checkChanges({ plan, tasks }: Recording, { limits = {}, priorities = {}
   if (unknown !== undefined)
     throw new RxhiveError(
       'INVALID_OPTION',
-      `The recorded run has no group "${brief(unknown)}"; it has ${groups.map(brief).join(', ') || 'none'}.`,
+      `The recorded run has no group "${truncate(unknown)}"; it has ${groups.map(truncate).join(', ') || 'none'}.`,
     );
   const names = new Set(tasks.flatMap((task) => [task.plan.id, task.plan.type ?? task.plan.id]));
   const nobody = Object.keys(priorities).find((name) => !names.has(name));
   if (nobody !== undefined)
     throw new RxhiveError(
       'INVALID_OPTION',
-      `The recorded run has no task and no type "${brief(nobody)}"; check the name.`,
+      `The recorded run has no task and no type "${truncate(nobody)}"; check the name.`,
     );
 }
 
@@ -145,9 +145,9 @@ function told({ plan }: Recording, { concurrency, limits = {}, priorities = {} }
       ? []
       : [`${concurrency} at once instead of ${plan.concurrency ?? 'no limit'}`]),
     ...Object.entries(limits).map(
-      ([name, limit]) => `limit ${limit} of ${brief(name)} instead of ${was(name)}`,
+      ([name, limit]) => `limit ${limit} of ${truncate(name)} instead of ${was(name)}`,
     ),
-    ...Object.entries(priorities).map(([name, priority]) => `priority ${priority} of ${brief(name)}`),
+    ...Object.entries(priorities).map(([name, priority]) => `priority ${priority} of ${truncate(name)}`),
   ];
   return parts.length === 0 ? 'as recorded' : parts.join(', ');
 }

@@ -22,13 +22,13 @@ export class Aging {
   }
 
   /** A task of this priority begins to wait; returns what it weighs. */
-  enter(priority: number): number {
+  add(priority: number): number {
     this.#count(priority);
     return this.#overtookAt === undefined ? priority : priority - Math.floor(this.#time() / this.#step);
   }
 
   /** A task of this priority waits no longer. */
-  leave(priority: number): void {
+  remove(priority: number): void {
     const others = (this.#waiting.get(priority) ?? 0) - 1;
     if (others > 0) {
       this.#waiting.set(priority, others);
@@ -41,7 +41,7 @@ export class Aging {
   /** A task that waits has another priority from now on; what it has waited goes on to count. */
   change(from: number, to: number): void {
     this.#count(to);
-    this.leave(from);
+    this.remove(from);
   }
 
   /** A task of this priority starts; it has left before. */

@@ -1,4 +1,4 @@
-import { type Contest, contestOf } from '../graph/choice-state.js';
+import { type ChoiceState, choiceOf } from '../graph/choice-state.js';
 import { Edge, type Join, type TaskNode } from '../graph/node.js';
 import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { TaskStatus } from '../model/status.js';
@@ -157,14 +157,14 @@ export class Dependents {
   deliver(edge: Edge): void {
     const { to, from } = edge;
     // Most edges: no need to ask what else they may be.
-    const contest = edge.mode === 'value' ? undefined : contestOf(edge);
+    const choice = edge.mode === 'value' ? undefined : choiceOf(edge);
     if (edge.mode === 'join') {
       if (to.ended || !isWaiting(edge)) return;
-      if (contest === undefined || contest.note(from)) this.#joined(to, contest);
+      if (choice === undefined || choice.note(from)) this.#joined(to, choice);
       return;
     }
-    if (contest !== undefined) {
-      if (contest.note(from)) this.#decided(contest, to);
+    if (choice !== undefined) {
+      if (choice.note(from)) this.#decided(choice, to);
       return;
     }
     if (to.ended) return;
@@ -177,19 +177,19 @@ export class Dependents {
   }
 
   /** A race or quorum is over: for whoever depends on it, and for those who take part and have not ended. */
-  #decided(contest: Contest, to: TaskNode): void {
-    for (const { from } of contest.edges) this.#losers.push(from);
+  #decided(choice: ChoiceState, to: TaskNode): void {
+    for (const { from } of choice.edges) this.#losers.push(from);
     if (to.ended) return;
-    if (contest.state === 'failed') {
+    if (choice.state === 'failed') {
       this.#skips.push(to);
       return;
     }
-    for (const edge of contest.edges) edge.satisfied = true;
+    for (const edge of choice.edges) edge.satisfied = true;
     this.#delivered(to);
   }
 
-  #joined(to: TaskNode, contest: Contest | undefined): void {
-    for (const { from } of contest?.edges ?? []) this.#losers.push(from);
+  #joined(to: TaskNode, choice: ChoiceState | undefined): void {
+    for (const { from } of choice?.edges ?? []) this.#losers.push(from);
     const join = to.extra?.join as Join;
     join.pending -= 1;
     if (join.pending === 0) this.#streaming.wake(to);
@@ -214,16 +214,16 @@ export class Dependents {
 
 /** Does the wait of a running task that `edge` belongs to still go on? One of an attempt that is over does not. */
 function isWaiting(edge: Edge): boolean {
-  const join = contestOf(edge)?.join ?? edge.fallback;
+  const join = choiceOf(edge)?.join ?? edge.fallback;
   return edge.to.extra?.join !== undefined && edge.to.extra.join === join;
 }
 
 /** Does anything that has not ended still wait for the task, or may do so? */
 function isNeeded(node: TaskNode): boolean {
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
-    const contest = contestOf(edge);
-    if (contest !== undefined && contest.state !== 'open') continue;
-    if (edge.mode === 'join' ? isWaiting(edge) : contest !== undefined || !edge.to.ended) return true;
+    const choice = choiceOf(edge);
+    if (choice !== undefined && choice.state !== 'open') continue;
+    if (edge.mode === 'join' ? isWaiting(edge) : choice !== undefined || !edge.to.ended) return true;
   }
   return false;
 }

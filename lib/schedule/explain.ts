@@ -1,26 +1,26 @@
-import { contestOf, isLost } from '../graph/choice-state.js';
+import { choiceOf, isLost } from '../graph/choice-state.js';
 import { Lane } from '../graph/lane.js';
-import { shownWait } from '../graph/mailbox.js';
+import { describeWait } from '../graph/mailbox.js';
 import type { Edge, TaskNode } from '../graph/node.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 
 /** What the sentence needs to know about the run. */
-export interface Moment {
+export interface RunMoment {
   readonly now: number;
   readonly active: number;
   readonly limit: number;
   /** Why it is that many. */
-  readonly because?: string | undefined;
+  readonly limitReason?: string | undefined;
 }
 
 /** Says in one sentence what a task is doing or waiting for. */
-export function explain(node: TaskNode, moment: Moment): string {
-  const name = `Task "${brief(node.id)}"`;
+export function explain(node: TaskNode, moment: RunMoment): string {
+  const name = `Task "${truncate(node.id)}"`;
   const seconds = ((moment.now - node.since) / 1000).toFixed(1);
   if (node.status === 'waiting') {
     const open = node.inEdges.filter((edge) => !edge.satisfied).map(awaited);
     if (open.length === 0 && node.parent !== undefined)
-      return `${name} waits for "${brief(node.parent.id)}", which adds it, to be in the log.`;
+      return `${name} waits for "${truncate(node.parent.id)}", which adds it, to be in the log.`;
     return `${name} waits for ${some(open)}.`;
   }
   if (node.status === 'ready')
@@ -38,7 +38,7 @@ export function explain(node: TaskNode, moment: Moment): string {
     return `${name} was skipped: ${node.error.message}`;
   if (node.status === 'skipped') {
     const cause = node.inEdges.find((edge) => edge.from.ended && edge.from.status !== 'succeeded');
-    return `${name} was skipped because "${brief(cause?.from.id ?? '?')}" was ${cause?.from.status ?? 'lost'}.`;
+    return `${name} was skipped because "${truncate(cause?.from.id ?? '?')}" was ${cause?.from.status ?? 'lost'}.`;
   }
   if (isLost(node)) return `${name} was stopped: another one was first, and nothing else needs it.`;
   return `${name} has ${node.status}.`
@@ -53,52 +53,52 @@ function some(names: readonly string[]): string {
 }
 
 function pause(node: TaskNode): string {
-  const asked = [...(node.extra?.asking ?? [])].map((id) => `"${brief(id)}"`);
+  const asked = [...(node.extra?.asking ?? [])].map((id) => `"${truncate(id)}"`);
   if (asked.length > 0) return `people to answer ${some(asked)}`;
-  const { join, starved, hearing } = node.extra ?? {};
-  if (hearing !== undefined && hearing.size > 0) return some([...hearing].map(shownWait));
+  const { join, starved, messageWaits } = node.extra ?? {};
+  if (messageWaits !== undefined && messageWaits.size > 0) return some([...messageWaits].map(describeWait));
   const joined = (join?.targets ?? []).filter((target) => !target.ended);
   if (joined.length > 0)
-    return some(joined.map(({ id, status }) => `"${brief(id)}" (${status}), which it joined`));
+    return some(joined.map(({ id, status }) => `"${truncate(id)}" (${status}), which it joined`));
   const silent = node.inEdges.filter(({ mode, from }) => mode === 'latest' && from.status === 'suspended');
   if (starved === true && silent.length > 0)
-    return `the stream of ${some(silent.map(({ from }) => `"${brief(from.id)}"`))}, which is suspended too`;
+    return `the stream of ${some(silent.map(({ from }) => `"${truncate(from.id)}"`))}, which is suspended too`;
   return 'something that another task has: a shared thing, or the same work';
 }
 
 /** A dependency that is not there yet; one of a race or quorum says so. */
 function awaited(edge: Edge): string {
   const { from } = edge;
-  const contest = contestOf(edge);
-  const part = contest === undefined ? '' : `, one of ${contest.edges.length} in a ${contest.mode}`;
-  return `"${brief(from.id)}" (${from.status}${part})`;
+  const choice = choiceOf(edge);
+  const part = choice === undefined ? '' : `, one of ${choice.edges.length} in a ${choice.mode}`;
+  return `"${truncate(from.id)}" (${from.status}${part})`;
 }
 
-function blockers(node: TaskNode, moment: Moment): string {
+function blockers(node: TaskNode, moment: RunMoment): string {
   const { group, needs } = node.lane;
   if (group !== undefined && group.active >= group.limit) {
-    return `a place in group "${brief(group.name)}" (${group.active} of ${group.limit} in use)`;
+    return `a place in group "${truncate(group.name)}" (${group.active} of ${group.limit} in use)`;
   }
   const short = needs.find((need) => need.resource.free < need.amount);
   if (short !== undefined) {
     const { resource, amount } = short;
-    return `${amount} of "${brief(resource.name)}" (${resource.free} of ${resource.capacity} free)`;
+    return `${amount} of "${truncate(resource.name)}" (${resource.free} of ${resource.capacity} free)`;
   }
   const { blockedBy } = node.lane;
   if (blockedBy instanceof Lane) {
     const wanted = needs.find(({ resource }) => blockedBy.needs.some((need) => need.resource === resource));
     const whom = blockedBy.ready.peek();
     const why = whom?.urgency === node.urgency ? 'came first, was overtaken' : 'is more important';
-    return `"${brief(wanted?.resource.name ?? '')}", which is kept for "${brief(whom?.id ?? '')}", which ${why} and needs more than is free`;
+    return `"${truncate(wanted?.resource.name ?? '')}", which is kept for "${truncate(whom?.id ?? '')}", which ${why} and needs more than is free`;
   }
   const kept = needs.find((need) => need.resource === node.lane.blockedBy);
   if (kept !== undefined)
-    return `"${brief(kept.resource.name)}", which is kept for a task that needs more and has waited longer`;
+    return `"${truncate(kept.resource.name)}", which is kept for a task that needs more and has waited longer`;
   const gate = node.lane.gates.flat().find((one) => !one.admits(node));
-  if (gate !== undefined) return gate.because(node);
-  const { active, limit, because } = moment;
+  if (gate !== undefined) return gate.reason(node);
+  const { active, limit, limitReason } = moment;
   if (active >= limit)
-    return `a slot (${active} of ${limit} in use)${because === undefined ? '' : `, ${because}`}`;
+    return `a slot (${active} of ${limit} in use)${limitReason === undefined ? '' : `, ${limitReason}`}`;
   return 'its turn';
 }
 
@@ -134,8 +134,8 @@ export function waitsForItself(
 function cycleOf(node: TaskNode, shared: string | undefined): RxhiveError {
   const message =
     shared === undefined
-      ? `Task "${brief(node.id)}" joins a task that waits for it, or for something shared that it uses meanwhile; join only tasks that need nothing of it.`
-      : `Task "${brief(node.id)}" waits for ${shared}, whose user waits for it; join others before or after ctx.shared, not within.`;
+      ? `Task "${truncate(node.id)}" joins a task that waits for it, or for something shared that it uses meanwhile; join only tasks that need nothing of it.`
+      : `Task "${truncate(node.id)}" waits for ${shared}, whose user waits for it; join others before or after ctx.shared, not within.`;
   return new RxhiveError('JOIN_CYCLE', message, { details: { taskId: node.id } });
 }
 
@@ -143,6 +143,6 @@ function cycleOf(node: TaskNode, shared: string | undefined): RxhiveError {
 function endsAfter({ inEdges, extra }: TaskNode): TaskNode[] {
   const found = inEdges.filter(({ satisfied }) => !satisfied).map(({ from }) => from);
   found.push(...(extra?.join?.targets ?? []));
-  for (const one of extra?.join?.behind ?? []) found.push(...one.needs());
+  for (const one of extra?.join?.causes ?? []) found.push(...one.needs());
   return found;
 }

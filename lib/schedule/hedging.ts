@@ -38,7 +38,7 @@ export class Hedging {
   }
 
   /** Takes what an attempt says; an answer only where the scheduler is to go on with it. */
-  hear(item: Signal): Signal | undefined {
+  onSignal(item: Signal): Signal | undefined {
     const hedge = item.node.extra?.hedge;
     if (hedge === undefined) {
       if (item.kind === 'succeeded') this.#learn(item.node);
@@ -126,14 +126,14 @@ export class Hedging {
   /** An attempt has failed: as long as another one goes on the task does. */
   #lose(hedge: Hedge, item: Signal & { readonly kind: 'failed' | 'retry' }): Signal | undefined {
     const { node, rivals } = hedge;
-    const { error, gate } = item;
-    const end: AttemptEnd = { kind: 'failed', error, retryAfter: gate };
+    const { error, retryAfter } = item;
+    const end: AttemptEnd = { kind: 'failed', error, retryAfter };
     if (item.node !== node) {
       rivals.splice(rivals.indexOf(item.node), 1);
       const isLast = rivals.length === 0 && node.running === undefined;
       if (!isLast) this.#lifecycle.bookRival(node, item.node, error);
       this.#lifecycle.free(item.node, end);
-      this.#lifecycle.attempt(item.node, 'failed', error, gate);
+      this.#lifecycle.attempt(item.node, 'failed', error, retryAfter);
       if (!isLast) return undefined;
       node.startedAt = item.node.startedAt;
       this.#forget(hedge);
@@ -145,7 +145,7 @@ export class Hedging {
     }
     this.#lifecycle.free(node, end);
     // It is announced when the task goes on without the others.
-    this.#lifecycle.bookAttempt(node, error, gate);
+    this.#lifecycle.bookAttempt(node, error, retryAfter);
     this.#streaming.retract(node);
     return undefined;
   }

@@ -1,8 +1,8 @@
-import { contestOf } from '../graph/choice-state.js';
+import { choiceOf } from '../graph/choice-state.js';
 import type { TaskNode } from '../graph/node.js';
 
-/** What {@link Lending} may ask of the scheduler. */
-export interface LendMoves {
+/** What {@link PriorityInheritance} may ask of the scheduler. */
+export interface InheritanceMoves {
   /** Ranks count: equal priorities do not just go by age. */
   ranked(): boolean;
   find(id: string): TaskNode | undefined;
@@ -16,10 +16,10 @@ export interface LendMoves {
  * whether the lender still waits.
  * Source: L. Sha, R. Rajkumar, J. P. Lehoczky, "Priority Inheritance Protocols", IEEE Trans. Computers 39(9), 1990.
  */
-export class Lending {
-  readonly #moves: LendMoves;
+export class PriorityInheritance {
+  readonly #moves: InheritanceMoves;
 
-  constructor(moves: LendMoves) {
+  constructor(moves: InheritanceMoves) {
     this.#moves = moves;
   }
 
@@ -42,14 +42,14 @@ export class Lending {
     // Waits of running tasks may go round in circles, which would raise a rank for ever.
     const ranked = this.#moves.ranked() && node.status === 'waiting';
     for (const edge of node.inEdges) {
-      if ((contestOf(edge)?.state ?? 'open') !== 'open') continue;
+      if ((choiceOf(edge)?.state ?? 'open') !== 'open') continue;
       raise(edge.from, ranked ? edge.from.expected + node.rank : edge.from.rank);
     }
-    const { join, hearing, items } = node.extra ?? {};
+    const { join, messageWaits, items } = node.extra ?? {};
     for (const other of join?.targets ?? []) raise(other, other.rank);
-    for (const { by } of join?.behind ?? []) if (by !== undefined) raise(by, by.rank);
+    for (const { by } of join?.causes ?? []) if (by !== undefined) raise(by, by.rank);
     for (const other of items ?? []) raise(other, other.rank);
-    for (const { from } of hearing ?? [])
+    for (const { from } of messageWaits ?? [])
       for (const id of from ?? []) {
         const other = this.#moves.find(id);
         if (other !== undefined) raise(other, other.rank);

@@ -154,7 +154,7 @@ export class Lifecycle {
   /** Gives slot and place in the queue back; the attempt stays alive. */
   suspend(node: TaskNode): void {
     this.queue.pause(node);
-    this.probing.look();
+    this.probing.recheck();
     this.ports.rests(node);
     this.enter(node, 'suspended');
   }
@@ -167,7 +167,7 @@ export class Lifecycle {
 
   /** Gives back all that a task held whose attempt, if there is one, has ended; returns what code of users threw then. */
   free(node: TaskNode, end?: AttemptEnd): RxhiveError | undefined {
-    const fault = this.queue.leave(node, end);
+    const fault = this.queue.release(node, end);
     node.running = undefined;
     if (node.forgetWaits()) this.deadlines.still(node, false);
     return fault;

@@ -34,16 +34,16 @@ export class Outcomes {
   }
 
   /** An attempt that goes on has something to say. */
-  hear(signal: Signal): void {
-    const item = signal.node.definition.hedge === undefined ? signal : this.#hedging.hear(signal);
+  onSignal(signal: Signal): void {
+    const item = signal.node.definition.hedge === undefined ? signal : this.#hedging.onSignal(signal);
     if (item === undefined) return;
     const { node } = item;
     if (item.kind === 'succeeded') {
       const fault = this.#lifecycle.free(node, { kind: 'succeeded' });
       if (fault === undefined) this.#commit(node, item.source, item.value);
       else this.#failed(node, fault);
-    } else if (item.kind === 'failed') this.#fail(node, item.error, item.gate);
-    else if (item.kind === 'retry') this.#retry(node, item.error, item.delay, item.gate);
+    } else if (item.kind === 'failed') this.#fail(node, item.error, item.retryAfter);
+    else if (item.kind === 'retry') this.#retry(node, item.error, item.delay, item.retryAfter);
     else {
       node.more().live = { value: item.value };
       this.#lifecycle.ports.value(node, item.value);
@@ -66,25 +66,25 @@ export class Outcomes {
   }
 
   /** `gate`: ms a provider asked to wait. */
-  #fail(node: TaskNode, error: unknown, gate?: number): void {
-    const fault = this.#lifecycle.free(node, { kind: 'failed', error, retryAfter: gate });
-    this.#failed(node, fault ?? error, gate);
+  #fail(node: TaskNode, error: unknown, retryAfter?: number): void {
+    const fault = this.#lifecycle.free(node, { kind: 'failed', error, retryAfter });
+    this.#failed(node, fault ?? error, retryAfter);
   }
 
-  #failed(node: TaskNode, error: unknown, gate?: number): void {
-    this.#lifecycle.attempt(node, 'failed', error, gate);
+  #failed(node: TaskNode, error: unknown, retryAfter?: number): void {
+    this.#lifecycle.attempt(node, 'failed', error, retryAfter);
     this.#dependents.fail(node, error);
   }
 
-  #retry(node: TaskNode, error: unknown, delay: number, gate: number | undefined): void {
+  #retry(node: TaskNode, error: unknown, delay: number, retryAfter: number | undefined): void {
     const { ports } = this.#lifecycle;
-    const fault = this.#lifecycle.free(node, { kind: 'failed', error, retryAfter: gate });
+    const fault = this.#lifecycle.free(node, { kind: 'failed', error, retryAfter });
     if (fault !== undefined) {
-      this.#failed(node, fault, gate);
+      this.#failed(node, fault, retryAfter);
       return;
     }
-    this.#lifecycle.attempt(node, 'failed', error, gate);
-    this.#lifecycle.bookAttempt(node, error, gate);
+    this.#lifecycle.attempt(node, 'failed', error, retryAfter);
+    this.#lifecycle.bookAttempt(node, error, retryAfter);
     ports.used(node);
     ports.retries(node, delay);
     this.#streaming.retract(node);

@@ -33,16 +33,16 @@ export class Probing {
 
   /** Where a task waits that has become ready. */
   laneOf(node: TaskNode): Lane {
-    return node.running === undefined && !this.#passes(node) ? node.lane.origin : node.lane.again;
+    return node.running === undefined && !this.#passes(node) ? node.lane.origin : node.lane.resumeLane;
   }
 
   /** A task has begun to wait for something: who can help it may be waiting behind others. */
-  look(): void {
+  recheck(): void {
     if (this.#gates.size === 0) return;
     this.#command(() => {
       for (const node of this.#nodes().values())
         if (node.status === 'ready' && node.lane === node.lane.origin && this.#passes(node))
-          this.#relane(node, node.lane.again);
+          this.#relane(node, node.lane.resumeLane);
     });
   }
 
@@ -66,12 +66,12 @@ export class Probing {
   }
 
   #needs(node: TaskNode): TaskNode[] {
-    const { join, hearing, items } = node.extra ?? {};
+    const { join, messageWaits, items } = node.extra ?? {};
     const found = [...(join?.targets ?? []), ...(items ?? [])];
-    for (const { by } of join?.behind ?? []) if (by !== undefined) found.push(by);
+    for (const { by } of join?.causes ?? []) if (by !== undefined) found.push(by);
     if (node.status === 'waiting')
       found.push(...node.inEdges.filter(({ satisfied }) => !satisfied).map(({ from }) => from));
-    for (const { from } of hearing ?? [])
+    for (const { from } of messageWaits ?? [])
       for (const id of from ?? []) {
         const other = this.#nodes().get(id);
         if (other !== undefined) found.push(other);

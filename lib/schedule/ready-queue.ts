@@ -39,7 +39,7 @@ export class ReadyQueue {
 
   /** Takes a task in that became ready at `node.since`. */
   push(node: TaskNode): void {
-    node.urgency = this.#aging.enter(node.priority);
+    node.urgency = this.#aging.add(node.priority);
     const lane = node.lane;
     const waited = lane.permitMs(this.#now());
     if (waited > 0 || node.extra !== undefined) node.more().permitMark = waited;
@@ -59,7 +59,7 @@ export class ReadyQueue {
     const { lane } = node;
     const first = lane.ready.peek() === node;
     lane.ready.remove(node);
-    this.#aging.leave(node.priority);
+    this.#aging.remove(node.priority);
     if (first && lane.blockedBy !== undefined) {
       gateOf(lane.blockedBy)?.unwait?.(node);
       this.#firstChanged(lane);
@@ -122,7 +122,7 @@ export class ReadyQueue {
     if (node === undefined) return undefined;
     const { lane } = node;
     lane.ready.pop();
-    this.#aging.leave(node.priority);
+    this.#aging.remove(node.priority);
     this.#aging.started(node.priority);
     this.#take(node);
     this.#answer(lane, lane.called?.gate, node);
@@ -154,31 +154,31 @@ export class ReadyQueue {
       resource.free -= amount;
       resource.claims.peek()?.overtakenBy(node);
     }
-    for (const list of gates) for (const gate of list) gate.enter(node);
+    for (const list of gates) for (const gate of list) gate.acquire(node);
   }
 
   /** Gives back what `take` booked, or the place in the queue. The attempt lives on. */
   pause(node: TaskNode): void {
     if (node.holdsSlot) for (const gates of node.lane.gates) for (const gate of gates) gate.pause(node);
-    this.#release(node);
+    this.#freePlaces(node);
   }
 
   /**
    * The same for an attempt that has ended like this, or, without `end`, for a task that has none. Returns what code
    * of the user threw that a gate asked about it.
    */
-  leave(node: TaskNode, end?: AttemptEnd): RxhiveError | undefined {
+  release(node: TaskNode, end?: AttemptEnd): RxhiveError | undefined {
     let fault: RxhiveError | undefined;
     if (end !== undefined && node.running !== undefined)
       for (const gates of node.lane.gates)
         for (const gate of gates) {
           try {
-            gate.leave(node, end);
+            gate.release(node, end);
           } catch (error) {
             fault ??= faultOf(error, 'limiter');
           }
         }
-    this.#release(node);
+    this.#freePlaces(node);
     return fault;
   }
 
@@ -214,7 +214,7 @@ export class ReadyQueue {
     if (called.gate !== gate || called.node !== came) called.gate.unwait?.(called.node);
   }
 
-  #release(node: TaskNode): void {
+  #freePlaces(node: TaskNode): void {
     if (!node.holdsSlot) {
       this.remove(node);
       return;

@@ -17,7 +17,7 @@ export class Refusals {
     this.#outcomes = outcomes;
     lifecycle.gated = (node) => {
       // Later, not here: a chain of refusals must not grow the stack.
-      if (refusalOf(node) !== undefined) lifecycle.command(() => this.#ask(node));
+      if (refusalOf(node) !== undefined) lifecycle.command(() => this.#check(node));
     };
   }
 
@@ -25,7 +25,7 @@ export class Refusals {
   refuse(gate: Gate): void {
     this.#lifecycle.command(() => {
       for (const node of this.#nodes.values())
-        if (node.lane.gates.some((gates) => gates.includes(gate))) this.#ask(node);
+        if (node.lane.gates.some((gates) => gates.includes(gate))) this.#check(node);
     });
   }
 
@@ -39,7 +39,7 @@ export class Refusals {
   }
 
   /** Ends a task that a gate cannot serve, wherever it is by now. */
-  end(node: TaskNode, refusal: Refusal): void {
+  turnAway(node: TaskNode, refusal: Refusal): void {
     this.#lifecycle.command(() => {
       if (node.ended || node.committing) return;
       if (node.status === 'ready' && node.running === undefined) this.#outcomes.turnAway(node, refusal);
@@ -47,7 +47,7 @@ export class Refusals {
     });
   }
 
-  #ask(node: TaskNode): void {
+  #check(node: TaskNode): void {
     const refusal = node.status === 'ready' ? refusalOf(node) : undefined;
     if (refusal !== undefined) this.#outcomes.turnAway(node, refusal);
   }

@@ -12,9 +12,9 @@ import { mostOf } from '../model/adaptive.js';
 import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
 import { Deadlines } from './deadlines.js';
 import { Dependents } from './dependents.js';
-import type { Moment } from './explain.js';
+import type { RunMoment } from './explain.js';
 import { Hedging } from './hedging.js';
-import { Lending } from './inherit.js';
+import { PriorityInheritance } from './inherit.js';
 import { Lifecycle } from './lifecycle.js';
 import { Outcomes } from './outcomes.js';
 import type { Probing } from './probing.js';
@@ -40,7 +40,7 @@ export class Scheduler {
   /** Ends what gates will not let in. */
   readonly refusals: Refusals;
   /** Makes what tasks wait for as important as they are. */
-  readonly lending: Lending;
+  readonly priorityInheritance: PriorityInheritance;
   readonly waits: Waits;
   readonly #nodes: ReadonlyMap<string, TaskNode>;
   readonly #lifecycle: Lifecycle;
@@ -74,14 +74,14 @@ export class Scheduler {
       () => this.#pump(),
       (run) => ({ kind: 'command', run }),
     );
-    this.lending = new Lending({
+    this.priorityInheritance = new PriorityInheritance({
       ranked: () => settings.policy !== 'fifo',
       find: (id) => nodes.get(id),
       raise: (node, priority, rank) => lifecycle.queue.raise(node, priority, rank),
     });
     this.#streaming = new Streaming(lifecycle, (work) => this.#drain.atTurnEnd(work));
     this.#dependents = new Dependents(lifecycle, this.#streaming);
-    this.waits = new Waits(lifecycle, this.#streaming, this.#dependents, this.lending);
+    this.waits = new Waits(lifecycle, this.#streaming, this.#dependents, this.priorityInheritance);
     const hedging = new Hedging(lifecycle, this.#streaming, (rival) => {
       lifecycle.attempt(rival, 'started');
       this.#slots.beside(ports.launch(rival));
@@ -129,7 +129,7 @@ export class Scheduler {
     return this.active > 0 || this.#lifecycle.queue.some;
   }
 
-  get moment(): Moment {
+  get moment(): RunMoment {
     return { now: this.now(), active: this.active, limit: this.limit };
   }
 
@@ -160,7 +160,7 @@ export class Scheduler {
     }
     this.#lifecycle.command(() => {
       this.#dependents.add(nodes);
-      this.lending.lend(nodes);
+      this.priorityInheritance.lend(nodes);
     });
   }
 
@@ -190,13 +190,13 @@ export class Scheduler {
     });
   }
 
-  close(): void {
+  endWhenIdle(): void {
     this.keepOpen = false;
-    this.look();
+    this.recheck();
   }
 
   /** Something outside has changed that the end of the run depends on. */
-  look(): void {
+  recheck(): void {
     this.#lifecycle.command(() => undefined);
   }
 
@@ -204,7 +204,7 @@ export class Scheduler {
     this.#lifecycle.steps += 1;
     try {
       if (item.kind === 'command') item.run();
-      else if (item.node.running === item.source) this.#outcomes.hear(item); // else a late word
+      else if (item.node.running === item.source) this.#outcomes.onSignal(item); // else a late word
     } catch (error) {
       this.#broke(error, item.kind === 'command' ? undefined : item.node);
     }

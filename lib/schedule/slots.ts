@@ -11,15 +11,15 @@ export class Slots {
   /** Enough for all slots in use, at about {@link bundleSize} each. */
   readonly #bundles: Subject<void>[] = [];
   readonly #bind: () => Observable<Signal>;
-  readonly #hear: (signal: Signal) => void;
+  readonly #onSignal: (signal: Signal) => void;
   #running: Subscription | undefined;
   /** Tokens made since the newest bundle was opened. */
   #made = 0;
 
   /** `hear` is told what attempts say. */
-  constructor(bind: () => Observable<Signal>, hear: (signal: Signal) => void) {
+  constructor(bind: () => Observable<Signal>, onSignal: (signal: Signal) => void) {
     this.#bind = bind;
-    this.#hear = hear;
+    this.#onSignal = onSignal;
   }
 
   /** Has the run begun to give out slots? */
@@ -44,7 +44,7 @@ export class Slots {
 
   /** Follows an attempt that was booked beside the queue. */
   beside(attempt$: Observable<Signal>): void {
-    this.#running?.add(attempt$.subscribe(this.#hear));
+    this.#running?.add(attempt$.subscribe(this.#onSignal));
   }
 
   end(): void {
@@ -53,7 +53,7 @@ export class Slots {
 
   #open(): void {
     const tokens = new Subject<void>();
-    this.#running?.add(tokens.pipe(mergeMap(() => this.#bind(), hardLimit)).subscribe(this.#hear));
+    this.#running?.add(tokens.pipe(mergeMap(() => this.#bind(), hardLimit)).subscribe(this.#onSignal));
     this.#bundles.push(tokens);
     this.#made = 0;
   }

@@ -1,9 +1,9 @@
 import { isHeldBack } from '../graph/gate.js';
 import type { Group } from '../graph/lane.js';
-import { shownWait } from '../graph/mailbox.js';
+import { describeWait } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
-import { brief } from '../kernel/errors.js';
+import { truncate } from '../kernel/errors.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -65,12 +65,12 @@ export class Stuck {
   }
 
   /** No slot is in use, and tasks are left: says so, once, if it stays like this. */
-  look(): void {
+  check(): void {
     const { watch, scheduler } = this.#ports;
     if (!watch.active) return;
-    const because = this.causes();
-    const told = because.length === 0 ? '' : `${scheduler.starts} ${because.join(' ')}`;
-    if (told !== '' && told !== this.#told) watch.emit({ type: 'run', reason: 'stuck', waitsFor: because });
+    const causes = this.causes();
+    const told = causes.length === 0 ? '' : `${scheduler.starts} ${causes.join(' ')}`;
+    if (told !== '' && told !== this.#told) watch.emit({ type: 'run', reason: 'stuck', waitsFor: causes });
     this.#told = told;
   }
 
@@ -83,35 +83,35 @@ export class Stuck {
     if (status === 'ready') return this.#held(node, causes);
     if (status !== 'suspended' || node.definition.feeds === true || extra?.join?.elsewhere === true)
       return false;
-    for (const wait of extra?.hearing ?? []) {
+    for (const wait of extra?.messageWaits ?? []) {
       if (wait.timed || (wait.from === undefined && this.#ports.scheduler.keepOpen)) return false;
       if (wait.unsure)
         count(
           causes,
           wait,
           () =>
-            `Task "${brief(node.id)}" waits for ${shownWait(wait)}, if it is not at work on one it was given; name whom it reads (from), or work within for await.`,
+            `Task "${truncate(node.id)}" waits for ${describeWait(wait)}, if it is not at work on one it was given; name whom it reads (from), or work within for await.`,
         );
     }
-    for (const obstacle of extra?.join?.behind ?? []) {
+    for (const obstacle of extra?.join?.causes ?? []) {
       const { by, what } = obstacle;
       if (by?.status === 'suspended')
         count(
           causes,
           obstacle,
           () =>
-            `Task "${brief(node.id)}" waits for ${what}, and "${brief(by.id)}", which is before it, waits itself.`,
+            `Task "${truncate(node.id)}" waits for ${what}, and "${truncate(by.id)}", which is before it, waits itself.`,
         );
     }
     for (const id of extra?.asking ?? []) {
       const question = this.#asked.find((one) => one.id === id);
       if (question === undefined || question.deadline !== undefined) return false;
-      const prompt = question.prompt === '' ? '' : ` (${brief(question.prompt)})`;
+      const prompt = question.prompt === '' ? '' : ` (${truncate(question.prompt)})`;
       count(
         causes,
         id,
         () =>
-          `Task "${brief(node.id)}" waits for people to answer "${brief(id)}"${prompt}; give it to run.answer().`,
+          `Task "${truncate(node.id)}" waits for people to answer "${truncate(id)}"${prompt}; give it to run.answer().`,
       );
     }
     return true;
@@ -125,7 +125,7 @@ export class Stuck {
     const gate = gates
       .flat()
       .find((one) => (one.stays === true ? !one.admits(node) : one.lasts?.(node) === true));
-    if (gate !== undefined) count(causes, gate, (tasks) => `${tasks} for ${gate.because(node)}.`);
+    if (gate !== undefined) count(causes, gate, (tasks) => `${tasks} for ${gate.reason(node)}.`);
     else if (this.#ports.limitOf() === 0)
       count(
         causes,
@@ -138,7 +138,7 @@ export class Stuck {
         causes,
         group,
         (tasks) =>
-          `${tasks} for a place in group "${brief(group.name)}", but its concurrency is 0; raise it with run.setGroupConcurrency().`,
+          `${tasks} for a place in group "${truncate(group.name)}", but its concurrency is 0; raise it with run.setGroupConcurrency().`,
       );
     else return false;
     return true;

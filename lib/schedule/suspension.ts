@@ -23,7 +23,7 @@ export function onlyPeopleCanHelp(
     if (status === 'ready' && !isHeldBack(node)) return false;
     if (status !== 'suspended') continue;
     if (extra?.join?.elsewhere === true) return false;
-    for (const { timed } of extra?.hearing ?? []) if (timed) return false;
+    for (const { timed } of extra?.messageWaits ?? []) if (timed) return false;
     asking ||= extra?.asking !== undefined && extra.asking.size > 0;
   }
   return asking;

@@ -1,17 +1,17 @@
-import { Contest } from '../graph/choice-state.js';
-import type { MessageWait, Waiting } from '../graph/mailbox.js';
-import { Edge, type Join, type NodeExtra, type Obstacle, type TaskNode } from '../graph/node.js';
+import { ChoiceState } from '../graph/choice-state.js';
+import type { MessageWait, OngoingWait } from '../graph/mailbox.js';
+import { Edge, type Join, type NodeExtra, type TaskNode, type WaitCause } from '../graph/node.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { Dependents } from './dependents.js';
 import { waitsForItself } from './explain.js';
-import type { Lending } from './inherit.js';
+import type { PriorityInheritance } from './inherit.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Streaming } from './streaming.js';
 
 /** A wait that others end. */
 interface Until {
   /** Told how it ends, before it begins. */
-  given?(waiting: Waiting): void;
+  given?(waiting: OngoingWait): void;
   begin(extra: NodeExtra): void;
   end(extra: NodeExtra): void;
   begun?(): void;
@@ -22,30 +22,39 @@ export class Waits {
   readonly #lifecycle: Lifecycle;
   readonly #streaming: Streaming;
   readonly #dependents: Dependents;
-  readonly #lending: Lending;
+  readonly #priorityInheritance: PriorityInheritance;
 
-  constructor(lifecycle: Lifecycle, streaming: Streaming, dependents: Dependents, lending: Lending) {
+  constructor(
+    lifecycle: Lifecycle,
+    streaming: Streaming,
+    dependents: Dependents,
+    priorityInheritance: PriorityInheritance,
+  ) {
     this.#lifecycle = lifecycle;
     this.#streaming = streaming;
     this.#dependents = dependents;
-    this.#lending = lending;
+    this.#priorityInheritance = priorityInheritance;
   }
 
   /** Calls `done` once all `targets` have ended, or when that can never be; the slot is free until then. */
-  join(node: TaskNode, targets: readonly (TaskNode | Contest)[], done: (error?: RxhiveError) => void): void {
+  join(
+    node: TaskNode,
+    targets: readonly (TaskNode | ChoiceState)[],
+    done: (error?: RxhiveError) => void,
+  ): void {
     this.#whileRunning(node, () => {
-      const contests = targets.filter((target) => target instanceof Contest);
-      const nodes = targets.filter((target): target is TaskNode => !(target instanceof Contest));
-      const contenders = contests.flatMap(({ edges }) => edges);
+      const choices = targets.filter((target) => target instanceof ChoiceState);
+      const nodes = targets.filter((target): target is TaskNode => !(target instanceof ChoiceState));
+      const contenders = choices.flatMap(({ edges }) => edges);
       const cycle = waitsForItself(node, [...nodes, ...contenders.map(({ from }) => from)]);
-      const open: (TaskNode | Contest)[] = [...nodes.filter((target) => !target.ended), ...contests];
+      const open: (TaskNode | ChoiceState)[] = [...nodes.filter((target) => !target.ended), ...choices];
       if (cycle !== undefined || (open.length === 0 && node.extra?.join === undefined)) {
         done(cycle);
         return;
       }
       const join = this.#wait(node, open.length, done);
       for (const target of open) {
-        if (target instanceof Contest) {
+        if (target instanceof ChoiceState) {
           target.join = join;
           join.targets.push(...target.edges.map(({ from }) => from));
         } else {
@@ -54,7 +63,7 @@ export class Waits {
         }
       }
       this.#streaming.suspend(node);
-      this.#lending.lend([node]);
+      this.#priorityInheritance.lend([node]);
       for (const edge of contenders) if (edge.from.ended) this.#dependents.deliver(edge);
       this.#dependents.skipAll();
       this.#lifecycle.ports.waits(node);
@@ -65,18 +74,18 @@ export class Waits {
    * Gives the slot of `node` back until the returned function is called; `done` when it has one again. `behind`: who is
    * to do that, where known; `elsewhere`: something outside of this run.
    */
-  pause(node: TaskNode, done: () => void, behind?: Obstacle | 'elsewhere'): () => void {
+  pause(node: TaskNode, done: () => void, causes?: WaitCause | 'elsewhere'): () => void {
     let join: Join | undefined;
     this.#whileRunning(node, () => {
       const cycle =
-        typeof behind === 'object' ? waitsForItself(node, [...behind.needs()], behind.what) : undefined;
-      if (cycle !== undefined) return (behind as Obstacle).fail(cycle);
+        typeof causes === 'object' ? waitsForItself(node, [...causes.needs()], causes.what) : undefined;
+      if (cycle !== undefined) return (causes as WaitCause).fail(cycle);
       join = this.#wait(node, 1, done);
-      if (behind === 'elsewhere') join.elsewhere = true;
-      else if (behind !== undefined) join.behind.push(behind);
+      if (causes === 'elsewhere') join.elsewhere = true;
+      else if (causes !== undefined) join.causes.push(causes);
       join.paused += 1;
       this.#streaming.suspend(node);
-      this.#lending.lend([node]);
+      this.#priorityInheritance.lend([node]);
     });
     return () =>
       this.#lifecycle.command(() => {
@@ -91,7 +100,7 @@ export class Waits {
    * Gives the slot back until a question is answered: until the returned function is called. While the task waits for
    * more, what it calls then is called at once, without a slot; the last is called when there is one again.
    */
-  ask(node: TaskNode, questionId: string): (done: () => void) => void {
+  waitForAnswer(node: TaskNode, questionId: string): (done: () => void) => void {
     return this.#until(node, {
       begin: (extra) => {
         extra.asking ??= new Set();
@@ -106,19 +115,19 @@ export class Waits {
   }
 
   /** The same until somebody says or does what `wait` is for; the clocks of the task go on. */
-  hear(node: TaskNode, wait: MessageWait): void {
+  waitForMessage(node: TaskNode, wait: MessageWait): void {
     this.#until(node, {
       given: (waiting) => wait.began(waiting),
       begin: (extra) => {
-        extra.hearing ??= new Set();
-        extra.hearing.add(wait);
+        extra.messageWaits ??= new Set();
+        extra.messageWaits.add(wait);
       },
-      end: (extra) => extra.hearing?.delete(wait),
+      end: (extra) => extra.messageWaits?.delete(wait),
       begun: () => this.#lifecycle.ports.waits(node),
     });
   }
 
-  #until(node: TaskNode, { given, begin, end, begun }: Until): Waiting {
+  #until(node: TaskNode, { given, begin, end, begun }: Until): OngoingWait {
     let join: Join | undefined;
     const over = (then: (mine: Join) => void): void =>
       this.#lifecycle.command(() => {
@@ -129,14 +138,14 @@ export class Waits {
         mine.pending -= 1;
         then(mine);
       });
-    const waiting: Waiting = {
+    const waiting: OngoingWait = {
       wake: (done) =>
         over((mine) => {
           if (mine.pending > 0) return done();
           mine.answers.push(done);
           this.#streaming.wake(node);
         }),
-      leave: () => over(({ pending }) => pending > 0 || this.#streaming.wake(node)),
+      cancel: () => over(({ pending }) => pending > 0 || this.#streaming.wake(node)),
     };
     given?.(waiting);
     this.#whileRunning(node, () => {
@@ -145,7 +154,7 @@ export class Waits {
       for (const done of join.answers.splice(0)) done();
       begin(node.more());
       this.#streaming.suspend(node);
-      this.#lending.lend([node]);
+      this.#priorityInheritance.lend([node]);
       begun?.();
     });
     return waiting;
@@ -169,7 +178,7 @@ export class Waits {
       answers: [],
       elsewhere: false,
       paused: 0,
-      behind: [],
+      causes: [],
     };
     if (done !== undefined) extra.join.done.push(done);
     extra.join.pending += count;

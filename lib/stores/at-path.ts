@@ -1,10 +1,10 @@
 import { asyncScheduler, type SchedulerLike } from 'rxjs';
-import { RxhiveError, shown } from '../kernel/errors.js';
-import { after, isLate, type Late } from '../kernel/maybe-promise.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
+import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { PatientStore } from './patient.js';
 
-type Opened = CheckpointStore & { close(): Late<void> };
+type Opened = CheckpointStore & { close(): MaybePromise<void> };
 
 /**
  * A store named by a path or an address. Its module and its driver are loaded when it is used for the first time, so
@@ -19,12 +19,12 @@ class StoreAtPath implements CheckpointStore {
     this.#path = path;
   }
 
-  open(runId: string): Late<RunLog> {
+  open(runId: string): MaybePromise<RunLog> {
     return this.#enter((store, leave) =>
       ending(
         () => store.open(runId),
         (log): RunLog => {
-          let closed: { readonly answer: Late<void> } | undefined;
+          let closed: { readonly answer: MaybePromise<void> } | undefined;
           return {
             entries: log.entries,
             append: (entries: readonly LogEntry[]) => log.append(entries),
@@ -41,39 +41,39 @@ class StoreAtPath implements CheckpointStore {
     );
   }
 
-  read(runId: string): Late<readonly LogEntry[]> {
+  read(runId: string): MaybePromise<readonly LogEntry[]> {
     return this.#use((store) => store.read(runId));
   }
 
-  runs(): Late<readonly StoredRun[]> {
+  runs(): MaybePromise<readonly StoredRun[]> {
     return this.#use((store) => store.runs());
   }
 
-  remove(runId: string): Late<void> {
+  remove(runId: string): MaybePromise<void> {
     return this.#use((store) => store.remove(runId));
   }
 
-  get(key: string): Late<string | undefined> {
+  get(key: string): MaybePromise<string | undefined> {
     return this.#use((store) => store.get(key));
   }
 
-  put(key: string, text: string, runId?: string): Late<void> {
+  put(key: string, text: string, runId?: string): MaybePromise<void> {
     return this.#use((store) => store.put(key, text, runId));
   }
 
   /** Calls `work` with the store, and closes that behind it unless somebody else uses it. */
-  #use<T>(work: (store: Opened) => Late<T>): Late<T> {
+  #use<T>(work: (store: Opened) => MaybePromise<T>): MaybePromise<T> {
     return this.#enter((store, leave) =>
       ending(
         () => work(store),
-        (value) => after(leave(), () => value),
+        (value) => thenMaybe(leave(), () => value),
         failing(leave),
       ),
     );
   }
 
   /** Calls `work` with the store, at once where its module was loaded before; it stays open until `leave` is called. */
-  #enter<T>(work: (store: Opened, leave: () => Late<void>) => Late<T>): Late<T> {
+  #enter<T>(work: (store: Opened, leave: () => MaybePromise<void>) => MaybePromise<T>): MaybePromise<T> {
     const make = isPostgres(this.#path) ? makers.postgres : makers.sqlite;
     if (make === undefined) return load(this.#path).then(() => this.#enter(work));
     const store = this.#opened ?? make(this.#path);
@@ -90,22 +90,22 @@ class StoreAtPath implements CheckpointStore {
 
 /** Goes on with what comes of `work`, at once where it is there. */
 function ending<T, R>(
-  work: () => Late<T>,
-  done: (value: T) => Late<R>,
-  failed: (error: unknown) => Late<R>,
-): Late<R> {
-  let answer: Late<T>;
+  work: () => MaybePromise<T>,
+  done: (value: T) => MaybePromise<R>,
+  failed: (error: unknown) => MaybePromise<R>,
+): MaybePromise<R> {
+  let answer: MaybePromise<T>;
   try {
     answer = work();
   } catch (error) {
     return failed(error);
   }
-  return isLate(answer) ? answer.then(done, failed) : done(answer);
+  return isPromise(answer) ? answer.then(done, failed) : done(answer);
 }
 
-function failing(leave: () => Late<void>): (error: unknown) => Late<never> {
+function failing(leave: () => MaybePromise<void>): (error: unknown) => MaybePromise<never> {
   return (error) =>
-    after(leave(), () => {
+    thenMaybe(leave(), () => {
       throw error;
     });
 }
@@ -139,7 +139,7 @@ export function storeAt(store: CheckpointStore | string, scheduler?: SchedulerLi
   // An address may hold a password: it is not shown.
   const address = typeof store === 'string' && /^[a-z][a-z0-9+.-]+:\/\//i.test(store);
   if (typeof store !== 'string' || store === '' || store === ':memory:' || (address && !isPostgres(store))) {
-    const what = address ? 'an address of another kind' : shown(store);
+    const what = address ? 'an address of another kind' : inspect(store);
     const message = `store is ${what}; give a store, the path of a file, postgres://..., or memory() for none.`;
     throw new RxhiveError('INVALID_OPTION', message);
   }

@@ -3,8 +3,8 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { firstValueFrom, Observable } from 'rxjs';
 import type { Clock } from '../kernel/clock.js';
-import { brief, RxhiveError } from '../kernel/errors.js';
-import { type Late, settle } from '../kernel/maybe-promise.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
+import { type MaybePromise, settleMaybe } from '../kernel/maybe-promise.js';
 
 /** How long a lease holds after it was last renewed, in ms. */
 export const leaseMs = 30_000;
@@ -119,7 +119,7 @@ export function heldBy(runId: string, owner: string): RxhiveError {
   const host = where.split('/')[0] as string;
   return new RxhiveError(
     'RUN_LEASED',
-    `Run "${brief(runId)}" goes on in process ${brief(pid)} on ${brief(host)}; wait for its end, or use another id.`,
+    `Run "${truncate(runId)}" goes on in process ${truncate(pid)} on ${truncate(host)}; wait for its end, or use another id.`,
   );
 }
 
@@ -127,7 +127,7 @@ export function heldBy(runId: string, owner: string): RxhiveError {
 export function takenOver(runId: string): RxhiveError {
   return new RxhiveError(
     'RUN_LEASED',
-    `Another process has taken run "${brief(runId)}" over; this one stops.`,
+    `Another process has taken run "${truncate(runId)}" over; this one stops.`,
   );
 }
 
@@ -139,7 +139,7 @@ export interface Heartbeat {
 }
 
 /** Calls `renew` three times as often as a lease needs it. It keeps no process alive. */
-export function beat(renew: () => Late<void>): Heartbeat {
+export function beat(renew: () => MaybePromise<void>): Heartbeat {
   let lost: RxhiveError | undefined;
   let listener: ((error: unknown) => void) | undefined;
   const failed = (error: unknown): void => {
@@ -149,7 +149,7 @@ export function beat(renew: () => Late<void>): Heartbeat {
     lost = error;
     listener?.(error);
   };
-  const timer = setInterval(() => settle(renew, () => undefined, failed), beatMs);
+  const timer = setInterval(() => settleMaybe(renew, () => undefined, failed), beatMs);
   timer.unref();
   return {
     stop: () => clearInterval(timer),

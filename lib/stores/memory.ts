@@ -1,4 +1,4 @@
-import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
+import { CheckpointCorruptError, RxhiveError, truncate } from '../kernel/errors.js';
 import { fnv1a } from '../kernel/hash.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { inOrder } from './order.js';
@@ -104,7 +104,7 @@ export class MemoryStore implements CheckpointStore {
     if (!this.#open.has(runId)) return;
     throw new RxhiveError(
       'RUN_LEASED',
-      `Run "${brief(runId)}" goes on elsewhere; wait for its end, or use another id.`,
+      `Run "${truncate(runId)}" goes on elsewhere; wait for its end, or use another id.`,
     );
   }
 

@@ -1,7 +1,7 @@
 import type { SchedulerLike } from 'rxjs';
 import { Clock } from '../kernel/clock.js';
 import { RxhiveError } from '../kernel/errors.js';
-import { after, isLate, type Late } from '../kernel/maybe-promise.js';
+import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import { patient } from '../kernel/patience.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { reasonOf, storeFailed, systemReason } from '../model/store-failure.js';
@@ -18,8 +18,8 @@ export class PatientStore implements CheckpointStore {
     this.#clock = new Clock({ seed: 0, scheduler });
   }
 
-  open(runId: string): Late<RunLog> {
-    return after(
+  open(runId: string): MaybePromise<RunLog> {
+    return thenMaybe(
       this.#ask(() => this.#store.open(runId)),
       (log): RunLog => ({
         entries: log.entries,
@@ -32,39 +32,39 @@ export class PatientStore implements CheckpointStore {
     );
   }
 
-  read(runId: string): Late<readonly LogEntry[]> {
+  read(runId: string): MaybePromise<readonly LogEntry[]> {
     return this.#ask(() => this.#store.read(runId));
   }
 
-  runs(): Late<readonly StoredRun[]> {
+  runs(): MaybePromise<readonly StoredRun[]> {
     return this.#ask(() => this.#store.runs());
   }
 
-  remove(runId: string): Late<void> {
+  remove(runId: string): MaybePromise<void> {
     return this.#ask(() => this.#store.remove(runId));
   }
 
-  get(key: string): Late<string | undefined> {
+  get(key: string): MaybePromise<string | undefined> {
     return this.#ask(() => this.#store.get(key));
   }
 
-  put(key: string, text: string, runId?: string): Late<void> {
+  put(key: string, text: string, runId?: string): MaybePromise<void> {
     return this.#ask(() => {
       const answer = this.#store.put(key, text, runId);
-      this.prompt = !isLate(answer);
+      this.prompt = !isPromise(answer);
       return answer;
     });
   }
 
-  #ask<T>(work: () => Late<T>): Late<T> {
-    const named = (): Late<T> => {
-      let answer: Late<T>;
+  #ask<T>(work: () => MaybePromise<T>): MaybePromise<T> {
+    const named = (): MaybePromise<T> => {
+      let answer: MaybePromise<T>;
       try {
         answer = work();
       } catch (error) {
         throw failureOf(error);
       }
-      if (!isLate(answer)) return answer;
+      if (!isPromise(answer)) return answer;
       return answer.then(undefined, (error: unknown) => {
         throw failureOf(error);
       });

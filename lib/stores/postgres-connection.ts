@@ -1,4 +1,4 @@
-import { CheckpointCorruptError, RxhiveError, shown } from '../kernel/errors.js';
+import { CheckpointCorruptError, inspect, RxhiveError } from '../kernel/errors.js';
 import type { StoreFailure } from '../model/store.js';
 import { storeFailed, systemReason } from '../model/store-failure.js';
 
@@ -116,7 +116,7 @@ async function makePool(connectionString: string): Promise<OwnPool> {
     const found = (await import('pg')) as unknown as { default?: typeof pg } & typeof pg;
     pg = found.default ?? found;
   } catch (cause) {
-    const message = `postgres() needs package pg: run npm install pg (${shown((cause as { code?: string }).code)}).`;
+    const message = `postgres() needs package pg: run npm install pg (${inspect((cause as { code?: string }).code)}).`;
     throw new RxhiveError('INVALID_OPTION', message);
   }
   const pool = new pg.Pool({

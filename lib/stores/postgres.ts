@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Clock } from '../kernel/clock.js';
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { chained, type End, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
 import { beat, heldBy, isDead, LeaseWatch, leaseMs, newOwner, takenOver } from './lease.js';
@@ -41,7 +41,7 @@ export class PostgresStore implements CheckpointStore {
     this.#watch = new LeaseWatch(clock);
     const { schema = 'rxhive' } = options;
     if (typeof schema !== 'string' || schema === '' || Buffer.byteLength(schema) > 63) {
-      const message = `schema is ${shown(schema)}; give a name of 1 to 63 bytes.`;
+      const message = `schema is ${inspect(schema)}; give a name of 1 to 63 bytes.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
     this.#db = new Connection(connection, () => {
@@ -268,7 +268,7 @@ export class PostgresStore implements CheckpointStore {
     // Not held, but there: the answer to a first try was lost with its connection.
     if (Number(now?.held) === 1 || (Number(now?.token) === token && now?.sum === last.sum)) return last;
     if (Number(now?.token) !== token || Number(now?.last) === end.seq) throw takenOver(runId);
-    const message = `The log of run ${shown(runId)} ends with record ${String(now?.last)}, not ${end.seq}; start it again, and it goes on from there.`;
+    const message = `The log of run ${inspect(runId)} ends with record ${String(now?.last)}, not ${end.seq}; start it again, and it goes on from there.`;
     throw new RxhiveError('STORE_FAILED', message);
   }
 

@@ -1,4 +1,4 @@
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import type { CheckpointStore, StoredRun } from '../model/store.js';
 import { storeAt } from './at-path.js';
 
@@ -28,9 +28,9 @@ export async function prune(
       'prune got neither olderThan nor keep; it would remove every run.',
     );
   if (olderThan !== undefined && !(olderThan >= 0))
-    throw new RxhiveError('INVALID_OPTION', `prune got olderThan ${shown(olderThan)}; give ms from 0.`);
+    throw new RxhiveError('INVALID_OPTION', `prune got olderThan ${inspect(olderThan)}; give ms from 0.`);
   if (keep !== undefined && !(Number.isInteger(keep) && keep >= 0))
-    throw new RxhiveError('INVALID_OPTION', `prune got keep ${shown(keep)}; give a whole number from 0.`);
+    throw new RxhiveError('INVALID_OPTION', `prune got keep ${inspect(keep)}; give a whole number from 0.`);
   const before = Date.now() - (olderThan ?? 0);
   const place = storeAt(store);
   const runs = [...(await place.runs())].filter(of).sort((a, b) => b.updatedAt - a.updatedAt);

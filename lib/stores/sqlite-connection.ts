@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { brief, CheckpointCorruptError, RxhiveError } from '../kernel/errors.js';
+import { CheckpointCorruptError, RxhiveError, truncate } from '../kernel/errors.js';
 import type { StoreFailure } from '../model/store.js';
 import { storeFailed } from '../model/store-failure.js';
 import { type Database, openDatabase, type Statement } from './sqlite-driver.js';
@@ -78,7 +78,7 @@ export class SqliteConnection {
   }
 
   get #name(): string {
-    return `The store ${brief(this.#file)}`;
+    return `The store ${truncate(this.#file)}`;
   }
 
   #open(): void {
@@ -104,7 +104,7 @@ export class SqliteConnection {
     const code = codeOf(error);
     const damaged = this.#isDamage(code, said);
     if (damaged)
-      return new CheckpointCorruptError(runId, 0, `SQLite cannot read ${brief(this.#file)}: ${said}`);
+      return new CheckpointCorruptError(runId, 0, `SQLite cannot read ${truncate(this.#file)}: ${said}`);
     const reason = code === 'CANTOPEN' ? notOpened(this.#file) : reasonFor(code, said);
     return storeFailed(this.#name, reason, said, { cause: error });
   }

@@ -1,4 +1,4 @@
-import { brief, CheckpointCorruptError } from '../kernel/errors.js';
+import { CheckpointCorruptError, truncate } from '../kernel/errors.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { reasonOf } from '../model/store-failure.js';
 import { chained, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
@@ -209,7 +209,7 @@ function prepare(db: SqliteConnection, file: string): void {
   const { application_id: id } = db.statement('pragma application_id').get() as { application_id: number };
   const { n } = db.statement('select count(*) as n from sqlite_master').get() as { n: number };
   if (n > 0 && Number(id) !== applicationId)
-    throw new CheckpointCorruptError('', 0, `${brief(file)} is no rxhive store`);
+    throw new CheckpointCorruptError('', 0, `${truncate(file)} is no rxhive store`);
   db.exec('pragma journal_mode = WAL; pragma synchronous = FULL');
   if (n > 0) {
     grow(db);

@@ -12,7 +12,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { isObservable, Observable } from 'rxjs';
-import { RxhiveError, shown } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import { withoutSecrets } from '../kernel/secret-texts.js';
 import type { AttemptCall, Middleware, RunCall, TaskCall, TaskEnd } from '../model/middleware.js';
 import type { WorkflowResult } from '../model/result.js';
@@ -56,7 +56,7 @@ interface OpenRun {
 export function tracing(options: TracingOptions = {}): Middleware {
   const { genAi = false } = options;
   if (genAi !== false && genAi !== '1.37')
-    throw new RxhiveError('INVALID_OPTION', `genAi is ${shown(genAi)}; give '1.37' or false.`);
+    throw new RxhiveError('INVALID_OPTION', `genAi is ${inspect(genAi)}; give '1.37' or false.`);
   return new Tracing(options.tracer, genAi !== false);
 }
 

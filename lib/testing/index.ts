@@ -16,10 +16,10 @@ export {
   type Subject,
 } from './explore/explore.js';
 export { defaultInvariants } from './explore/invariants.js';
-export type { Invariant, Life, Violation } from './explore/observed-run.js';
+export type { Invariant, ObservedRun, Violation } from './explore/observed-run.js';
 export { MarbleError } from './explore/outcome.js';
-export type { Crash, Schedule, Twist } from './explore/perturbation.js';
-export type { TrialOptions } from './explore/trial.js';
+export type { Crash, Perturbation, Schedule } from './explore/perturbation.js';
+export type { TrialRunOptions } from './explore/trial.js';
 export type { Agents, AnyBody } from './instrument.js';
 export { MarbleMismatchError } from './marbles/difference.js';
 export type { MarbleAgent, MarbleValue } from './marbles/marble-agent.js';

@@ -3,13 +3,13 @@ import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import type { Definable } from '../model/workflow.js';
 import { eventWriter } from '../observe/event-log.js';
-import { Trial, type TrialOptions } from './explore/trial.js';
+import { TrialRun, type TrialRunOptions } from './explore/trial.js';
 import { durationOf } from './marbles/marble-text.js';
 import type { TimelineRow } from './marbles/timeline.js';
 import { drive, virtually } from './virtual-time.js';
 
 /** How {@link simulate} runs a workflow: what `flow.run` takes, and how long. */
-export interface SimulateOptions extends TrialOptions {
+export interface SimulateOptions extends TrialRunOptions {
   /** Virtual time after which a run that has not ended is cancelled: ms, or a text such as `8h`. Default `1000h`. */
   readonly until?: number | string;
   /** Seed of everything that is left to chance: jitter and {@link fakeAgent}. Default 1. */
@@ -41,7 +41,7 @@ export async function simulate<S = unknown>(
   const { until = '1000h', seed = 1, ...rest } = options;
   const scheduler = new SimulationScheduler();
   return virtually(scheduler, async () => {
-    const trial = Trial.of(subject, scheduler, { runId: `simulation-${seed}`, ...rest, seed });
+    const trial = TrialRun.of(subject, scheduler, { runId: `simulation-${seed}`, ...rest, seed });
     trial.start();
     await drive(scheduler, () => trial.ended, durationOf(until));
     const { ended, open } = trial;

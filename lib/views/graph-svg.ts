@@ -6,7 +6,7 @@ import { criticalPath, type GraphNode, graphPicture, statusOf } from './graph-vi
 import { curve, type Dagre, layout } from './layout.js';
 import { recorded } from './recorded.js';
 import { RunView } from './run-view.js';
-import { short, statusSigns, visible } from './text.js';
+import { escapeControl, short, statusSigns } from './text.js';
 
 const height = 34;
 const colours = {
@@ -103,7 +103,7 @@ function style(): string {
 
 /** Text for SVG, where also what no XML may hold has to be spelled out. */
 function xml(text: string): string {
-  return visible(text)
+  return escapeControl(text)
     .replaceAll(
       /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|[\ufffe\uffff]/g,
       '\ufffd',

@@ -1,8 +1,8 @@
-import { visible } from '../kernel/escape-control.js';
+import { escapeControl } from '../kernel/escape-control.js';
 import type { TaskStatus } from '../model/status.js';
 import type { SpanKind } from './run-view.js';
 
-export { visible };
+export { escapeControl };
 
 /** Ms as people read them. */
 export function duration(ms: number): string {
@@ -21,7 +21,7 @@ export function count(value: number): string {
 
 /** One line, so long that it can be shown; the rest is told as a number. */
 export function short(text: string, most = 80): string {
-  const line = visible(text.replaceAll(/\s+/g, ' '));
+  const line = escapeControl(text.replaceAll(/\s+/g, ' '));
   // No half of a pair: it could not be shown.
   return line.length > most ? `${line.slice(0, most - 1).replace(/[\ud800-\udbff]$/, '')}…` : line;
 }
@@ -30,7 +30,7 @@ export function short(text: string, most = 80): string {
 export function shownValue(value: unknown, most = 20_000): string {
   const text = typeof value === 'string' ? value : (safeJson(value) ?? String(value));
   const cut = text.length > most ? `${text.slice(0, most)}\n… ${text.length - most} more characters` : text;
-  return cut.split('\n').map(visible).join('\n');
+  return cut.split('\n').map(escapeControl).join('\n');
 }
 
 function safeJson(value: unknown): string | undefined {

@@ -103,9 +103,10 @@ function exactlyWhatWasSaid(parts: readonly Part[]): Invariant {
   return {
     name: 'everybody heard exactly what was said to it',
     end: (life) => {
-      const { result } = life.trial;
+      const { result } = life.trialRun;
       if (result === undefined) return undefined;
-      if (result.status !== 'succeeded' && !life.trial.events.some(isExplored)) return String(result.report);
+      if (result.status !== 'succeeded' && !life.trialRun.events.some(isExplored))
+        return String(result.report);
       for (const { id, reads, asks, askers } of parts) {
         const found = result.results.get(id) as
           | { heard: [string, string][]; reply: unknown; asked: unknown[] }

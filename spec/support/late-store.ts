@@ -7,7 +7,7 @@ import {
   type RunLog,
   type StoredRun,
 } from '../../lib/index.js';
-import type { Late } from '../../lib/kernel/maybe-promise.js';
+import type { MaybePromise } from '../../lib/kernel/maybe-promise.js';
 
 /** One call of a {@link LateStore} that has not been answered. */
 interface Call {
@@ -32,7 +32,7 @@ export class LateStore implements CheckpointStore {
     this.#wait = (work, ms) => void (scheduler?.schedule(work, ms) ?? setTimeout(work, ms));
   }
 
-  open(runId: string): Late<RunLog> {
+  open(runId: string): MaybePromise<RunLog> {
     return this.#call('open', () => {
       const log = this.inner.open(runId);
       return {
@@ -46,25 +46,25 @@ export class LateStore implements CheckpointStore {
     });
   }
 
-  read(runId: string): Late<readonly LogEntry[]> {
+  read(runId: string): MaybePromise<readonly LogEntry[]> {
     return this.#call('read', () => this.inner.read(runId));
   }
 
-  runs(): Late<readonly StoredRun[]> {
+  runs(): MaybePromise<readonly StoredRun[]> {
     return this.#call('runs', () => this.inner.runs());
   }
 
-  remove(runId: string): Late<void> {
+  remove(runId: string): MaybePromise<void> {
     return this.#call('remove', () => this.inner.remove(runId));
   }
 
-  get(key: string): Late<string | undefined> {
+  get(key: string): MaybePromise<string | undefined> {
     // What durations were learnt is asked beside everything else.
     if (key.startsWith('durations ')) return this.inner.get(key);
     return this.#call('get', () => this.inner.get(key));
   }
 
-  put(key: string, text: string, runId?: string): Late<void> {
+  put(key: string, text: string, runId?: string): MaybePromise<void> {
     if (key.startsWith('durations ')) return this.inner.put(key, text);
     return this.#call('put', () => this.inner.put(key, text, runId));
   }
@@ -78,7 +78,7 @@ export class LateStore implements CheckpointStore {
     await turn();
   }
 
-  #call<T>(what: string, work: () => Late<T>): Late<T> {
+  #call<T>(what: string, work: () => MaybePromise<T>): MaybePromise<T> {
     this.asked.push(what);
     const ms = this.auto(what);
     if (ms === 'at once') return work();

@@ -325,8 +325,8 @@ test('invariants of the user are asked too, and the failure is short', async () 
   const invariants = [
     {
       name: 'b is last',
-      end: (life: testing.Life) =>
-        life.trial.result !== undefined && (life.trial.result.state as { last: string }).last !== 'b'
+      end: (life: testing.ObservedRun) =>
+        life.trialRun.result !== undefined && (life.trialRun.result.state as { last: string }).last !== 'b'
           ? 'a was'
           : undefined,
     },
@@ -370,19 +370,19 @@ function branches(): real.Workflow {
 test('2,000 ways of suspend, answer, finish, fail and crash in three branches: no answer is lost', async () => {
   let acknowledged = new Set<string>();
   let answered = 0;
-  const sent = new WeakMap<testing.Life, Set<string>>();
+  const sent = new WeakMap<testing.ObservedRun, Set<string>>();
   const answers: testing.Invariant = {
     name: 'no answer is lost, asked for twice or given to another',
     rest: (life) => {
       const mine = sent.get(life) ?? new Set();
       sent.set(life, mine);
-      for (const { id, taskId } of life.trial.run.questions()) {
+      for (const { id, taskId } of life.trialRun.run.questions()) {
         if (acknowledged.has(id)) return `${id} was answered and is open again`;
         if (mine.has(id)) continue;
         mine.add(id);
         life.scheduler.schedule(
           () => {
-            life.trial.run.answer(id, taskId).then(
+            life.trialRun.run.answer(id, taskId).then(
               () => {
                 // What a dead process hears nobody knows.
                 if (life.crashed) return;
@@ -399,7 +399,7 @@ test('2,000 ways of suspend, answer, finish, fail and crash in three branches: n
     },
     end: (life) => {
       for (const id of ['a', 'b', 'c']) {
-        const value = life.trial.result?.results.get(id);
+        const value = life.trialRun.result?.results.get(id);
         if (value !== undefined && value !== `${id}=${id}`) return `${id} got ${String(value)}`;
       }
       return undefined;

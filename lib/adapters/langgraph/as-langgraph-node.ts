@@ -1,4 +1,4 @@
-import { RxhiveError, shown } from '../../kernel/errors.js';
+import { inspect, RxhiveError } from '../../kernel/errors.js';
 import type { WorkflowEvent } from '../../model/event.js';
 import type { WorkflowResult } from '../../model/result.js';
 import { type Offer, type OfferedRunOptions, offered } from '../offer.js';
@@ -55,6 +55,6 @@ function updateOf(answer: unknown): unknown {
   if (typeof answer === 'string') return { messages: [{ role: 'assistant', content: answer }] };
   if (answer === undefined || answer === null) return {};
   if (typeof answer === 'object' && !Array.isArray(answer)) return answer;
-  const message = `asLangGraphNode: the workflow gives ${shown(answer)}, which is no update of a state; give output: (result) => ({ ... }).`;
+  const message = `asLangGraphNode: the workflow gives ${inspect(answer)}, which is no update of a state; give output: (result) => ({ ... }).`;
   throw new RxhiveError('INVALID_OPTION', message);
 }

@@ -1,12 +1,12 @@
 import type { TaskContext, Usage } from '../../model/context.js';
-import type { Teller } from '../contract.js';
+import type { Progress } from '../contract.js';
 
 /** What a {@link RunnableWatch} is to do. */
 export interface RunnableWatchOptions {
   /** Name of the model, for `prices`. Default: what the model says. */
   readonly model: string | undefined;
   /** Where texts of models go; undefined: models need not stream. */
-  readonly texts: Teller<string> | undefined;
+  readonly texts: Progress<string> | undefined;
   /** Nodes whose models are heard. Default: all. */
   readonly nodes: readonly string[] | undefined;
 }

@@ -1,4 +1,4 @@
-import { brief, RxhiveError } from '../../kernel/errors.js';
+import { RxhiveError, truncate } from '../../kernel/errors.js';
 import type { WorkflowEvent } from '../../model/event.js';
 import type { WorkflowResult } from '../../model/result.js';
 import type { StandardSchema } from '../../model/schema.js';
@@ -53,9 +53,9 @@ export async function asMcpTool<C = Readonly<Record<string, unknown>>>(
   if (!/^[\w.-]{1,128}$/.test(name))
     throw new RxhiveError(
       'INVALID_OPTION',
-      `asMcpTool: the name "${brief(name)}" is none of a tool; use letters, digits, _, - and ., at most 128.`,
+      `asMcpTool: the name "${truncate(name)}" is none of a tool; use letters, digits, _, - and ., at most 128.`,
     );
-  const unnamed = `Runs the workflow "${brief(name)}".`;
+  const unnamed = `Runs the workflow "${truncate(name)}".`;
   const { description, schema: inputSchema, input } = toolOf(offer, options, unnamed, await zodConverter());
   const { output, run } = options;
   const kept = typeof offer === 'function' || typeof run === 'function' ? undefined : offer;
@@ -150,7 +150,7 @@ function progressOf({ _meta, sendNotification }: McpCallExtra): {
       if (event.type === 'plan') total += event.tasks.length;
       if (event.type !== 'task' || !isEnd(event.reason)) return;
       progress += 1;
-      message = `${brief(event.taskId)} ${event.reason}`;
+      message = `${truncate(event.taskId)} ${event.reason}`;
       tell();
     },
     told: async () => {

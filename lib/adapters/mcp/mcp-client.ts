@@ -1,11 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { longestTimer } from '../../kernel/clock.js';
-import { brief, RxhiveError } from '../../kernel/errors.js';
+import { RxhiveError, truncate } from '../../kernel/errors.js';
 import type { TaskContext } from '../../model/context.js';
 import type { Middleware } from '../../model/middleware.js';
 import { type ConnectHooks, connectMcp, type McpClientOptions, optionProblem } from './mcp-connect.js';
 import { elicit } from './mcp-elicit.js';
-import type { Waiting } from './mcp-http.js';
+import type { PendingCall } from './mcp-http.js';
 import type { McpProgress } from './mcp-sdk.js';
 import type { McpSession } from './mcp-session.js';
 
@@ -18,7 +18,7 @@ export interface McpCall {
   progress(progress: McpProgress): void;
 }
 
-interface Talk extends Waiting {
+interface Talk extends PendingCall {
   readonly tool: string;
   readonly ctx: TaskContext;
 }
@@ -58,7 +58,7 @@ export class McpClient implements Middleware, AsyncDisposable {
   /** Opens the connection, or gives the one there is. */
   session(): Promise<McpSession> {
     if (this.#closed) {
-      const message = `The client of the MCP server "${brief(this.label)}" was closed; make another one.`;
+      const message = `The client of the MCP server "${truncate(this.label)}" was closed; make another one.`;
       return Promise.reject(new RxhiveError('INVALID_OPTION', message));
     }
     const opening = this.#session ?? this.#open();

@@ -1,6 +1,6 @@
-import { shown } from '../../kernel/errors.js';
+import { inspect } from '../../kernel/errors.js';
 import type { Elicitation, Elicited } from './mcp-elicit.js';
-import { type McpAddress, type Waiting, watchedFetch } from './mcp-http.js';
+import { type McpAddress, type PendingCall, watchedFetch } from './mcp-http.js';
 import { type McpCommand, McpProcess } from './mcp-process.js';
 import {
   type McpSdkClient,
@@ -41,7 +41,7 @@ export interface McpClientSettings {
 /** What a connection tells its owner. */
 export interface ConnectHooks {
   /** The call in whose name something goes on. */
-  waiting(): Waiting | undefined;
+  waiting(): PendingCall | undefined;
   /** The server asks a person. */
   elicit(asked: Elicitation, session: McpSession): Promise<Elicited>;
   closed(session: McpSession): void;
@@ -105,13 +105,13 @@ export function optionProblem(options: McpClientOptions): string | undefined {
   if (ways.length !== 1)
     return `${ways.length === 0 ? 'no way to the server' : `both ${ways.join(' and ')}`}; give one of command, url, transport, client.`;
   if ('url' in options && !(URL.canParse(String(options.url)) && /^https?:/.test(String(options.url))))
-    return `url is ${shown(String(options.url))}; give an http or https address.`;
+    return `url is ${inspect(String(options.url))}; give an http or https address.`;
   if ('command' in options && (typeof options.command !== 'string' || options.command === ''))
-    return `command is ${shown(options.command)}; give the name of a program, and its words in args.`;
+    return `command is ${inspect(options.command)}; give the name of a program, and its words in args.`;
   for (const name of ['maxMessageBytes', 'connectTimeout'] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isInteger(value) && value >= 1))
-      return `${name} is ${shown(value)}; give a whole number from 1.`;
+      return `${name} is ${inspect(value)}; give a whole number from 1.`;
   }
   return undefined;
 }

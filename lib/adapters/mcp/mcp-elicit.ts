@@ -1,4 +1,4 @@
-import { brief, RxhiveError } from '../../kernel/errors.js';
+import { RxhiveError, truncate } from '../../kernel/errors.js';
 import type { TaskContext } from '../../model/context.js';
 import { human } from '../../model/question.js';
 import type { StandardSchema } from '../../model/schema.js';
@@ -45,7 +45,7 @@ export async function elicit(
     },
   };
   const prompt = message.length > longest ? `${message.slice(0, longest)}…` : message;
-  const context = { server: brief(server), tool: call.tool, fields: requestedSchema };
+  const context = { server: truncate(server), tool: call.tool, fields: requestedSchema };
   try {
     const content = await call.ctx.ask(human(answer, { prompt, context }));
     return content === null ? { action: 'decline' } : { action: 'accept', content: { ...content } };

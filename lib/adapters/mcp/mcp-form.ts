@@ -1,5 +1,5 @@
 import { longestTimer } from '../../kernel/clock.js';
-import { brief, RxhiveError } from '../../kernel/errors.js';
+import { RxhiveError, truncate } from '../../kernel/errors.js';
 import type { AskedQuestion, JsonSchema } from '../flow-tool.js';
 import type { Elicited } from './mcp-elicit.js';
 
@@ -40,13 +40,13 @@ export async function askForm(
     const options = { signal, timeout: longestTimer };
     answer = (await send({ method: 'elicitation/create', params }, options)) as Elicited;
   } catch (cause) {
-    const message = `The workflow asks "${brief(prompt)}", and this client cannot ask anybody (no elicitation).`;
+    const message = `The workflow asks "${truncate(prompt)}", and this client cannot ask anybody (no elicitation).`;
     throw new RxhiveError('RUN_SUSPENDED', message, { cause });
   }
   if (answer.action !== 'accept')
     throw new RxhiveError(
       'RUN_SUSPENDED',
-      `The workflow asked "${brief(prompt)}", and the answer was: ${answer.action}.`,
+      `The workflow asked "${truncate(prompt)}", and the answer was: ${answer.action}.`,
     );
   return form.answer(answer.content ?? {});
 }
@@ -65,10 +65,10 @@ export function formOf(schema: JsonSchema | undefined): Form {
     };
   const { type, properties, required = [] } = schema;
   if (type !== 'object' || typeof properties !== 'object' || properties === null)
-    return typedIn(`JSON for ${brief(JSON.stringify(schema))}`);
+    return typedIn(`JSON for ${truncate(JSON.stringify(schema))}`);
   const fields = Object.entries(properties).map(([name, one]) => [name, fieldOf(one)] as const);
   if (fields.some(([, field]) => field === undefined))
-    return typedIn(`JSON for ${brief(JSON.stringify(schema))}`);
+    return typedIn(`JSON for ${truncate(JSON.stringify(schema))}`);
   return {
     requestedSchema: { type: 'object', properties: Object.fromEntries(fields), required },
     answer: (content) => content,

@@ -12,7 +12,7 @@ export interface McpAddress {
 type HeaderBag = Readonly<Record<string, string>>;
 
 /** Who waits for the answer to a request. */
-export interface Waiting {
+export interface PendingCall {
   /** The answer will not come by itself any more; `resumes`: unless the stream is taken up again. */
   broken(error: Error, resumes: boolean): void;
 }
@@ -24,7 +24,7 @@ export interface Waiting {
 export function watchedFetch(
   address: McpAddress,
   most: number,
-  waiting: () => Waiting | undefined,
+  waiting: () => PendingCall | undefined,
 ): typeof fetch {
   const { headers = {}, fetch: base = fetch } = address;
   return async (input, init) => {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { brief } from '../../kernel/errors.js';
+import { truncate } from '../../kernel/errors.js';
 import { ProcessGroup } from '../process/process-group.js';
 import { mcpSdk } from './mcp-sdk.js';
 
@@ -95,7 +95,7 @@ export class McpProcess {
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', (error) => {
-        const cause = new Error(`Cannot start ${brief(command)}: ${error.message}`);
+        const cause = new Error(`Cannot start ${truncate(command)}: ${error.message}`);
         reject(Object.assign(cause, { isRetryable: false }));
       });
     });
@@ -183,7 +183,7 @@ export class McpProcess {
 
   #say(what: string): void {
     const { stderr } = this;
-    this.onerror?.(new McpProcessError(stderr === '' ? what : `${what}; stderr: ${brief(last(stderr))}`));
+    this.onerror?.(new McpProcessError(stderr === '' ? what : `${what}; stderr: ${truncate(last(stderr))}`));
   }
 }
 

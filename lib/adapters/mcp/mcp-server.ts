@@ -1,5 +1,5 @@
 import { onAbort } from '../../kernel/abort.js';
-import { brief, RxhiveError } from '../../kernel/errors.js';
+import { RxhiveError, truncate } from '../../kernel/errors.js';
 import { failed } from './mcp-result.js';
 import { type McpTransport, mcpSdk, mcpTypes, ownVersion } from './mcp-sdk.js';
 import type { McpCallExtra, McpTool } from './served-tool.js';
@@ -60,7 +60,7 @@ export async function mcpServer(
     ({ params }: { readonly params: CallParams }, extra: McpCallExtra) => {
       const tool = byName.get(params.name);
       if (tool === undefined)
-        return failed(new Error(`MCP error -32602: There is no tool "${brief(params.name)}".`));
+        return failed(new Error(`MCP error -32602: There is no tool "${truncate(params.name)}".`));
       const call = new AbortController();
       const leave = [extra.signal, connection.signal].map((signal) =>
         onAbort(signal, (reason) => call.abort(reason)),

@@ -1,4 +1,4 @@
-import { brief, RxhiveError, shown } from '../../kernel/errors.js';
+import { inspect, RxhiveError, truncate } from '../../kernel/errors.js';
 import type { TaskContext } from '../../model/context.js';
 import { type AdaptedAgent, adaptAgent, dataOf } from '../contract.js';
 import type { McpClient } from './mcp-client.js';
@@ -121,9 +121,9 @@ async function known(name: string, session: McpSession): Promise<KnownTool> {
   const tool = await session.tool(name);
   const problem =
     tool === undefined
-      ? `has no tool ${shown(name)}; it has ${brief([...(await session.tools()).keys()].join(', '))}.`
+      ? `has no tool ${inspect(name)}; it has ${truncate([...(await session.tools()).keys()].join(', '))}.`
       : tool.info.execution?.taskSupport === 'required'
-        ? `runs ${shown(name)} only as a task of the protocol, which is experimental there; use another tool.`
+        ? `runs ${inspect(name)} only as a task of the protocol, which is experimental there; use another tool.`
         : undefined;
   if (problem !== undefined) throw new RxhiveError('INVALID_OPTION', `The MCP server ${problem}`);
   return tool as KnownTool;
@@ -133,7 +133,7 @@ function record(tool: string, input: unknown): Readonly<Record<string, unknown>>
   if (input === undefined) return {};
   if (typeof input === 'object' && input !== null && !Array.isArray(input))
     return input as Readonly<Record<string, unknown>>;
-  const message = `The input for tool ${shown(tool)} is ${shown(input)}; give an object of its arguments, or map it with arguments.`;
+  const message = `The input for tool ${inspect(tool)} is ${inspect(input)}; give an object of its arguments, or map it with arguments.`;
   throw new RxhiveError('INVALID_OPTION', message);
 }
 
@@ -143,11 +143,13 @@ async function outputOf(tool: KnownTool, result: ToolResult, ctx: TaskContext): 
   const { name, outputSchema } = tool.info;
   if (outputSchema !== undefined) {
     const check = await tool.check();
-    if (check === undefined) ctx.log(`The result schema of tool "${brief(name)}" cannot be used.`);
+    if (check === undefined) ctx.log(`The result schema of tool "${truncate(name)}" cannot be used.`);
     const problem =
       structuredContent === undefined ? 'there is no structured result' : check?.(structuredContent);
     if (problem !== undefined)
-      throw new Error(`The result of tool "${brief(name)}" does not fit its own schema: ${brief(problem)}`);
+      throw new Error(
+        `The result of tool "${truncate(name)}" does not fit its own schema: ${truncate(problem)}`,
+      );
   }
   const structured = structuredContent === undefined ? {} : { structured: structuredContent };
   return { text: textOf(content), content, ...structured };

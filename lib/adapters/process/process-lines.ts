@@ -1,5 +1,5 @@
 import type { RxhiveError } from '../../kernel/errors.js';
-import { brief } from '../../kernel/errors.js';
+import { truncate } from '../../kernel/errors.js';
 import type { TaskContext } from '../../model/context.js';
 import { AgentError, agentError } from '../agent-error.js';
 import type { ProcessGroup } from './process-group.js';
@@ -43,7 +43,7 @@ export class ProcessTalk {
     this.#ctx = ctx;
     this.#options = options;
     this.#to = to;
-    this.#name = brief(options.name);
+    this.#name = truncate(options.name);
     const { child } = group;
     child.on('error', (error) => this.#fail(this.#notStarted(error)));
     if (child.pid === undefined) return;

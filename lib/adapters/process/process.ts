@@ -1,5 +1,5 @@
 import { Observable } from 'rxjs';
-import { RxhiveError, shown } from '../../kernel/errors.js';
+import { inspect, RxhiveError } from '../../kernel/errors.js';
 import type { TaskContext } from '../../model/context.js';
 import type { AdaptedAgent } from '../contract.js';
 import { ProcessGroup } from './process-group.js';
@@ -77,12 +77,12 @@ export function fromProcess<I, R>(
 ): AdaptedAgent<I, R> {
   const { grace = 2_000, maxBytes = 8 * 1024 * 1024, inherit = inheritedNames, output = 'json' } = options;
   const { cwd, env, stdin = (input: I) => `${JSON.stringify(input) ?? 'null'}\n` } = options;
-  if (typeof command !== 'string' || command === '') throw wrong(`command is ${shown(command)}; name one.`);
-  if (!(Number.isFinite(grace) && grace >= 0)) throw wrong(`grace is ${shown(grace)}; give ms from 0.`);
+  if (typeof command !== 'string' || command === '') throw wrong(`command is ${inspect(command)}; name one.`);
+  if (!(Number.isFinite(grace) && grace >= 0)) throw wrong(`grace is ${inspect(grace)}; give ms from 0.`);
   if (!(Number.isInteger(maxBytes) && maxBytes >= 1))
-    throw wrong(`maxBytes is ${shown(maxBytes)}; give a whole number from 1.`);
+    throw wrong(`maxBytes is ${inspect(maxBytes)}; give a whole number from 1.`);
   if (output !== 'json' && output !== 'text' && typeof output !== 'function')
-    throw wrong(`output is ${shown(output)}; give 'json', 'text' or a function.`);
+    throw wrong(`output is ${inspect(output)}; give 'json', 'text' or a function.`);
   return (input, ctx) =>
     new Observable<R>((subscriber) => {
       let group: ProcessGroup;

@@ -1,4 +1,4 @@
-import { brief, LimitExceededError, RxhiveError, shown } from '../../kernel/errors.js';
+import { inspect, LimitExceededError, RxhiveError, truncate } from '../../kernel/errors.js';
 import type { TaskContext } from '../../model/context.js';
 import type { TaskSettings } from '../../model/task.js';
 import { type AdaptedAgent, adaptAgent } from '../contract.js';
@@ -114,7 +114,7 @@ async function thinkOnce<I>(
     if ('thought' in found) return found.thought;
     problem = found.problem;
     if (tries < corrections) continue;
-    const message = `Task "${brief(ctx.taskId)}": thought ${step.number} is refused: ${problem}`;
+    const message = `Task "${truncate(ctx.taskId)}": thought ${step.number} is refused: ${problem}`;
     throw new RxhiveError('INVALID_RESULT', message, {
       details: { taskId: ctx.taskId, number: step.number },
     });
@@ -131,7 +131,7 @@ function textOf(input: unknown): string {
 }
 
 function tooMany(taskId: string, most: number): LimitExceededError {
-  const message = `Task "${brief(taskId)}" has had ${most} thoughts and needs more; raise maxThoughts (retry: 'failed' goes on there), or let atLimit be 'stop'.`;
+  const message = `Task "${truncate(taskId)}" has had ${most} thoughts and needs more; raise maxThoughts (retry: 'failed' goes on there), or let atLimit be 'stop'.`;
   return new LimitExceededError('maxThoughts', most, message);
 }
 
@@ -142,11 +142,12 @@ function problemOf(options: {
   readonly corrections: number;
 }): string | undefined {
   const { think, atLimit, maxThoughts, corrections } = options;
-  if (typeof think !== 'function') return `think is ${shown(think)}; give a function.`;
+  if (typeof think !== 'function') return `think is ${inspect(think)}; give a function.`;
   if (!(Number.isInteger(maxThoughts) && maxThoughts >= 1))
-    return `maxThoughts is ${shown(maxThoughts)}; give a whole number from 1.`;
+    return `maxThoughts is ${inspect(maxThoughts)}; give a whole number from 1.`;
   if (!(Number.isInteger(corrections) && corrections >= 0))
-    return `corrections is ${shown(corrections)}; give a whole number from 0.`;
-  if (atLimit !== 'fail' && atLimit !== 'stop') return `atLimit is ${shown(atLimit)}; give 'fail' or 'stop'.`;
+    return `corrections is ${inspect(corrections)}; give a whole number from 0.`;
+  if (atLimit !== 'fail' && atLimit !== 'stop')
+    return `atLimit is ${inspect(atLimit)}; give 'fail' or 'stop'.`;
   return undefined;
 }

@@ -1,4 +1,4 @@
-import { shown } from '../../kernel/errors.js';
+import { inspect } from '../../kernel/errors.js';
 
 /** One step of {@link sequentialThinking}. */
 export interface Thought {
@@ -43,7 +43,7 @@ export function thoughtOf(
   before: readonly Thought[],
 ): { readonly thought: Thought } | { readonly problem: string } {
   if (typeof draft !== 'object' || draft === null)
-    return { problem: `it is ${shown(draft)}; give an object with text.` };
+    return { problem: `it is ${inspect(draft)}; give an object with text.` };
   const {
     text,
     total: said,
@@ -53,29 +53,29 @@ export function thoughtOf(
     from,
   } = draft as Partial<Record<keyof ThoughtDraft, unknown>>;
   const { number: given = number } = draft as { readonly number?: unknown };
-  if (given !== number) return { problem: `its number is ${shown(given)}; the next one is ${number}.` };
+  if (given !== number) return { problem: `its number is ${inspect(given)}; the next one is ${number}.` };
   if (typeof text !== 'string' || text.trim() === '') return { problem: 'it has no text.' };
   if (text.length > longestText) return { problem: `its text has more than ${longestText} characters.` };
   if (said !== undefined && !isCount(said))
-    return { problem: `total is ${shown(said)}; give a whole number from 1.` };
+    return { problem: `total is ${inspect(said)}; give a whole number from 1.` };
   if (next !== undefined && typeof next !== 'boolean')
-    return { problem: `next is ${shown(next)}; give true or false.` };
+    return { problem: `next is ${inspect(next)}; give true or false.` };
   for (const [name, to] of Object.entries({ revises, from }))
     if (to !== undefined && !(isCount(to) && to < number))
       return {
-        problem: `${name} is ${shown(to)}; ${number === 1 ? 'there is no thought before' : `give the number of a thought before, 1 to ${number - 1}`}.`,
+        problem: `${name} is ${inspect(to)}; ${number === 1 ? 'there is no thought before' : `give the number of a thought before, 1 to ${number - 1}`}.`,
       };
   const known = before.some((one) => one.branch === branch);
   if (branch !== undefined && !(typeof branch === 'string' && branch !== '' && branch.length <= longestName))
-    return { problem: `branch is ${shown(branch)}; give a name of at most ${longestName} characters.` };
+    return { problem: `branch is ${inspect(branch)}; give a name of at most ${longestName} characters.` };
   if (branch === undefined && from !== undefined)
     return { problem: 'from without branch; name the branch that begins there.' };
   if (branch !== undefined && from === undefined && !known)
     return {
-      problem: `branch ${shown(branch)} is new; give from, the number of the thought where it begins.`,
+      problem: `branch ${inspect(branch)} is new; give from, the number of the thought where it begins.`,
     };
   if (from !== undefined && known)
-    return { problem: `branch ${shown(branch)} has begun already; leave from out.` };
+    return { problem: `branch ${inspect(branch)} has begun already; leave from out.` };
   const total = Math.max(number, (said as number | undefined) ?? before.at(-1)?.total ?? 1);
   const thought: Thought = {
     number,

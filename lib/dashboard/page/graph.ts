@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { criticalPath, type GraphNode, graphPicture, statusOf } from '../../views/graph-view.js';
 import { curve, type LayoutOrder } from '../../views/layout.js';
 import type { RunView } from '../../views/run-view.js';
-import { short, statusSigns, visible } from '../../views/text.js';
+import { escapeControl, short, statusSigns } from '../../views/text.js';
 import { html } from './html.js';
 import type { Placed } from './layout-worker.js';
 
@@ -92,7 +92,7 @@ export function Graph({
             class="edge ${mode === 'value' ? '' : 'soft'} ${strong.has(from) && strong.has(to) ? 'strong' : ''}"
             d=${curve(placed.edges[i] ?? [])}
             marker-end="url(#tip)"
-          ><title>${visible(mode)}</title></path>`,
+          ><title>${escapeControl(mode)}</title></path>`,
         )}
         ${picture.nodes.map((node, i) => {
           const at = placed.nodes[node.key];

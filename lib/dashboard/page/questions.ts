@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { QuestionView, RunView } from '../../views/run-view.js';
-import { duration, short, shownValue, visible } from '../../views/text.js';
+import { duration, escapeControl, short, shownValue } from '../../views/text.js';
 import { html } from './html.js';
 
 type Act = ((action: string, details?: Record<string, unknown>) => void) | undefined;
@@ -32,7 +32,7 @@ function Asked({
   const answer = (value: unknown): void => act?.('answer', { questionId: id, value });
   return html`<article class="gauge question" data-question=${id}>
     <h3><button class="link" onClick=${() => select(taskId)}>${short(taskId)}</button> asks</h3>
-    <p class="prompt">${prompt === '' ? 'It waits for an answer.' : visible(prompt.slice(0, 5_000))}</p>
+    <p class="prompt">${prompt === '' ? 'It waits for an answer.' : escapeControl(prompt.slice(0, 5_000))}</p>
     ${left !== undefined && html`<p class="hint">${left > 0 ? `${duration(left)} left` : 'its deadline has passed'}</p>`}
     ${context !== undefined && html`<pre>${shownValue(context)}</pre>`}
     ${refused !== undefined && html`<p class="error" role="alert">The answer was refused: ${short(refused, 500)}</p>`}

@@ -1,7 +1,7 @@
 import { useMemo, useState } from 'preact/hooks';
 import { type Change, StateReplay, valueAt } from '../../views/changes.js';
 import type { RunView } from '../../views/run-view.js';
-import { duration, short, shownValue, visible } from '../../views/text.js';
+import { duration, escapeControl, short, shownValue } from '../../views/text.js';
 import { html } from './html.js';
 
 /** The shared state after any commit, what that commit changed, and who made it. */
@@ -50,7 +50,7 @@ function pathOf({ path }: Change): string {
   const named = path.map(String);
   if (root >= 0 && path.length >= root + 5 && named[root + 4]?.startsWith(':') === true)
     named.splice(root, 5, named[root + 4]?.slice(1) ?? '');
-  return named.length === 0 ? '(all)' : visible(named.join('.'));
+  return named.length === 0 ? '(all)' : escapeControl(named.join('.'));
 }
 
 function value(state: unknown, { path }: Change): string {

@@ -3,13 +3,13 @@ import { streamText } from '../../views/stream-text.js';
 import {
   count,
   duration,
+  escapeControl,
   messageOf,
   short,
   shownValue,
   spanNames,
   statusOf,
   statusSigns,
-  visible,
 } from '../../views/text.js';
 import { html } from './html.js';
 
@@ -61,7 +61,7 @@ function input(
   select: (id: string) => void,
 ): unknown {
   const from = view.tasks.get(id);
-  return html`<li>${link(id, select)} ${mode !== 'value' && html`<em>${visible(mode)}</em>`} ${from !== undefined && html`<span class="sign ${from.status}">${statusSigns[from.status]}</span>`}
+  return html`<li>${link(id, select)} ${mode !== 'value' && html`<em>${escapeControl(mode)}</em>`} ${from !== undefined && html`<span class="sign ${from.status}">${statusSigns[from.status]}</span>`}
     ${from?.value !== undefined && html`<pre>${shownValue(from.value, 2_000)}</pre>`}</li>`;
 }
 

@@ -1,4 +1,4 @@
-import type { Late } from '../../kernel/maybe-promise.js';
+import type { MaybePromise } from '../../kernel/maybe-promise.js';
 import type { CheckpointStore, Durability, LogEntry } from '../../model/store.js';
 import { workflow } from '../../workflow.js';
 import { type ConformanceCheck, refused, same } from './check.js';
@@ -6,12 +6,12 @@ import { type ConformanceCheck, refused, same } from './check.js';
 /** The store that {@link storeConformance} is to check. */
 export interface StoreSubject {
   /** A new, empty store. */
-  make(): Late<CheckpointStore>;
+  make(): MaybePromise<CheckpointStore>;
   /**
    * Another object for the same place, as another process would have it. Default: `store` itself, for a store that
    * no other process can use.
    */
-  reopen?(store: CheckpointStore): Late<CheckpointStore>;
+  reopen?(store: CheckpointStore): MaybePromise<CheckpointStore>;
 }
 
 const entries = (from: number, ...bodies: string[]): LogEntry[] =>

@@ -3,22 +3,22 @@ import type { Definable } from '../../model/workflow.js';
 import { literal } from '../marbles/literal.js';
 import { drawTimeline } from '../marbles/timeline.js';
 import { defaultInvariants } from './invariants.js';
-import { type Invariant, type Legacy, Life, type Violation } from './observed-run.js';
+import { type Invariant, type Legacy, ObservedRun, type Violation } from './observed-run.js';
 import {
   type Crash,
   drawCrashes,
-  drawTwist,
+  drawPerturbation,
+  type Perturbation,
+  type PerturbationOdds,
   type Schedule,
-  type Twist,
-  type TwistOdds,
 } from './perturbation.js';
-import type { TrialOptions } from './trial.js';
+import type { TrialRunOptions } from './trial.js';
 
 /** A workflow, or a function that makes a fresh one for each life: for bodies that keep something outside of it. */
 export type Subject = Definable | (() => Definable);
 
 /** How {@link explore} looks for trouble. */
-export interface ExploreOptions extends Omit<TrialOptions, 'seed' | 'store' | 'runId' | 'durability'> {
+export interface ExploreOptions extends Omit<TrialRunOptions, 'seed' | 'store' | 'runId' | 'durability'> {
   /** Ways to go that are tried. Default 500. */
   readonly schedules?: number;
   /** Seed of the first one; they count up. Default 1. */
@@ -34,7 +34,7 @@ export interface ExploreOptions extends Omit<TrialOptions, 'seed' | 'store' | 'r
   /** Virtual time a life may take. Default `1000h`. */
   readonly until?: number | string;
   /** Called with each life as it is made, to drive it from outside: answer, cancel, change limits. */
-  readonly onLife?: (life: Life) => void;
+  readonly onLife?: (observed: ObservedRun) => void;
 }
 
 /** What {@link explore} has seen when it found nothing. */
@@ -71,7 +71,7 @@ export class ExploreError extends Error {
 /** What came of one way to go. */
 interface Played {
   readonly violation: Violation | undefined;
-  readonly lives: readonly Life[];
+  readonly lives: readonly ObservedRun[];
   /** The way, with the twists that were used. */
   readonly schedule: Schedule;
   readonly attempts: number;
@@ -94,7 +94,7 @@ export async function explore(subject: Subject, options: ExploreOptions = {}): P
   let turn = 0;
   for (let i = 0; i < schedules; i++) {
     const seed = first + i;
-    const odds: TwistOdds = { failures, records: crashes ? (options.records ?? seen.records) : 0 };
+    const odds: PerturbationOdds = { failures, records: crashes ? (options.records ?? seen.records) : 0 };
     const deaths = drawCrashes(seed, turn, odds);
     if (deaths.length > 0) turn += 1;
     const way: Schedule = {
@@ -103,7 +103,7 @@ export async function explore(subject: Subject, options: ExploreOptions = {}): P
       latency: seed % 8 < 6 ? 0 : seed % 8,
       crashes: deaths,
     };
-    const played = await play(subject, way, options, (attempt) => drawTwist(seed, attempt, odds));
+    const played = await play(subject, way, options, (attempt) => drawPerturbation(seed, attempt, odds));
     if (played.violation !== undefined) {
       const short = await shrink(subject, played, options);
       throw new ExploreError(short.violation as Violation, short.schedule, i + 1, told(short, i + 1));
@@ -114,7 +114,7 @@ export async function explore(subject: Subject, options: ExploreOptions = {}): P
       seen.records = Math.max(seen.records, life.records);
     }
     seen.attempts += played.attempts;
-    const status = played.lives.at(-1)?.trial.result?.status;
+    const status = played.lives.at(-1)?.trialRun.result?.status;
     if (status !== undefined) seen.statuses.set(status, (seen.statuses.get(status) ?? 0) + 1);
   }
   return {
@@ -140,7 +140,7 @@ async function play(
   subject: Subject,
   way: Schedule,
   options: ExploreOptions,
-  draw: (attempt: string) => Twist = (attempt) => way.attempts?.[attempt] ?? {},
+  draw: (attempt: string) => Perturbation = (attempt) => way.attempts?.[attempt] ?? {},
 ): Promise<Played> {
   const {
     schedules: _,
@@ -152,36 +152,36 @@ async function play(
     ...rest
   } = options;
   const { until = '1000h', onLife, ...trial } = rest;
-  const used: Record<string, Twist> = {};
+  const used: Record<string, Perturbation> = {};
   let attempts = 0;
-  const twistOf = (attempt: string): Twist => {
-    const twist = draw(attempt);
+  const perturbationOf = (attempt: string): Perturbation => {
+    const perturbation = draw(attempt);
     attempts += 1;
-    if (Object.keys(twist).length > 0) used[attempt] = twist;
-    return twist;
+    if (Object.keys(perturbation).length > 0) used[attempt] = perturbation;
+    return perturbation;
   };
-  const lives: Life[] = [];
+  const lives: ObservedRun[] = [];
   const died: Crash[] = [];
   const legacy: Legacy = { dump: {}, kept: new Map(), planned: new Map(), parents: new Map() };
   let violation: Violation | undefined;
   for (let number = 1; violation === undefined; number++) {
     const crash = way.crashes?.[number - 1];
-    const life = new Life(made(subject), {
+    const observed = new ObservedRun(made(subject), {
       number,
-      trial: { ...trial, seed: way.seed },
+      trialRun: { ...trial, seed: way.seed },
       durability: way.durability ?? 'sync',
       latency: way.latency ?? 0,
       legacy,
       crash,
       until,
       invariants: [...defaultInvariants, ...invariants],
-      twistOf,
+      perturbationOf,
     });
-    lives.push(life);
-    onLife?.(life);
-    await life.live();
-    ({ violation } = life);
-    if (!life.crashed) break;
+    lives.push(observed);
+    onLife?.(observed);
+    await observed.live();
+    ({ violation } = observed);
+    if (!observed.crashed) break;
     if (crash !== undefined) died.push(crash);
   }
   const { seed, durability, latency = 0 } = way;
@@ -239,7 +239,7 @@ function* candidates(schedule: Schedule): Generator<Schedule> {
   for (const [name, twist] of Object.entries(attempts)) {
     const { [name]: _, ...others } = attempts;
     yield { ...schedule, attempts: others };
-    for (const key of Object.keys(twist) as (keyof Twist)[]) {
+    for (const key of Object.keys(twist) as (keyof Perturbation)[]) {
       const { [key]: value, ...less } = twist;
       yield { ...schedule, attempts: { ...others, [name]: less } };
       if (typeof value === 'number' && value > 1)
@@ -252,9 +252,9 @@ function* candidates(schedule: Schedule): Generator<Schedule> {
 function told({ violation, lives, schedule }: Played, found: number): string {
   const { invariant, message, at } = violation as Violation;
   const name = lives[0]?.settings.name ?? 'workflow';
-  const picture = lives.flatMap((life, i) => [
-    `  // life ${i + 1}${life.crashed ? ', dies' : ''}`,
-    ...drawTimeline(life.trial.timeline)
+  const picture = lives.flatMap((observed, i) => [
+    `  // life ${i + 1}${observed.crashed ? ', dies' : ''}`,
+    ...drawTimeline(observed.trialRun.timeline)
       .split('\n')
       .map((line) => `  //   ${line}`),
   ]);

@@ -9,20 +9,20 @@ import type { MemoryDump } from '../../stores/memory.js';
 import { durationOf } from '../marbles/marble-text.js';
 import { MortalStore, type Remains } from '../mortal-store.js';
 import { drive, virtually } from '../virtual-time.js';
-import { type Crash, Endings, type Twist, twisted } from './perturbation.js';
-import { Trial, type TrialOptions } from './trial.js';
+import { type Crash, Endings, type Perturbation, perturbed } from './perturbation.js';
+import { TrialRun, type TrialRunOptions } from './trial.js';
 
 /** Something that must always hold; each function says what is wrong, or nothing. */
 export interface Invariant {
   readonly name: string;
   /** After each event. */
-  event?(event: WorkflowEvent, life: Life): string | undefined;
+  event?(event: WorkflowEvent, observed: ObservedRun): string | undefined;
   /** Before the body of a task is called. */
-  body?(taskId: string, life: Life): string | undefined;
+  body?(taskId: string, observed: ObservedRun): string | undefined;
   /** When nothing more happens at a moment of virtual time. */
-  rest?(life: Life): string | undefined;
+  rest?(observed: ObservedRun): string | undefined;
   /** When the run has ended by itself, or can never end. */
-  end?(life: Life): string | undefined;
+  end?(observed: ObservedRun): string | undefined;
 }
 
 /** An {@link Invariant} that did not hold. */
@@ -46,9 +46,9 @@ export interface Legacy extends Remains {
 }
 
 /** What one life is made of. */
-export interface LifeOptions {
+export interface ObservedRunOptions {
   readonly number: number;
-  readonly trial: TrialOptions;
+  readonly trialRun: TrialRunOptions;
   readonly durability: 'sync' | 'group';
   /** Ms the store takes to write. */
   readonly latency: number;
@@ -57,16 +57,16 @@ export interface LifeOptions {
   readonly crash: Crash | undefined;
   readonly until: number | string;
   readonly invariants: readonly Invariant[];
-  twistOf(attempt: string): Twist;
+  perturbationOf(attempt: string): Perturbation;
 }
 
 /** One process that runs a workflow, from its start to its end or its crash, watched by invariants. */
-export class Life {
+export class ObservedRun {
   readonly scheduler = new SimulationScheduler();
   /** Which process of the run it is, from 1. */
   readonly number: number;
   readonly settings: WorkflowSettings;
-  readonly trial: Trial;
+  readonly trialRun: TrialRun;
   readonly durability: 'sync' | 'group';
   readonly statuses = new Map<string, TaskStatus>();
   /** When each task was added, ms of the run. */
@@ -93,7 +93,7 @@ export class Life {
   /** Tasks that were stopped because another one was first. */
   readonly lost = new Set<string>();
   violation: Violation | undefined;
-  readonly #options: LifeOptions;
+  readonly #options: ObservedRunOptions;
   readonly #endings: Endings;
   readonly #calls = new Map<string, number>();
   readonly #streamed = new Set<string>();
@@ -106,7 +106,7 @@ export class Life {
   readonly #open = new Map<string, Set<number>>();
   readonly #store: MortalStore;
 
-  constructor(subject: Definable, options: LifeOptions) {
+  constructor(subject: Definable, options: ObservedRunOptions) {
     this.#options = options;
     this.number = options.number;
     this.durability = options.durability;
@@ -131,16 +131,16 @@ export class Life {
     this.committed = this.#store.committed;
     this.before = new Set(this.committed);
     this.failedBefore = new Set(this.#store.failed);
-    const { seed = 1, middleware = [], ...trial } = options.trial;
-    this.trial = Trial.of(subject, this.scheduler, {
+    const { seed = 1, middleware = [], ...trial } = options.trialRun;
+    this.trialRun = TrialRun.of(subject, this.scheduler, {
       ...trial,
       seed,
       runId: 'explored',
       durability: options.durability,
       store: this.#store,
-      middleware: [{ attempt: (call, next) => this.#twist(call, next) }, ...middleware],
+      middleware: [{ attempt: (call, next) => this.#perturb(call, next) }, ...middleware],
     });
-    for (const id of this.trial.ids) {
+    for (const id of this.trialRun.ids) {
       this.statuses.set(id, 'waiting');
       this.addedAt.set(id, 0);
     }
@@ -205,13 +205,13 @@ export class Life {
 
   live(): Promise<void> {
     return virtually(this.scheduler, async () => {
-      this.trial.start((event) => this.#see(event));
-      const done = (): boolean => this.trial.ended || this.#over;
+      this.trialRun.start((event) => this.#see(event));
+      const done = (): boolean => this.trialRun.ended || this.#over;
       await drive(this.scheduler, done, durationOf(this.#options.until), () =>
         this.#ask((one) => one.rest?.(this)),
       );
-      if (this.trial.failure !== undefined)
-        this.#fail('the run can start', String((this.trial.failure as Error)?.message));
+      if (this.trialRun.failure !== undefined)
+        this.#fail('the run can start', String((this.trialRun.failure as Error)?.message));
       this.#ask((one) => one.end?.(this));
       this.#options.legacy.dump = this.dump;
     });
@@ -272,7 +272,7 @@ export class Life {
     else if (name === undefined && concurrency !== undefined) this.concurrency = concurrency;
   }
 
-  #twist({ taskId, ctx, onStop }: AttemptCall, next: () => unknown): unknown {
+  #perturb({ taskId, ctx, onStop }: AttemptCall, next: () => unknown): unknown {
     if (this.#over) return NEVER;
     // It runs for what it adds alone.
     if (ctx.replaying !== undefined) return next();
@@ -280,7 +280,7 @@ export class Life {
     const call = (this.#calls.get(taskId) ?? 0) + 1;
     this.#calls.set(taskId, call);
     const { number } = this.#options;
-    const twist = this.#options.twistOf(`${taskId}#${call}${number === 1 ? '' : `@${number}`}`);
+    const perturbation = this.#options.perturbationOf(`${taskId}#${call}${number === 1 ? '' : `@${number}`}`);
     const open = this.#open.get(taskId) ?? new Set();
     this.#open.set(taskId, open.add(call));
     const over = (): void => {
@@ -294,6 +294,6 @@ export class Life {
         over();
         deliver();
       });
-    return twisted(next, twist, { hold }, streams);
+    return perturbed(next, perturbation, { hold }, streams);
   }
 }

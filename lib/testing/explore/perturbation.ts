@@ -5,7 +5,7 @@ import type { SimulationScheduler } from '../../kernel/simulation-scheduler.js';
 import { MarbleError } from './outcome.js';
 
 /** What is done to the end of one attempt. Nothing given: it ends as its body says, when it says so. */
-export interface Twist {
+export interface Perturbation {
   /** Ms its end comes later. */
   readonly later?: number;
   /** Its turn among ends of the same ms; lower first, default 0. */
@@ -36,13 +36,13 @@ export interface Schedule {
   /** Ms the store takes to write records; default 0, it answers at once. */
   readonly latency?: number;
   /** Twists by attempt; those that are not named are not twisted. */
-  readonly attempts?: Readonly<Record<string, Twist>>;
+  readonly attempts?: Readonly<Record<string, Perturbation>>;
   /** How each life but the last ends. */
   readonly crashes?: readonly Crash[];
 }
 
 /** Share of attempts that are made to fail, and how many records a log may have; 0: no process dies. */
-export interface TwistOdds {
+export interface PerturbationOdds {
   readonly failures: number;
   readonly records: number;
 }
@@ -51,7 +51,7 @@ export interface TwistOdds {
  * How the processes of one way to go die, drawn from a seed: none, or the first one at the record whose `turn` it is, so
  * that all have theirs with and without it, and others anywhere.
  */
-export function drawCrashes(seed: number, turn: number, { records }: TwistOdds): Crash[] {
+export function drawCrashes(seed: number, turn: number, { records }: PerturbationOdds): Crash[] {
   if (records === 0) return [];
   const random = seededRandom(fnv1a(`crashes ${seed}`));
   const list: Crash[] = [];
@@ -64,7 +64,11 @@ export function drawCrashes(seed: number, turn: number, { records }: TwistOdds):
 }
 
 /** The twist of one attempt, drawn. */
-export function drawTwist(seed: number, attempt: string, { failures }: TwistOdds): Twist {
+export function drawPerturbation(
+  seed: number,
+  attempt: string,
+  { failures }: PerturbationOdds,
+): Perturbation {
   const random = seededRandom(fnv1a(`${attempt} ${seed}`));
   random();
   const [size, fails] = [random(), random() < failures];
@@ -93,7 +97,7 @@ export class Endings {
     this.#scheduler = scheduler;
   }
 
-  hold({ later = 0, order = 0 }: Twist, deliver: () => void): void {
+  hold({ later = 0, order = 0 }: Perturbation, deliver: () => void): void {
     if (later > 0) this.#scheduler.schedule(() => this.#wait({ order, deliver }), later);
     else this.#wait({ order, deliver });
   }
@@ -118,15 +122,15 @@ export class Endings {
  * What a body returns, with its end twisted. Somebody reads its values while it runs (`streams`): it stays an
  * Observable, else it may become a promise that misbehaves.
  */
-export function twisted(
+export function perturbed(
   body: () => unknown,
-  twist: Twist,
+  perturbation: Perturbation,
   endings: Pick<Endings, 'hold'>,
   streams: boolean,
 ): unknown {
   const source$ = defer(() => asStream(body()));
-  const wild = (twist.twice === true || twist.deaf === true) && !streams;
-  return wild ? wildPromise(source$, twist, endings) : heldStream(source$, twist, endings);
+  const wild = (perturbation.twice === true || perturbation.deaf === true) && !streams;
+  return wild ? wildPromise(source$, perturbation, endings) : heldStream(source$, perturbation, endings);
 }
 
 function asStream(returned: unknown): ObservableInput<unknown> {
@@ -138,16 +142,16 @@ function asStream(returned: unknown): ObservableInput<unknown> {
 
 function heldStream(
   source$: Observable<unknown>,
-  twist: Twist,
+  perturbation: Perturbation,
   endings: Pick<Endings, 'hold'>,
 ): Observable<unknown> {
   return new Observable((subscriber) =>
     source$.subscribe({
       next: (value) => subscriber.next(value),
-      error: (error: unknown) => endings.hold(twist, () => subscriber.error(error)),
+      error: (error: unknown) => endings.hold(perturbation, () => subscriber.error(error)),
       complete: () =>
-        endings.hold(twist, () =>
-          twist.fails === true ? subscriber.error(new MarbleError('explored')) : subscriber.complete(),
+        endings.hold(perturbation, () =>
+          perturbation.fails === true ? subscriber.error(new MarbleError('explored')) : subscriber.complete(),
         ),
     }),
   );
@@ -156,7 +160,7 @@ function heldStream(
 /** Something with `then` that speaks more than once, and cannot be told to be quiet. */
 function wildPromise(
   source$: Observable<unknown>,
-  twist: Twist,
+  perturbation: Perturbation,
   endings: Pick<Endings, 'hold'>,
 ): PromiseLike<unknown> {
   return {
@@ -164,9 +168,9 @@ function wildPromise(
     then: (ok: (value: unknown) => void, bad: (error: unknown) => void) => {
       let last: unknown;
       const say = (word: () => void): void =>
-        endings.hold(twist, () => {
+        endings.hold(perturbation, () => {
           word();
-          if (twist.twice !== true) return;
+          if (perturbation.twice !== true) return;
           word();
           endings.hold({ later: 1 }, () => bad(new MarbleError('second word')));
         });
@@ -175,7 +179,8 @@ function wildPromise(
           last = value;
         },
         error: (error: unknown) => say(() => bad(error)),
-        complete: () => say(() => (twist.fails === true ? bad(new MarbleError('explored')) : ok(last))),
+        complete: () =>
+          say(() => (perturbation.fails === true ? bad(new MarbleError('explored')) : ok(last))),
       });
     },
   } as PromiseLike<unknown>;

@@ -12,7 +12,7 @@ import type { Moment } from '../marbles/marble-text.js';
 import { type TimelinePicture, type TimelineRow, timelineOf } from '../marbles/timeline.js';
 
 /** How a workflow is run in virtual time: what `flow.run` takes, and other bodies for its tasks. */
-export interface TrialOptions extends Omit<ResolvedRunOptions, 'scheduler' | 'input'> {
+export interface TrialRunOptions extends Omit<ResolvedRunOptions, 'scheduler' | 'input'> {
   readonly input?: unknown;
   /** Bodies by task id or type, in place of the real ones. */
   readonly agents?: Agents;
@@ -22,7 +22,7 @@ export interface TrialOptions extends Omit<ResolvedRunOptions, 'scheduler' | 'in
 const defaults = { seed: 1, runId: 'virtual', load$: NEVER };
 
 /** One run in virtual time, and everything that was seen of it. */
-export class Trial {
+export class TrialRun {
   readonly run: Run;
   readonly events: WorkflowEvent[] = [];
   /** Ids of the tasks the run began with. */
@@ -45,11 +45,11 @@ export class Trial {
   static of(
     subject: Definable,
     scheduler: SimulationScheduler,
-    { agents, ...options }: TrialOptions = {},
-  ): Trial {
+    { agents, ...options }: TrialRunOptions = {},
+  ): TrialRun {
     const definition = instrument(subject.definition(), agents);
     const run = new Run(definition, { ...defaults, ...options, scheduler });
-    return new Trial(run, scheduler);
+    return new TrialRun(run, scheduler);
   }
 
   get ended(): boolean {

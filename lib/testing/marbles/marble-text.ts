@@ -1,4 +1,4 @@
-import { RxhiveError, shown } from '../../kernel/errors.js';
+import { inspect, RxhiveError } from '../../kernel/errors.js';
 
 /** One thing that happens in a marble diagram. */
 export interface Moment {
@@ -29,7 +29,7 @@ export function durationOf(time: number | string): number {
   if (match !== null) return Number(match[1]) * (inMs[match[2] as string] as number);
   throw new RxhiveError(
     'INVALID_OPTION',
-    `${shown(time)} is no time; give ms, or a text such as 150ms or 5s.`,
+    `${inspect(time)} is no time; give ms, or a text such as 150ms or 5s.`,
   );
 }
 
@@ -57,7 +57,7 @@ export function parseMarbles(text: string, unit = 1): Moment[] {
       if ((letter === '(') !== group < 0)
         throw new RxhiveError(
           'INVALID_OPTION',
-          `Marbles ${shown(text)} have a ${letter} without its partner.`,
+          `Marbles ${inspect(text)} have a ${letter} without its partner.`,
         );
       group = letter === '(' ? at : -1;
     } else if (letter !== '-') {
@@ -67,7 +67,7 @@ export function parseMarbles(text: string, unit = 1): Moment[] {
     at += unit;
   }
   if (group >= 0)
-    throw new RxhiveError('INVALID_OPTION', `Marbles ${shown(text)} have a ( without its partner.`);
+    throw new RxhiveError('INVALID_OPTION', `Marbles ${inspect(text)} have a ( without its partner.`);
   return moments;
 }
 

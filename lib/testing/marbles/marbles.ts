@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import { RxhiveError, shown } from '../../kernel/errors.js';
+import { inspect, RxhiveError } from '../../kernel/errors.js';
 import { SimulationScheduler } from '../../kernel/simulation-scheduler.js';
 import type { WorkflowEvent } from '../../model/event.js';
 import type { LoadSample } from '../../model/load.js';
@@ -11,7 +11,7 @@ import type { Run } from '../../run.js';
 import { type ExploreOptions, playSchedule, type Subject } from '../explore/explore.js';
 import { errorFrom, matches } from '../explore/outcome.js';
 import type { Schedule } from '../explore/perturbation.js';
-import { Trial, type TrialOptions } from '../explore/trial.js';
+import { TrialRun, type TrialRunOptions } from '../explore/trial.js';
 import { drive, virtually } from '../virtual-time.js';
 import { difference, MarbleMismatchError, textDifference } from './difference.js';
 import { type MarbleAgent, type MarbleValue, marbleAgent, streamOf } from './marble-agent.js';
@@ -56,7 +56,7 @@ export interface MarbleTools {
    */
   load(marbles: string, samples?: Readonly<Record<string, LoadSample>>): Observable<LoadSample>;
   /** A run of a workflow or orchestrator that starts when the body has returned. */
-  flow(subject: Definable, options?: TrialOptions): Run;
+  flow(subject: Definable, options?: TrialRunOptions): Run;
   /** Any run made with these options: `await run((options) => flow.compensate(id, { store, ...options }))`. */
   run<S, G extends string>(
     make: (options: {
@@ -110,7 +110,7 @@ class MarbleTest {
   readonly #scheduler = new SimulationScheduler();
   readonly #unit: number;
   readonly #until: number;
-  readonly #trials: Trial[] = [];
+  readonly #trials: TrialRun[] = [];
   readonly #checks: Check[] = [];
   readonly #plays: [Subject, Schedule, ExploreOptions | undefined][] = [];
   readonly #seen: MarbleOptions['seen'];
@@ -157,7 +157,7 @@ class MarbleTest {
     throw new MarbleMismatchError(text, side('expected'), side('actual'));
   }
 
-  #unended(trial: Trial): Error | undefined {
+  #unended(trial: TrialRun): Error | undefined {
     if (trial.failure !== undefined) return trial.failure as Error;
     if (trial.ended) return undefined;
     const picture = drawTimeline(trial.timeline, this.#unit);
@@ -166,7 +166,7 @@ class MarbleTest {
     return new Error(`the run has not ended after ${this.#scheduler.now()} ms:\n  ${open}\n${picture}`);
   }
 
-  get #trial(): Trial {
+  get #trial(): TrialRun {
     const trial = this.#trials.at(-1);
     if (trial === undefined)
       throw new RxhiveError('INVALID_OPTION', 'There is no run yet; call flow(...) before expectations.');
@@ -188,18 +188,18 @@ class MarbleTest {
           if (letter !== '' && !Object.hasOwn(known, letter))
             throw new RxhiveError(
               'INVALID_OPTION',
-              `load: ${shown(letter)} is no sample; give it one, or use h or l.`,
+              `load: ${inspect(letter)} is no sample; give it one, or use h or l.`,
             );
         return streamOf(scheduler, moments, (one) => known[one.letter ?? ''] as LoadSample, undefined);
       },
       flow: (subject, options) => {
-        const trial = Trial.of(subject, scheduler, options);
+        const trial = TrialRun.of(subject, scheduler, options);
         this.#trials.push(trial);
         return trial.run;
       },
       run: async (make) => {
         const run = await make({ scheduler, seed: 1 });
-        this.#trials.push(new Trial(run as unknown as Run, scheduler));
+        this.#trials.push(new TrialRun(run as unknown as Run, scheduler));
         return run;
       },
       at: (time, action) => {

@@ -1,4 +1,4 @@
-import { RxhiveError, shown } from '../../kernel/errors.js';
+import { inspect, RxhiveError } from '../../kernel/errors.js';
 import { fnv1a } from '../../kernel/hash.js';
 import { type Random, seededRandom } from '../../kernel/random.js';
 import type { TaskContext, Usage } from '../../model/context.js';
@@ -30,7 +30,7 @@ export function fakeAgent<V = string>(
 ): (inputs: unknown, ctx: TaskContext) => Promise<V> {
   const { duration = 0, failure = 0, error, value, usage } = options;
   if (!(failure >= 0 && failure <= 1))
-    throw new RxhiveError('INVALID_OPTION', `failure is ${shown(failure)}; give a share from 0 to 1.`);
+    throw new RxhiveError('INVALID_OPTION', `failure is ${inspect(failure)}; give a share from 0 to 1.`);
   return async (inputs, ctx) => {
     const random = seededRandom(fnv1a(`${ctx.idempotencyKey}/${ctx.attempt}`));
     // The first numbers of similar seeds are alike.
