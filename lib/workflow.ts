@@ -246,22 +246,26 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   }
 
   /**
-   * A new run, under `options.runId`, that begins where run `from` was after its record `at`: what had finished by
+   * A new run, under `options.runId`, that begins where run `runId` was after its record `at`: what had finished by
    * then is restored, the rest runs. State, input and limits may be others. Its log is whole by itself. Records are
    * copied when it starts; `result()` rejects, and its streams fail, with RxhiveError INVALID_OPTION where there is no
    * such record or the run is there already.
    * @throws WorkflowDefinitionError with all faults; RxhiveError `INVALID_INPUT`, `INVALID_OPTION`
    */
-  fork(from: string, options: ForkOptions<S, I, G>): Run<S, G> {
-    checkRunId(from, 'The run to fork');
-    const {
-      at,
-      state,
-      concurrency,
-      groups = {},
-      store,
-      ...others
-    } = readOrRefuse('The fork', options, belowRun);
+  fork(store: CheckpointStore | string, runId: string, options: ForkOptions<S, I, G>): Run<S, G>;
+  /** @deprecated The order before: give the store first. */
+  fork(
+    runId: string,
+    options: ForkOptions<S, I, G> & { readonly store: CheckpointStore | string },
+  ): Run<S, G>;
+  fork(
+    ...given:
+      | [CheckpointStore | string, string, ForkOptions<S, I, G>]
+      | [string, ForkOptions<S, I, G> & { readonly store: CheckpointStore | string }]
+  ): Run<S, G> {
+    const [store, runId, options] = given.length === 2 ? [given[1].store, ...given] : given;
+    checkRunId(runId, 'The run to fork');
+    const { at, state, concurrency, groups = {}, ...others } = readOrRefuse('The fork', options, belowRun);
     const definition = this.definition();
     const { settings } = definition;
     const changed = Object.entries(groups as NonNullable<WorkflowSettings['groups']>).map(
@@ -272,7 +276,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
       groups: { ...settings.groups, ...Object.fromEntries(changed) },
     };
     const input = 'input' in options ? { value: checkInput(definition, options.input) } : undefined;
-    const fork = { from, at, initial: settings.state, state, input };
+    const fork = { from: runId, at, initial: settings.state, state, input };
     return new Run<S, G>({ ...definition, settings: { ...settings, ...limits } }, {
       ...others,
       store: storeAt(store, options.scheduler),
@@ -306,10 +310,13 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    * Rejects with CheckpointCorruptError; RxhiveError INVALID_OPTION without such a run.
    */
   compensate(
+    store: CheckpointStore | string,
     runId: string,
-    options: Omit<RunOptions, 'input' | 'runId'> & { readonly store: CheckpointStore | string },
+    options: Omit<RunOptions, 'input' | 'store' | 'runId'> = {},
   ): Promise<Run<S, never>> {
-    return toPromise(() => this.history(options.store, runId).then((past) => this.#undo(past, options)));
+    return toPromise(() =>
+      this.history(store, runId).then((past) => this.#undo(past, { ...options, store })),
+    );
   }
 
   #undo(past: History<S>, options: Omit<RunOptions, 'input' | 'runId'>): Run<S, never> {

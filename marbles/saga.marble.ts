@@ -25,7 +25,7 @@ test(
 );
 
 scenario('saga', 'what was booked is taken back, last first', { unit: '1s' }, async (tools) => {
-  await tools.run((options) => trip.compensate('monday', { store, ...options }));
+  await tools.run((options) => trip.compensate(store, 'monday', options));
   tools.expectTimeline().toBe(`
     flight  =|
     hotel   .=|

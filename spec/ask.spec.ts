@@ -708,7 +708,7 @@ test('who waits for the same cached work waits for its answer too; compensations
   );
   const second = await flow.answer(store, 'c', 'a?1', 'bob');
   assert.equal([...second.results.values()], ['bob', 'bob']);
-  const undo = await flow.compensate('c', { store });
+  const undo = await flow.compensate(store, 'c');
   const undoing = undo.result();
   for (const id of ['a?1', 'b?1']) {
     while (undo.questions().length === 0) await new Promise((next) => setTimeout(next, 1));

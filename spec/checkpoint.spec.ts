@@ -294,7 +294,7 @@ test('history: state at any record, who wrote, what differs; a fork goes on from
     assert.equal(log.blame('apart'), { taskId: 'two', seq: 3 });
     assert.equal(log.blame('list', 0), { taskId: 'three', seq: 4 });
     assert.is(log.blame('nowhere'), undefined);
-    const forked = await flow.fork('a', { at: 2, store, runId: 'b' }).result();
+    const forked = await flow.fork(store, 'a', { at: 2, runId: 'b' }).result();
     assert.equal(ran, ['one', 'two', 'three', 'two', 'three']);
     assert.equal(forked.state, { a: 3, list: ['one', 'two', 'three'], apart: 4 });
     const { state, results, tasks } = log.diff(await flow.history(store, 'b'));
@@ -310,8 +310,8 @@ test('history: state at any record, who wrote, what differs; a fork goes on from
     for (const wrong of [
       async () => log.snapshotAt(9),
       () => flow.history(store, 'none'),
-      () => flow.fork('a', { at: 7, store, runId: 'c' }).result(),
-      () => flow.fork('a', { at: 1, store, runId: 'b' }).result(),
+      () => flow.fork(store, 'a', { at: 7, runId: 'c' }).result(),
+      () => flow.fork(store, 'a', { at: 1, runId: 'b' }).result(),
       () => workflow({ name: 'other' }).history(store, 'a'),
     ])
       assert.is(codeOf(await rejected(wrong())), 'INVALID_OPTION');
@@ -354,13 +354,13 @@ test('compensate takes back what was done, last first, and goes on where it stop
     compensate: () => undone.push('pay'),
   });
   await flow.run({ store, runId: 't' }).result();
-  assert.is((await (await flow.compensate('t', { store })).result()).status, 'partial');
+  assert.is((await (await flow.compensate(store, 't')).result()).status, 'partial');
   assert.equal(undone, ['van']);
   stuck = false;
-  const result = await (await flow.compensate('t', { store, retry: 'failed' })).result();
+  const result = await (await flow.compensate(store, 't', { retry: 'failed' })).result();
   assert.is(result.status, 'succeeded');
   assert.equal(undone, ['van', 'ROOM 7', 'flight 12a of 1']);
-  await (await flow.compensate('t', { store })).result();
+  await (await flow.compensate(store, 't')).result();
   assert.is(undone.length, 3);
 });
 

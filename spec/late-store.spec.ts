@@ -350,13 +350,13 @@ test('history, fork and compensate with a store that answers later', async () =>
   flow.task('b', { dependencies: [a], run: bump(10) });
   await flow.run({ store, runId: 'r' }).result();
   assert.is((await flow.history(store, 'r')).snapshotAt(2).state.n, 1);
-  const fork = flow.fork('r', { at: 2, store, runId: 'f' });
+  const fork = flow.fork(store, 'r', { at: 2, runId: 'f' });
   assert.equal(store.inner.dump().f, undefined); // cold
   const forked = await fork.result();
   assert.equal([forked.state.n, forked.report.counts.restored], [11, 1]);
-  await (await flow.compensate('r', { store })).result();
+  await (await flow.compensate(store, 'r')).result();
   assert.equal(undone, ['a 1']);
-  const bad = await flow.fork('r', { at: 99, store, runId: 'g' }).result().catch(codeOf);
+  const bad = await flow.fork(store, 'r', { at: 99, runId: 'g' }).result().catch(codeOf);
   assert.is(bad as never, 'INVALID_OPTION');
 });
 

@@ -251,7 +251,7 @@ test('a fork takes what was said up to its record', async () => {
   await flow.run({ store, runId: 'whole' }).result();
   const { records } = await flow.history(store, 'whole');
   const at = 1 + records.findIndex((one) => one.kind === 'message' && one.value === 'two');
-  const fork = await flow.fork('whole', { store, runId: 'fork', at }).result();
+  const fork = await flow.fork(store, 'whole', { runId: 'fork', at }).result();
   assert.equal(fork.results.get(reader), ['one', 'two', 'three']);
   const kept = recordsOf(store, 'fork').flatMap((one) => (one.kind === 'message' ? [one.id] : []));
   assert.equal(kept, ['said/speaker/1', 'said/speaker/2', 'said/speaker/3']);

@@ -171,7 +171,7 @@ test('a fork reads what the task had given, also after it has run again', async 
     return flow as ReturnType<typeof workflow>;
   };
   await make('a').run({ store, runId: 'r' }).result();
-  await make('a').fork('r', { at: 2, store, runId: 'fork' }).result();
+  await make('a').fork(store, 'r', { at: 2, runId: 'fork' }).result();
   await make('b').run({ store, runId: 'r' }).result();
   const { results } = await make('a').run({ store, runId: 'fork' }).result();
   assert.equal(
@@ -217,8 +217,8 @@ test('no two runs and tasks meet in what is kept, whatever their ids are', async
 test('a fork keeps its results when the other run is removed, and its id used again', async () => {
   for (const store of [memory(), sqlite(join(mkdtempSync(join(tmpdir(), 'rxhive-')), 'fork.db'))]) {
     await letters('big', 'ann').run({ store, runId: 'monday' }).result();
-    await letters('big', 'ann').fork('monday', { store, runId: 'of ann' }).result();
-    await letters('big', 'ann').fork('of ann', { store, runId: 'of it' }).result();
+    await letters('big', 'ann').fork(store, 'monday', { runId: 'of ann' }).result();
+    await letters('big', 'ann').fork(store, 'of ann', { runId: 'of it' }).result();
     await store.remove('monday');
     await letters('big', 'bob').run({ store, runId: 'monday' }).result();
     await store.remove('of ann');

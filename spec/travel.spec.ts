@@ -95,9 +95,8 @@ test('a fork with another state, input, limits; finished tasks stay unless they 
     assert.equal([past.first, past.last, past.from], [1, 4, undefined], name);
     ran.length = 0;
     const recipe = await flow
-      .fork('a', {
+      .fork(store, 'a', {
         at: 3,
-        store,
         runId: 'recipe',
         state: (s) => {
           s.total = 1_000;
@@ -122,19 +121,18 @@ test('a fork with another state, input, limits; finished tasks stay unless they 
     assert.equal([ran, again.state.total], [[], 1_010]);
 
     const value = await flow
-      .fork('recipe', { at: 4, store, runId: 'value', state: { total: 0, notes: ['new'], sold: {} } })
+      .fork(store, 'recipe', { at: 4, runId: 'value', state: { total: 0, notes: ['new'], sold: {} } })
       .result();
     assert.equal(value.state, { total: 10, notes: ['new', 'three'], sold: { three: 10 } });
     assert.equal((await flow.history(store, 'value')).blame('sold', 'one'), { taskId: undefined, seq: 5 });
 
     ran.length = 0;
-    const other = await flow.fork('value', { store, runId: 'input', input: 'tue', rerun: ['two'] }).result();
+    const other = await flow.fork(store, 'value', { runId: 'input', input: 'tue', rerun: ['two'] }).result();
     assert.equal(ran, ['two tue', 'three tue'], name);
     assert.is(other.status, 'succeeded');
     ran.length = 0;
-    const run = flow.fork('value', {
+    const run = flow.fork(store, 'value', {
       at: 1,
-      store,
       runId: 'limits',
       concurrency: 7,
       groups: { till: { concurrency: 3 } },
@@ -145,6 +143,8 @@ test('a fork with another state, input, limits; finished tasks stay unless they 
     });
     await run.result();
     assert.equal([limits, ran], [[7], ['one mon', 'two mon', 'three mon']]);
+    const old = await flow.fork('value', { store, runId: 'old order' }).result();
+    assert.is(old.tasks.get('three')?.status, 'restored', 'the order of arguments before');
     close(store);
   }
 });
@@ -155,8 +155,7 @@ test('a given state stands: what was written there before is not taken back', as
   await shop(ran).run({ store, runId: 'a', input: 'x' }).result();
   const flow = shop(ran);
   const { state } = await flow
-    .fork('a', {
-      store,
+    .fork(store, 'a', {
       runId: 'b',
       rerun: ['two'],
       state: (s) => {
@@ -173,13 +172,13 @@ test('what makes no sense in a fork is refused, and nothing is written', async (
   const flow = shop([]);
   await flow.run({ store, runId: 'a', input: 'x' }).result();
   for (const [work, text] of [
-    [() => flow.fork('a', { at: 9, store, runId: 'n' }).result(), 'from 1 to 4'],
-    [() => flow.fork('a', { at: 0, store, runId: 'n' }).result(), 'from 1 to 4'],
-    [() => flow.fork('none', { store, runId: 'n' }).result(), 'no run "none"'],
-    [() => flow.fork('a', { store, runId: 'a' }).result(), 'another id'],
-    [() => flow.fork('a', { store, runId: 'n', state: 7 as never }).result(), 'state is 7'],
-    [() => flow.fork('a', { store, runId: 'n', concurrency: 0 }).result(), 'concurrency is 0'],
-    [() => flow.fork('a', { store, runId: 'n', groups: { till: { concurrency: -1 } } }).result(), 'till'],
+    [() => flow.fork(store, 'a', { at: 9, runId: 'n' }).result(), 'from 1 to 4'],
+    [() => flow.fork(store, 'a', { at: 0, runId: 'n' }).result(), 'from 1 to 4'],
+    [() => flow.fork(store, 'none', { runId: 'n' }).result(), 'no run "none"'],
+    [() => flow.fork(store, 'a', { runId: 'a' }).result(), 'another id'],
+    [() => flow.fork(store, 'a', { runId: 'n', state: 7 as never }).result(), 'state is 7'],
+    [() => flow.fork(store, 'a', { runId: 'n', concurrency: 0 }).result(), 'concurrency is 0'],
+    [() => flow.fork(store, 'a', { runId: 'n', groups: { till: { concurrency: -1 } } }).result(), 'till'],
     [() => flow.run({ store, runId: 'a', input: 'x', rerun: ['four'] }).result(), '"four"'],
     [() => flow.compact(store, 'a', { keep: -1 }), 'compact.keep is -1'],
     [() => flow.compact(store, 'none'), 'no run "none"'],
@@ -191,11 +190,11 @@ test('what makes no sense in a fork is refused, and nothing is written', async (
   );
   const typedFork = (): unknown => [
     // @ts-expect-error no such field of the state
-    flow.fork('a', { store, runId: 'n', state: (s) => s.nothing }),
+    flow.fork(store, 'a', { runId: 'n', state: (s) => s.nothing }),
     // @ts-expect-error the input is a text
-    flow.fork('a', { store, runId: 'n', input: 7 }),
+    flow.fork(store, 'a', { runId: 'n', input: 7 }),
     // @ts-expect-error no such group
-    flow.fork('a', { store, runId: 'n', groups: { llm: { concurrency: 1 } } }),
+    flow.fork(store, 'a', { runId: 'n', groups: { llm: { concurrency: 1 } } }),
   ];
   assert.type(typedFork, 'function');
 });
@@ -213,9 +212,9 @@ test('an id of a run that is empty is refused wherever one is given, and nothing
       questions: () => flow.questions(store, none),
       answer: () => flow.answer(store, none, 'q', 1),
       compact: () => flow.compact(store, none),
-      compensate: () => flow.compensate(none, { store }),
-      'fork of': () => flow.fork(none, { store, runId: 'new' }),
-      'fork as': () => flow.fork('there', { store, runId: none }),
+      compensate: () => flow.compensate(store, none),
+      'fork of': () => flow.fork(store, none, { runId: 'new' }),
+      'fork as': () => flow.fork(store, 'there', { runId: none }),
     };
     for (const [name, way] of Object.entries(ways)) {
       const { code, message } = await refused(way);
@@ -250,7 +249,7 @@ test('a compacted log goes on as the whole one does, and says where it begins', 
     const early = await refused(() => short.snapshotAt(2));
     assert.match(early.message, 'from 3 to 4. The log was compacted');
     assert.match(
-      (await refused(() => shop(ran).fork('a', { at: 1, store, runId: 'f' }).result())).message,
+      (await refused(() => shop(ran).fork(store, 'a', { at: 1, runId: 'f' }).result())).message,
       'compacted',
     );
     ran.length = 0;
@@ -286,7 +285,7 @@ test('what cannot be taken back from a compacted log is refused, and a fork with
   await make('1').compact(store, 'p', { keep: 0 });
   assert.match((await refused(() => make('2').run({ store, runId: 'p' }).result())).message, 'compacted');
   assert.is((await make('1').run({ store, runId: 'p' }).result()).report.counts.restored, 1);
-  const fork = make('2').fork('p', { store, runId: 'f', state: { page: 'mine' } });
+  const fork = make('2').fork(store, 'p', { runId: 'f', state: { page: 'mine' } });
   assert.equal((await fork.result()).state, { page: '2' });
 });
 

@@ -22,7 +22,7 @@ export function forksOf(
     const to = freeId(runId, taken);
     await remember(store, to, module);
     say(`run ${to}, a fork of ${runId} after ${inspect(taskId)}`);
-    return source.fork(runId, { store, runId: to, at: point.seq, suspend: 'wait' });
+    return source.fork(store, runId, { runId: to, at: point.seq, suspend: 'wait' });
   };
 }
 

@@ -69,7 +69,6 @@ export const belowRun: Below = { middleware: {}, pauseBefore: {}, compact: {} };
 /** How a fork is to go: like a run, with what is to be different. */
 export interface ForkOptions<S = unknown, I = unknown, G extends string = string>
   extends Omit<RunOptions<I>, 'store' | 'runId'> {
-  readonly store: CheckpointStore | string;
   /** Name of the fork; there must be no such run. */
   readonly runId: string;
   /** Number of the record it begins after. Default: the newest. */

@@ -227,7 +227,7 @@ test('what a store of somebody throws has a code, and a reason where it is known
       const uses = {
         run: () => flow.run({ store: broken, runId: 'r' }).result(),
         history: () => flow.history(broken, 'r'),
-        fork: () => flow.fork('r', { store: broken, runId: 'f', at: 1 }).result(),
+        fork: () => flow.fork(broken, 'r', { runId: 'f', at: 1 }).result(),
         compact: () => flow.compact(broken, 'r'),
         answer: () => flow.answer(broken, 'r', 'q', 1),
         prune: () => prune(broken, { keep: 0 }),
@@ -377,7 +377,7 @@ test('runs one after the other leave no file open: good, failed and cancelled on
     await result;
     await flow.history(file, `r${i}`);
     if (i % 4 === 3) await flow.compact(file, `r${i}`, { keep: 0 });
-    if (i % 4 === 0) await flow.fork(`r${i}`, { at: 1, store: file, runId: `f${i}` }).result();
+    if (i % 4 === 0) await flow.fork(file, `r${i}`, { at: 1, runId: `f${i}` }).result();
     assert.is(await outcome(() => flow.answer(file, `r${i}`, 'none', 1)), 'QUESTION_UNKNOWN');
   };
   const [one, before] = [newFile(), open()];

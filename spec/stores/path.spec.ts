@@ -37,9 +37,9 @@ async function goesOn(store: string): Promise<void> {
   const history = await flow.history(store, runId);
   assert.is(history.records.length, 3);
   assert.is(history.snapshotAt(2).state.n, 1);
-  const fork = await flow.fork(runId, { at: 2, store, runId: `${runId} fork` }).result();
+  const fork = await flow.fork(store, runId, { at: 2, runId: `${runId} fork` }).result();
   assert.equal([fork.report.counts.restored, fork.results.get('b')], [1, 8]);
-  await (await flow.compensate(runId, { store })).result();
+  await (await flow.compensate(store, runId)).result();
   assert.equal(undone, [7]);
 }
 
@@ -94,7 +94,7 @@ test('what is no path is refused before anything starts, and addresses are not s
   const flow = workflow({ name: 'wrong' });
   flow.task('t', { run: () => 1 });
   for (const store of ['', ':memory:', 7, {}, 'mysql://me:s3cret@host/db'] as unknown as string[])
-    for (const call of [() => flow.run({ store }), () => flow.fork('r', { at: 1, store, runId: 'f' })])
+    for (const call of [() => flow.run({ store }), () => flow.fork(store, 'r', { at: 1, runId: 'f' })])
       assert.throws(
         call,
         (error: unknown) =>

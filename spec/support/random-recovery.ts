@@ -355,7 +355,7 @@ async function compensate(
     called: () => undefined,
     compensated: (id, value) => back.push(`${id} ${String(value)}`),
   });
-  const run = await flow.compensate(runId, { store, scheduler });
+  const run = await flow.compensate(store, runId, { scheduler });
   await ended(run as unknown as Run, scheduler);
   return back.sort();
 }

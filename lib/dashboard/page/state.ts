@@ -37,7 +37,7 @@ export function StateDiff({
           ${commit.changes.map((change) => html`<tr class=${change.op}><th scope="row">${pathOf(change)}</th><td><pre>${value(before, change)}</pre></td><td><pre>${value(after, change)}</pre></td></tr>`)}
         </tbody></table>
         ${act !== undefined && html`<div class="tools"><button class="fork" onClick=${() => act('fork', { runId: view.runId, taskId: commit.taskId })}>go on from here in another run</button></div>`}
-        <p class="hint">In a program: <code>flow.fork('${short(view.runId, 40)}', { at: SEQ, store, runId: 'another' })</code>, where SEQ is the record of "${short(commit.taskId, 40)}".</p>`
+        <p class="hint">In a program: <code>flow.fork(store, '${short(view.runId, 40)}', { at: SEQ, runId: 'another' })</code>, where SEQ is the record of "${short(commit.taskId, 40)}".</p>`
     }
     <h3>State</h3>
     <pre class="whole">${shownValue(after)}</pre>

@@ -57,7 +57,7 @@ export interface MarbleTools {
   load(marbles: string, samples?: Readonly<Record<string, LoadSample>>): Observable<LoadSample>;
   /** A run of a workflow or orchestrator that starts when the body has returned. */
   flow(subject: Definable, options?: TrialRunOptions): Run;
-  /** Any run made with these options: `await run((options) => flow.compensate(id, { store, ...options }))`. */
+  /** Any run made with these options: `await run((options) => flow.compensate(store, id, options))`. */
   run<S, G extends string>(
     make: (options: {
       readonly scheduler: SimulationScheduler;
