@@ -26,7 +26,6 @@ import { closeGates, limitsOf, onHeaders, placeGates } from './limits/place-gate
 import { DeadlockDetector } from './messaging/deadlock.js';
 import { Messages } from './messaging/messages.js';
 import { Questions } from './messaging/questions.js';
-import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
 import type { ResolvedRunOptions } from './model/run-options.js';
 import { Task } from './model/task.js';
@@ -36,7 +35,7 @@ import { CommitFeed } from './observe/commit-feed.js';
 import { Learning } from './observe/durations.js';
 import { EventHub } from './observe/events.js';
 import { announceAdded, announceBack, announceStart } from './observe/planned.js';
-import { resultOf } from './observe/report.js';
+import { type Facts, resultOf } from './observe/report.js';
 import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
 import { Growth, runEnded } from './plan/growth.js';
@@ -184,9 +183,7 @@ export class Engine {
         this.#unlisten?.();
         notify(() => this.load.end(), this.subscribers.failed);
         const asked = this.questions.runEnded(this.scheduler.open > 0);
-        this.#transactions.close(this.scheduler.open > 0, (error) =>
-          this.#finish(this.scheduler.closing ?? error, asked),
-        );
+        this.#transactions.close(this.scheduler.open > 0, (error) => this.#finish(asked, error));
       },
     });
     const now = (): number => this.scheduler.now();
@@ -215,6 +212,7 @@ export class Engine {
       scheduler: this.scheduler,
       limitOf: (group) => this.effectiveLimits.get(group, 'user'),
       questions: () => this.questions.open,
+      store: () => this.#transactions.store?.waiting,
     });
     this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
       watch: this.hub,
@@ -284,7 +282,7 @@ export class Engine {
     );
   }
 
-  #finish(closing: RxhiveError | undefined, questions: readonly OpenQuestion[] | undefined): void {
+  #finish(questions: Facts['questions'], storeError: RxhiveError | undefined): void {
     notify(() => this.#limits.emit(), this.subscribers.failed);
     closeGates(this.graph, this.subscribers.failed);
     this.clock.dispose();
@@ -297,7 +295,8 @@ export class Engine {
       wallMs: this.scheduler.now(),
       seed: this.clock.seed,
       state: this.state.current,
-      closing,
+      closing: this.scheduler.closing ?? storeError,
+      storeError,
       forgotten: this.#growth.forgotten,
       budgets: budgetStates(this.graph),
       questions,
@@ -320,6 +319,7 @@ export class Engine {
   cancel(reason: 'cancelled' | 'unsubscribed' | 'signal', cause?: unknown): void {
     if (this.#broken) return;
     this.#started ||= true;
+    this.#transactions.store?.hurry();
     this.scheduler.cancel(new WorkflowCancelledError(reason, cause));
   }
 

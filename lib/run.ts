@@ -158,8 +158,12 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /** Says in one sentence what a task is doing or waiting for. */
   explain(task: Task | string): string {
-    const { graph, load, scheduler } = this.#engine;
-    return explain(graph.nodeOf(task), { ...scheduler.moment, limitReason: load.reason() });
+    const { graph, load, scheduler, stuck } = this.#engine;
+    return explain(graph.nodeOf(task), {
+      ...scheduler.moment,
+      limitReason: load.reason(),
+      store: stuck.store,
+    });
   }
 
   /**
@@ -193,8 +197,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /**
    * One sentence for each thing all that is left waits for, when nothing goes on by itself any more: a limit of 0, a
-   * pause, an unanswered question without a deadline. Empty while something runs, a timer is set, or a store, a provider
-   * or another run may say something. Also told by the event `run stuck`.
+   * pause, an unanswered question without a deadline, a store that has not answered for a second. Empty while something
+   * runs, a timer is set, or a provider or another run may say something. All but waits for a store are also told by the
+   * event `run stuck`.
    */
   stuck(): readonly string[] {
     return this.#engine.stuck.causes();

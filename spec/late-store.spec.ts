@@ -2,6 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { memory, type Run, RxhiveError, workflow } from '../lib/index.js';
 import { seededRandom } from '../lib/kernel/random.js';
+import { advance, SimulationScheduler } from '../lib/testing/index.js';
 import { LateStore, turn } from './support/late-store.js';
 
 const codeOf = (error: unknown): string | undefined =>
@@ -339,6 +340,87 @@ test('a serializable body that read what is being written waits for that, and ru
     assert.is(state.n, 3 - succeeded.length);
     assert.ok(called.length <= 6, `${end}: ${called.join(' ')}`);
   }
+});
+
+/** Answers what a store is asked but for the first call of `name`, and all after that. */
+function silentFrom(name: string, scheduler: SimulationScheduler): LateStore {
+  const store = new LateStore(memory(), scheduler);
+  let silent = false;
+  store.auto = (what) => {
+    silent ||= what.startsWith(name);
+    return silent ? undefined : 'at once';
+  };
+  return store;
+}
+
+for (const name of ['open', 'append 2', 'close'] as const)
+  for (const durability of ['sync', 'group', 'exit'] as const)
+    test(`a store that never answers ${name}, ${durability}: the run says so, and ends when it is cancelled`, async () => {
+      const scheduler = new SimulationScheduler();
+      const store = silentFrom(name === 'append 2' && durability !== 'sync' ? 'append' : name, scheduler);
+      const flow = workflow({ name: 'silent', state: { n: 0 } });
+      flow.task('a', { run: bump(1) });
+      const run = flow.run({ store, runId: 'r', durability, scheduler });
+      const ended = run.result();
+      await advance(scheduler, 500);
+      assert.equal(run.stuck(), []);
+      await advance(scheduler, 60_000);
+      const [said = '', ...more] = run.stuck();
+      assert.equal(more, []);
+      const asked = name.split(' ')[0];
+      assert.match(said, `waits for the store, which has not answered "${asked}" for 60.0 s`);
+      if (name === 'open' || durability === 'sync') {
+        if (name !== 'close')
+          assert.match(run.explain('a'), `waits for the store, which has not answered "${asked}"`);
+      } else assert.match(run.explain('a'), 'has succeeded');
+      run.cancel('enough');
+      run.cancel('I said enough');
+      await advance(scheduler, 64_999);
+      run.cancel('still there?');
+      await advance(scheduler, 65_000);
+      const result = await ended;
+      const { storeError } = result.report;
+      assert.is(codeOf(storeError), 'STORE_FAILED');
+      assert.equal(storeError?.details, { call: asked, reason: 'silent' });
+      assert.match(String(result.report), /The store of run "r" failed: .*written or not/);
+      if (result.error !== storeError) assert.match(String(result.report), 'not known to be in the store');
+      assert.equal(run.stuck(), []);
+      if (name === 'open') assert.is(result.status, 'cancelled');
+      if (name === 'append 2' && durability === 'sync') assert.is(result.tasks.get('a')?.status, 'failed');
+      // Whatever it says now is too late; the lease is given back all the same.
+      store.auto = () => 'at once';
+      while (store.calls.length > 0) await store.answer('');
+      assert.is(store.asked.filter((what) => what === 'close').length, 1);
+      store.inner.open('r').close();
+    });
+
+test('a store that takes longer than storeTimeout for an answer has failed, and with it the run', async () => {
+  for (const name of ['open', 'append', 'close'] as const) {
+    const scheduler = new SimulationScheduler();
+    const store = silentFrom(name, scheduler);
+    const flow = workflow({ name: 'silent' });
+    flow.task('a', { run: () => 1 });
+    flow.task('b', { run: (_, ctx) => ctx.sleep(600_000) });
+    const ended = flow
+      .run({ store, runId: 'r', durability: 'sync', scheduler, storeTimeout: 2_000 })
+      .result()
+      .catch((error: unknown) => ({ error, report: { wallMs: 2_000 } }));
+    await advance(scheduler);
+    const { error, report } = await ended;
+    assert.is(codeOf(error), 'STORE_FAILED', name);
+    assert.match(String(error), `${name} has not been answered for 2000 ms`);
+    assert.is(report.wallMs, name === 'close' ? 602_000 : 2_000);
+  }
+  const slow = new SimulationScheduler();
+  const store = new LateStore(memory(), slow);
+  store.auto = () => 1_999;
+  const flow = workflow({ name: 'slow' });
+  flow.task('a', { run: () => 1 });
+  const result = flow.run({ store, durability: 'sync', scheduler: slow, storeTimeout: 2_000 }).result();
+  await advance(slow);
+  assert.is((await result).status, 'succeeded');
+  for (const storeTimeout of [0, -1, Number.NaN, '1' as never])
+    assert.throws(() => flow.run({ store, storeTimeout }), /storeTimeout is .*; give ms above 0/);
 });
 
 test('history, fork and compensate with a store that answers later', async () => {

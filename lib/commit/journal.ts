@@ -1,16 +1,22 @@
 import { encode } from '../codec/codec.js';
+import type { StoreWait } from '../graph/ports.js';
 import type { Clock, Timer } from '../kernel/clock.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
-import { isPromise, type MaybePromise, settleMaybe, thenMaybe } from '../kernel/maybe-promise.js';
+import { notify } from '../kernel/guard.js';
+import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { LogRecord } from '../model/record.js';
 import type { Durability, LogEntry, RunLog } from '../model/store.js';
+import { reasonOf } from '../model/store-failure.js';
 import { readEntry } from './records.js';
 import { keysGone, type Spill } from './spill.js';
+import { StoreCalls } from './store-calls.js';
 
 /** What a {@link Journal} needs to know, and whom it tells. */
 export interface JournalPorts {
   readonly runId: string;
   readonly durability: Durability;
+  /** Ms that the store has for an answer; undefined: as long as it takes. */
+  readonly timeout: number | undefined;
   readonly clock: Clock;
   open(): MaybePromise<RunLog>;
   readonly spill: Spill;
@@ -39,6 +45,7 @@ export class Journal {
   /** Number of the last record, written or not. */
   seq = 0;
   readonly #ports: JournalPorts;
+  readonly #calls: StoreCalls;
   #log: RunLog | undefined;
   #waiting: LogEntry[] = [];
   #timer: Timer | undefined;
@@ -59,6 +66,17 @@ export class Journal {
 
   constructor(ports: JournalPorts) {
     this.#ports = ports;
+    this.#calls = new StoreCalls(ports.clock, ports.runId, ports.timeout);
+  }
+
+  /** For how long, and for what, the run waits; undefined while that is nothing to speak of. */
+  get waiting(): StoreWait | undefined {
+    return this.#calls.waiting;
+  }
+
+  /** The run is cancelled: it ends soon, whether the store answers or not. */
+  hurry(): void {
+    this.#calls.hurry();
   }
 
   /** A success counts only once its record is durable. */
@@ -77,10 +95,14 @@ export class Journal {
       if (this.#closing === undefined) next();
       else this.#shut();
     };
-    settleMaybe(
+    this.#calls.ask(
+      'open',
       () => thenMaybe(this.#ports.open(), (log) => this.#read(log)),
       (records) => opened(() => done(records)),
-      (error) => opened(() => failed(this.#named(error))),
+      (error) => {
+        if (this.#calls.silent !== undefined) this.#broken = this.#calls.silent;
+        opened(() => failed(this.#named(error)));
+      },
     );
   }
 
@@ -110,6 +132,11 @@ export class Journal {
   }
 
   #read(log: RunLog): MaybePromise<LogRecord[]> {
+    // Too late: nobody wants it any more.
+    if (this.#calls.silent !== undefined) {
+      leave(log);
+      return [];
+    }
     this.#log = log;
     log.onLost?.((error) => this.#taken(error));
     try {
@@ -165,9 +192,11 @@ export class Journal {
     if (!isPromise(answer)) return true;
     this.#busy = true;
     const last = first.seq + entries.length - 1;
-    answer.then(
+    this.#calls.ask(
+      'append',
+      () => answer,
       () => this.#wrote(() => this.#durable(last)),
-      (cause: unknown) => this.#wrote(() => this.#ports.failed(this.#lost(first.seq, cause))),
+      (cause) => this.#wrote(() => this.#ports.failed(this.#lost(first.seq, cause))),
     );
     return false;
   }
@@ -250,12 +279,13 @@ export class Journal {
       compaction.done(outcome);
       this.#goOn();
     };
-    settleMaybe(
+    this.#calls.ask(
+      'compact',
       () => thenMaybe(compaction.read(), (entries) => this.#shorten(entries, compaction)),
       goOn,
       (error) => {
         this.#short = Number.POSITIVE_INFINITY;
-        if (isTaken(error)) this.#taken(error);
+        if (endsLog(error)) this.#taken(error);
         goOn({ error });
       },
     );
@@ -287,7 +317,13 @@ export class Journal {
     const log = this.#log;
     const done = this.#closing;
     this.#log = this.#closing = undefined;
-    settleMaybe(
+    if (this.#calls.silent !== undefined) {
+      if (log !== undefined) leave(log);
+      done?.(this.#broken);
+      return;
+    }
+    this.#calls.ask(
+      'close',
       () => log?.close(),
       () => done?.(this.#broken),
       (error) => done?.(this.#broken ?? this.#named(error)),
@@ -299,9 +335,9 @@ export class Journal {
     const error = this.#named(cause);
     this.seq = first - 1;
     this.#waiting = [];
-    if (!this.holds || this.#closing !== undefined || isTaken(error)) this.#broken ??= error;
+    if (!this.holds || this.#closing !== undefined || endsLog(error)) this.#broken ??= error;
     this.#flushed(({ upTo }) => upTo >= first, error);
-    if (isTaken(error)) this.#ports.failed(error);
+    if (endsLog(error)) this.#ports.failed(error);
     return error;
   }
 
@@ -323,8 +359,17 @@ export class Journal {
   }
 }
 
-function isTaken(error: unknown): boolean {
-  return error instanceof RxhiveError && error.code === 'RUN_LEASED';
+/** Nothing can be written any more: another process has the run, or nobody knows what has been written. */
+export function endsLog(error: unknown): boolean {
+  return error instanceof RxhiveError && (error.code === 'RUN_LEASED' || reasonOf(error) === 'silent');
+}
+
+/** Gives the lease back, whether the store says something to that or not. */
+function leave(log: RunLog): void {
+  notify(
+    () => log.close(),
+    () => undefined,
+  );
 }
 
 function sizeOf(entries: readonly LogEntry[]): number {

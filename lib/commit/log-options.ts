@@ -8,7 +8,8 @@ import type { Compaction, JournalPorts } from './journal.js';
 import { Spill } from './spill.js';
 
 /** Where the log of a run is, and how it is written. */
-export interface LogPorts extends Pick<JournalPorts, 'runId' | 'durability' | 'clock' | 'open' | 'spill'> {
+export interface LogPorts
+  extends Pick<JournalPorts, 'runId' | 'durability' | 'timeout' | 'clock' | 'open' | 'spill'> {
   /** What is in it is another run's. */
   readonly fork: boolean;
   /** Keeps it short; undefined: it grows. */
@@ -43,12 +44,13 @@ export function logOf(
   { runId, clock, settings }: LogFacts,
   compacted: Compaction['done'],
 ): LogPorts | undefined {
-  const { store, durability = 'group', compact, fork } = options;
+  const { store, storeTimeout, durability = 'group', compact, fork } = options;
   const keep = checkKeep(compact?.keep);
   return (
     store && {
       runId,
       durability,
+      timeout: storeTimeout,
       clock,
       fork: fork !== undefined,
       open: () => (fork === undefined ? store.open(runId) : openFork(store, runId, fork)),

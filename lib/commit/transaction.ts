@@ -22,7 +22,7 @@ import type {
 import { described } from './added.js';
 import { AttemptLog } from './attempt-log.js';
 import { compacted, ProcessTimes } from './compact.js';
-import { Journal } from './journal.js';
+import { endsLog, Journal } from './journal.js';
 import { logged, type UsageLedger, unlogged } from './ledger.js';
 import type { LogPorts, RunFacts } from './log-options.js';
 import { commitText, failureText } from './log-records.js';
@@ -95,7 +95,7 @@ export class Transactions {
         },
         written: (seq) => this.#pending.written(seq),
         failed: (error) => {
-          if (!this.#pending.lost(error) || error.code === 'RUN_LEASED') ports.lost(error);
+          if (!this.#pending.lost(error) || endsLog(error)) ports.lost(error);
         },
       });
   }
@@ -127,6 +127,11 @@ export class Transactions {
         (error) => journal.close(() => failed(error)),
       );
     }, failed);
+  }
+
+  /** How the run waits for its store. */
+  get store(): Pick<Journal, 'waiting' | 'hurry'> | undefined {
+    return this.#journal;
   }
 
   /** Writes what is left and gives the lease back; `suspended`: what is left waits for people. `done` gets an error when records are lost. */

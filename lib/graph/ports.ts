@@ -98,3 +98,11 @@ export interface Asker {
   answered(value: unknown): void;
   failed(error: RxhiveError): void;
 }
+
+/** A store that has not answered for some time. */
+export interface StoreWait {
+  /** What a task or run waits for. */
+  readonly what: string;
+  /** Nothing has begun yet. */
+  readonly opening: boolean;
+}

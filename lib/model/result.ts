@@ -95,6 +95,8 @@ export interface RunReport {
   readonly seed: number;
   /** Errors thrown by subscribers and by late bodies; none of them harmed the run. */
   readonly subscriberErrors: readonly unknown[];
+  /** Why the newest of what this process did may be missing in the store: it failed, or did not answer in time. */
+  readonly storeError?: RxhiveError;
   /** The report as text: counts, failures with cause, skipped with root cause, critical path. */
   toString(): string;
 }

@@ -46,6 +46,12 @@ export interface RunOptions<I = unknown> {
   /** When commits are written to the store. Default `group`. */
   readonly durability?: Durability;
   /**
+   * Ms that the store may take for one answer (open, append, close), above 0. One that takes longer has failed: the run ends with
+   * STORE_FAILED, reason `silent`. Once the run is cancelled it has 5 s at most. Default: as long as it takes;
+   * `run.stuck()` says that the run waits for it.
+   */
+  readonly storeTimeout?: number;
+  /**
    * When all that is left waits for answers of people: `wait` goes on waiting; `exit` ends the run with status
    * `suspended`, log written and lease given back, so that any process can continue it later (needs a store); `end` ends
    * it like that without a store, where nobody can go on, once no question has a deadline that may still answer it.

@@ -7,6 +7,7 @@ const advice: Record<StoreFailure, string> = {
   'read-only': 'It is read-only: allow writing to it, or name another one',
   full: 'It is full: make room, and start the run again, it goes on',
   gone: 'It cannot be reached, or is not there any more: check its address, and bring it back',
+  silent: 'What it was given last may be written or not: go on with the run once the store answers again',
 };
 
 /** STORE_FAILED, with `details.reason` where it is known. `what` failed, `said` is what the driver says. */

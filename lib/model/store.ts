@@ -37,10 +37,10 @@ export interface StoredRun {
 
 /**
  * Why a store failed, as `details.reason` of an RxhiveError STORE_FAILED: another one holds it (who asks again may
- * succeed), it was closed, nothing can be written to it, there is no room, or it cannot be reached or is not there. Damage is
- * none of them: that is a CheckpointCorruptError.
+ * succeed), it was closed, nothing can be written to it, there is no room, it cannot be reached or is not there, or it did not answer
+ * in time. Damage is none of them: that is a CheckpointCorruptError.
  */
-export type StoreFailure = 'busy' | 'closed' | 'read-only' | 'full' | 'gone';
+export type StoreFailure = 'busy' | 'closed' | 'read-only' | 'full' | 'gone' | 'silent';
 
 /**
  * Where logs of runs are kept. Each method may answer at once or with a promise; one that answers at once costs no

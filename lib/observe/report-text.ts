@@ -22,6 +22,9 @@ export function asText(report: RunReport, tasks: TaskReports, { closing, questio
     `${report.workflow}: ${report.status} in ${report.wallMs} ms (work ${report.workMs} ms, retries ${report.retries})`,
     `tasks: ${counts.map(([status, count]) => `${count} ${status}`).join(', ') || 'none'}`,
     ...(closing === undefined ? [] : [messageOf(closing)]),
+    ...(report.storeError === undefined || report.storeError === closing
+      ? []
+      : [`not known to be in the store, the newest of it: ${messageOf(report.storeError)}`]),
     ...failureLines(tasks, closing),
     ...moneyLines(report),
   ];

@@ -31,6 +31,8 @@ export interface Facts {
   readonly seed: number;
   readonly state: unknown;
   readonly closing: RxhiveError | undefined;
+  /** Why the end of the log may be missing. */
+  readonly storeError: RxhiveError | undefined;
   readonly budgets: readonly BudgetState[];
   /** With a run that ended `suspended`: what has to be answered. */
   readonly questions: readonly OpenQuestion[] | undefined;
@@ -246,6 +248,7 @@ function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () =>
     },
     seed,
     subscriberErrors,
+    ...(facts.storeError !== undefined && { storeError: facts.storeError }),
   };
   return Object.defineProperty(report, 'toString', {
     value: () => asText(report, tasks(), facts),

@@ -35,9 +35,9 @@ export function checkInput(definition: WorkflowDefinition, input: unknown): unkn
 
 /** Options of a run of a workflow, when they make sense. @throws RxhiveError INVALID_OPTION */
 export function checkOptions<
-  O extends Pick<RunOptions, 'suspend' | 'store' | 'load$' | 'pauseBefore' | 'runId'>,
+  O extends Pick<RunOptions, 'suspend' | 'store' | 'storeTimeout' | 'load$' | 'pauseBefore' | 'runId'>,
 >(options: O, { load$: otherwise, memory }: WorkflowSettings): O {
-  const { suspend, store, load$ = otherwise, pauseBefore = [] } = options;
+  const { suspend, store, storeTimeout, load$ = otherwise, pauseBefore = [] } = options;
   if (options.runId !== undefined) checkRunId(options.runId);
   checkBreakpoints(pauseBefore);
   const watermark = memory?.soft !== undefined ? 'soft' : memory?.hard !== undefined ? 'hard' : undefined;
@@ -45,6 +45,11 @@ export function checkOptions<
     throw new RxhiveError(
       'INVALID_OPTION',
       `memory.${watermark} needs load$, which tells how much memory is taken; give load$: systemLoad() of rxhive/load.`,
+    );
+  if (storeTimeout !== undefined && !(typeof storeTimeout === 'number' && storeTimeout > 0))
+    throw new RxhiveError(
+      'INVALID_OPTION',
+      `storeTimeout is ${inspect(storeTimeout)}; give ms above 0, or leave it out.`,
     );
   if (options.load$ !== undefined && !isObservable(options.load$))
     throw new RxhiveError(

@@ -2,6 +2,7 @@ import { choiceOf, isLost } from '../graph/choice-state.js';
 import { Lane } from '../graph/lane.js';
 import { describeWait } from '../graph/mailbox.js';
 import type { Edge, TaskNode } from '../graph/node.js';
+import type { StoreWait } from '../graph/ports.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 
 /** What the sentence needs to know about the run. */
@@ -11,12 +12,17 @@ export interface RunMoment {
   readonly limit: number;
   /** Why it is that many. */
   readonly limitReason?: string | undefined;
+  /** How long the store has not answered, once that is worth a word. */
+  readonly store?: StoreWait | undefined;
 }
 
 /** Says in one sentence what a task is doing or waiting for. */
 export function explain(node: TaskNode, moment: RunMoment): string {
   const name = `Task "${truncate(node.id)}"`;
   const seconds = ((moment.now - node.since) / 1000).toFixed(1);
+  const { store } = moment;
+  if (store !== undefined && (node.committing || (store.opening && !node.ended)))
+    return `${name} waits for ${store.what}.`;
   if (node.status === 'waiting') {
     const open = node.inEdges.filter((edge) => !edge.satisfied).map(awaited);
     if (open.length === 0 && node.parent !== undefined)

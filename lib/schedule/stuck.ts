@@ -2,7 +2,7 @@ import { isHeldBack } from '../graph/gate.js';
 import type { Group } from '../graph/lane.js';
 import { describeWait } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
-import type { Watch } from '../graph/ports.js';
+import type { StoreWait, Watch } from '../graph/ports.js';
 import { truncate } from '../kernel/errors.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { Scheduler } from './scheduler.js';
@@ -16,6 +16,8 @@ export interface StuckPorts {
   limitOf(group?: Group): number;
   /** Questions nobody has answered. */
   questions(): readonly OpenQuestion[];
+  /** What the run waits for where its store has not answered for some time. */
+  store(): StoreWait | undefined;
 }
 
 /** Something that does not end by itself, and how many tasks wait for it. */
@@ -34,16 +36,26 @@ export class Stuck {
   #alive: TaskNode | undefined;
   #told = '';
   #asked: readonly OpenQuestion[] = [];
+  #store: StoreWait | undefined;
 
   constructor(ports: StuckPorts) {
     this.#ports = ports;
+  }
+
+  /** What the run waits for where its store has not answered for some time. */
+  get store(): StoreWait | undefined {
+    return this.#ports.store();
   }
 
   /** One sentence for each thing that is waited for; none: the run goes on, or is over. */
   causes(): string[] {
     const { scheduler, nodes } = this.#ports;
     const { active, open, ended, closing } = scheduler;
-    if (active > 0 || open === 0 || ended || closing !== undefined) return [];
+    if (active > 0) return [];
+    const over = open === 0 || ended || closing !== undefined;
+    this.#store = this.store;
+    if (over || this.#store?.opening === true)
+      return this.#store === undefined ? [] : [`The run waits for ${this.#store.what}.`];
     const causes = new Map<unknown, Cause>();
     this.#asked = this.#ports.questions();
     if (this.#alive !== undefined && !this.#waits(this.#alive, causes)) return [];
@@ -77,7 +89,8 @@ export class Stuck {
   /** Does `node` wait for something that does not come by itself? Adds what for, if not for other tasks. */
   #waits(node: TaskNode, causes: Map<unknown, Cause>): boolean {
     const { status, extra } = node;
-    if (node.ended || node.committing) return false;
+    if (node.ended) return false;
+    if (node.committing) return this.#heldUp(causes);
     if (extra?.totalTimer !== undefined && extra.totalLeft === undefined) return false;
     if (status === 'waiting') return node.pending > 0;
     if (status === 'ready') return this.#held(node, causes);
@@ -105,6 +118,7 @@ export class Stuck {
     }
     for (const id of extra?.asking ?? []) {
       const question = this.#asked.find((one) => one.id === id);
+      if (question === undefined && this.#heldUp(causes)) continue;
       if (question === undefined || question.deadline !== undefined) return false;
       const prompt = question.prompt === '' ? '' : ` (${truncate(question.prompt)})`;
       count(
@@ -115,6 +129,13 @@ export class Stuck {
       );
     }
     return true;
+  }
+
+  /** Waits for the store, if that has not answered for some time. */
+  #heldUp(causes: Map<unknown, Cause>): boolean {
+    const store = this.#store;
+    if (store !== undefined) count(causes, 'store', (tasks) => `${tasks} for ${store.what}.`);
+    return store !== undefined;
   }
 
   /** What does not let a ready task start, if that lasts until somebody changes it. */
