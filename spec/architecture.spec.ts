@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { violations } from './architecture-rules.js';
@@ -12,6 +12,29 @@ function lib(): Map<string, string> {
 
 test('the house stands: floors, cycles, sizes, time and chance', () => {
   assert.equal(violations(lib()), []);
+});
+
+test('ARCHITECTURE.md is one page, names files and folders that are there, every decision, and the diagram of the code', () => {
+  const page = readFileSync('ARCHITECTURE.md', 'utf8');
+  assert.ok(page.split('\n').length <= 150, 'longer than a page');
+  const named = [...page.matchAll(/`([\w./-]+(?:\.ts|\/))`/g)].map(([, path]) => path as string);
+  assert.equal(
+    named.filter((path) => !existsSync(`lib/${path}`) && !existsSync(path)),
+    [],
+    'named, but not there',
+  );
+  const subjects = page.slice(page.indexOf('## Decisions'));
+  const listed = new Set([...subjects.matchAll(/\b(\d+) [a-z]/g)].map(([, number]) => Number(number)));
+  const decisions = readdirSync('docs/decisions').map((name) => Number(name.slice(0, 4)));
+  assert.equal(
+    decisions.filter((number) => !listed.has(number)),
+    [],
+    'decisions to list there by subject',
+  );
+  const drawing = /```\n([^`]*added -> waiting[^`]*)```/.exec(page)?.[1] as string;
+  const inCode = readFileSync('lib/schedule/lifecycle.ts', 'utf8').replaceAll(/^ \* ?/gm, '');
+  const shape = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();
+  assert.ok(shape(inCode).includes(shape(drawing)), 'the diagram is that of lib/schedule/lifecycle.ts');
 });
 
 const planted: [file: string, text: string, rule: RegExp][] = [

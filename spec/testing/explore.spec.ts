@@ -113,7 +113,7 @@ const plants: Record<string, Fault> = {
       ['commit/revival.ts', 'if (back.length > 0) this.#ports.bringBack(back);', ''],
       [
         'commit/recovery.ts',
-        'rerun: [...past.stale].map(([taskId, { because }]) => ({ taskId, because })),',
+        'rerun: [...past.stale].map(([taskId, { reason }]) => ({ taskId, because: reason })),',
         "rerun: [...past.commits.keys()].map((taskId) => ({ taskId, because: '' })),",
       ],
     ],
