@@ -194,7 +194,7 @@ export { type EventLogOptions, eventLines, readEventLog } from './observe/event-
 export type { RedactOptions } from './observe/redact.js';
 export { type OrchestratorOptions, WorkflowOrchestrator } from './orchestrator.js';
 export { checkWorkflow, type Finding } from './plan/check.js';
-export type { Run } from './run.js';
+export type { NoPromise, Run } from './run.js';
 export { type RunWorkflowOptions, runWorkflow } from './run-workflow.js';
 export { type MemoryDump, MemoryStore, memory } from './stores/memory.js';
 export { type PruneOptions, prune } from './stores/prune.js';

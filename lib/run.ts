@@ -12,13 +12,28 @@ import type { GroupLimits } from './model/limiter.js';
 import type { OpenQuestion } from './model/question.js';
 import type { Snapshot, WorkflowResult } from './model/result.js';
 import type { ResolvedRunOptions } from './model/run-options.js';
-import { type ResultOf, Task, type TaskOptions, type TaskType, type TypedTaskOptions } from './model/task.js';
+import {
+  type Dependencies,
+  type ResultOf,
+  Task,
+  type TaskOptions,
+  type TaskType,
+  type TypedTaskOptions,
+} from './model/task.js';
 import type { WorkflowDefinition } from './model/workflow.js';
 import type { Connect } from './observe/audience.js';
 import { conflated } from './observe/conflated.js';
 import { snapshotOf } from './observe/snapshot.js';
 import { checkBreakpoints, checkLimit } from './plan/input.js';
 import { explain } from './schedule/explain.js';
+
+/**
+ * For the compiler only: it refuses `await flow.run()`, which would give the run and wait for nothing. Await
+ * `flow.run().result()`.
+ */
+export interface NoPromise {
+  readonly then: (aRunIsNoPromise: 'await flow.run().result()') => never;
+}
 
 /**
  * One execution of a workflow. Cold: it starts when the first of its streams is subscribed or `result()` is
@@ -121,7 +136,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   }
 
   /** Adds a task while the run goes on. @throws RxhiveError RUN_ENDED, LIMIT_EXCEEDED, WORKFLOW_DEFINITION */
-  task<const D, R, O = ResultOf<R>>(
+  task<const D extends Dependencies = Record<never, never>, R = unknown, O = ResultOf<R>>(
     id: string,
     options: TaskOptions<D, R, S, unknown, G, string, O>,
   ): Task<O>;

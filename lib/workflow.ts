@@ -14,6 +14,7 @@ import { belowRun, type ForkOptions, type ResolvedRunOptions, type RunOptions } 
 import type { CheckpointStore } from './model/store.js';
 import {
   belowTask,
+  type Dependencies,
   type ResultOf,
   Task,
   type TaskDefinition,
@@ -36,12 +37,15 @@ import { definedTasks } from './observe/defined.js';
 import { durationsOf, type LearntDuration } from './observe/durations.js';
 import { toDot, toMermaid } from './observe/export.js';
 import { checkInput, checkRunId } from './plan/input.js';
-import { Run } from './run.js';
+import { type NoPromise, Run } from './run.js';
 import { storeAt } from './stores/at-path.js';
 
 /** Adds a task from within a completion handler; it becomes part of the same commit. */
 export interface AddTask<S, I, G extends string, X extends string> {
-  <const D, R, O = ResultOf<R>>(id: string, options: TaskOptions<D, R, S, I, G, X, O>): Task<O>;
+  <const D extends Dependencies = Record<never, never>, R = unknown, O = ResultOf<R>>(
+    id: string,
+    options: TaskOptions<D, R, S, I, G, X, O>,
+  ): Task<O>;
   /** One task of a type: when the run goes on it comes back by its data, the handler is not called again. */
   <T, O>(type: TaskType<T, O>, id: string, data: T, options?: TypedTaskOptions): Task<O>;
 }
@@ -93,7 +97,10 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   }
 
   /** Defines a task. Faults are collected and reported together by `run()`. */
-  task<const D, R, O = ResultOf<R>>(id: string, options: TaskOptions<D, R, S, I, G, X, O>): Task<O> {
+  task<const D extends Dependencies = Record<never, never>, R = unknown, O = ResultOf<R>>(
+    id: string,
+    options: TaskOptions<D, R, S, I, G, X, O>,
+  ): Task<O> {
     this.#ids.push(id);
     this.#tasks.push(bodied(options as unknown as TaskDefinition));
     const handle = new Task<O>(id, this);
@@ -156,7 +163,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    * ```
    * @throws RxhiveError INVALID_OPTION
    */
-  each<const D, T, R, const K extends boolean = false>(
+  each<const D extends Dependencies, T, R, const K extends boolean = false>(
     id: string,
     options: EachOptions<D, T, R, S, I, G, X, K>,
   ): Task<EachResult<T, ResultOf<R>, K>> {
@@ -185,12 +192,12 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    * A run of the tasks defined so far. Cold: nothing starts before somebody subscribes or calls `result()`.
    * @throws WorkflowDefinitionError with all faults; RxhiveError `INVALID_INPUT`, `INVALID_OPTION`
    */
-  run(...[options]: RunArguments<I>): Run<S, G> {
+  run(...[options]: RunArguments<I>): Run<S, G> & NoPromise {
     const { store, ...rest } = readOrRefuse('The run', (options ?? {}) as RunOptions, belowRun);
     return new Run<S, G>(
       this.definition(),
       store === undefined ? rest : { ...rest, store: storeAt(store, rest.scheduler) },
-    );
+    ) as Run<S, G> & NoPromise;
   }
 
   /** What the log of one of its runs tells. Rejects with CheckpointCorruptError; RxhiveError INVALID_OPTION */

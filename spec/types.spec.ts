@@ -1,4 +1,4 @@
-import { of } from 'rxjs';
+import { mergeMap, of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { fromProcess } from '../lib/adapters/process/process.js';
@@ -16,6 +16,7 @@ import {
   race,
   typed,
   virtual,
+  type WorkflowEvent,
   WorkflowOrchestrator,
   workflow,
 } from '../lib/index.js';
@@ -175,6 +176,31 @@ test('an unknown group of an orchestrator does not compile where its name is kno
   new WorkflowOrchestrator({ agents: {}, states: { n: 0 } });
   // @ts-expect-error no such option
   new AgentTask({ id: 'a', agentType: 'work', retries: 3 });
+});
+
+test('the mistakes of the first day do not compile', async () => {
+  const flow = workflow({ name: 'first day' });
+  const text = flow.task('text', { run: () => 'abc' });
+  const more = workflow({ name: 'no runs' });
+  const define = (): void => {
+    // @ts-expect-error a dependency is a task, not its name
+    more.task('a', { dependencies: ['text'], run: () => 1 });
+    // @ts-expect-error nor so
+    more.task('b', { dependencies: { text: 'text' }, run: () => 1 });
+    // @ts-expect-error the run is missing
+    more.task('c', { dependencies: { text } });
+    // @ts-expect-error here too
+    more.task('d', {});
+  };
+  assert.type(define, 'function');
+  // @ts-expect-error a run is no promise: it waits for nothing
+  const run = await flow.run();
+  assert.is((await flow.run().result()).status, 'succeeded');
+  run.cancel();
+  // In a pipeline it is the Observable of its events all the same.
+  of(1)
+    .pipe(mergeMap(() => flow.run()))
+    .subscribe((event) => event satisfies WorkflowEvent);
 });
 
 test.run();

@@ -166,17 +166,17 @@ export type ResultOf<R> =
  */
 export type TaskWork<D, R, S = unknown, I = unknown> =
   | {
+      /** Does the work elsewhere, for example `threads({ file })` of `rxhive/threads`. */
+      readonly executor: Executor<BodyInputs<D>, R>;
+      readonly run?: undefined;
+    }
+  | {
       /**
        * The work. May return a value, a promise, an async iterable or an Observable; every value of a stream is
        * visible on `run.values$`, the last one is the result.
        */
       readonly run: (inputs: BodyInputs<D>, ctx: TaskContext<S, I>) => R;
       readonly executor?: undefined;
-    }
-  | {
-      /** Does the work elsewhere, for example `threads({ file })` of `rxhive/threads`. */
-      readonly executor: Executor<BodyInputs<D>, R>;
-      readonly run?: undefined;
     };
 
 /**
