@@ -21,8 +21,8 @@ import {
   type TypedTaskOptions,
 } from './model/task.js';
 import type { WorkflowDefinition } from './model/workflow.js';
-import type { Connect } from './observe/audience.js';
 import { conflated } from './observe/conflated.js';
+import type { Connect } from './observe/ref-count.js';
 import { snapshotOf } from './observe/snapshot.js';
 import { checkBreakpoints, checkLimit } from './plan/input.js';
 import { explain } from './schedule/explain.js';

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { type LimiterSettings, type Task, virtual, type WorkflowEvent, workflow } from '../lib/index.js';
 import { seededRandom } from '../lib/kernel/random.js';
 import { SimulationScheduler } from '../lib/testing/index.js';
-import { ProviderBooks, type ProviderOptions } from '../lib/testing/provider/provider-books.js';
+import { ProviderLedger, type ProviderOptions } from '../lib/testing/provider/provider-ledger.js';
 
 // How close limiters come to what a provider allows where requests leave late and arrive late: a model of real time in
 // virtual time, from seeds.
@@ -42,7 +42,7 @@ class Stalls {
 /** A process with an event loop that is busy, a way to a provider, and the provider. It takes its time for the real one. */
 class Rig {
   readonly scheduler: SchedulerLike;
-  readonly provider: ProviderBooks;
+  readonly provider: ProviderLedger;
   readonly sim = new SimulationScheduler();
   readonly events: WorkflowEvent[] = [];
   /** Calls that got their answer, and calls that were made. */
@@ -62,7 +62,7 @@ class Rig {
     this.#random = seededRandom(seed);
     this.#loop = new Stalls(this.#random, world.loop);
     this.#network = new Stalls(this.#random, world.network);
-    this.provider = new ProviderBooks({ latency: [20, 120], ...limits, seed }, () => sim.now());
+    this.provider = new ProviderLedger({ latency: [20, 120], ...limits, seed }, () => sim.now());
     this.scheduler = {
       now: () => began + sim.now(),
       schedule: <T>(work: (this: SchedulerAction<T>, state: T) => void, delay = 0, state?: T) =>

@@ -22,7 +22,7 @@ interface AgentErrorFacts {
 
 /**
  * An agent of a framework failed. `cause` is the error of the framework. The engine decides by `isRetryable`, holds the
- * group for `retryAfter` where the provider says so, and corrects the books of limiters from `headers`.
+ * group for `retryAfter` where the provider says so, and corrects limiters from `headers`.
  */
 export class AgentError extends RxhiveError {
   readonly kind: AgentErrorKind;

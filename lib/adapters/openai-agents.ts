@@ -57,21 +57,21 @@ export function fromOpenAIAgent<I = unknown, R = string>(
     );
     const { context: given, ...more } = (mapping.options?.(input, ctx) ?? {}) as { context?: unknown };
     const context = given instanceof RunContext ? given : new RunContext(given);
-    const books = new Books(ctx, signal, context, mapping.model);
+    const used = new AgentUsage(ctx, signal, context, mapping.model);
     const runner = new Runner(mapping.runner);
     runner.on('agent_tool_start', (_, speaker, tool) => {
-      books.settle(speaker);
+      used.settle(speaker);
       if (!signal.aborted) ctx.log(`tool ${tool.name}`);
     });
     runner.on('agent_handoff', (_, speaker, next) => {
-      books.settle(speaker);
+      used.settle(speaker);
       if (!signal.aborted) ctx.log(`handoff to ${next.name}`);
     });
     const run = async (from: unknown): Promise<NativeResult> => {
       const native = await runner.run(agent, from, { ...more, context, signal, stream });
       if (stream)
-        await follow(native, books, result === undefined ? (text) => tell.value(text as R) : undefined);
-      for (const { providerData } of native.rawResponses) books.model = providerData?.model;
+        await follow(native, used, result === undefined ? (text) => tell.value(text as R) : undefined);
+      for (const { providerData } of native.rawResponses) used.model = providerData?.model;
       return native;
     };
     try {
@@ -88,7 +88,7 @@ export function fromOpenAIAgent<I = unknown, R = string>(
     } catch (error) {
       throw understood(ctx.taskId, error);
     } finally {
-      books.settle(agent, true);
+      used.settle(agent, true);
     }
   });
 }
@@ -129,7 +129,7 @@ interface StreamEvent {
 /** Tells the text so far of each answer of a model. */
 async function follow(
   native: NativeResult,
-  books: Books,
+  used: AgentUsage,
   told: ((text: string) => void) | undefined,
 ): Promise<void> {
   let text = '';
@@ -137,7 +137,7 @@ async function follow(
     if (type !== 'raw_model_stream_event' || data === undefined) continue;
     if (data.type === 'response_started') {
       text = '';
-      books.model = data.providerData?.model ?? data.providerData?.response?.model;
+      used.model = data.providerData?.model ?? data.providerData?.response?.model;
     }
     if (data.type !== 'output_text_delta' || data.delta === undefined || data.delta === '') continue;
     text += data.delta;
@@ -147,7 +147,7 @@ async function follow(
 }
 
 /** Reports what a run has used beyond what was reported before. */
-class Books {
+class AgentUsage {
   readonly #ctx: TaskContext;
   readonly #signal: AbortSignal;
   readonly #context: NativeContext;

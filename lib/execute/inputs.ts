@@ -73,7 +73,7 @@ export class InputStream {
   /** Emits when a value is new, and completes when all dependencies have. */
   refresh(): void {
     const edges = this.#node.inEdges;
-    // A contest is decided before the task starts: it has nothing new to show.
+    // A choice is decided before the task starts: it has nothing new to show.
     const seen = edges.map((edge) => choiceOf(edge) ?? edge.from.extra?.live ?? edge.from);
     if (seen.length !== this.#seen.length || seen.some((mark, i) => mark !== this.#seen[i])) {
       this.#seen = seen;

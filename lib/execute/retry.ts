@@ -30,7 +30,7 @@ function decideRetry(
   retry: number | RetryOptions | undefined,
   error: unknown,
   attempt: number,
-  asked: number | undefined,
+  retryAfter: number | undefined,
   random: Random,
   budget: RetryBudget,
 ): number | undefined {
@@ -44,7 +44,7 @@ function decideRetry(
       : callForBoolean('retry.retryIf', () => retryIf(error, attempt));
   if (!wanted) return undefined;
   budget.left -= 1;
-  if (asked !== undefined) return Math.ceil(asked);
+  if (retryAfter !== undefined) return Math.ceil(retryAfter);
   const { backoff } = policy;
   const delayOf =
     backoff === undefined ? plain : typeof backoff === 'function' ? backoff : exponential(backoff);

@@ -49,7 +49,7 @@ export function isTolerated(node: TaskNode): boolean {
 
 /**
  * Is a failure of the task no failure of the run? So where it is tolerated, where it was a candidate, whose parent tells,
- * and where only contests depend on it that can still be won, or are.
+ * and where only choices depend on it that can still be won, or are.
  */
 export function isForgiven(node: TaskNode): boolean {
   if (node.definition.candidate === true || isTolerated(node)) return true;
@@ -64,7 +64,7 @@ export function isLost({ status, error }: TaskNode): boolean {
   return status === 'cancelled' && error instanceof WorkflowCancelledError && error.reason === 'lost';
 }
 
-/** The contest an edge is part of. */
+/** The choice an edge is part of. */
 export function choiceOf(edge: Edge): ChoiceState | undefined {
   const { mode, fallback } = edge;
   const may = mode === 'race' || mode === 'quorum' || mode === 'join';

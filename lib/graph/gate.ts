@@ -32,17 +32,17 @@ export interface Gate extends Blocker {
   lasts?(node: TaskNode): boolean;
   /**
    * The scheduler begins: `opened` lets those who wait try again, now or from any later call; with `node`, only that one: by
-   * `enter`, `wait` or `unwait` the gate hears what became of it.
+   * `acquire`, `wait` or `unwait` tells the gate what became of it.
    */
   connect(opened: (node?: TaskNode) => void): void;
   /**
-   * May `node`, the best of its lane, go on now? Asked often and without effect on the books. No: all of its lane wait.
+   * May `node`, the best of its lane, go on now? Asked often and without effect. No: all of its lane wait.
    * A node with `node.running` has started before and comes back from a pause.
    */
   admits(node: TaskNode): boolean;
   /** `node` was not admitted, and is now the one its lane waits with. */
   wait?(node: TaskNode): void;
-  /** The one told by `wait` has been taken away before it could start. */
+  /** The one that `wait` named has been taken away before it could start. */
   unwait?(node: TaskNode): void;
   /** `node` goes on: what `admits` promised is taken. */
   acquire(node: TaskNode): void;
@@ -52,7 +52,7 @@ export interface Gate extends Blocker {
   release(node: TaskNode, end: AttemptEnd): void;
   /** A task that passes here used something, or an earlier process did. May be negative: a call was none. */
   charge?(used: UsageReport): void;
-  /** A ready task is not to wait: it ends so. Asked when it becomes ready, and for all of them by the scheduler's turnstile. */
+  /** A ready task is not to wait: it ends so. Asked when it becomes ready, and for all of them by the scheduler's `Refusals`. */
   refuses?(node: TaskNode): Refusal | undefined;
   /** `node` may not go on before others have tried whether anybody can: their end opens the gate, nothing else. */
   holdsBack?(node: TaskNode): boolean;

@@ -115,7 +115,7 @@ export interface NodeExtra {
   attempts: AttemptReport[] | undefined;
   /** What it used, in all processes of the run, but for the calls: those are in the node. */
   spent: Spending | undefined;
-  /** Tokens of it that attempts beside its own used; those have books of their own, too, for their limits. */
+  /** Tokens of it that attempts beside its own used; those are counted by themselves, too, for their limits. */
   beside: number;
   /** The part of it that is in no record of the log yet. */
   unlogged: Spending | undefined;

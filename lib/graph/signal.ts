@@ -1,6 +1,6 @@
 import type { AttemptHandle, TaskNode } from './node.js';
 
-/** What an attempt tells the scheduler. `source` tells a late word of an old attempt from a new one's. */
+/** What an attempt tells the scheduler. `source` tells a late signal of an old attempt from a new one's. */
 export type Signal =
   | {
       readonly kind: 'value';

@@ -13,7 +13,7 @@ const betweenLooks = 250;
 /**
  * A limiter whose `maxConcurrent` and `minTime` are those of a Bottleneck, in real time and in this process. Give
  * `instance` to share a Bottleneck that other code uses too: each attempt is then one of its jobs, and its own limits
- * hold as well. Windows are rxhive's own books: a reservoir would let a double burst through at its border.
+ * hold as well. Windows are counted by rxhive itself: a reservoir would let a double burst through at its border.
  *
  * One that is stopped, drops jobs or runs dry fails the tasks that wait for it, with `LIMITER_FAILED`.
  *

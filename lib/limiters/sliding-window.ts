@@ -2,7 +2,7 @@ import type { Limiter, LimiterSettings } from '../model/limiter.js';
 import { WindowLimiter } from './window-limiter.js';
 
 /**
- * A limiter on the clock of the run: in virtual time as in real time. Runs in real time share its books, each virtual
+ * A limiter on the clock of the run: in virtual time as in real time. Runs in real time share its ledger, each virtual
  * time has its own. `{ limiter: settings }` means the same; make it yourself to share it, or to `update` it later.
  *
  * ```ts

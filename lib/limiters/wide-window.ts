@@ -9,7 +9,7 @@ const windowsToCalm = 2;
 const latest = 200;
 
 /**
- * A window that is kept longer than it is, by a margin: what reached the provider late leaves its books late, and the next
+ * A window that is kept longer than it is, by a margin: what reached the provider late leaves its window late, and the next
  * ones must not come before. The margin starts small, doubles where the provider refuses what only just fitted, and
  * goes back in small steps.
  */

@@ -54,7 +54,7 @@ class LedgerPermit implements Permit {
 }
 
 /**
- * The books of one limiter in one time: windows, places, holds, and who waits. Time never goes back in them, whatever
+ * What one limiter has given, in one time: windows, places, holds, and who waits. Time never goes back in it, whatever
  * the clock does. Who is first in the queue is woken when it may start, and nobody behind it overtakes it, so a job
  * that needs many tokens is not starved by small ones. Within a run the better task is first; runs take turns.
  */

@@ -15,13 +15,13 @@ import { ClockCounter, type ConcurrencyCounter } from './concurrency.js';
 import { WindowLedger } from './window-ledger.js';
 
 /**
- * A limiter with sliding windows on the clock of each run. Runs in real time share one set of books; each virtual
+ * A limiter with sliding windows on the clock of each run. Runs in real time share one ledger; each virtual
  * time has its own, so a test begins with empty ones.
  */
 export class WindowLimiter implements Limiter {
   #settings: LimiterSettings;
   readonly #ledgers = new WeakMap<object, WindowLedger>();
-  /** The same books, to tell them of new settings. */
+  /** The same ledgers, to tell them of new settings. */
   readonly #all = new Set<WeakRef<WindowLedger>>();
 
   /** @throws RxhiveError INVALID_OPTION with everything that makes no sense */
@@ -42,7 +42,7 @@ export class WindowLimiter implements Limiter {
     for (const one of this.#all) one.deref()?.apply();
   }
 
-  /** The books for the time of `client`. */
+  /** The ledger for the time of `client`. */
   ledgerOf(client: LimiterClient): WindowLedger {
     const { source } = client.clock;
     let ledger = this.#ledgers.get(source);

@@ -6,11 +6,11 @@ import { TaskTimeoutError, truncate } from '../kernel/errors.js';
 import { callForBoolean } from '../kernel/guard.js';
 import { isOverload } from '../kernel/provider-error.js';
 import type { AdaptiveOptions } from '../model/adaptive.js';
-import { AdaptiveLimit, type Call } from './aimd.js';
+import { AdaptiveLimit, type LimitedCall } from './aimd.js';
 import type { EffectiveLimits } from './effective-limits.js';
 
 /** An attempt under way. */
-interface Attempt extends Call {
+interface AdaptiveAttempt extends LimitedCall {
   level: number;
   readonly order: number;
   /** Ms it ran before its last pause, and since when it runs again. */
@@ -36,7 +36,7 @@ export class AdaptiveGate implements Gate {
   readonly #ports: AdaptivePorts;
   readonly #limit: AdaptiveLimit;
   readonly #overloaded: (error: unknown) => boolean;
-  readonly #attempts = new Map<TaskNode, Attempt>();
+  readonly #attempts = new Map<TaskNode, AdaptiveAttempt>();
   #opened: () => void = () => undefined;
   #hold: Timer | undefined;
   /** Calls that may start although the group is held. */
@@ -134,7 +134,7 @@ export class AdaptiveGate implements Gate {
   }
 
   /** A refused call was never under way with the provider: those that started after it were one fewer. */
-  #discount(refused: Attempt): void {
+  #discount(refused: AdaptiveAttempt): void {
     for (const attempt of this.#attempts.values()) if (attempt.order > refused.order) attempt.level -= 1;
   }
 
@@ -165,7 +165,7 @@ export class AdaptiveGate implements Gate {
     }
   }
 
-  #msOf({ ran, since }: Attempt): number {
+  #msOf({ ran, since }: AdaptiveAttempt): number {
     return since === undefined ? ran : ran + this.#ports.clock.now() - since;
   }
 }

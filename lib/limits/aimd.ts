@@ -28,7 +28,7 @@ const slower = 1.05;
 const faster = 0.995;
 
 /** A call as the limit sees it. */
-export interface Call {
+export interface LimitedCall {
   readonly startedAt: number;
   /** Calls under way when it started, itself included. */
   readonly level: number;
@@ -69,7 +69,7 @@ export class AdaptiveLimit {
   #ceiling = Number.POSITIVE_INFINITY;
   #patience = leastPatience;
   /** The answered call of late that started among the most others. */
-  #highest: Call = { startedAt: Number.NEGATIVE_INFINITY, level: 0 };
+  #highest: LimitedCall = { startedAt: Number.NEGATIVE_INFINITY, level: 0 };
 
   /** `max`: the most it may be at this moment; somebody may change it by hand. */
   constructor({ min = 1, initial = 4 }: AdaptiveOptions, max: () => number) {
@@ -89,7 +89,7 @@ export class AdaptiveLimit {
   }
 
   /** A call was answered at `now` after `ms`, while `active` were under way, itself included. */
-  answered(call: Call, now: number, ms: number, active: number): void {
+  answered(call: LimitedCall, now: number, ms: number, active: number): void {
     this.#observe(ms);
     this.#pace(now);
     this.#refused -= refusedWeight * this.#refused;
@@ -109,7 +109,7 @@ export class AdaptiveLimit {
   }
 
   /** A call was refused at `now`; `held`: ms for which the provider wants no other. */
-  refused(call: Call, now: number, retryAfter = 0): void {
+  refused(call: LimitedCall, now: number, retryAfter = 0): void {
     this.#refused += refusedWeight * (1 - this.#refused);
     const tooFast = call.level <= this.#highest.level && !this.#isOld(this.#highest, now);
     if (tooFast) this.#spread(now);
@@ -154,7 +154,7 @@ export class AdaptiveLimit {
     return above >= 0 && above < 1 ? step / this.#patience : step;
   }
 
-  #isOld(call: Call, now: number): boolean {
+  #isOld(call: LimitedCall, now: number): boolean {
     return now - call.startedAt > 3 * Math.max(leastPause / 10, this.#mean);
   }
 

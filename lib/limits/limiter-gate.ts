@@ -96,7 +96,7 @@ export class LimiterGate implements Gate {
     const fault = this.#faults.get(node) ?? (request instanceof RxhiveError ? request : undefined);
     // Its limit was lowered while it waited, or nobody can say what it needs.
     if (fault !== undefined) this.#failTask(node, fault);
-    // The books wake whoever waits for them; time has gone on since they were asked.
+    // The ledger wakes whoever waits; time has gone on since it was asked.
     else if (this.#isHeardOfFirst(node) && this.#admits(node, request as PermitRequest)) {
       this.#estimates.wait(this.#opened);
       this.#guard(node, () => this.#at.unwait(node));
@@ -330,7 +330,7 @@ export class LimiterGate implements Gate {
     else if (node.calls > calls && this.#estimates.isUnseen(node)) this.#estimates.learn(node, rough, rough);
   }
 
-  /** The provider said no, or told how its books stand. */
+  /** The provider said no, or told what is left of its limits. */
   #refused(node: TaskNode, permit: Permit, { error, retryAfter }: AttemptEnd): void {
     if (!this.#answersFor(node)) return;
     for (const headers of readProviderError(error, 0).headers) this.onHeaders(headers);

@@ -106,7 +106,7 @@ class GuardedSeat implements Seat {
   back(permit: GuardedPermit, callback: string, call: () => unknown): void {
     this.#hold(permit, false);
     try {
-      this.#tell(callback, call);
+      this.#notify(callback, call);
     } finally {
       const [first] = this.#waiting;
       if (first !== undefined) this.#client.opened(first);
@@ -122,7 +122,7 @@ class GuardedSeat implements Seat {
     }
   }
 
-  #tell(callback: string, call: () => unknown): void {
+  #notify(callback: string, call: () => unknown): void {
     disown(callUser(callback, call), (error) => this.#failed(faultOf(error, callback)));
   }
 
@@ -138,12 +138,12 @@ class GuardedSeat implements Seat {
 
   wait(request: PermitRequest): void {
     this.#waiting.add(request.node);
-    this.#tell('limiter.wait', () => this.#seat.wait(request));
+    this.#notify('limiter.wait', () => this.#seat.wait(request));
   }
 
   unwait(node: TaskNode): void {
     this.#waiting.delete(node);
-    this.#tell('limiter.unwait', () => this.#seat.unwait(node));
+    this.#notify('limiter.unwait', () => this.#seat.unwait(node));
   }
 
   take(request: PermitRequest, permit?: Permit): Permit {
@@ -171,11 +171,11 @@ class GuardedSeat implements Seat {
   }
 
   passed(permit: Permit): void {
-    this.#tell('limiter.passed', () => this.#seat.passed(givenBy(permit)));
+    this.#notify('limiter.passed', () => this.#seat.passed(givenBy(permit)));
   }
 
   told(limits: readonly ProviderLimit[]): void {
-    this.#tell('limiter.told', () => this.#seat.told(limits));
+    this.#notify('limiter.told', () => this.#seat.told(limits));
   }
 
   state(): LimiterState {
@@ -185,7 +185,7 @@ class GuardedSeat implements Seat {
   }
 
   close(): void {
-    this.#tell('limiter.close', () => this.#seat.close());
+    this.#notify('limiter.close', () => this.#seat.close());
   }
 }
 

@@ -116,7 +116,7 @@ export class TokenEstimates {
     };
   }
 
-  /** An attempt of an unseen type has failed without a word of usage. */
+  /** An attempt of an unseen type has failed without reporting its usage. */
   failed(): void {
     this.#unreported += 1;
   }

@@ -20,7 +20,7 @@ export interface DeadlockPorts {
 }
 
 /**
- * Finds tasks that wait for each other's words and nothing else can go on for: each wait is taken to be over as soon as
+ * Finds tasks that wait for each other's messages and nothing else can go on for: each wait is taken to be over as soon as
  * one of those it is for does something, so what is found can never end. A task that waits is taken to do nothing else.
  */
 export class DeadlockDetector {

@@ -24,7 +24,7 @@ export interface InboxPorts<T> {
   ): Promise<R>;
 }
 
-/** Gives one message of `inlet` as soon as there is one, or says that none comes any more. */
+/** Gives one message of `reader` as soon as there is one, or says that none comes any more. */
 export function pull(
   reader: MessageReader,
   wait: AttemptWait,

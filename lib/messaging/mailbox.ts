@@ -135,7 +135,7 @@ export class AttemptMailbox implements Mailbox {
         });
       // After it is asked: nobody else may be left to speak.
       if (asking.waits) observer.waits();
-      return () => this.#leave(asking);
+      return () => this.#cancelRequest(asking);
     }
     return () => undefined;
   }
@@ -152,7 +152,7 @@ export class AttemptMailbox implements Mailbox {
 
   close(): void {
     for (const offer of [...this.#waiting.keys()]) this.#withdraw(offer);
-    for (const asking of [...this.#pending]) this.#leave(asking);
+    for (const asking of [...this.#pending]) this.#cancelRequest(asking);
     for (const reader of [...this.#readers]) reader.close();
   }
 
@@ -211,7 +211,7 @@ export class AttemptMailbox implements Mailbox {
     this.#messages.pump(log);
   }
 
-  #leave(asking: PendingRequest): void {
+  #cancelRequest(asking: PendingRequest): void {
     asking.post?.askers?.delete(asking);
     this.#pending.delete(asking);
   }

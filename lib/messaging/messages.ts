@@ -37,7 +37,7 @@ export class Messages {
   readonly #logs = new Map<string, ChannelLog>();
   /** Lines in which a task has sent or read something. */
   readonly #logsOf = new Map<string, Set<ChannelLog>>();
-  /** Readings that wait for the words of a task. */
+  /** Readers that wait for messages of a task. */
   readonly #readings = new Map<string, Set<ChannelReader>>();
   /** What tasks that have not ended were asked, by id. */
   readonly #requests = new Map<string, StoredMessage>();

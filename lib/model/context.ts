@@ -197,7 +197,7 @@ export interface TaskContext<S = unknown, I = unknown> {
    */
   usage(usage: Usage): void;
   /**
-   * Tells the limiter what a provider's answer says of its own books: `x-ratelimit-*` and `anthropic-ratelimit-*` of a
+   * Tells the limiter what a provider's answer says is left of its limits: `x-ratelimit-*` and `anthropic-ratelimit-*` of a
    * `Headers` object or a record. Of a failed attempt they are read from the error. What makes no sense is ignored.
    */
   limits(headers: unknown): void;

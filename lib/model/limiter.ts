@@ -124,7 +124,7 @@ export interface LimiterClient {
  * one may be there, and a permit that was asked for is not kept for a task that no longer wants it.
  */
 export interface LimiterSeat {
-  /** May it start now? Without effect on the books. */
+  /** May it start now? Without effect. */
   admits(request: PermitRequest): boolean;
   /** It was not admitted and waits; `opened` is called when it is worth asking again. */
   wait(request: PermitRequest): void;
@@ -141,7 +141,7 @@ export interface LimiterSeat {
   refused(permit: Permit, retryAfter: number | undefined): number | undefined;
   /** The attempt of `permit` succeeded. */
   passed(permit: Permit): void;
-  /** What the provider tells of its own books. */
+  /** What the provider says is left of its limits. */
   told(limits: readonly ProviderLimit[]): void;
   state(): LimiterState;
   /** The run has ended. */

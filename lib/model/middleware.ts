@@ -32,7 +32,7 @@ export interface AttemptCall extends TaskCall {
    * `ctx.signal` says, without making a signal for it. What `stopped` throws is a subscriber's error.
    */
   readonly onStop: (stopped: (reason: unknown) => void) => void;
-  /** Calls `told` with what the body reports with `ctx.usage`, while the attempt goes on. What it throws is a subscriber's error. */
+  /** Calls `listener` with what the body reports with `ctx.usage`, while the attempt goes on. What it throws is a subscriber's error. */
   readonly onUsage: (listener: (usage: Usage) => void) => void;
 }
 

@@ -43,7 +43,7 @@ export interface Facts {
   speedUps(path: readonly string[]): readonly SpeedUp[];
 }
 
-/** The observe stage's last word: status, results, reports. */
+/** The end of the observe stage: status, results, reports. */
 export function resultOf(facts: Facts): WorkflowResult {
   return new Outcome(facts);
 }

@@ -20,7 +20,7 @@ export class TaskStreams {
     this.#clock = clock;
   }
 
-  /** Values from this turn on, then the last word; for a task that has ended before only that. */
+  /** Values from this turn on, then the end; for a task that has ended before only that. */
   of(node: TaskNode): Observable<unknown> {
     return new Observable((subscriber) => {
       const early = this.#early.get(node);

@@ -12,7 +12,7 @@ export interface RunMoment {
   readonly limit: number;
   /** Why it is that many. */
   readonly limitReason?: string | undefined;
-  /** How long the store has not answered, once that is worth a word. */
+  /** How long the store has not answered, once that is worth telling. */
   readonly store?: StoreWait | undefined;
 }
 

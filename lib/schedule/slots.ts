@@ -16,7 +16,7 @@ export class Slots {
   /** Tokens made since the newest bundle was opened. */
   #made = 0;
 
-  /** `hear` is told what attempts say. */
+  /** `onSignal` gets what attempts say. */
   constructor(bind: () => Observable<Signal>, onSignal: (signal: Signal) => void) {
     this.#bind = bind;
     this.#onSignal = onSignal;

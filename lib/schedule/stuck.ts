@@ -106,12 +106,12 @@ export class Stuck {
             `Task "${truncate(node.id)}" waits for ${describeWait(wait)}, if it is not at work on one it was given; name whom it reads (from), or work within for await.`,
         );
     }
-    for (const obstacle of extra?.join?.causes ?? []) {
-      const { by, what } = obstacle;
+    for (const waitCause of extra?.join?.causes ?? []) {
+      const { by, what } = waitCause;
       if (by?.status === 'suspended')
         count(
           causes,
-          obstacle,
+          waitCause,
           () =>
             `Task "${truncate(node.id)}" waits for ${what}, and "${truncate(by.id)}", which is before it, waits itself.`,
         );

@@ -49,11 +49,11 @@ export { type Drawn, type FakeOptions, fakeAgent, lognormal, uniform } from './p
 export { FakeProvider } from './provider/fake-provider.js';
 export {
   type ProviderAnswer,
-  ProviderBooks,
   ProviderError,
+  ProviderLedger,
   type ProviderOptions,
   type ProviderStats,
   type Verdict,
   VirtualProvider,
-} from './provider/provider-books.js';
+} from './provider/provider-ledger.js';
 export { type SimulateOptions, type Simulation, simulate } from './simulate.js';

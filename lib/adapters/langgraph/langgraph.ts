@@ -63,7 +63,7 @@ export function fromRunnable<I = unknown, R = string>(
   const resultOf = result ?? (stream === 'states' ? same<R> : textOf<R>);
   return adaptAgent<I, R>(async (input, ctx, signal, tell) => {
     const graph = graphOf(runnable);
-    const texts = stream === true && result === undefined ? (tell as Teller) : undefined;
+    const texts = stream === true && result === undefined ? (tell as TextProgress) : undefined;
     const watch = new RunnableWatch(ctx, signal, { model, texts, nodes });
     const own = mapping.thread === undefined ? crypto.randomUUID() : undefined;
     const thread = own ?? (mapping.thread as (input: I, ctx: TaskContext) => string)(input, ctx);
@@ -102,7 +102,7 @@ export function fromRunnable<I = unknown, R = string>(
   });
 }
 
-type Teller = { value(text: string): void };
+type TextProgress = { value(text: string): void };
 
 interface CommandModule {
   readonly Command: new (parts: { readonly resume: unknown }) => object;

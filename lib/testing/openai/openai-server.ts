@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { ProviderBooks, type ProviderOptions, type ProviderStats } from '../provider/provider-books.js';
+import { ProviderLedger, type ProviderOptions, type ProviderStats } from '../provider/provider-ledger.js';
 import { requestText } from '../provider/request-text.js';
 import { type Answer, type ModelRequest, type Reply, readRequest, writeReply } from './openai-wire.js';
 
@@ -53,14 +53,14 @@ export class OpenAIServer {
   /** Base address, as `OPENAI_BASE_URL` takes it. */
   readonly url: string;
   readonly #server: Server;
-  readonly #books: ProviderBooks;
+  readonly #books: ProviderLedger;
   readonly #seen: SeenRequest[];
   readonly #script: Answer[];
 
   private constructor(
     url: string,
     server: Server,
-    books: ProviderBooks,
+    books: ProviderLedger,
     seen: SeenRequest[],
     script: Answer[],
   ) {
@@ -76,7 +76,7 @@ export class OpenAIServer {
     const started = performance.now();
     const epoch = Date.now();
     const now = (): number => performance.now() - started;
-    const books = new ProviderBooks(options, () => epoch + now());
+    const books = new ProviderLedger(options, () => epoch + now());
     const seen: SeenRequest[] = [];
     const script: Answer[] = [];
     const desk: Desk = { options, books, seen, script, now };
@@ -114,7 +114,7 @@ export class OpenAIServer {
 
 interface Desk {
   readonly options: OpenAIServerOptions;
-  readonly books: ProviderBooks;
+  readonly books: ProviderLedger;
   readonly seen: SeenRequest[];
   readonly script: Answer[];
   now(): number;

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { ProviderBooks, type ProviderOptions, type ProviderStats } from './provider-books.js';
+import { ProviderLedger, type ProviderOptions, type ProviderStats } from './provider-ledger.js';
 import { requestText } from './request-text.js';
 
 /** Longest body it reads, in bytes. */
@@ -23,10 +23,10 @@ const mostBytes = 1_000_000;
 export class FakeProvider {
   /** Base address, as `OPENAI_BASE_URL` takes it. */
   readonly url: string;
-  readonly #books: ProviderBooks;
+  readonly #books: ProviderLedger;
   readonly #server: Server;
 
-  private constructor(url: string, books: ProviderBooks, server: Server) {
+  private constructor(url: string, books: ProviderLedger, server: Server) {
     this.url = url;
     this.#books = books;
     this.#server = server;
@@ -36,7 +36,7 @@ export class FakeProvider {
   static async listen(options: ProviderOptions = {}): Promise<FakeProvider> {
     const started = performance.now();
     const epoch = Date.now();
-    const books = new ProviderBooks(options, () => epoch + performance.now() - started);
+    const books = new ProviderLedger(options, () => epoch + performance.now() - started);
     const server = createServer((request, response) => answer(request, response, books));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -63,7 +63,7 @@ export class FakeProvider {
   }
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, books: ProviderBooks): void {
+function answer(request: IncomingMessage, response: ServerResponse, books: ProviderLedger): void {
   requestText(request, mostBytes, (text) => {
     const call = parse(text);
     if (request.method !== 'POST' || request.url !== '/v1/chat/completions' || call === undefined) {

@@ -70,7 +70,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
  * The books of a fake provider: sliding windows, a hidden capacity, counts. Knows no time of its own, so that the
  * same books serve over HTTP and in virtual time. Written apart from rxhive's limiters on purpose, but for the window.
  */
-export class ProviderBooks {
+export class ProviderLedger {
   /** Hidden parallel limit; change it to let it drop. */
   capacity: number;
   readonly #options: ProviderOptions;
@@ -108,7 +108,7 @@ export class ProviderBooks {
     return { ...this.#stats };
   }
 
-  /** A request has arrived that will use `tokens`. Call {@link ProviderBooks.leave} when it was accepted and is done. */
+  /** A request has arrived that will use `tokens`. Call {@link ProviderLedger.leave} when it was accepted and is done. */
   arrive(tokens: number): Verdict {
     const now = this.#now();
     const stats = this.#stats;
@@ -201,11 +201,11 @@ export interface ProviderAnswer {
  * {@link ProviderError}; one that is unsubscribed is given up and no longer counts as in flight.
  */
 export class VirtualProvider {
-  readonly books: ProviderBooks;
+  readonly books: ProviderLedger;
   readonly #scheduler: SchedulerLike;
 
   constructor(options: ProviderOptions, scheduler: SchedulerLike) {
-    this.books = new ProviderBooks(options, () => scheduler.now());
+    this.books = new ProviderLedger(options, () => scheduler.now());
     this.#scheduler = scheduler;
   }
 
