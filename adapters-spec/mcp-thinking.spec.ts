@@ -1,4 +1,5 @@
-import { sequentialThinking, type ThinkingStep, type Thought, type ThoughtDraft, workflow } from 'rxhive';
+import { workflow } from 'rxhive';
+import { sequentialThinking, type ThinkingStep, type Thought, type ThoughtDraft } from 'rxhive/agents';
 import { mcpClient, mcpThoughts } from 'rxhive/mcp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -3,7 +3,8 @@
 import { OpenAIChatModel } from 'beeai-framework/adapters/openai/backend/chat';
 import { RequirementAgent } from 'beeai-framework/agents/requirement/agent';
 import { UnconstrainedMemory } from 'beeai-framework/memory/unconstrainedMemory';
-import { type AgentCall, AgentTask, WorkflowOrchestrator } from 'rxhive';
+import { AgentTask, WorkflowOrchestrator } from 'rxhive';
+import type { AgentCall } from 'rxhive/agents';
 import { fromBeeAgent } from 'rxhive/beeai';
 import { OpenAIServer } from 'rxhive/testing';
 import { researchModel } from './support/research-model.js';

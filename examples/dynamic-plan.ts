@@ -1,4 +1,5 @@
-import { type AgentFunction, AgentTask, WorkflowOrchestrator, type WorkflowResult } from '../lib/index.js';
+import type { AgentFunction } from '../lib/entry/agents.js';
+import { AgentTask, WorkflowOrchestrator, type WorkflowResult } from '../lib/index.js';
 import { type Analysed, analyze, processData } from './support/agents.js';
 import { dataSets } from './support/data-sets.js';
 import { latencyMs, startFileServer } from './support/file-server.js';

@@ -1,7 +1,8 @@
 // Tools of real MCP servers as tasks: parallel calls over one connection, progress, a question to a person, and agents that
 // think step by step. Needs `npm run adapters` once; nothing leaves this machine.
 import { fileURLToPath } from 'node:url';
-import { sequentialThinking, workflow } from 'rxhive';
+import { workflow } from 'rxhive';
+import { sequentialThinking } from 'rxhive/agents';
 import { fromMcpTool, mcpClient, mcpThoughts } from 'rxhive/mcp';
 
 const installed = (server: string) => ({

@@ -1,4 +1,5 @@
-import { type Settled, settled, type Task, workflow } from '../lib/index.js';
+import type { Settled } from '../lib/entry/types.js';
+import { settled, type Task, workflow } from '../lib/index.js';
 import { services } from './support/services.js';
 
 /** The best model first; when it fails the next, then the one that runs here. Each has its own patience. */

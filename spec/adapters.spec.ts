@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { agentError } from '../lib/adapters/agent-error.js';
+import type { AdaptedAgent } from '../lib/entry/agents.js';
 import {
-  type AdaptedAgent,
   type AgentError,
   adaptAgent,
   agentPool,

@@ -1,15 +1,9 @@
 import { map, throwError, timer } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  type AdaptiveOptions,
-  adaptive,
-  type GroupEvent,
-  type Run,
-  type TaskContext,
-  WorkflowDefinitionError,
-  workflow,
-} from '../lib/index.js';
+import type { GroupEvent } from '../lib/entry/events.js';
+import type { AdaptiveOptions } from '../lib/entry/limits.js';
+import { adaptive, type Run, type TaskContext, WorkflowDefinitionError, workflow } from '../lib/index.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';
 import { type SimulatedOptions, SimulatedProvider } from './support/simulated-provider.js';
 

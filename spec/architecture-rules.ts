@@ -27,6 +27,7 @@ const floors: Readonly<Record<string, number>> = {
   replay: 8,
   'orchestrator.ts': 8,
   'index.ts': 9,
+  entry: 9,
   views: 9,
   dashboard: 10,
   cli: 11,

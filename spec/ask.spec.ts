@@ -3,12 +3,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as v from 'valibot';
 import { z } from 'zod';
+import type { MemoryStore } from '../lib/entry/stores.js';
 import {
   AgentTask,
   AnswerRefusedError,
   human,
   latest,
-  type MemoryStore,
   memory,
   RxhiveError,
   type StandardSchema,

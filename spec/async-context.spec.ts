@@ -2,7 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { Observable } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bottleneck, type Limiter, type Run, virtual, workflow } from '../lib/index.js';
+import type { Limiter } from '../lib/entry/limits.js';
+import { bottleneck, type Run, virtual, workflow } from '../lib/index.js';
 
 const tenant = new AsyncLocalStorage<string>();
 

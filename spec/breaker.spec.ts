@@ -1,8 +1,8 @@
 import { defer, delay, map, of, type SchedulerLike, timer } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { BreakerOptions } from '../lib/entry/limits.js';
 import {
-  type BreakerOptions,
   channel,
   human,
   memory,

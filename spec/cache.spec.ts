@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type CheckpointStore, memory, prune, type Run, RxhiveError, typed, workflow } from '../lib/index.js';
+import { prune } from '../lib/entry/stores.js';
+import { type CheckpointStore, memory, type Run, RxhiveError, typed, workflow } from '../lib/index.js';
 import { sqlite } from '../lib/stores/sqlite.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));

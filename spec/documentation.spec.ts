@@ -28,7 +28,9 @@ const doors = Object.entries(
   (JSON.parse(readFileSync('package.json', 'utf8')) as { exports: Record<string, { default?: string }> })
     .exports,
 )
-  .filter(([name]) => /^\.(\/(testing|dashboard|load|process))?$/.test(name))
+  .filter(([name]) =>
+    /^\.(\/(events|limits|stores|records|agents|types|testing|dashboard|load|process))?$/.test(name),
+  )
   .map(
     ([name, { default: file = '' }]) =>
       [name.replace('.', 'rxhive'), file.replace('./dist/', 'lib/')] as const,

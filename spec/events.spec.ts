@@ -6,13 +6,13 @@ import fc from 'fast-check';
 import { asyncScheduler, firstValueFrom, type SchedulerLike, toArray } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readEventLog } from '../lib/entry/events.js';
 import {
   adaptive,
   eventLines,
   latest,
   optional,
   RxhiveError,
-  readEventLog,
   type WorkflowEvent,
   workflow,
 } from '../lib/index.js';

@@ -1,8 +1,8 @@
 import { type SchedulerLike, timer } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Candidate } from '../lib/entry/agents.js';
 import {
-  type Candidate,
   fallback,
   memory,
   type RxhiveError,

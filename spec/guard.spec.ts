@@ -3,20 +3,18 @@ import { join } from 'node:path';
 import { Observable } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { sequentialThinking } from '../lib/entry/agents.js';
+import type { AttemptCall } from '../lib/entry/events.js';
+import type { Limiter, LimiterSeat, Permit } from '../lib/entry/limits.js';
 import {
   AgentTask,
-  type AttemptCall,
   adaptive,
   channel,
   fallback,
   human,
-  type Limiter,
-  type LimiterSeat,
-  type Permit,
   type Run,
   RxhiveError,
   type StandardSchema,
-  sequentialThinking,
   type TaskContext,
   virtual,
   WorkflowOrchestrator,

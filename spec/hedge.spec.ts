@@ -13,8 +13,8 @@ import {
 } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { HedgeOptions } from '../lib/entry/types.js';
 import {
-  type HedgeOptions,
   latest,
   memory,
   type RxhiveError,

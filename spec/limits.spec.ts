@@ -1,11 +1,10 @@
 import { timer } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Limiter, PermitRequest } from '../lib/entry/limits.js';
 import {
   AgentTask,
-  type Limiter,
   type LimiterSettings,
-  type PermitRequest,
   type RxhiveError,
   settled,
   type Task,

@@ -2,10 +2,9 @@ import fc from 'fast-check';
 import { NEVER, Observable, of, Subject, throwError } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { LoadSample, MemoryOptions } from '../lib/entry/limits.js';
 import {
   adaptive,
-  type LoadSample,
-  type MemoryOptions,
   memory,
   RxhiveError,
   type TaskContext,

@@ -1,11 +1,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { LogRecord } from '../lib/entry/records.js';
+import type { MemoryStore } from '../lib/entry/stores.js';
 import {
   type CheckpointCorruptError,
   channel,
   human,
-  type LogRecord,
-  type MemoryStore,
   memory,
   typed,
   type Workflow,

@@ -1,9 +1,9 @@
 import { concatMap, firstValueFrom, lastValueFrom, map, of, takeUntil, timer, toArray } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ChannelOptions } from '../lib/entry/agents.js';
 import {
   AgentTask,
-  type ChannelOptions,
   channel,
   eventLines,
   human,

@@ -1,8 +1,9 @@
 import { of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { AgentCall } from '../lib/entry/agents.js';
+import type { TaskSettings } from '../lib/entry/types.js';
 import {
-  type AgentCall,
   AgentTask,
   type AgentTaskOptions,
   adaptive,
@@ -11,7 +12,6 @@ import {
   memory,
   type OrchestratorOptions,
   type TaskContext,
-  type TaskSettings,
   typed,
   WorkflowDefinitionError,
   type WorkflowOptions,

@@ -1,10 +1,10 @@
 import { NEVER, of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { MemoryStore } from '../lib/entry/stores.js';
 import {
   AgentTask,
   human,
-  type MemoryStore,
   memory,
   optional,
   type Run,

@@ -7,15 +7,8 @@ import fc from 'fast-check';
 import Database from 'libsql';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  type CheckpointStore,
-  memory,
-  prune,
-  RxhiveError,
-  typed,
-  type Workflow,
-  workflow,
-} from '../lib/index.js';
+import { prune } from '../lib/entry/stores.js';
+import { type CheckpointStore, memory, RxhiveError, typed, type Workflow, workflow } from '../lib/index.js';
 import { sqlite } from '../lib/stores/sqlite.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';
 

@@ -2,17 +2,19 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   type AdaptedAgent,
+  sequentialThinking,
+  type ThinkingStep,
+  type Thought,
+  type ThoughtDraft,
+  thinkingModel,
+} from '../lib/entry/agents.js';
+import {
   AgentTask,
   fromAsyncIterable,
   memory,
   type RunOptions,
   type RxhiveError,
-  sequentialThinking,
   type TaskContext,
-  type ThinkingStep,
-  type Thought,
-  type ThoughtDraft,
-  thinkingModel,
   typed,
   WorkflowOrchestrator,
   type WorkflowResult,

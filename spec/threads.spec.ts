@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { LogEvent } from '../lib/entry/events.js';
 import { threads } from '../lib/executors/threads.js';
-import { AgentTask, type LogEvent, latest, WorkflowOrchestrator, workflow } from '../lib/index.js';
+import { AgentTask, latest, WorkflowOrchestrator, workflow } from '../lib/index.js';
 import { leastOf } from './support/event-loop.js';
 import type * as work from './support/thread-work.js';
 

@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { LogRecord } from '../lib/entry/records.js';
+import { prune } from '../lib/entry/stores.js';
+import type { Dependencies } from '../lib/entry/types.js';
 import {
   CheckpointCorruptError,
   type CheckpointStore,
   collection,
-  type Dependencies,
   exponential,
-  type LogRecord,
   memory,
-  prune,
   RxhiveError,
   type Task,
   typed,

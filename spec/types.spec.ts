@@ -2,14 +2,14 @@ import { mergeMap, of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { fromProcess } from '../lib/adapters/process/process.js';
+import type { AdaptedAgent } from '../lib/entry/agents.js';
+import type { Limiter } from '../lib/entry/limits.js';
 import {
-  type AdaptedAgent,
   AgentTask,
   type Channel,
   channel,
   fallback,
   human,
-  type Limiter,
   type LimiterSettings,
   latest,
   quorum,

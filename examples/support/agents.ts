@@ -1,4 +1,4 @@
-import type { AgentFunction } from '../../lib/index.js';
+import type { AgentFunction } from '../../lib/entry/agents.js';
 import type { DataSet } from './data-sets.js';
 import { fetchText, latencyMs } from './file-server.js';
 import { type ColumnProfile, parse, profile, type Row } from './profile.js';

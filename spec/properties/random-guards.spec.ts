@@ -1,8 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Candidate } from '../../lib/entry/agents.js';
 import {
   adaptive,
-  type Candidate,
   fallback,
   type LimiterSettings,
   type Run,

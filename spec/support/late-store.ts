@@ -1,12 +1,6 @@
 import type { SchedulerLike } from 'rxjs';
-import {
-  type CheckpointStore,
-  type LogEntry,
-  type MemoryStore,
-  memory,
-  type RunLog,
-  type StoredRun,
-} from '../../lib/index.js';
+import type { LogEntry, MemoryStore, RunLog, StoredRun } from '../../lib/entry/stores.js';
+import { type CheckpointStore, memory } from '../../lib/index.js';
 import type { MaybePromise } from '../../lib/kernel/maybe-promise.js';
 
 /** One call of a {@link LateStore} that has not been answered. */

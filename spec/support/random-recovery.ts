@@ -1,12 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { LogRecord } from '../../lib/entry/records.js';
+import type { LogEntry, RunLog } from '../../lib/entry/stores.js';
 import {
   type CheckpointStore,
   type Collection,
-  type LogEntry,
-  type LogRecord,
   memory,
   type Run,
-  type RunLog,
   type WorkflowEvent,
   type WorkflowResult,
 } from '../../lib/index.js';

@@ -1,0 +1,24 @@
+// Types of options and results that few have to name.
+export type { Clock } from '../kernel/clock.js';
+export type { CancelReason, DefinitionFault, TimeoutKind } from '../kernel/errors.js';
+export type { MaybePromise } from '../kernel/maybe-promise.js';
+export type { CacheOptions } from '../model/cache.js';
+export type { GroupState, Recipe, Shared } from '../model/context.js';
+export type { EachItem, Items } from '../model/each.js';
+export type { Executor, Place } from '../model/executor.js';
+export type { HedgeOptions } from '../model/hedge.js';
+export type { Backoff, ExponentialOptions } from '../model/policy.js';
+export type { AttemptReport, Results, SpeedUp, TaskReports, Waits } from '../model/result.js';
+export type { SchemaIssue } from '../model/schema.js';
+export type {
+  Choice,
+  Dependencies,
+  Settled,
+  TaskSettings,
+  TaskTypeOptions,
+  TaskWork,
+  TypedTaskOptions,
+} from '../model/task.js';
+export type { FailurePolicy, SchedulingPolicy } from '../model/workflow.js';
+export type { RunWorkflowOptions } from '../run-workflow.js';
+export type { AddTask } from '../workflow.js';
