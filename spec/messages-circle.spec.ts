@@ -5,7 +5,7 @@ import { simulate } from '../lib/testing/index.js';
 import { LateStore } from './support/late-store.js';
 
 const said = channel<string>('said');
-const advice = 'Let one of them speak first, read only whom you wait for (from), or give a wait a timeout.';
+const advice = 'Let one of them send first, read only whom you wait for (from), or give a wait a timeout.';
 
 /** Errors of failed tasks, by id. */
 function failures(result: WorkflowResult): Record<string, string> {

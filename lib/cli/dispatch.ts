@@ -68,7 +68,7 @@ function commandOf(name: string | undefined): Command {
   if (found !== undefined) return found;
   const known = commands.map((one) => one.name).join(', ');
   throw new WrongCall(
-    `${name === undefined ? 'give a command' : `unknown command ${name}`}: one of ${known}; rxhive help tells more`,
+    `${name === undefined ? 'give a command' : `unknown command ${name}`}: one of ${known}; rxhive help explains them`,
   );
 }
 

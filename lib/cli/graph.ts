@@ -9,7 +9,7 @@ import { fromLog, viewOf } from './read-log.js';
 /** `rxhive graph MODULE|LOG.jsonl` */
 export const graph = command({
   name: 'graph',
-  help: 'prints the graph of a module, or of the run a log (.jsonl, .ndjson, .log) tells of',
+  help: 'prints the graph of a module, or of the run in a log (.jsonl, .ndjson, .log)',
   words: [{ name: 'MODULE|LOG', missing: 'give a module or a log, for example: rxhive graph flow.js' }],
   options: { format: oneOf(['mermaid', 'dot', 'svg'], 'how it is drawn; by default mermaid') },
   does: async ({ words: [file], values: { format }, out }) => {

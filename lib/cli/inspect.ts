@@ -11,7 +11,7 @@ import { WrongCall } from './wrong-call.js';
 /** `rxhive inspect LOG`: the tasks of a recorded run, or all about one of them. */
 export const inspect = command({
   name: 'inspect',
-  help: 'tells of the tasks of a recorded run, or all about one of them',
+  help: 'shows the tasks of a recorded run, or all about one of them',
   words: [
     { name: 'LOG', missing: 'give the log to read, for example: rxhive inspect run.jsonl --task fetch' },
   ],

@@ -7,7 +7,7 @@ import { fromLog } from './read-log.js';
 /** `rxhive replay LOG`: what another limit or priority would have changed. */
 export const replay = command({
   name: 'replay',
-  help: 'tells what another limit or priority would have changed in a recorded run',
+  help: 'shows what another limit or priority would have changed in a recorded run',
   words: [{ name: 'LOG', missing: 'give a log that rxhive run --log has written' }],
   options: {
     set: list('CHANGE', 'concurrency=N, GROUP.concurrency=N or TASK.priority=N; may be given several times'),

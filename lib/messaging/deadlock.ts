@@ -133,7 +133,7 @@ function cycleOf(members: readonly TaskNode[]): RxhiveError {
     .slice(0, 5)
     .map(({ taskId, waitsFor }) => `"${truncate(taskId)}" waits for ${waitsFor}`);
   const more = waits.length > 5 ? `; and ${waits.length - 5} more` : '';
-  const message = `Nothing can end these waits, they are for each other: ${shown.join('; ')}${more}. Let one of them speak first, read only whom you wait for (from), or give a wait a timeout.`;
+  const message = `Nothing can end these waits, they are for each other: ${shown.join('; ')}${more}. Let one of them send first, read only whom you wait for (from), or give a wait a timeout.`;
   return new RxhiveError('WAIT_CYCLE', message, { details: { members: waits } });
 }
 

@@ -191,7 +191,7 @@ test('joins, limits changed while it ran, tasks from outside and cancels are rep
   const events = await recorded;
   const again = await replay(events);
   assert.is(picture(again.events), picture(events));
-  assert.match(toMarbles(events), /Not told in marbles, only by replay\(\): 'parent', 'dropped', 'late'/);
+  assert.match(toMarbles(events), /Not shown in marbles, only by replay\(\): 'parent', 'dropped', 'late'/);
 });
 
 test('the command replays a log', () => {

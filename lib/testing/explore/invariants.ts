@@ -177,7 +177,7 @@ const booked: Invariant = {
       if (status === 'restored') continue;
       const spent = Object.values(waits).reduce((sum, ms) => sum + ms, runningMs);
       const wall = (observed.endedAt.get(id) ?? 0) - (observed.addedAt.get(id) ?? 0);
-      if (spent !== wall) return `${id} has ${spent} ms on the books and lived ${wall} ms`;
+      if (spent !== wall) return `${id} has ${spent} ms in its report and lived ${wall} ms`;
     }
     return undefined;
   },

@@ -237,7 +237,7 @@ class Writer {
     const names = odd.slice(0, 10).map(({ plan }) => literal(plan.id));
     return [
       ...lost,
-      `// Not told in marbles, only by replay(): ${names.join(', ') || 'the cancel of the run'}`,
+      `// Not shown in marbles, only by replay(): ${names.join(', ') || 'the cancel of the run'}`,
     ];
   }
 }

@@ -53,20 +53,20 @@ export class OpenAIServer {
   /** Base address, as `OPENAI_BASE_URL` takes it. */
   readonly url: string;
   readonly #server: Server;
-  readonly #books: ProviderLedger;
+  readonly #ledger: ProviderLedger;
   readonly #seen: SeenRequest[];
   readonly #script: Answer[];
 
   private constructor(
     url: string,
     server: Server,
-    books: ProviderLedger,
+    ledger: ProviderLedger,
     seen: SeenRequest[],
     script: Answer[],
   ) {
     this.url = url;
     this.#server = server;
-    this.#books = books;
+    this.#ledger = ledger;
     this.#seen = seen;
     this.#script = script;
   }
@@ -76,16 +76,16 @@ export class OpenAIServer {
     const started = performance.now();
     const epoch = Date.now();
     const now = (): number => performance.now() - started;
-    const books = new ProviderLedger(options, () => epoch + now());
+    const ledger = new ProviderLedger(options, () => epoch + now());
     const seen: SeenRequest[] = [];
     const script: Answer[] = [];
-    const desk: Desk = { options, books, seen, script, now };
+    const desk: Desk = { options, ledger, seen, script, now };
     const server = createServer((request, response) => receive(request, response, desk));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     server.unref();
     const { port } = server.address() as { port: number };
-    return new OpenAIServer(`http://127.0.0.1:${port}/v1`, server, books, seen, script);
+    return new OpenAIServer(`http://127.0.0.1:${port}/v1`, server, ledger, seen, script);
   }
 
   /** Every request for an answer so far, in order of arrival. */
@@ -95,7 +95,7 @@ export class OpenAIServer {
 
   /** Counts so far. */
   get stats(): ProviderStats {
-    return this.#books.stats;
+    return this.#ledger.stats;
   }
 
   /** Answers for the next requests, one each, whatever the rule says. */
@@ -114,7 +114,7 @@ export class OpenAIServer {
 
 interface Desk {
   readonly options: OpenAIServerOptions;
-  readonly books: ProviderLedger;
+  readonly ledger: ProviderLedger;
   readonly seen: SeenRequest[];
   readonly script: Answer[];
   now(): number;
@@ -147,9 +147,9 @@ function receive(request: IncomingMessage, response: ServerResponse, desk: Desk)
 }
 
 async function serve(seen: Seen, response: ServerResponse, desk: Desk): Promise<void> {
-  const { books, options, script } = desk;
+  const { ledger, options, script } = desk;
   const scripted = script.shift();
-  const verdict = books.arrive(seen.inputTokens);
+  const verdict = ledger.arrive(seen.inputTokens);
   const { headers } = verdict;
   if (!verdict.accepted) {
     seen.status = 429;
@@ -158,7 +158,7 @@ async function serve(seen: Seen, response: ServerResponse, desk: Desk): Promise<
   let wake: (() => void) | undefined;
   let gone = false;
   response.on('close', () => {
-    books.leave();
+    ledger.leave();
     gone = true;
     seen.aborted = !response.writableFinished;
     wake?.();

@@ -23,12 +23,12 @@ const mostBytes = 1_000_000;
 export class FakeProvider {
   /** Base address, as `OPENAI_BASE_URL` takes it. */
   readonly url: string;
-  readonly #books: ProviderLedger;
+  readonly #ledger: ProviderLedger;
   readonly #server: Server;
 
-  private constructor(url: string, books: ProviderLedger, server: Server) {
+  private constructor(url: string, ledger: ProviderLedger, server: Server) {
     this.url = url;
-    this.#books = books;
+    this.#ledger = ledger;
     this.#server = server;
   }
 
@@ -36,23 +36,23 @@ export class FakeProvider {
   static async listen(options: ProviderOptions = {}): Promise<FakeProvider> {
     const started = performance.now();
     const epoch = Date.now();
-    const books = new ProviderLedger(options, () => epoch + performance.now() - started);
-    const server = createServer((request, response) => answer(request, response, books));
+    const ledger = new ProviderLedger(options, () => epoch + performance.now() - started);
+    const server = createServer((request, response) => answer(request, response, ledger));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     server.unref();
     const { port } = server.address() as { port: number };
-    return new FakeProvider(`http://127.0.0.1:${port}/v1`, books, server);
+    return new FakeProvider(`http://127.0.0.1:${port}/v1`, ledger, server);
   }
 
   /** Counts so far. */
   get stats(): ProviderStats {
-    return this.#books.stats;
+    return this.#ledger.stats;
   }
 
   /** Changes the hidden number of requests it works on at once. */
   setCapacity(capacity: number): void {
-    this.#books.capacity = capacity;
+    this.#ledger.capacity = capacity;
   }
 
   /** Stops at once, open connections included. */
@@ -63,7 +63,7 @@ export class FakeProvider {
   }
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, books: ProviderLedger): void {
+function answer(request: IncomingMessage, response: ServerResponse, ledger: ProviderLedger): void {
   requestText(request, mostBytes, (text) => {
     const call = parse(text);
     if (request.method !== 'POST' || request.url !== '/v1/chat/completions' || call === undefined) {
@@ -76,7 +76,7 @@ function answer(request: IncomingMessage, response: ServerResponse, books: Provi
       return;
     }
     const { model, inputTokens, outputTokens } = call;
-    const { accepted, latency, headers } = books.arrive(inputTokens + outputTokens);
+    const { accepted, latency, headers } = ledger.arrive(inputTokens + outputTokens);
     if (!accepted) {
       send(response, 429, headers, {
         error: { message: 'Rate limit reached', type: 'requests', code: 'rate_limit_exceeded' },
@@ -85,7 +85,7 @@ function answer(request: IncomingMessage, response: ServerResponse, books: Provi
     }
     let done = false;
     const leave = (): void => {
-      if (!done) books.leave();
+      if (!done) ledger.leave();
       done = true;
     };
     const timer = setTimeout(() => {

@@ -201,17 +201,17 @@ export interface ProviderAnswer {
  * {@link ProviderError}; one that is unsubscribed is given up and no longer counts as in flight.
  */
 export class VirtualProvider {
-  readonly books: ProviderLedger;
+  readonly ledger: ProviderLedger;
   readonly #scheduler: SchedulerLike;
 
   constructor(options: ProviderOptions, scheduler: SchedulerLike) {
-    this.books = new ProviderLedger(options, () => scheduler.now());
+    this.ledger = new ProviderLedger(options, () => scheduler.now());
     this.#scheduler = scheduler;
   }
 
   /** Counts so far. */
   get stats(): ProviderStats {
-    return this.books.stats;
+    return this.ledger.stats;
   }
 
   /** One request; nothing happens before somebody subscribes. */
@@ -220,11 +220,11 @@ export class VirtualProvider {
   ): Observable<ProviderAnswer> {
     const { inputTokens = 0, outputTokens = 0 } = usage;
     return defer(() => {
-      const { accepted, latency, headers } = this.books.arrive(inputTokens + outputTokens);
+      const { accepted, latency, headers } = this.ledger.arrive(inputTokens + outputTokens);
       if (!accepted) return throwError(() => new ProviderError(headers));
       const answer = { inputTokens, outputTokens, headers };
       return new Observable<ProviderAnswer>((subscriber) => {
-        subscriber.add(() => this.books.leave());
+        subscriber.add(() => this.ledger.leave());
         subscriber.add(
           timer(latency, this.#scheduler)
             .pipe(map(() => answer))
