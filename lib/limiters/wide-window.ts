@@ -42,9 +42,11 @@ export class WideWindow extends SlidingWindow {
    * Can a request that was permitted at `at` have been refused because those of the window before came late, rather than
    * because others use the window too? `asked`: ms the provider wants it to wait; it counts in whole seconds.
    */
-  explains(at: number, asked: number): boolean {
+  explains(at: number, retryAfter: number): boolean {
     const widest = this.#widest;
-    return asked <= Math.max(1_000, widest) && this.takenBefore(at, this.#given + widest + latest) > this.max;
+    return (
+      retryAfter <= Math.max(1_000, widest) && this.takenBefore(at, this.#given + widest + latest) > this.max
+    );
   }
 
   /** Such a request came. Returns by how many ms the margin grew; 0: by so few that this cannot be the answer. */

@@ -165,8 +165,10 @@ class GuardedSeat implements Seat {
     return answer === undefined ? undefined : callForNumber('limiter.delay', () => answer as number);
   }
 
-  refused(permit: Permit, asked: number | undefined): number | undefined {
-    const answer: unknown = callUser('limiter.refused', () => this.#seat.refused(givenBy(permit), asked));
+  refused(permit: Permit, retryAfter: number | undefined): number | undefined {
+    const answer: unknown = callUser('limiter.refused', () =>
+      this.#seat.refused(givenBy(permit), retryAfter),
+    );
     return answer === undefined ? undefined : callForNumber('limiter.refused', () => answer as number);
   }
 

@@ -11,7 +11,7 @@ const every = 500;
 export class LimitsFeed {
   readonly #watch: Watch;
   readonly #now: () => number;
-  readonly #look: () => readonly GroupLimits[];
+  readonly #readLimits: () => readonly GroupLimits[];
   #next = 0;
   #emitted = '';
 
@@ -19,7 +19,7 @@ export class LimitsFeed {
   constructor(watch: Watch, now: () => number, look: () => readonly GroupLimits[]) {
     this.#watch = watch;
     this.#now = now;
-    this.#look = look;
+    this.#readLimits = look;
   }
 
   /** A task has ended. */
@@ -34,7 +34,7 @@ export class LimitsFeed {
   /** Tells what is different from what was told last. */
   emit(): void {
     if (!this.#watch.active || this.#next === Number.POSITIVE_INFINITY) return;
-    const groups = this.#look().filter(isUsed);
+    const groups = this.#readLimits().filter(isUsed);
     if (groups.length === 0) {
       this.#next = Number.POSITIVE_INFINITY;
       return;

@@ -70,7 +70,7 @@ export class Dependents {
   }
 
   /** Ends a task, and all that its end makes impossible or needless. */
-  end(node: TaskNode, status: TaskStatus, error: unknown): void {
+  endTask(node: TaskNode, status: TaskStatus, error: unknown): void {
     this.#lifecycle.finish(node, status, error);
     this.#deliverAll(node);
     this.skipAll();
@@ -78,7 +78,7 @@ export class Dependents {
 
   /** The task has failed for good. */
   fail(node: TaskNode, error: unknown): void {
-    this.end(node, 'failed', error);
+    this.endTask(node, 'failed', error);
     this.#lifecycle.failFast(node);
   }
 

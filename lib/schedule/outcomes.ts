@@ -55,14 +55,14 @@ export class Outcomes {
   turnAway(node: TaskNode, { status, error }: Refusal): void {
     this.#lifecycle.free(node);
     if (status === 'failed') this.#dependents.fail(node, error);
-    else this.#dependents.end(node, status, error);
+    else this.#dependents.endTask(node, status, error);
   }
 
   /** Ends a task from outside: clocks, gates and `cancelTask`. */
   abandon(node: TaskNode, status: 'failed' | 'cancelled', error: RxhiveError): void {
     this.#lifecycle.stop(node, error);
     if (status === 'failed') this.#fail(node, error);
-    else this.#dependents.end(node, status, error);
+    else this.#dependents.endTask(node, status, error);
   }
 
   /** `gate`: ms a provider asked to wait. */
@@ -138,7 +138,7 @@ export class Outcomes {
 
   #succeed(node: TaskNode, status: 'succeeded' | 'restored'): void {
     this.#lifecycle.attempt(node, 'succeeded');
-    this.#dependents.end(node, status, undefined);
+    this.#dependents.endTask(node, status, undefined);
   }
 
   #lost(node: TaskNode, error: unknown): void {

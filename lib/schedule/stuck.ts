@@ -22,7 +22,7 @@ export interface StuckPorts {
 
 /** Something that does not end by itself, and how many tasks wait for it. */
 interface Cause {
-  readonly say: (tasks: string) => string;
+  readonly sentence: (tasks: string) => string;
   tasks: number;
 }
 
@@ -70,7 +70,7 @@ export class Stuck {
       }
       if ((node.status === 'waiting' && causes.size === before) || isHeldBack(node)) behind += 1;
     }
-    const lines = [...causes.values()].map(({ say, tasks }) => say(some(tasks)));
+    const lines = [...causes.values()].map(({ sentence, tasks }) => sentence(some(tasks)));
     return behind === 0 || lines.length === 0
       ? lines
       : [...lines, `${some(behind)} for tasks that wait like this.`];
@@ -166,8 +166,8 @@ export class Stuck {
   }
 }
 
-function count(causes: Map<unknown, Cause>, key: unknown, say: Cause['say']): void {
-  const cause = causes.get(key) ?? { say, tasks: 0 };
+function count(causes: Map<unknown, Cause>, key: unknown, sentence: Cause['sentence']): void {
+  const cause = causes.get(key) ?? { sentence, tasks: 0 };
   causes.set(key, cause);
   cause.tasks += 1;
 }
