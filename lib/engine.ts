@@ -393,7 +393,7 @@ export class Engine {
       flush: (parent, spawned) => this.add(this.#transactions.writable(spawned), parent.principal),
       item: (parent, one, watch, known) =>
         this.#admit(this.#growth.addItem(one, parent, watch, known), parent),
-      drop: (node) => this.scheduler.cancelTask(node),
+      drop: (node, why) => this.scheduler.cancelTask(node, why, 'parent'),
     };
   }
 }

@@ -5,9 +5,11 @@ import type { Candidate } from '../lib/entry/agents.js';
 import {
   fallback,
   memory,
+  optional,
   type RxhiveError,
   race,
   type TaskContext,
+  type TaskOptions,
   virtual,
   WorkflowDefinitionError,
   type WorkflowEvent,
@@ -353,6 +355,51 @@ async function twoKeys(
   assert.is(status, 'succeeded');
   return [used.a, used.b, report.wallMs];
 }
+
+test('a task that ends early takes the candidate it tries with it, also one that does not listen', async () => {
+  const deaf = (): Promise<never> => new Promise(() => undefined);
+  const ends: Readonly<
+    Record<string, [Pick<TaskOptions<unknown, unknown>, 'timeout' | 'retry'>, readonly string[]]>
+  > = {
+    attempt: [{ timeout: 50 }, ['t failed', 't/outer cancelled', 't/outer/inner cancelled']],
+    total: [{ timeout: { total: 50 } }, ['t failed', 't/outer cancelled', 't/outer/inner cancelled']],
+    'attempt, tried again': [
+      { timeout: 50, retry: { count: 1, backoff: () => 10 } },
+      [
+        't failed',
+        ...['t/outer', 't/outer/inner', 't/outer#2', 't/outer#2/inner'].map((id) => `${id} cancelled`),
+      ],
+    ],
+    cancelTask: [{}, ['t cancelled', 't/outer cancelled', 't/outer/inner cancelled']],
+  };
+  for (const [how, [options, statuses]] of Object.entries(ends)) {
+    const scheduler = new SimulationScheduler();
+    const store = memory();
+    const flow = workflow({ name: 'early', groups: { slow: { concurrency: 1 } } });
+    const inner = fallback([{ name: 'inner', group: 'slow', run: deaf }]);
+    const task = flow.task('t', { ...options, run: fallback([{ name: 'outer', run: inner }]) });
+    flow.task('next', { group: 'slow', priority: -1, dependencies: [optional(task)], run: () => 'next' });
+    const run = flow.run({ scheduler, store, runId: 'r' });
+    const ended = run.result();
+    if (how === 'cancelTask') scheduler.schedule(() => run.cancelTask('t'), 50);
+    await advance(scheduler);
+    const { tasks, results, report } = await ended;
+    assert.is(report.wallMs, how.includes('again') ? 110 : 50, how);
+    assert.is(results.get('next'), 'next');
+    const all = [...tasks.values()].filter(({ id }) => id !== 'next');
+    assert.equal(
+      all.map(({ id, status }) => `${id} ${status}`),
+      statuses,
+    );
+    for (const { error } of all.slice(1)) assert.match(String(error), 'the task it was for has ended');
+    if (how === 'cancelTask') continue;
+    // What was stopped is tried again where its task is.
+    const again = flow.run({ scheduler, store, runId: 'r', retry: 'failed' }).result();
+    await advance(scheduler);
+    const second = await again;
+    assert.is(second.report.wallMs, how.includes('again') ? 110 : 50);
+  }
+});
 
 test('a key that is used up is passed over: by requests or tokens, in a row or at once, in either order', async () => {
   for (const order of ['given', 'spread'] as const)

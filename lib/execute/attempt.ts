@@ -303,5 +303,15 @@ class Attempt extends AttemptContext implements BodySink {
     this.#timeouts?.stop();
     this.leaveStream?.();
     this.#cached?.unsubscribe();
+    if (!committing) this.#dropCandidates(reason);
+  }
+
+  /** Nobody waits any more for what it tries. */
+  #dropCandidates(reason: RxhiveError | undefined): void {
+    const { principal } = this.node;
+    for (const id of principal.extra?.joined ?? []) {
+      const child = this.ports.graph.childOf(principal, id);
+      if (child?.definition.candidate === true && !child.ended) this.ports.drop(child, reason);
+    }
   }
 }

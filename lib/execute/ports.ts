@@ -20,6 +20,7 @@ export interface ExecutePorts {
   /** The tasks and groups of the run. */
   readonly graph: {
     find(task: Task): TaskNode | undefined;
+    childOf(parent: TaskNode, id: string): TaskNode | undefined;
     /** @throws RxhiveError INVALID_OPTION */
     groupOf(name: string): Group;
   };
@@ -49,8 +50,8 @@ export interface ExecutePorts {
   flush(parent: TaskNode, spawned: readonly Spawned[]): void;
   /** Adds an item of `parent`; `known` gets its node before anything else happens to it. */
   item(parent: TaskNode, one: Spawned, watch: ItemWatch, known: (node: TaskNode) => void): void;
-  /** Cancels an item. */
-  drop(node: TaskNode): void;
+  /** Cancels an item or candidate; `why`: what its parent was ended for. */
+  drop(node: TaskNode, why?: unknown): void;
 }
 
 /** The state as attempts see it. */

@@ -153,7 +153,14 @@ export class TaskTimeoutError extends RxhiveError {
 }
 
 /** Who or what ended a run or a task early. */
-export type CancelReason = 'cancelled' | 'unsubscribed' | 'signal' | 'fail-fast' | 'budget' | 'lost';
+export type CancelReason =
+  | 'cancelled'
+  | 'unsubscribed'
+  | 'signal'
+  | 'fail-fast'
+  | 'budget'
+  | 'lost'
+  | 'parent';
 
 /** The run, or one task of it, was cancelled. Also the `reason` of the task's AbortSignal. */
 export class WorkflowCancelledError extends RxhiveError {
@@ -167,6 +174,7 @@ export class WorkflowCancelledError extends RxhiveError {
       'fail-fast': 'a task failed and failurePolicy is "fail-fast"',
       budget: 'a hard budget was passed',
       lost: 'another attempt or task was first, and nothing else needs this one',
+      parent: 'the task it was for has ended',
     };
     // Those who cancel say why; the other causes are errors that are told elsewhere.
     const said = cause !== undefined && (reason === 'cancelled' || reason === 'signal');

@@ -6,7 +6,7 @@ import type { SchedulerPorts } from '../graph/ports.js';
 import type { Signal } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
-import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
+import { type CancelReason, type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
 import { mostOf } from '../model/adaptive.js';
 import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
@@ -169,12 +169,12 @@ export class Scheduler {
     this.#lifecycle.cancel(reason);
   }
 
-  /** Ends one task; its dependents are skipped. `why`: what the user says about it. */
-  cancelTask(node: TaskNode, why?: unknown): void {
+  /** Ends one task; its dependents are skipped. `why`: what the user says about it, or what it comes from. */
+  cancelTask(node: TaskNode, why?: unknown, reason: CancelReason = 'cancelled'): void {
     this.#lifecycle.command(() => {
       // A run that has ended to wait for people leaves its tasks as they are.
       if (this.ended || node.ended || node.committing) return;
-      this.#outcomes.abandon(node, 'cancelled', new WorkflowCancelledError('cancelled', why));
+      this.#outcomes.abandon(node, 'cancelled', new WorkflowCancelledError(reason, why));
     });
   }
 
