@@ -793,6 +793,38 @@ const shapes: Readonly<Record<string, readonly [make: () => unknown, meaning: Me
     () => new AggregateError([error('x', { code: 'ECONNREFUSED' })], ''),
     broken('network'),
   ],
+  'several ways, one of which is wrong for good': [
+    () =>
+      new AggregateError([
+        error('a', { status: 401 }),
+        error('b', { status: 503, headers: { 'retry-after': '6' } }),
+      ]),
+    overloaded(6_000),
+  ],
+  'the same, in the other order': [
+    () =>
+      new AggregateError([
+        error('b', { status: 429, headers: { 'retry-after': '6' } }),
+        error('a', { status: 401 }),
+      ]),
+    later(6_000),
+  ],
+  'several ways, all wrong for good': [
+    () => new AggregateError([error('a', { status: 401 }), error('b', { status: 400 })]),
+    final('auth'),
+  ],
+  'several ways, one of which says nothing of a provider': [
+    () => new AggregateError([error('a', { status: 401 }), error('it makes no sense')]),
+    unknown,
+  ],
+  'an aggregate of itself': [
+    () => {
+      const all = new AggregateError([error('down', { status: 500 })]);
+      all.errors.unshift(all);
+      return all;
+    },
+    broken('other'),
+  ],
   'AbortSignal.timeout': [
     () => new DOMException('The operation was aborted due to timeout', 'TimeoutError'),
     broken('timeout'),

@@ -3,6 +3,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   AgentTask,
+  adaptAgent,
+  type CheckpointStore,
   checkWorkflow,
   fallback,
   memory,
@@ -125,6 +127,54 @@ test('options of options, and those of classes, are read in the same way', () =>
     );
 });
 
+test('whatever a call of the store throws, those it fails end with a code', async () => {
+  for (const make of [revoked, () => new Proxy({}, { get: boom }), () => down(500), () => 'text'] as const)
+    for (const name of ['append', 'close', 'put', 'get', 'read'] as const)
+      for (const late of [false, true]) {
+        const inner = memory();
+        const fail = (): never => {
+          if (late) return Promise.reject(make()) as never;
+          throw make();
+        };
+        const store: CheckpointStore = {
+          open: (id) => {
+            const log = inner.open(id);
+            let first = true;
+            const append: typeof log.append = (entries) => {
+              if (name === 'append' && !first) return fail();
+              first = false;
+              return log.append(entries);
+            };
+            return {
+              entries: log.entries,
+              append,
+              replace: (...all) => log.replace(...all),
+              close: () => (name === 'close' ? fail() : log.close()),
+            };
+          },
+          read: (id) => (name === 'read' ? fail() : inner.read(id)),
+          runs: () => inner.runs(),
+          remove: (id) => inner.remove(id),
+          get: (key) => (name === 'get' ? fail() : inner.get(key)),
+          put: (key, text, run) => (name === 'put' ? fail() : inner.put(key, text, run)),
+        };
+        escaped.length = 0;
+        const flow = workflow({ name: 'unreadable', memory: { spillAbove: 10 } });
+        flow.task('large', { run: () => 'x'.repeat(2_000) });
+        flow.task('cached', { cache: {}, version: '1', run: () => 1 });
+        const result = await flow.run({ store, runId: 'r', durability: 'sync' }).result();
+        await turn();
+        assert.equal(escaped, []);
+        const how = `${name} ${late ? 'late' : 'at once'}`;
+        const fails = name === 'append' || (name === 'put' && !late);
+        for (const id of name === 'put' ? ['large'] : fails ? ['large', 'cached'] : [])
+          if (fails) assert.is(codeOf(result.tasks.get(id)?.error), 'STORE_FAILED', how);
+        const ends = name === 'append' || name === 'close';
+        assert.is(codeOf(result.error), ends ? 'STORE_FAILED' : undefined, how);
+        assert.match(String(result.report), /^unreadable: /);
+      }
+});
+
 test('an option is read once: what its getter says later counts for nothing', async () => {
   let asked = 0;
   const options = {
@@ -222,6 +272,61 @@ for (const [what, make] of Object.entries(hostile))
     assert.is(codes.recipe, 'CALLBACK_FAILED');
     assert.is(codes.retryIf, 'CALLBACK_FAILED');
     assert.is(codes.child, 'CALLBACK_FAILED');
+  });
+
+/** Errors with one part that cannot be read; the rest says what they mean. */
+const partly: Readonly<Record<string, (status: number) => unknown>> = {
+  'a field': (status) => Object.defineProperty(down(status), 'config', { get: boom, enumerable: true }),
+  'its cause': (status) => Object.defineProperty(down(status), 'cause', { get: boom }),
+  'its name': (status) => Object.defineProperty(down(status), 'name', { get: boom }),
+  'a code of its class': (status) =>
+    new (class extends Error {
+      readonly status = status;
+      get code(): never {
+        return boom();
+      }
+    })('down'),
+  'its text': (status) => Object.assign(down(status), { toString: boom }),
+  'its answer': (status) =>
+    Object.assign(down(status), {
+      response: Object.defineProperty({}, 'data', { get: boom, enumerable: true }),
+    }),
+  'a field, as a proxy': (status) =>
+    new Proxy(down(status), {
+      get: (target, name) => (name === 'cause' ? boom() : Reflect.get(target, name)),
+    }),
+};
+
+function down(status: number): Error {
+  return Object.assign(new Error('down'), { status });
+}
+
+for (const [what, make] of Object.entries(partly))
+  test(`an error of which ${what} cannot be read means what the rest of it says`, async () => {
+    for (const [status, attempts] of [
+      [503, 3],
+      [400, 1],
+    ] as const)
+      for (const adapted of [false, true]) {
+        let calls = 0;
+        const body = (): never => {
+          calls += 1;
+          throw make(status);
+        };
+        const { tasks, report } = await ended((flow) =>
+          flow.task('t', {
+            retry: { count: 2, backoff: () => 0 },
+            run: adapted ? (adaptAgent(async () => body()) as never) : body,
+          }),
+        );
+        const error = tasks.get('t')?.error as Error & { status?: number };
+        const how = `${status}, ${adapted ? 'adapted' : 'plain'}`;
+        assert.is(calls, attempts, how);
+        assert.is(error.status, status, how);
+        assert.ok(error instanceof Error, how);
+        assert.match(String(error), 'down');
+        assert.match(String(report), 'down');
+      }
   });
 
 /** Values that throw when they are read, or that nothing can be made of. */

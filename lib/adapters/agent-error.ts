@@ -1,4 +1,6 @@
-import { RxhiveError, truncate } from '../kernel/errors.js';
+import { fieldOf, isList, type Layer } from '../kernel/error-layers.js';
+import { isRxhiveError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
+import { readable } from '../kernel/guard.js';
 import { type ProviderErrorKind, readProviderError } from '../kernel/provider-error.js';
 import { withoutSecrets } from '../kernel/secret-texts.js';
 
@@ -74,10 +76,9 @@ const kinds: Readonly<Record<ProviderErrorKind, AgentErrorKind>> = {
  * What an error of a framework means, read from it and the errors it wraps: HTTP status, headers, codes of providers and
  * of Node. An {@link AgentError} stays as it is, as does any other error of rxhive.
  */
-export function agentError(taskId: string, error: unknown): RxhiveError {
-  if (error instanceof RxhiveError) return error;
-  const all = [...wrapped(error, new Set())];
-  for (const one of all) if (one instanceof RxhiveError) return one;
+export function agentError(taskId: string, thrown: unknown): RxhiveError {
+  const error = readable(thrown, `The agent of task "${truncate(taskId)}"`);
+  for (const one of wrapped(error, new Set())) if (isRxhiveError(one)) return one;
   const read = readProviderError(error, Date.now());
   const { status, headers, retryAfter } = read;
   // An answer that is no JSON: the framework may call that final, but models and proxies do better the next time.
@@ -97,17 +98,20 @@ function* wrapped(error: unknown, seen: Set<unknown>): Generator<unknown> {
   if (typeof error !== 'object' || error === null || seen.has(error) || seen.size > 50) return;
   seen.add(error);
   yield error;
-  const { cause, errors, lastError, error: inner } = error as Record<string, unknown>;
-  for (const one of [cause, lastError, inner, ...(Array.isArray(errors) ? errors : [])])
-    yield* wrapped(one, seen);
+  const [cause, lastError, inner, errors] = ['cause', 'lastError', 'error', 'errors'].map((name) =>
+    fieldOf(error as Layer, name),
+  );
+  for (const one of [cause, lastError, inner]) yield* wrapped(one, seen);
+  if (isList(errors))
+    for (let i = 0; i < Math.min(errors.length, 50); i++)
+      yield* wrapped(fieldOf(errors as never, String(i)), seen);
 }
 
 /** What the innermost error says: frameworks wrap it in phrases that say nothing. */
 function wordsOf(error: unknown): string {
-  const last = [...wrapped(error, new Set())].findLast(
-    (one) => typeof (one as Error).message === 'string' && (one as Error).message !== '',
-  );
-  const words = last === undefined ? String(error) : (last as Error).message;
+  const all = [...wrapped(error, new Set())].map((one) => fieldOf(one as Layer, 'message'));
+  const words =
+    all.findLast((one): one is string => typeof one === 'string' && one !== '') ?? messageOf(error);
   // Providers show parts of a key, which are too short to be known as one.
   return withoutSecrets(words).replaceAll(/\b(sk|pk|key|Bearer)[-_ ][\w.-]{6,}/g, '[hidden]');
 }

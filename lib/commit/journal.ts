@@ -1,7 +1,7 @@
 import { encode } from '../codec/codec.js';
 import type { StoreWait } from '../graph/ports.js';
 import type { Clock, Timer } from '../kernel/clock.js';
-import { RxhiveError, truncate } from '../kernel/errors.js';
+import { isRxhiveError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 import { notify } from '../kernel/guard.js';
 import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { LogRecord } from '../model/record.js';
@@ -353,15 +353,15 @@ export class Journal {
   }
 
   #named(cause: unknown): RxhiveError {
-    if (cause instanceof RxhiveError) return cause;
-    const message = `The store of run "${truncate(this.#ports.runId)}" failed: ${String((cause as Error)?.message ?? cause)}`;
+    if (isRxhiveError(cause)) return cause;
+    const message = `The store of run "${truncate(this.#ports.runId)}" failed: ${messageOf(cause)}`;
     return new RxhiveError('STORE_FAILED', message, { cause });
   }
 }
 
 /** Nothing can be written any more: another process has the run, or nobody knows what has been written. */
 export function endsLog(error: unknown): boolean {
-  return error instanceof RxhiveError && (error.code === 'RUN_LEASED' || reasonOf(error) === 'silent');
+  return isRxhiveError(error) && (error.code === 'RUN_LEASED' || reasonOf(error) === 'silent');
 }
 
 /** Gives the lease back, whether the store says something to that or not. */

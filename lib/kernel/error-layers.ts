@@ -50,7 +50,7 @@ export function layersOf(error: unknown, opaque: (layer: object) => boolean): re
 }
 
 /** False for a proxy that cannot be asked. */
-function isList(one: object): one is readonly unknown[] {
+export function isList(one: unknown): one is readonly unknown[] {
   try {
     return Array.isArray(one) && one.length >= 0;
   } catch {

@@ -1,3 +1,4 @@
+import { fieldOf, type Layer } from './error-layers.js';
 import { inspect, isRxhiveError, messageOf, RxhiveError } from './errors.js';
 import { isPromise } from './maybe-promise.js';
 
@@ -53,17 +54,19 @@ export function faultOf(error: unknown, callback: string): RxhiveError {
   return isRxhiveError(error) ? error : callbackFailed(callback, `threw: ${messageOf(error)}`, error);
 }
 
-const read = ['name', 'message', 'code', 'status', 'cause'] as const;
+/** What those who look at errors ask for, whatever its own fields are. */
+const fields = ['name', 'message', 'code', 'status', 'cause'] as const;
 
 /**
- * What `callback` threw, as something that can be looked at: who shows, stores or decides by it need not be careful. A
- * proxy or getter that throws is replaced by an error that says so.
+ * What `callback` threw, as something that can be looked at: who shows, stores or decides by it need not be careful. One of
+ * which only parts can be read, for a getter of it throws, is replaced by an error of its class with what can be read; one
+ * that refuses everything, such as a proxy, by an error that says so.
  */
 export function readable(error: unknown, callback: string): unknown {
   if ((typeof error !== 'object' && typeof error !== 'function') || error === null) return error;
   try {
     const one = error as Readonly<Record<PropertyKey, unknown>>;
-    for (const name of read) void one[name];
+    for (const name of fields) void one[name];
     for (const name of Object.keys(one)) void one[name];
     // Reading the stack of a true error is dear, and it is none of the user's.
     if (!(error instanceof Error)) void one.stack;
@@ -71,7 +74,39 @@ export function readable(error: unknown, callback: string): unknown {
     if (one[Symbol.toPrimitive] !== undefined || one.toString !== undefined) String(error);
     return error;
   } catch (cause) {
-    return callbackFailed(callback, `threw ${inspect(error)} that cannot be looked at: ${messageOf(cause)}`);
+    return (
+      partOf(error) ??
+      callbackFailed(callback, `threw ${inspect(error)} that cannot be looked at: ${messageOf(cause)}`)
+    );
+  }
+}
+
+/** What can be read of an error, as one of its class; undefined where that is nothing, or its class cannot be asked for. */
+function partOf(error: object): object | undefined {
+  try {
+    const prototype: object | null = Object.getPrototypeOf(error);
+    const part: object = error instanceof Error ? new Error() : {};
+    Object.setPrototypeOf(part, prototype);
+    const own = Object.getOwnPropertyNames(error);
+    let some = false;
+    for (const name of new Set([...fields, ...own])) {
+      const value = fieldOf(error as Layer, name);
+      some ||= value !== undefined && typeof value !== 'function' && name !== 'stack' && own.includes(name);
+      const enumerable = Object.prototype.propertyIsEnumerable.call(error, name);
+      // Where it cannot be read it must not be asked for on the class either.
+      if (own.includes(name) || value === undefined)
+        Object.defineProperty(part, name, { value, enumerable, writable: true, configurable: true });
+    }
+    if (!some) return undefined;
+    const text = messageOf(part);
+    try {
+      String(part);
+    } catch {
+      Object.defineProperty(part, 'toString', { value: () => text, configurable: true });
+    }
+    return part;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-import { fieldOf, type Layer, layersOf } from './error-layers.js';
+import { fieldOf, isList, type Layer, layersOf } from './error-layers.js';
 import { namesIn, statusIn } from './error-status.js';
 import { isRxhiveError, type RxhiveError } from './errors.js';
 import { headerOf, retryAfterOf, waitIn } from './http-headers.js';
@@ -40,9 +40,22 @@ export interface ProviderError {
   readonly headers: readonly unknown[];
 }
 
-/** `now`: ms since 1970. Never throws. */
-export function readProviderError(error: unknown, now: number): ProviderError {
+/** Aggregates within aggregates that are looked at. */
+const deepest = 3;
+
+/**
+ * `now`: ms since 1970. Never throws. An `AggregateError` means what the first of its errors means that can succeed later,
+ * one that tells of a provider before others: who tried several ways needs one. Where none can, it is the first.
+ */
+export function readProviderError(error: unknown, now: number, depth = 0): ProviderError {
   if (standsForItself(error)) return ownError(error);
+  const parts = depth < deepest ? partsOf(error) : [];
+  if (parts.length > 0) {
+    const read = parts.map((one) => readProviderError(one, now, depth + 1));
+    const again = read.filter(({ isRetryable }) => isRetryable);
+    const some = again.length > 0 ? again : read;
+    return some.find(({ kind }) => kind !== 'other') ?? (some[0] as ProviderError);
+  }
   const layers = layersOf(typeof error === 'string' ? { message: error } : error, standsForItself);
   const headers = layers.flatMap(headersIn);
   const words = layers.map((layer) => (standsForItself(layer) ? '' : wordsOf(layer))).join('\n');
@@ -126,6 +139,18 @@ function mayAskToWait(status: number | undefined): boolean {
   return (
     status === undefined || status < 400 || status >= 500 || retryableStatus.has(status) || status === 403
   );
+}
+
+/** The errors of an aggregate that says nothing itself. */
+function partsOf(error: unknown): readonly unknown[] {
+  if (typeof error !== 'object' || error === null || fieldOf(error as Layer, 'name') !== 'AggregateError')
+    return [];
+  const errors = fieldOf(error as Layer, 'errors');
+  const speaks = ['status', 'statusCode', 'isRetryable', 'response'].some(
+    (name) => fieldOf(error as Layer, name) !== undefined,
+  );
+  if (speaks || !isList(errors)) return [];
+  return Array.from({ length: Math.min(errors.length, 50) }, (_, i) => fieldOf(errors as never, String(i)));
 }
 
 const retryableStatus = new Set([408, 409, 425, 429, 498]);

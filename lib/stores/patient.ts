@@ -1,6 +1,7 @@
 import type { SchedulerLike } from 'rxjs';
 import { Clock } from '../kernel/clock.js';
-import { RxhiveError } from '../kernel/errors.js';
+import { isRxhiveError, messageOf, type RxhiveError } from '../kernel/errors.js';
+import { readable } from '../kernel/guard.js';
 import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import { patient } from '../kernel/patience.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
@@ -73,8 +74,8 @@ export class PatientStore implements CheckpointStore {
   }
 }
 
-function failureOf(error: unknown): RxhiveError {
-  if (error instanceof RxhiveError) return error;
-  const said = String((error as Error | undefined)?.message ?? error);
-  return storeFailed('The store', reasonOf(error) ?? systemReason(error), said, { cause: error });
+function failureOf(thrown: unknown): RxhiveError {
+  if (isRxhiveError(thrown)) return thrown;
+  const error = readable(thrown, 'The store');
+  return storeFailed('The store', reasonOf(error) ?? systemReason(error), messageOf(error), { cause: error });
 }
