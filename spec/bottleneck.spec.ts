@@ -49,6 +49,26 @@ test('a run that ends leaves nothing behind that keeps the process alive', () =>
   assert.ok(performance.now() - began < 25_000);
 });
 
+test('a job of other code that never ends shows in stuck() and explain, and its end lets the tasks go on', async () => {
+  const instance = new Bottleneck({ maxConcurrent: 1 });
+  let free = (): void => undefined;
+  void instance.schedule(() => new Promise<void>((done) => (free = done)));
+  const flow = workflow({ name: 'foreign', groups: { llm: { limiter: bottleneck({ instance }) } } });
+  flow.task('first', { group: 'llm', run: () => 1 });
+  flow.task('second', { group: 'llm', run: () => 2 });
+  const run = flow.run();
+  const ended = run.result();
+  assert.equal(run.stuck(), []);
+  while (run.stuck().length === 0) await new Promise((done) => setTimeout(done, 10));
+  const said = 'a permit of group "llm", which its limiter does not give, though nobody here has one';
+  assert.equal(run.stuck().length, 1);
+  assert.match(run.stuck()[0] ?? '', `2 tasks wait for ${said}`);
+  assert.match(run.explain('first'), said);
+  free();
+  assert.is((await ended).status, 'succeeded');
+  assert.equal(run.stuck(), []);
+});
+
 /** A Bottleneck of the user, and which of three tasks it leaves without a permit, for which reason. */
 const refusing: Readonly<Record<string, readonly [make: () => Bottleneck, failed: number, reason: RegExp]>> =
   {

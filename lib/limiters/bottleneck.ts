@@ -9,6 +9,8 @@ const batch = 4;
 const longestHeld = 100;
 /** Ms between looks at a Bottleneck of the user that gives no place. */
 const betweenLooks = 250;
+/** Ms after which it is said that other code has had all places. */
+const noticeable = 1_000;
 
 /**
  * A limiter whose `maxConcurrent` and `minTime` are those of a Bottleneck, in real time and in this process. Give
@@ -74,6 +76,8 @@ class BottleneckCounter implements ConcurrencyCounter {
   #look: ReturnType<typeof setTimeout> | undefined;
   /** Somebody waits. */
   #wanted = false;
+  /** Since when nobody was given a place, in ms. */
+  #without = 0;
 
   constructor(given: Bottleneck | undefined, freed: () => void, failed: (cause: unknown) => void) {
     this.#given = given;
@@ -86,7 +90,14 @@ class BottleneckCounter implements ConcurrencyCounter {
     return Number.POSITIVE_INFINITY;
   }
 
+  get stalled(): boolean {
+    if (this.#given === undefined || !this.#wanted || this.inUse > 0 || this.#inHand.length > 0) return false;
+    // A job that has not begun waits for a time of the Bottleneck's own.
+    return performance.now() - this.#without >= noticeable && this.#given.counts().EXECUTING > 0;
+  }
+
   request(): void {
+    if (!this.#wanted) this.#without = performance.now();
     this.#wanted = true;
     if (this.#given === undefined && this.#own === undefined && this.#limits && !this.#make()) return;
     const most = this.#distant ? 1 : batch;
@@ -128,6 +139,7 @@ class BottleneckCounter implements ConcurrencyCounter {
     const leave = this.#gaps.take(now, again);
     return () => {
       this.inUse -= 1;
+      this.#without = performance.now();
       leave();
       if (end === undefined) return;
       if (this.#wanted && !this.#distant) this.#keep(end);

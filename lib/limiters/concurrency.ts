@@ -4,6 +4,8 @@ import type { LimiterSettings } from '../model/limiter.js';
 export interface ConcurrencyCounter {
   /** Places taken. */
   readonly inUse: number;
+  /** Other code has had all places for some time, and nothing says when it gives one back. */
+  readonly stalled?: boolean;
   /** When one is free; now or earlier: at once; Infinity: it will be told. `again`: it is no new start. */
   freeAt(now: number, again: boolean): number;
   /** Somebody waits for nothing else. */

@@ -208,6 +208,11 @@ export class WindowLedger {
     this.serve();
   }
 
+  /** All places are with other code, and have been for some time. */
+  get stalled(): boolean {
+    return this.#concurrency.stalled === true;
+  }
+
   state(client: LimiterClient): LimiterState {
     const now = this.now(client);
     const windows = [...this.#windows].map(([name, window]): WindowState => {

@@ -118,6 +118,11 @@ class Seat implements LimiterSeat {
     this.#ledger.told(this.#client, limits);
   }
 
+  /** Nobody in this process has a permit, and nothing says when there will be one. */
+  lasts(): boolean {
+    return this.#found?.stalled === true;
+  }
+
   state(): LimiterState {
     return this.#ledger.state(this.#client);
   }
