@@ -53,6 +53,7 @@ export class Group implements Blocker {
 export class Resource implements Blocker {
   readonly name: string;
   readonly capacity: number;
+  readonly order: number;
   free: number;
   readonly parked = new Set<Lane>();
   /** Lanes that wait for more than there is, the most urgent first: those less urgent may not take it meanwhile. */
@@ -60,9 +61,11 @@ export class Resource implements Blocker {
     runsBefore(a.lane.ready.peek() as TaskNode, b.lane.ready.peek() as TaskNode),
   );
 
-  constructor(name: string, capacity: number) {
+  /** `order`: number of those of its kind that were defined before. */
+  constructor(name: string, capacity: number, order: number) {
     this.name = name;
     this.capacity = capacity;
+    this.order = order;
     this.free = capacity;
   }
 }

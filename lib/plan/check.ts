@@ -184,16 +184,19 @@ function toleratedInVain({ ids, tasks }: WorkflowDefinition): Finding[] {
 /** Groups and resources nobody names, and budgets that end before the tasks do. */
 function unused({ tasks, settings }: WorkflowDefinition): Finding[] {
   const findings: Finding[] = [];
+  const members = new Map<string | undefined, number>();
+  for (const task of tasks) members.set(task?.group, (members.get(task?.group) ?? 0) + 1);
+  const needed = new Set(tasks.flatMap((task) => Object.keys(task?.resources ?? {})));
   for (const [name, { budget }] of Object.entries(settings.groups ?? {})) {
-    const members = tasks.filter((task) => task?.group === name);
-    if (members.length === 0 && tasks.length > 0) {
+    const size = members.get(name) ?? 0;
+    if (size === 0 && tasks.length > 0) {
       const message = `No task is in group "${truncate(name)}"; remove it, or give it to a task as group.`;
       findings.push({ kind: 'unused-group', message });
     }
-    findings.push(...tooSmall(budget?.calls, members.length, `group "${truncate(name)}"`));
+    findings.push(...tooSmall(budget?.calls, size, `group "${truncate(name)}"`));
   }
   for (const name of Object.keys(settings.resources ?? {}))
-    if (tasks.length > 0 && !tasks.some((task) => Object.hasOwn(task?.resources ?? {}, name)))
+    if (tasks.length > 0 && !needed.has(name))
       findings.push({
         kind: 'unused-resource',
         message: `No task needs resource "${truncate(name)}"; remove it, or give it to a task in resources.`,

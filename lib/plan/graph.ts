@@ -54,7 +54,7 @@ export class Graph {
       this.groups.set(name, new Group(name, mostOf(group.concurrency, Number.POSITIVE_INFINITY)));
     }
     for (const [name, capacity] of Object.entries(settings.resources ?? {})) {
-      this.resources.set(name, new Resource(name, capacity));
+      this.resources.set(name, new Resource(name, capacity, this.resources.size));
     }
   }
 
@@ -234,7 +234,7 @@ export class Graph {
   #placeOf(place: Place): Resource {
     let resource = this.#places.get(place);
     if (resource === undefined) {
-      resource = new Resource(place.name, place.slots);
+      resource = new Resource(place.name, place.slots, this.#places.size);
       this.#places.set(place, resource);
     }
     return resource;
@@ -245,13 +245,14 @@ export class Graph {
     if (task.group === undefined && task.resources === undefined && place === undefined)
       return this.#plainLane;
     const needs: Need[] = [];
-    for (const [name, resource] of this.resources) {
-      const amount = Object.hasOwn(task.resources ?? {}, name) ? (task.resources?.[name] ?? 0) : 0;
-      if (amount > 0) needs.push({ resource, amount });
+    for (const [name, amount = 0] of Object.entries(task.resources ?? {})) {
+      const resource = this.resources.get(name);
+      if (resource !== undefined && amount > 0) needs.push({ resource, amount });
     }
+    needs.sort((a, b) => a.resource.order - b.resource.order);
     const key = JSON.stringify([
       task.group ?? null,
-      place === undefined ? null : [...this.#places.values()].indexOf(place),
+      place?.order ?? null,
       needs.map((need) => [need.resource.name, need.amount]),
     ]);
     if (place !== undefined) needs.push({ resource: place, amount: 1 });
