@@ -787,6 +787,30 @@ test('of many groups that wait for one limiter one is called for each permit, th
   }
 });
 
+test('of many tasks that need other amounts of a resource those are tried that there is enough for', async () => {
+  // A task that begins to wait for a resource asks whether its gates would let it pass.
+  for (const needs of [(i: number) => ({ gpu: i + 1 }), (i: number) => ({ gpu: i + 1, ram: 300 - i })]) {
+    const { limiter, asked } = counted(virtual({}));
+    const scheduler = new SimulationScheduler();
+    const flow = workflow({
+      name: 'amounts',
+      concurrency: Number.POSITIVE_INFINITY,
+      limiter,
+      resources: { gpu: 300, ram: 300 },
+    });
+    for (let i = 0; i < 300; i++)
+      flow.task(`t${i}`, {
+        priority: (i * 7) % 3,
+        resources: needs((i * 101) % 300),
+        run: () => timer(10, scheduler),
+      });
+    const result = flow.run({ scheduler }).result();
+    await advance(scheduler);
+    assert.is((await result).status, 'succeeded');
+    assert.ok(asked() < 20 * 300, `asked ${asked()} times`);
+  }
+});
+
 test('who is called for a permit and cannot take it does not keep it from others', async () => {
   const scheduler = new SimulationScheduler();
   const limiter = virtual({ maxConcurrent: 1 });

@@ -1,10 +1,11 @@
+import { BoundedHeap } from '../kernel/bounded-heap.js';
 import { Heap, type HeapItem } from '../kernel/heap.js';
 import type { GroupState } from '../model/context.js';
 import { runsBefore } from '../model/task-order.js';
 import type { Gate } from './gate.js';
 import type { TaskNode } from './node.js';
 
-/** A thing lanes wait for: a group with a free place, or a resource with enough left. */
+/** A thing lanes wait for: a group with a free place, or a gate that opens. */
 export interface Blocker {
   /** Lanes taken out of the ready queue until this is released. */
   readonly parked: Set<Lane>;
@@ -50,16 +51,19 @@ export class Group implements Blocker {
 }
 
 /** A countable resource while a run goes on. */
-export class Resource implements Blocker {
+export class Resource {
   readonly name: string;
   readonly capacity: number;
   readonly order: number;
   free: number;
-  readonly parked = new Set<Lane>();
+  /** Lanes that wait for it, by the amount they need: only those there is enough for are let try. */
+  readonly short = new BoundedHeap<Lane>(startsBefore);
+  /** Those of them that claim nothing, because a gate does not let them pass either. */
+  readonly gated = new BoundedHeap<Lane>(startsBefore);
+  /** Since when the first of those in `short` have been ready, or before that. */
+  oldest = Number.POSITIVE_INFINITY;
   /** Lanes that wait for more than there is, the most urgent first: those less urgent may not take it meanwhile. */
-  readonly claims = new Heap<Claim>((a, b) =>
-    runsBefore(a.lane.ready.peek() as TaskNode, b.lane.ready.peek() as TaskNode),
-  );
+  readonly claims = new Heap<Claim>((a, b) => startsBefore(a.lane, b.lane));
 
   /** `order`: number of those of its kind that were defined before. */
   constructor(name: string, capacity: number, order: number) {
@@ -117,15 +121,18 @@ function isEqualAfter(node: TaskNode, first: TaskNode): boolean {
  * not start, none of the lane may, so a blocked lane is set aside as a whole and nothing behind it is
  * scanned. Lanes that want what a more urgent one waits for wait behind that lane.
  */
-export class Lane implements HeapItem, Blocker {
+export class Lane implements HeapItem {
   heapIndex = -1;
-  readonly parked = new Set<Lane>();
   /** One for each need, made when it first has to wait. */
   claims: readonly Claim[] | undefined;
   readonly ready = new Heap<TaskNode>(runsBefore);
   readonly group: Group | undefined;
   readonly needs: readonly Need[];
-  blockedBy: Blocker | undefined;
+  blockedBy: Blocker | Resource | Lane | undefined;
+  /** The resource it waits for, also where it waits behind a lane that claims it. */
+  shortOf: Resource | undefined;
+  /** The resource that let it try; when it has tried, the next one may. */
+  servedBy: Resource | undefined;
   /** The gate that opened for one of its tasks, and has not heard of that one since. */
   called: { readonly gate: Gate; readonly node: TaskNode } | undefined;
   /** What has to let a task pass: gates of the run, then of the group. Filled before the run starts. */
@@ -140,6 +147,11 @@ export class Lane implements HeapItem, Blocker {
     this.group = group;
     this.needs = needs;
     this.gates = group === undefined ? [runGates] : [runGates, group.gates];
+  }
+
+  /** Does it claim what it waits for? */
+  get claiming(): boolean {
+    return this.claims?.some((claim) => claim.heapIndex >= 0) === true;
   }
 
   get gated(): boolean {
@@ -172,4 +184,9 @@ export class Lane implements HeapItem, Blocker {
   permitMs(now: number): number {
     return this.#permitMs + (this.#permitSince === undefined ? 0 : now - this.#permitSince);
   }
+}
+
+/** Which of two lanes goes first; both have a task that is ready. */
+export function startsBefore(a: Lane, b: Lane): boolean {
+  return runsBefore(a.ready.peek() as TaskNode, b.ready.peek() as TaskNode);
 }

@@ -1,10 +1,9 @@
 import type { AttemptEnd, Gate } from '../graph/gate.js';
-import { type Blocker, Claim, Lane, Resource } from '../graph/lane.js';
+import { type Blocker, Claim, Lane, Resource, startsBefore } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
 import { Heap } from '../kernel/heap.js';
-import { runsBefore } from '../model/task-order.js';
 import { Aging } from './aging.js';
 
 const defaultAging = 60_000;
@@ -18,11 +17,11 @@ const mostOvertakes = 16;
 export class ReadyQueue {
   /** Slots in use. */
   active = 0;
-  readonly #lanes = new Heap<Lane>((a, b) =>
-    runsBefore(a.ready.peek() as TaskNode, b.ready.peek() as TaskNode),
-  );
+  readonly #lanes = new Heap<Lane>(startsBefore);
   /** Lane for which resources are being kept, because its first task has waited too long. */
   #reserved: Lane | undefined;
+  /** The resource that {@link ReadyQueue.#blockerOf} found too little of, or claimed by others. */
+  #short: Resource | undefined;
   readonly #now: () => number;
   readonly #patience: number;
   readonly #aging: Aging;
@@ -68,7 +67,7 @@ export class ReadyQueue {
       if (lane.ready.size === 0) this.#answer(lane);
     }
     // Who waits behind the lane may be more urgent than what is first in it now.
-    if (first) this.unpark(lane);
+    if (first) this.#serveClaims(lane);
   }
 
   /** Puts a ready task into another lane. */
@@ -104,16 +103,30 @@ export class ReadyQueue {
       const blocker = this.#blockerOf(lane);
       if (blocker === undefined) return lane.ready.peek();
       this.#lanes.remove(lane);
-      lane.blockedBy = blocker;
-      lane.waitForPermit(gateOf(blocker)?.waitsFor === 'permit', this.#now());
-      blocker.parked.add(lane);
-      const gate = gateOf(blocker);
-      const first = lane.ready.peek() as TaskNode;
-      gate?.wait?.(first);
-      this.#answer(lane, gate, first);
-      this.#claim(lane);
+      this.#park(lane, blocker);
     }
     return undefined;
+  }
+
+  #park(lane: Lane, blocker: Blocker | Resource | Lane): void {
+    const gate = gateOf(blocker);
+    const first = lane.ready.peek() as TaskNode;
+    lane.blockedBy = blocker;
+    lane.waitForPermit(gate?.waitsFor === 'permit', this.#now());
+    if (blocker instanceof Resource || blocker instanceof Lane) {
+      const short = this.#short as Resource;
+      const amount = lane.needs.find(({ resource }) => resource === short)?.amount ?? 0;
+      lane.shortOf = short;
+      short.short.add(lane, amount);
+      short.oldest = Math.min(short.oldest, first.since);
+      // The first there is enough for, but it is kept for others: from those behind this lane as well.
+      const last = this.#keeps(short) || short.short.best(short.free) === lane;
+      if (lane.servedBy === short && last) lane.servedBy = undefined;
+    } else blocker.parked.add(lane);
+    gate?.wait?.(first);
+    this.#answer(lane, gate, first);
+    this.#claim(lane);
+    this.#served(lane);
   }
 
   /** Takes the task {@link ReadyQueue.peek} showed and books its group and resources. */
@@ -129,6 +142,7 @@ export class ReadyQueue {
     this.#afterRemoval(lane);
     this.#unclaim(lane);
     if (this.#reserved === lane) this.#unreserve();
+    this.#served(lane);
     node.holdsSlot = true;
     this.active += 1;
     return node;
@@ -227,15 +241,16 @@ export class ReadyQueue {
     }
     for (const { resource, amount } of needs) {
       resource.free += amount;
-      this.unpark(resource);
+      this.#serve(resource);
     }
     this.active -= 1;
   }
 
-  #blockerOf(lane: Lane, first = lane.ready.peek()): Blocker | undefined {
+  #blockerOf(lane: Lane, first = lane.ready.peek()): Blocker | Resource | Lane | undefined {
     const group = lane.group;
     if (group !== undefined && group.active >= group.limit) return group;
     for (const { resource, amount } of lane.needs) {
+      this.#short = resource;
       const kept = this.#reserved !== undefined && this.#reserved !== lane && this.#keeps(resource);
       if (resource.free >= amount && !kept) {
         const claim = resource.claims.peek();
@@ -258,16 +273,15 @@ export class ReadyQueue {
     return undefined;
   }
 
-  /** The lane has another first task, or none: a gate or the lane it waits behind may let that one pass. */
+  /** The lane has another first task, or none: a gate, or who claims a resource, may let that one pass. */
   #firstChanged(lane: Lane): void {
-    const { blockedBy } = lane;
-    if (lane.ready.size === 0) this.#unclaim(lane);
+    const gate = gateOf(lane.blockedBy);
+    const empty = lane.ready.size === 0;
+    gate?.parked.delete(lane);
+    if (gate !== undefined || lane.shortOf !== undefined) this.#reopen(lane);
+    if (empty) this.#unclaim(lane);
     else this.#rankClaims(lane);
-    if (blockedBy !== undefined && (blockedBy instanceof Lane || gateOf(blockedBy) !== undefined)) {
-      blockedBy.parked.delete(lane);
-      this.#reopen(lane);
-    }
-    if (lane.ready.size === 0 && this.#reserved === lane) this.#unreserve();
+    if (empty && this.#reserved === lane) this.#unreserve();
   }
 
   /**
@@ -275,11 +289,11 @@ export class ReadyQueue {
    * would take each bit that comes free, for ever.
    */
   #claim(lane: Lane): void {
-    const { blockedBy, gates, needs } = lane;
-    const first = lane.ready.peek() as TaskNode;
+    const { blockedBy, needs } = lane;
     const short = blockedBy instanceof Resource || blockedBy instanceof Lane;
-    if (!short || !gates.every((list) => list.every((gate) => gate.admits(first)))) {
+    if (!short || !isAdmitted(lane)) {
       this.#unclaim(lane);
+      lane.shortOf?.gated.add(lane, 0);
       return;
     }
     lane.claims ??= needs.map(({ resource }) => new Claim(lane, resource));
@@ -293,26 +307,60 @@ export class ReadyQueue {
   }
 
   #unclaim(lane: Lane): void {
-    if (lane.claims === undefined) return;
-    for (const claim of lane.claims) claim.resource.claims.remove(claim);
-    this.unpark(lane);
+    if (!lane.claiming) return;
+    for (const claim of lane.claims ?? []) claim.resource.claims.remove(claim);
+    this.#serveClaims(lane);
+  }
+
+  /** What it claims, or has claimed, may be for others now. */
+  #serveClaims(lane: Lane): void {
+    for (const { resource } of lane.claims ?? []) this.#serve(resource);
+  }
+
+  /** The lane has tried: it has started, or waits for something else. */
+  #served(lane: Lane): void {
+    const { servedBy } = lane;
+    lane.servedBy = undefined;
+    if (servedBy !== undefined) this.#serve(servedBy);
+  }
+
+  /** Lets the best lane try for which there may be enough; when it has, the next one. The others would wait again. */
+  #serve(resource: Resource): void {
+    const { short, gated, claims, free, oldest } = resource;
+    if (short.size === 0) return;
+    if (this.#reserved === undefined && this.#now() - oldest >= this.#patience) {
+      // Somebody has waited so long that it is kept for them.
+      resource.oldest = Number.POSITIVE_INFINITY;
+      for (const lane of short.items) this.#reopen(lane);
+      return;
+    }
+    // Gates have opened for who could not claim, or closed for who does.
+    for (const lane of [gated.best(0), claims.peek()?.lane])
+      if (lane?.shortOf !== undefined && isAdmitted(lane) !== lane.claiming) this.#reopen(lane);
+    const lane = this.#keeps(resource) ? this.#reserved : short.best(free);
+    if (lane?.shortOf !== resource) return;
+    this.#reopen(lane);
+    lane.servedBy = resource;
   }
 
   /** The lane may try again. */
   #reopen(lane: Lane): void {
+    lane.shortOf?.short.remove(lane);
+    lane.shortOf?.gated.remove(lane);
+    lane.shortOf = undefined;
     lane.blockedBy = undefined;
     lane.waitForPermit(false, this.#now());
     if (lane.ready.size > 0) this.#lanes.push(lane);
   }
 
-  #keeps(resource: Blocker): boolean {
+  #keeps(resource: Resource): boolean {
     return this.#reserved?.needs.some((need) => need.resource === resource) === true;
   }
 
   #unreserve(): void {
     const lane = this.#reserved;
     this.#reserved = undefined;
-    for (const need of lane?.needs ?? []) this.unpark(need.resource);
+    for (const need of lane?.needs ?? []) this.#serve(need.resource);
   }
 
   /** Puts a lane that lost a task in its new place, before any other lane is compared with it. */
@@ -327,10 +375,17 @@ export class ReadyQueue {
     }
     this.#unclaim(lane);
     if (this.#reserved === lane) this.#unreserve();
+    this.#served(lane);
   }
 }
 
+/** Would all gates let its first task pass? */
+function isAdmitted(lane: Lane): boolean {
+  const first = lane.ready.peek() as TaskNode;
+  return lane.gates.every((list) => list.every((gate) => gate.admits(first)));
+}
+
 /** The gate a lane waits for; undefined: it waits for a group or a resource. */
-function gateOf(blocker: Blocker | undefined): Gate | undefined {
+function gateOf(blocker: Blocker | Resource | Lane | undefined): Gate | undefined {
   return blocker !== undefined && 'admits' in blocker ? (blocker as Gate) : undefined;
 }
