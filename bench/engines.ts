@@ -1,6 +1,7 @@
 import { Annotation, StateGraph } from '@langchain/langgraph';
 import { auto } from 'async';
 import { Deferred, Effect } from 'effect';
+import { promise as fastq } from 'fastq';
 import { PGraph } from 'p-graph';
 import pLimit from 'p-limit';
 import PQueue from 'p-queue';
@@ -18,8 +19,79 @@ export type Engine = (
   estimates?: readonly number[],
 ) => Promise<unknown>;
 
-/** The least a DAG runner has to do: counters, a queue, a limit. No priorities, errors, events, results. */
-const floor: Engine = (graph, limit, body) =>
+/** A task as users of a small runner write it. */
+interface Given {
+  readonly dependencies: readonly string[];
+  readonly run: () => Promise<unknown>;
+}
+
+/** What the floor keeps of a task. */
+interface Entry {
+  readonly id: string;
+  readonly run: () => Promise<unknown>;
+  readonly next: Entry[];
+  pending: number;
+}
+
+/**
+ * The least a runner has to do that takes and gives what a user of a library takes and gives, written by hand: tasks by id,
+ * unknown ids noticed, a limit, each result and error kept under its id. No priorities, events, retry, cancellation, state.
+ */
+function runAll(tasks: ReadonlyMap<string, Given>, limit: number): Promise<Map<string, unknown>> {
+  const entries = new Map<string, Entry>();
+  for (const [id, { dependencies, run }] of tasks)
+    entries.set(id, { id, run, next: [], pending: dependencies.length });
+  for (const [id, { dependencies }] of tasks)
+    for (const name of dependencies) {
+      const before = entries.get(name);
+      if (before === undefined) throw new Error(`"${id}" depends on "${name}", which does not exist.`);
+      before.next.push(entries.get(id) as Entry);
+    }
+  return new Promise((done) => {
+    const results = new Map<string, unknown>();
+    const queue = [...entries.values()].filter(({ pending }) => pending === 0);
+    let head = 0;
+    let active = 0;
+    const end = (entry: Entry, result: unknown, succeeded: boolean): void => {
+      active -= 1;
+      results.set(entry.id, result);
+      if (succeeded)
+        for (const next of entry.next) {
+          next.pending -= 1;
+          if (next.pending === 0) queue.push(next);
+        }
+      pump();
+    };
+    const pump = (): void => {
+      while (active < limit && head < queue.length) {
+        const entry = queue[head++] as Entry;
+        active += 1;
+        entry.run().then(
+          (value) => end(entry, { value }, true),
+          (error) => end(entry, { error }, false),
+        );
+      }
+      if (active === 0) done(results);
+    };
+    pump();
+  });
+}
+
+/** The graph as somebody would write it down. */
+function tasksOf(graph: Graph, body: Body): Map<string, Given> {
+  const tasks = new Map<string, Given>();
+  for (let i = 0; i < graph.length; i++)
+    tasks.set(`t${i}`, { dependencies: (graph[i] ?? []).map((j) => `t${j}`), run: () => body(i) });
+  return tasks;
+}
+
+const floor: Engine = async (graph, limit, body) => {
+  const results = await runAll(tasksOf(graph, body), limit);
+  if (results.size !== graph.length) throw new Error(`only ${results.size} ended`);
+};
+
+/** The least a DAG runner has to do: counters, a queue, a limit. Numbers instead of ids, and nothing is kept. */
+const lean: Engine = (graph, limit, body) =>
   new Promise<void>((done) => {
     const after: number[][] = graph.map(() => []);
     const pending = new Int32Array(graph.length);
@@ -89,19 +161,27 @@ function rxhive(everything: boolean): Engine {
   };
 }
 
-/** Engines that know only concurrency are wired by hand: each task awaits its dependencies, then a slot. */
-function wired(slot: (limit: number) => (work: () => Promise<void>) => Promise<unknown>): Engine {
+/**
+ * Engines that know only concurrency are wired by hand, to take and give what the floor does: each task awaits its
+ * dependencies, then a slot.
+ */
+function wired(slot: (limit: number) => (work: () => Promise<unknown>) => Promise<unknown>): Engine {
   return async (graph, limit, body) => {
     const take = slot(limit);
-    const promises: Promise<unknown>[] = [];
-    graph.forEach((before, i) => {
-      promises.push(
-        before.length === 0
-          ? take(() => body(i))
-          : Promise.all(before.map((j) => promises[j])).then(() => take(() => body(i))),
-      );
-    });
-    await Promise.all(promises);
+    const ends = new Map<string, Promise<unknown>>();
+    const results = new Map<string, unknown>();
+    for (const [id, { dependencies, run }] of tasksOf(graph, body)) {
+      const work = async (): Promise<void> => {
+        results.set(id, { value: await run() });
+      };
+      const before = dependencies.map((name) => {
+        const end = ends.get(name);
+        if (end === undefined) throw new Error(`"${id}" depends on "${name}", which does not exist.`);
+        return end;
+      });
+      ends.set(id, before.length === 0 ? take(work) : Promise.all(before).then(() => take(work)));
+    }
+    await Promise.all(ends.values());
   };
 }
 
@@ -158,14 +238,19 @@ const langGraph: Engine = async (graph, limit, body) => {
   await builder.compile().invoke({}, { recursionLimit: graph.length + 10, maxConcurrency: limit });
 };
 
-/** All engines by name; the floor first, ours next. */
+/** All engines by name; the floors first, ours next. */
 export const engines: Readonly<Record<string, Engine>> = {
   floor,
+  lean,
   rxhive: rxhive(false),
   'rxhive, everything': rxhive(true),
   'p-limit': wired((limit) => {
     const run = pLimit(limit);
     return (work) => run(work);
+  }),
+  fastq: wired((limit) => {
+    const queue = fastq((work: () => Promise<void>) => work(), limit);
+    return (work) => queue.push(work);
   }),
   'p-queue': wired((limit) => {
     const queue = new PQueue({ concurrency: limit });
