@@ -1,7 +1,7 @@
-import { Observable, type Subscriber, type Subscription } from 'rxjs';
-import type { TaskNode, WaitCause } from '../graph/node.js';
+import type { Subscription } from 'rxjs';
+import type { AttemptHandle, TaskNode, WaitCause } from '../graph/node.js';
 import type { CacheAnswer } from '../graph/ports.js';
-import type { Signal } from '../graph/signal.js';
+import type { Voice } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { copy } from '../kernel/copy.js';
 import { InvalidResultError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
@@ -18,19 +18,14 @@ import type { ExecutePorts } from './ports.js';
 import { afterFailure } from './retry.js';
 import { AttemptTimeouts } from './timeouts.js';
 
-/**
- * The execute stage: one attempt of a task as an Observable of what it has to say. It runs while somebody is subscribed:
- * to unsubscribe is the way to stop it, for the scheduler (`stop`, which says why) and for whoever holds the slots.
- */
-export function launch(node: TaskNode, ports: ExecutePorts): Observable<Signal> {
-  return new Observable<Signal>((subscriber) => {
-    const attempt = new Attempt(node, ports, subscriber);
-    node.running = attempt;
-    attempt.calling = true;
-    attempt.start();
-    attempt.calling = false;
-    return () => attempt.leave();
-  });
+/** The execute stage: begins one attempt of a task, which tells `voice`, the Observable of its slot, what it has to say. */
+export function launch(node: TaskNode, ports: ExecutePorts, voice: Voice): AttemptHandle {
+  const attempt = new Attempt(node, ports, voice);
+  node.running = attempt;
+  attempt.calling = true;
+  attempt.start();
+  attempt.calling = false;
+  return attempt;
 }
 
 /** Runs the body once and follows what it returns: value, promise, stream, or a promise of one. */
@@ -38,7 +33,7 @@ class Attempt extends AttemptContext implements BodySink {
   early = 0;
   /** The body has not given control back yet. */
   calling = false;
-  readonly #subscriber: Subscriber<Signal>;
+  readonly #voice: Voice;
   #timeouts: AttemptTimeouts | undefined;
   #inputs: InputStream | undefined;
   leaveStream: (() => void) | undefined;
@@ -47,12 +42,10 @@ class Attempt extends AttemptContext implements BodySink {
   /** False: the result was there already, nobody is called. */
   #paid = true;
   #lead: { done(value: unknown): void; left(): void } | undefined;
-  /** Why the scheduler ends it. */
-  #stopped: RxhiveError | undefined;
 
-  constructor(node: TaskNode, ports: ExecutePorts, subscriber: Subscriber<Signal>) {
+  constructor(node: TaskNode, ports: ExecutePorts, voice: Voice) {
     super(node, ports);
-    this.#subscriber = subscriber;
+    this.#voice = voice;
   }
 
   start(): void {
@@ -177,21 +170,14 @@ class Attempt extends AttemptContext implements BodySink {
   }
 
   override stop(reason: RxhiveError): void {
-    this.#stopped = reason;
-    this.#subscriber.complete();
+    if (this.ended) return;
+    this.#finish(reason);
+    this.abort(reason);
+    this.#voice.end();
   }
 
   get clock(): Clock {
     return this.ports.clock;
-  }
-
-  /** Nobody follows it any more: if it goes on, it is stopped. */
-  leave(): void {
-    if (this.ended) return;
-    const message = `An attempt of task "${truncate(this.taskId)}" was left: its run has let go of it.`;
-    const reason = this.#stopped ?? new RxhiveError('ATTEMPT_ENDED', message);
-    this.#finish(reason);
-    this.abort(reason);
   }
 
   protected override still(still: boolean): void {
@@ -203,7 +189,7 @@ class Attempt extends AttemptContext implements BodySink {
     this.#timeouts?.beat();
     if (this.replaying !== undefined) return;
     if (this.calling) this.early += 1;
-    this.#subscriber.next({ kind: 'value', node: this.node, source: this, value });
+    this.#voice.say({ kind: 'value', node: this.node, source: this, value });
   }
 
   succeeded(value: unknown): void {
@@ -274,8 +260,7 @@ class Attempt extends AttemptContext implements BodySink {
     }
     this.#finish(undefined, true);
     this.#lead?.done(this.returned === undefined ? value : this.returned.value);
-    this.#subscriber.next({ kind: 'succeeded', node: this.node, source: this, value });
-    this.#subscriber.complete();
+    this.#voice.end({ kind: 'succeeded', node: this.node, source: this, value });
   }
 
   #handlerFailed(thrown: unknown): void {
@@ -292,8 +277,7 @@ class Attempt extends AttemptContext implements BodySink {
     if (this.ended) return;
     this.#finish();
     const signal = afterFailure(this, readable(error, `Task "${truncate(this.node.id)}"`), this.ports);
-    this.#subscriber.next(signal);
-    this.#subscriber.complete();
+    this.#voice.end(signal);
   }
 
   /** `committing`: what was read is still needed, the commit closes it. */

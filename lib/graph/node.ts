@@ -43,6 +43,7 @@ export class Edge {
 
 /** What the scheduler may do to an attempt it started. */
 export interface AttemptHandle {
+  readonly ended: boolean;
   /** Ends the attempt from outside: its signal is aborted with `reason`, whatever it says later is ignored. */
   stop(reason: RxhiveError): void;
   /** New values of `latest` dependencies are there. */

@@ -1,5 +1,13 @@
 import type { AttemptHandle, TaskNode } from './node.js';
 
+/** Where an attempt is heard. */
+export interface Voice {
+  /** The attempt goes on. */
+  say(signal: Signal): void;
+  /** It is over; without a last word where it was stopped. */
+  end(last?: Signal): void;
+}
+
 /** What an attempt tells the scheduler. `source` tells a late signal of an old attempt from a new one's. */
 export type Signal =
   | {

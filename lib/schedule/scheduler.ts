@@ -1,9 +1,8 @@
-import { EMPTY, type Observable } from 'rxjs';
 import type { Gate } from '../graph/gate.js';
 import type { Group } from '../graph/lane.js';
-import type { TaskNode } from '../graph/node.js';
+import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
-import type { Signal } from '../graph/signal.js';
+import type { Signal, Voice } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
 import { type CancelReason, type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
@@ -48,7 +47,7 @@ export class Scheduler {
   readonly #streaming: Streaming;
   readonly #outcomes: Outcomes;
   readonly #slots = new Slots(
-    () => this.#bind(),
+    (slot) => this.#bind(slot),
     (signal) => this.#drain.push(signal),
   );
   readonly #drain: Drain<Signal | Command>;
@@ -84,7 +83,7 @@ export class Scheduler {
     this.waits = new Waits(lifecycle, this.#streaming, this.#dependents, this.priorityInheritance);
     const hedging = new Hedging(lifecycle, this.#streaming, (rival) => {
       lifecycle.attempt(rival, 'started');
-      this.#slots.beside(ports.launch(rival));
+      this.#slots.beside((slot) => ports.launch(rival, slot));
     });
     this.#outcomes = new Outcomes(lifecycle, this.#streaming, this.#dependents, hedging);
     this.refusals = new Refusals(nodes, lifecycle, this.#outcomes);
@@ -227,6 +226,7 @@ export class Scheduler {
       while (queue.active < lifecycle.limit && queue.peek() !== undefined)
         if (this.#drain.rest()) return;
         else this.#slots.next(queue.active);
+    this.#slots.rest();
     const goesOn =
       lifecycle.open > 0
         ? !(ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
@@ -242,14 +242,14 @@ export class Scheduler {
   }
 
   /** Binds a slot to the best task there is now. */
-  #bind(): Observable<Signal> {
+  #bind(slot: Voice): AttemptHandle | undefined {
     const { ports, queue } = this.#lifecycle;
     const node = queue.take();
-    if (node === undefined) return EMPTY;
+    if (node === undefined) return undefined;
     if (node.running !== undefined) {
       ports.began(node);
       this.#streaming.resume(node);
-      return EMPTY;
+      return undefined;
     }
     this.#lifecycle.enter(node, 'running');
     this.starts += 1;
@@ -260,10 +260,10 @@ export class Scheduler {
       this.#lifecycle.attempt(node, 'started');
       if (node.streaming) this.#lifecycle.command(() => this.#streaming.starve(node));
       this.#outcomes.began(node);
-      return ports.launch(node);
+      return ports.launch(node, slot);
     } catch (error) {
       this.#broke(error, node);
-      return EMPTY;
+      return undefined;
     }
   }
 }

@@ -1,23 +1,34 @@
-import { mergeMap, type Observable, Subject, Subscription } from 'rxjs';
-import type { Signal } from '../graph/signal.js';
+import { mergeMap, Observable, Subject, type Subscriber, Subscription } from 'rxjs';
+import type { AttemptHandle } from '../graph/node.js';
+import type { Signal, Voice } from '../graph/signal.js';
+import { RxhiveError } from '../kernel/errors.js';
 
 /** mergeMap queues quadratically; tokens are made on demand, so its queue stays empty. */
 const hardLimit = 1_000_000;
-/** Slots of one mergeMap, about: when one becomes free, it is looked for in a list of all of them. */
+/** Slots of one mergeMap, about: when one is given up, it is looked for in a list of all of them. */
 const bundleSize = 256;
 
-/** The slots of a run as tokens; each is bound, in the moment it is made, to the best task there is. */
+/** Runs the best task there is; undefined: there is none that begins now. */
+type Bind = (slot: Voice) => AttemptHandle | undefined;
+
+/**
+ * The slots of a run. A token of `mergeMap` opens one: an Observable that runs attempts one after the other and emits what
+ * they say, each bound, in the moment it begins, to the best task there is. So the operator is paid for once a slot, not
+ * once an attempt. One that finds nothing to do completes.
+ */
 export class Slots {
   /** Enough for all slots in use, at about {@link bundleSize} each. */
   readonly #bundles: Subject<void>[] = [];
-  readonly #bind: () => Observable<Signal>;
+  readonly #bind: Bind;
   readonly #onSignal: (signal: Signal) => void;
+  /** Slots whose attempt has ended. */
+  readonly #idle: Slot[] = [];
   #running: Subscription | undefined;
   /** Tokens made since the newest bundle was opened. */
   #made = 0;
 
   /** `onSignal` gets what attempts say. */
-  constructor(bind: () => Observable<Signal>, onSignal: (signal: Signal) => void) {
+  constructor(bind: Bind, onSignal: (signal: Signal) => void) {
     this.#bind = bind;
     this.#onSignal = onSignal;
   }
@@ -32,8 +43,13 @@ export class Slots {
     this.#open();
   }
 
-  /** Makes one token more, with `active` slots in use. */
+  /** Lets one task more begin, with `active` slots in use. */
   next(active: number): void {
+    const slot = this.#idle.pop();
+    if (slot !== undefined) {
+      slot.run(this.#bind);
+      return;
+    }
     const { length } = this.#bundles;
     if (active >= length * bundleSize && this.#made >= bundleSize) this.#open();
     // A new bundle is filled first; then all get the same.
@@ -42,19 +58,72 @@ export class Slots {
     this.#bundles[at]?.next();
   }
 
+  /** Nothing more begins for now: slots without an attempt complete. */
+  rest(): void {
+    for (let slot = this.#idle.pop(); slot !== undefined; slot = this.#idle.pop()) slot.complete();
+  }
+
   /** Follows an attempt that was booked beside the queue. */
-  beside(attempt$: Observable<Signal>): void {
-    this.#running?.add(attempt$.subscribe(this.#onSignal));
+  beside(launch: Bind): void {
+    this.#running?.add(this.#slot(launch).subscribe(this.#onSignal));
   }
 
   end(): void {
     this.#running?.unsubscribe();
   }
 
+  #slot(bind: Bind): Observable<Signal> {
+    return new Observable<Signal>((subscriber) => {
+      const slot = new Slot(subscriber, this.#idle);
+      slot.run(bind);
+      return () => slot.leave();
+    });
+  }
+
   #open(): void {
     const tokens = new Subject<void>();
-    this.#running?.add(tokens.pipe(mergeMap(() => this.#bind(), hardLimit)).subscribe(this.#onSignal));
+    const signals$ = tokens.pipe(mergeMap(() => this.#slot(this.#bind), hardLimit));
+    this.#running?.add(signals$.subscribe(this.#onSignal));
     this.#bundles.push(tokens);
     this.#made = 0;
+  }
+}
+
+/** One slot, as its attempts see it. */
+class Slot implements Voice {
+  readonly #subscriber: Subscriber<Signal>;
+  readonly #idle: Slot[];
+  #attempt: AttemptHandle | undefined;
+
+  constructor(subscriber: Subscriber<Signal>, idle: Slot[]) {
+    this.#subscriber = subscriber;
+    this.#idle = idle;
+  }
+
+  run(bind: Bind): void {
+    const attempt = bind(this);
+    if (attempt === undefined) this.#idle.push(this);
+    else if (!attempt.ended) this.#attempt = attempt; // else it has said so
+  }
+
+  say(signal: Signal): void {
+    this.#subscriber.next(signal);
+  }
+
+  /** Free before anybody hears of it: the next attempt may begin at once. */
+  end(last?: Signal): void {
+    this.#attempt = undefined;
+    this.#idle.push(this);
+    if (last !== undefined) this.#subscriber.next(last);
+  }
+
+  complete(): void {
+    this.#subscriber.complete();
+  }
+
+  /** Nobody follows it any more: an attempt that goes on is stopped. */
+  leave(): void {
+    const message = 'The attempt was left: its run has let go of it.';
+    this.#attempt?.stop(new RxhiveError('ATTEMPT_ENDED', message));
   }
 }
