@@ -180,6 +180,11 @@ export class Lane implements HeapItem {
     this.#permitSince = waits ? now : undefined;
   }
 
+  /** Has it ever waited for a permit? */
+  get waitedForPermits(): boolean {
+    return this.#permitMs > 0 || this.#permitSince !== undefined;
+  }
+
   /** Ms waited for permits until `now`; the difference of two moments is what a task waited between them. */
   permitMs(now: number): number {
     return this.#permitMs + (this.#permitSince === undefined ? 0 : now - this.#permitSince);

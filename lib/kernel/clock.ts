@@ -58,7 +58,9 @@ export class Clock {
    * virtual time, as the scheduler counts it.
    */
   now(): number {
-    return this.#isReal ? Math.max(this.#least, monotonic()) : this.#scheduler.now();
+    if (!this.#isReal) return this.#scheduler.now();
+    const now = monotonic();
+    return now > this.#least ? now : this.#least;
   }
 
   /** The time of day, in ms, for stamps that others read: it may be set forward and back. */
@@ -225,12 +227,14 @@ const turn: (work: () => void) => void =
 
 const eventLoop = new EventLoop();
 
+/** Asked for once: it is a part of each reading. */
+const { timeOrigin } = performance;
 let latest = Number.NEGATIVE_INFINITY;
 let behind = 0;
 
 /** Whole ms since 1970 as of the start of the process, and on from there by a clock that nobody sets. */
 function monotonic(): number {
-  const now = performance.timeOrigin + performance.now() + behind;
+  const now = timeOrigin + performance.now() + behind;
   // Only a test that puts its own clock in place of the platform's takes time back.
   if (now < latest) behind += latest - now;
   else latest = now;

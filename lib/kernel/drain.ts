@@ -117,20 +117,28 @@ export class Drain<T> {
     } while (this.pending && !this.#parked);
   };
 
+  /** The next item of a queue that has one. */
+  #take(): T {
+    const queue = this.#queue;
+    // Mostly there is one: taken off the end it leaves the row as long as it is, and the next needs no new one.
+    if (this.#head === 0 && queue.length === 1) return queue.pop() as T;
+    const item = queue[this.#head] as T;
+    queue[this.#head] = undefined as T;
+    this.#head += 1;
+    if (this.#head === queue.length) {
+      queue.length = 0;
+      this.#head = 0;
+    }
+    return item;
+  }
+
   /** False: the rest has been put off. */
   #empty(): boolean {
     while (this.#head < this.#queue.length) {
       this.#steps += 1;
       if (this.#parked) return false;
       if (this.#steps % steps === 0 && this.rest()) return false;
-      const item = this.#queue[this.#head] as T;
-      this.#queue[this.#head] = undefined as T;
-      this.#head += 1;
-      if (this.#head === this.#queue.length) {
-        this.#queue.length = 0;
-        this.#head = 0;
-      }
-      this.#step(item);
+      this.#step(this.#take());
     }
     return true;
   }

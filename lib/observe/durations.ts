@@ -25,11 +25,14 @@ const mostIds = 10_000;
 export class Durations {
   /** A number: the one duration seen so far. Most ids come once, and then need no more. */
   readonly #byType = new Map<string, Ewma | number>();
+  /** Ids without a type and their durations, in the order in which they were seen: put in place when somebody asks. */
+  #newIds: string[] = [];
+  #newMs: number[] = [];
   readonly #loaded = new WeakSet<CheckpointStore>();
 
   /** Expected running time in ms; undefined: nothing is known. */
   expected(id: string, definition: TaskDefinition): number | undefined {
-    if (definition.estimate !== undefined || this.#byType.size === 0) return definition.estimate;
+    if (definition.estimate !== undefined || this.#known.size === 0) return definition.estimate;
     const known = this.#byType.get(definition.type ?? id);
     return typeof known === 'object' ? known.mean : known;
   }
@@ -38,20 +41,41 @@ export class Durations {
   learn(node: TaskNode, defined: boolean): void {
     if (node.status !== 'succeeded') return;
     const { type } = node.definition;
-    const key = type ?? node.id;
+    if (type !== undefined) this.#note(type, node.runningMs, true);
+    else if (!defined) this.#note(node.id, node.runningMs, false);
+    else {
+      this.#newIds.push(node.id);
+      this.#newMs.push(node.runningMs);
+    }
+  }
+
+  #note(key: string, ms: number, isNew: boolean): void {
     const known = this.#byType.get(key);
-    if (typeof known === 'object') known.add(node.runningMs);
+    if (typeof known === 'object') known.add(ms);
     else if (known !== undefined) {
       const ewma = ewmaOf(known);
-      ewma.add(node.runningMs);
+      ewma.add(ms);
       this.#byType.set(key, ewma);
-    } else if (type !== undefined || (defined && this.#byType.size < mostIds))
-      this.#byType.set(key, node.runningMs);
+    } else if (isNew) this.#byType.set(key, ms);
+  }
+
+  #place(): void {
+    const ids = this.#newIds;
+    const ms = this.#newMs;
+    this.#newIds = [];
+    this.#newMs = [];
+    for (let i = 0; i < ids.length; i++)
+      this.#note(ids[i] as string, ms[i] as number, this.#byType.size < mostIds);
+  }
+
+  get #known(): ReadonlyMap<string, Ewma | number> {
+    if (this.#newIds.length > 0) this.#place();
+    return this.#byType;
   }
 
   get learnt(): ReadonlyMap<string, LearntDuration> {
     return new Map(
-      [...this.#byType].map(([type, known]) => {
+      [...this.#known].map(([type, known]) => {
         const { mean, variance, count } = ewmaOf(known);
         return [type, { meanMs: mean, deviationMs: Math.sqrt(variance), count }];
       }),
@@ -68,7 +92,7 @@ export class Durations {
     settleMaybe(
       () => store.get(keyOf(workflow)),
       (text) => {
-        const known = read(text).filter(([type]) => !this.#byType.has(type));
+        const known = read(text).filter(([type]) => !this.#known.has(type));
         for (const [type, ewma] of known) this.#byType.set(type, ewma);
         if (known.length > 0) news();
       },
@@ -78,10 +102,10 @@ export class Durations {
 
   /** Keeps what is known; what other processes have learnt about other types stays. A store that fails keeps nothing. */
   save(store: CheckpointStore, workflow: string): void {
-    if (this.#byType.size === 0) return;
+    if (this.#known.size === 0) return;
     const key = keyOf(workflow);
     const put = (text: string | undefined): MaybePromise<void> => {
-      const all = [...new Map([...read(text), ...this.#byType])];
+      const all = [...new Map([...read(text), ...this.#known])];
       const numbers = all.map(([type, known]) => {
         const { count, mean, variance } = ewmaOf(known);
         return [type, [count, mean, variance]];

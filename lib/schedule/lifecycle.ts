@@ -100,6 +100,8 @@ export class Lifecycle {
   readonly #nodes: ReadonlyMap<string, TaskNode>;
   readonly #settings: WorkflowSettings;
   readonly #origin: number;
+  /** Below 0: not read yet. */
+  #moment = -1;
 
   constructor({ nodes, settings, clock, ports, deadlines, limit, command, slice }: LifecycleParts) {
     this.#nodes = nodes;
@@ -122,6 +124,17 @@ export class Lifecycle {
   /** Ms since the run started. */
   now(): number {
     return this.clock.now() - this.#origin;
+  }
+
+  /** Something else happens: the time is read again. */
+  step(): void {
+    this.#moment = -1;
+  }
+
+  /** Ms since the run started, the same for all that follows from one thing; exactly where events tell of it. */
+  #when(): number {
+    if (this.#moment < 0 || this.ports.watch.active) this.#moment = this.now();
+    return this.#moment;
   }
 
   /** All that the task waited for is there: it waits for a slot, or for what is left of a backoff. */
@@ -250,7 +263,7 @@ export class Lifecycle {
 
   /** Changes the status: all changes of it happen here. */
   enter(node: TaskNode, status: TaskStatus, error?: unknown, delay?: number): void {
-    bookTime(node, this.now());
+    bookTime(node, this.#when());
     node.status = status;
     this.announce(node, error, delay);
   }

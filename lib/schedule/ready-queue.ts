@@ -40,7 +40,7 @@ export class ReadyQueue {
   push(node: TaskNode): void {
     node.urgency = this.#aging.add(node.priority);
     const lane = node.lane;
-    const waited = lane.permitMs(this.#now());
+    const waited = lane.waitedForPermits ? lane.permitMs(this.#now()) : 0;
     if (waited > 0 || node.extra !== undefined) node.more().permitMark = waited;
     lane.ready.push(node);
     if (lane.blockedBy !== undefined) {

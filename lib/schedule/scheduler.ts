@@ -145,7 +145,9 @@ export class Scheduler {
 
   /** Counts the tasks that are there: a run that never starts has an end for each, too. */
   expectAll(): void {
-    this.#lifecycle.open = [...this.#nodes.values()].filter((node) => !node.ended).length;
+    let open = 0;
+    for (const node of this.#nodes.values()) if (!node.ended) open += 1;
+    this.#lifecycle.open = open;
   }
 
   /** Takes tasks in that were added to the graph at run time; they count as open at once, and wait for `holder`. */
@@ -201,6 +203,7 @@ export class Scheduler {
 
   #step(item: Signal | Command): void {
     this.#lifecycle.steps += 1;
+    this.#lifecycle.step();
     try {
       if (item.kind === 'command') item.run();
       else if (item.node.running === item.source) this.#outcomes.onSignal(item); // else a late word
@@ -251,6 +254,8 @@ export class Scheduler {
       this.#streaming.resume(node);
       return undefined;
     }
+    // The body before may have taken its time.
+    this.#lifecycle.step();
     this.#lifecycle.enter(node, 'running');
     this.starts += 1;
     node.attempt += 1;
