@@ -162,7 +162,8 @@ export class Engine {
       replayed: (node, goesOn, cause) => this.#transactions.recovery?.replayed(node, goesOn, cause),
       used: (node) => this.#transactions.used(node),
       ended: (node) => {
-        notify(() => this.#transactions.ended(node, this.scheduler.closing !== undefined), failed);
+        if (this.#transactions.keeps)
+          notify(() => this.#transactions.ended(node, this.scheduler.closing !== undefined), failed);
         if (this.scheduler.closing === undefined) this.#transactions.recovery?.ended(node);
         this.learning.ended(node);
         this.questions.ended(node);
@@ -171,7 +172,7 @@ export class Engine {
         this.streams.ended(node);
         this.#growth.ended(node);
         node.forget();
-        notify(() => this.#limits.step(), this.subscribers.failed);
+        if (this.hub.active) notify(() => this.#limits.step(), failed);
       },
       maySuspend: () => this.questions.mayEnd(options.suspend),
       waits: (node) => this.#deadlock.check(node),

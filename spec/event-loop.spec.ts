@@ -63,7 +63,7 @@ async function turnsUntil(work: Promise<unknown>): Promise<number> {
 }
 
 test('timers get their turn while many tasks begin, are skipped, are cancelled, or come back', async () => {
-  const many = 50_000;
+  const many = 100_000;
   const wide = (concurrency: number, body: () => unknown) => {
     const flow = workflow({ name: 'wide', concurrency });
     const first = flow.task('first', { run: body });

@@ -30,9 +30,7 @@ function put(target: Record<string, unknown>, key: string, value: unknown): void
 export function inputsOf(node: TaskNode): unknown {
   const edges = node.inEdges;
   if (Array.isArray(node.definition.dependencies)) {
-    const tuple: unknown[] = [];
-    for (const edge of edges) if (isFirst(edge)) tuple.push(deliver(edge));
-    return tuple;
+    return (edges.every(isFirst) ? edges : edges.filter(isFirst)).map(deliver);
   }
   const record: Record<string, unknown> = {};
   for (const edge of edges) if (isFirst(edge)) put(record, edge.key as string, deliver(edge));

@@ -1,5 +1,6 @@
 import { BoundedHeap } from '../kernel/bounded-heap.js';
 import { Heap, type HeapItem } from '../kernel/heap.js';
+import { RowHeap } from '../kernel/row-heap.js';
 import type { GroupState } from '../model/context.js';
 import { runsBefore } from '../model/task-order.js';
 import type { Gate } from './gate.js';
@@ -125,7 +126,7 @@ export class Lane implements HeapItem {
   heapIndex = -1;
   /** One for each need, made when it first has to wait. */
   claims: readonly Claim[] | undefined;
-  readonly ready = new Heap<TaskNode>(runsBefore);
+  readonly ready = new RowHeap<TaskNode>(runsBefore);
   readonly group: Group | undefined;
   readonly needs: readonly Need[];
   blockedBy: Blocker | Resource | Lane | undefined;

@@ -1,7 +1,8 @@
 import { asyncScheduler, type SchedulerLike, type Subscription } from 'rxjs';
 import { type AsyncContext, callerContext } from './async-context.js';
-import { Heap, type HeapItem } from './heap.js';
+import type { HeapItem } from './heap.js';
 import { type Random, seededRandom } from './random.js';
+import { RowHeap } from './row-heap.js';
 
 /** A pending call of a {@link Clock}; hand it back to `cancel`. */
 export interface Timer extends HeapItem {
@@ -37,7 +38,7 @@ export class Clock {
   readonly random: Random;
   readonly seed: number;
   readonly #scheduler: SchedulerLike;
-  readonly #timers = new Heap<Timer>((a, b) => a.due < b.due || (a.due === b.due && a.order < b.order));
+  readonly #timers = new RowHeap<Timer>((a, b) => a.due < b.due || (a.due === b.due && a.order < b.order));
   #action: Subscription | undefined;
   #actionDue = Number.POSITIVE_INFINITY;
   /** A timer that has fired shows that it is this late, whatever clocks say. */
@@ -59,8 +60,7 @@ export class Clock {
    */
   now(): number {
     if (!this.#isReal) return this.#scheduler.now();
-    const now = monotonic();
-    return now > this.#least ? now : this.#least;
+    return Math.max(this.#least, monotonic());
   }
 
   /** The time of day, in ms, for stamps that others read: it may be set forward and back. */

@@ -193,21 +193,18 @@ export class Graph {
 
   /** The task a handle means; a fault where it means none of this run. */
   #dependencyOf(node: TaskNode, handle: unknown, faults: DefinitionFault[]): TaskNode | undefined {
-    const fault = (kind: DefinitionFault['kind'], message: string): undefined =>
-      this.#fault(faults, node, kind, message);
-    if (!(handle instanceof Task))
-      return fault('unknown-dependency', `depends on ${inspect(handle)}; give ${this.#names.dependency}.`);
-    if (handle.owner !== undefined && handle.owner !== this.#owner && handle.owner !== this.#run)
-      return fault(
-        'foreign-dependency',
-        `depends on "${truncate(handle.id)}" of another workflow; use a task of this one.`,
-      );
+    if (!(handle instanceof Task)) {
+      const message = `depends on ${inspect(handle)}; give ${this.#names.dependency}.`;
+      return this.#fault(faults, node, 'unknown-dependency', message);
+    }
+    if (handle.owner !== undefined && handle.owner !== this.#owner && handle.owner !== this.#run) {
+      const message = `depends on "${truncate(handle.id)}" of another workflow; use a task of this one.`;
+      return this.#fault(faults, node, 'foreign-dependency', message);
+    }
     const from = this.nodes.get(handle.id);
     if (from !== undefined) return from;
-    return fault(
-      'unknown-dependency',
-      `depends on "${truncate(handle.id)}", which does not exist; add it or correct the id.`,
-    );
+    const message = `depends on "${truncate(handle.id)}", which does not exist; add it or correct the id.`;
+    return this.#fault(faults, node, 'unknown-dependency', message);
   }
 
   #choiceOf(

@@ -14,7 +14,7 @@ type Bind = (slot: Voice) => AttemptHandle | undefined;
 /**
  * The slots of a run. A token of `mergeMap` opens one: an Observable that runs attempts one after the other and emits what
  * they say, each bound, in the moment it begins, to the best task there is. So the operator is paid for once a slot, not
- * once an attempt. One that finds nothing to do completes.
+ * once an attempt.
  */
 export class Slots {
   /** Enough for all slots in use, at about {@link bundleSize} each. */
@@ -58,9 +58,9 @@ export class Slots {
     this.#bundles[at]?.next();
   }
 
-  /** Nothing more begins for now: slots without an attempt complete. */
+  /** Nothing more begins for now: slots without an attempt that are too many to keep complete. */
   rest(): void {
-    for (let slot = this.#idle.pop(); slot !== undefined; slot = this.#idle.pop()) slot.complete();
+    while (this.#idle.length > bundleSize) this.#idle.pop()?.complete();
   }
 
   /** Follows an attempt that was booked beside the queue. */
