@@ -148,7 +148,7 @@ export class Engine {
     const input = inputOf(definition, options);
     this.scheduler = new Scheduler(this.graph.nodes, settings, this.clock, {
       watch: this.hub,
-      launch: (node, voice) => launch(node, this.#ports, voice),
+      launch: (node, signals) => launch(node, this.#ports, signals),
       commit: (node, attempt, done) => this.#commit(node, attempt, done),
       value: (node, value) => {
         this.streams.value(node, value);

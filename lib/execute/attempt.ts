@@ -1,7 +1,7 @@
 import type { Subscription } from 'rxjs';
 import type { AttemptHandle, TaskNode, WaitCause } from '../graph/node.js';
 import type { CacheAnswer } from '../graph/ports.js';
-import type { Voice } from '../graph/signal.js';
+import type { SignalSink } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { copy } from '../kernel/copy.js';
 import { InvalidResultError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
@@ -18,9 +18,9 @@ import type { ExecutePorts } from './ports.js';
 import { afterFailure } from './retry.js';
 import { AttemptTimeouts } from './timeouts.js';
 
-/** The execute stage: begins one attempt of a task, which tells `voice`, the Observable of its slot, what it has to say. */
-export function launch(node: TaskNode, ports: ExecutePorts, voice: Voice): AttemptHandle {
-  const attempt = new Attempt(node, ports, voice);
+/** The execute stage: begins one attempt of a task, which tells `signals`, the Observable of its slot, what it has to say. */
+export function launch(node: TaskNode, ports: ExecutePorts, signals: SignalSink): AttemptHandle {
+  const attempt = new Attempt(node, ports, signals);
   node.running = attempt;
   attempt.calling = true;
   attempt.start();
@@ -33,7 +33,7 @@ class Attempt extends AttemptContext implements BodySink {
   early = 0;
   /** The body has not given control back yet. */
   calling = false;
-  readonly #voice: Voice;
+  readonly #signals: SignalSink;
   #timeouts: AttemptTimeouts | undefined;
   #inputs: InputStream | undefined;
   leaveStream: (() => void) | undefined;
@@ -43,9 +43,9 @@ class Attempt extends AttemptContext implements BodySink {
   #paid = true;
   #lead: { done(value: unknown): void; left(): void } | undefined;
 
-  constructor(node: TaskNode, ports: ExecutePorts, voice: Voice) {
+  constructor(node: TaskNode, ports: ExecutePorts, signals: SignalSink) {
     super(node, ports);
-    this.#voice = voice;
+    this.#signals = signals;
   }
 
   start(): void {
@@ -173,7 +173,7 @@ class Attempt extends AttemptContext implements BodySink {
     if (this.ended) return;
     this.#finish(reason);
     this.abort(reason);
-    this.#voice.end();
+    this.#signals.end();
   }
 
   get clock(): Clock {
@@ -189,7 +189,7 @@ class Attempt extends AttemptContext implements BodySink {
     this.#timeouts?.beat();
     if (this.replaying !== undefined) return;
     if (this.calling) this.early += 1;
-    this.#voice.say({ kind: 'value', node: this.node, source: this, value });
+    this.#signals.emit({ kind: 'value', node: this.node, source: this, value });
   }
 
   succeeded(value: unknown): void {
@@ -260,7 +260,7 @@ class Attempt extends AttemptContext implements BodySink {
     }
     this.#finish(undefined, true);
     this.#lead?.done(this.returned === undefined ? value : this.returned.value);
-    this.#voice.end({ kind: 'succeeded', node: this.node, source: this, value });
+    this.#signals.end({ kind: 'succeeded', node: this.node, source: this, value });
   }
 
   #handlerFailed(thrown: unknown): void {
@@ -277,7 +277,7 @@ class Attempt extends AttemptContext implements BodySink {
     if (this.ended) return;
     this.#finish();
     const signal = afterFailure(this, readable(error, `Task "${truncate(this.node.id)}"`), this.ports);
-    this.#voice.end(signal);
+    this.#signals.end(signal);
   }
 
   /** `committing`: what was read is still needed, the commit closes it. */

@@ -3,7 +3,7 @@ import type { RxhiveError } from '../kernel/errors.js';
 import type { EventBody } from '../model/event.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { AttemptHandle, TaskNode } from './node.js';
-import type { Voice } from './signal.js';
+import type { SignalSink } from './signal.js';
 
 /** Where stages report what happens. Asking `active` first keeps an unobserved run from making events. */
 export interface Watch {
@@ -27,8 +27,8 @@ export type Expected = (id: string, definition: TaskDefinition) => number | unde
 /** What the scheduler is given to work with; it knows no executor, no state and no stream of events. */
 export interface SchedulerPorts {
   readonly watch: Watch;
-  /** Begins one attempt of a task, which tells `voice` what it has to say. */
-  launch(node: TaskNode, voice: Voice): AttemptHandle;
+  /** Begins one attempt of a task, which tells `signals` what it has to say. */
+  launch(node: TaskNode, signals: SignalSink): AttemptHandle;
   /**
    * Makes a success durable: state, spawned tasks. What it throws fails the task; `rerun` says that the body has
    * to run again, and nothing was committed; `restored` that the result was there already; `later` that `done` will

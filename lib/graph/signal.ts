@@ -1,9 +1,9 @@
 import type { AttemptHandle, TaskNode } from './node.js';
 
 /** Where an attempt is heard. */
-export interface Voice {
+export interface SignalSink {
   /** The attempt goes on. */
-  say(signal: Signal): void;
+  emit(signal: Signal): void;
   /** It is over; without a last word where it was stopped. */
   end(last?: Signal): void;
 }

@@ -2,7 +2,7 @@ import type { Gate } from '../graph/gate.js';
 import type { Group } from '../graph/lane.js';
 import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
-import type { Signal, Voice } from '../graph/signal.js';
+import type { Signal, SignalSink } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
 import { type CancelReason, type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
@@ -245,7 +245,7 @@ export class Scheduler {
   }
 
   /** Binds a slot to the best task there is now. */
-  #bind(slot: Voice): AttemptHandle | undefined {
+  #bind(slot: SignalSink): AttemptHandle | undefined {
     const { ports, queue } = this.#lifecycle;
     const node = queue.take();
     if (node === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { mergeMap, Observable, Subject, type Subscriber, Subscription } from 'rxjs';
 import type { AttemptHandle } from '../graph/node.js';
-import type { Signal, Voice } from '../graph/signal.js';
+import type { Signal, SignalSink } from '../graph/signal.js';
 import { RxhiveError } from '../kernel/errors.js';
 
 /** mergeMap queues quadratically; tokens are made on demand, so its queue stays empty. */
@@ -9,7 +9,7 @@ const hardLimit = 1_000_000;
 const bundleSize = 256;
 
 /** Runs the best task there is; undefined: there is none that begins now. */
-type Bind = (slot: Voice) => AttemptHandle | undefined;
+type Bind = (slot: SignalSink) => AttemptHandle | undefined;
 
 /**
  * The slots of a run. A token of `mergeMap` opens one: an Observable that runs attempts one after the other and emits what
@@ -90,7 +90,7 @@ export class Slots {
 }
 
 /** One slot, as its attempts see it. */
-class Slot implements Voice {
+class Slot implements SignalSink {
   readonly #subscriber: Subscriber<Signal>;
   readonly #idle: Slot[];
   #attempt: AttemptHandle | undefined;
@@ -106,7 +106,7 @@ class Slot implements Voice {
     else if (!attempt.ended) this.#attempt = attempt; // else it has said so
   }
 
-  say(signal: Signal): void {
+  emit(signal: Signal): void {
     this.#subscriber.next(signal);
   }
 
