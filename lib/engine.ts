@@ -162,7 +162,7 @@ export class Engine {
       replayed: (node, goesOn, cause) => this.#transactions.recovery?.replayed(node, goesOn, cause),
       used: (node) => this.#transactions.used(node),
       ended: (node) => {
-        if (this.#transactions.keeps)
+        if (options.store !== undefined)
           notify(() => this.#transactions.ended(node, this.scheduler.closing !== undefined), failed);
         if (this.scheduler.closing === undefined) this.#transactions.recovery?.ended(node);
         this.learning.ended(node);

@@ -171,11 +171,6 @@ export class Transactions {
     return this.#recovery.begin(records, facts, this.#state);
   }
 
-  /** Is there a log? Without one nothing is noted. */
-  get keeps(): boolean {
-    return this.#journal !== undefined;
-  }
-
   /** What goes on of an earlier process; undefined: there was none. */
   get recovery(): Recovery | undefined {
     return this.#recovery;
