@@ -1,12 +1,19 @@
 import { messageOf, type RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
 import type { OpenQuestion } from '../model/question.js';
-import type { RunReport, TaskReport, TaskReports } from '../model/result.js';
+import type { RunReport, TaskReport } from '../model/result.js';
 import { moneyLines } from './spending.js';
 
 /** Lines about tasks that did not succeed. */
 const mostLines = 100;
 /** Causes that a line names. */
 const mostNames = 5;
+
+/** A task that did not succeed. What is dear is asked for where a line tells of it: there can be very many. */
+export interface Failure extends Pick<TaskReport, 'id' | 'status' | 'error'> {
+  readonly tolerated: boolean;
+  attempts(): number;
+  skippedBecause(): readonly string[];
+}
 
 /** What else there is to tell. */
 interface Closing {
@@ -16,7 +23,11 @@ interface Closing {
 }
 
 /** The report as people read it. Never throws, whatever was thrown, and is never longer than can be read. */
-export function asText(report: RunReport, tasks: TaskReports, { closing, questions = [] }: Closing): string {
+export function asText(
+  report: RunReport,
+  failures: Iterable<Failure>,
+  { closing, questions = [] }: Closing,
+): string {
   const counts = Object.entries(report.counts).filter(([, count]) => count > 0);
   const lines = [
     `${report.workflow}: ${report.status} in ${report.wallMs} ms (work ${report.workMs} ms, retries ${report.retries})`,
@@ -25,7 +36,7 @@ export function asText(report: RunReport, tasks: TaskReports, { closing, questio
     ...(report.storeError === undefined || report.storeError === closing
       ? []
       : [`not known to be in the store, the newest of it: ${messageOf(report.storeError)}`]),
-    ...failureLines(tasks, closing),
+    ...failureLines(failures, closing),
     ...moneyLines(report),
   ];
   for (const { id, prompt } of questions)
@@ -42,28 +53,31 @@ export function asText(report: RunReport, tasks: TaskReports, { closing, questio
   return lines.join('\n');
 }
 
-/** Each cause once, with the first task it is told of. */
-function failureLines(tasks: TaskReports, closing: RxhiveError | undefined): string[] {
+/** Each cause once, with the first task it is told of. Once the lines are full, what is left is only counted. */
+function failureLines(failures: Iterable<Failure>, closing: RxhiveError | undefined): string[] {
   const found = new Map<string, { readonly verb: string; readonly first: string; more: number }>();
-  for (const task of tasks.values()) {
-    const verb = verbOf(task, closing);
+  let left = 0;
+  for (const failure of failures) {
+    const verb = verbOf(failure, closing);
     if (verb === undefined) continue;
-    const why = whyOf(task);
+    if (found.size === mostLines) {
+      left += 1;
+      continue;
+    }
+    const why = whyOf(failure);
     const known = found.get(`${verb} ${why}`);
-    if (known === undefined) found.set(`${verb} ${why}`, { verb, first: task.id, more: 0 });
+    if (known === undefined) found.set(`${verb} ${why}`, { verb, first: failure.id, more: 0 });
     else known.more += 1;
   }
   const lines = [...found].map(([key, { verb, first, more }]) => {
     const others = more === 0 ? '' : ` and ${more} more`;
     return `${verb} "${truncate(first)}"${others}${key.slice(verb.length + 1)}`;
   });
-  if (lines.length <= mostLines) return lines;
-  const left = [...found.values()].slice(mostLines).reduce((sum, { more }) => sum + more + 1, 0);
-  return [...lines.slice(0, mostLines), `… and ${left} more that failed or were skipped for other causes`];
+  return left === 0 ? lines : [...lines, `… and ${left} more that failed or were skipped`];
 }
 
-function verbOf({ status, error, tolerated }: TaskReport, closing: unknown): string | undefined {
-  if (status === 'failed') return tolerated === true ? 'tolerated' : 'failed';
+function verbOf({ status, error, tolerated }: Failure, closing: unknown): string | undefined {
+  if (status === 'failed') return tolerated ? 'tolerated' : 'failed';
   if (status === 'skipped') return status;
   // Those that ended with the run have no reason of their own, those that lost a race have not gone wrong.
   if (status !== 'cancelled' || error === closing) return undefined;
@@ -71,9 +85,11 @@ function verbOf({ status, error, tolerated }: TaskReport, closing: unknown): str
 }
 
 /** The end of a line: what the task failed with, or what it was skipped for. */
-function whyOf({ status, attempts, error, skippedBecause = [] }: TaskReport): string {
+function whyOf(failure: Failure): string {
+  const { status, error } = failure;
   if (status === 'cancelled') return `: ${messageOf(error)}`;
-  if (status !== 'skipped') return ` after ${attempts.length} attempts: ${messageOf(error)}`;
+  if (status !== 'skipped') return ` after ${failure.attempts()} attempts: ${messageOf(error)}`;
+  const skippedBecause = failure.skippedBecause();
   const more = skippedBecause.length > mostNames ? ` and ${skippedBecause.length - mostNames} more` : '';
   return ` because of ${skippedBecause.slice(0, mostNames).map(truncate).join(', ')}${more}`;
 }

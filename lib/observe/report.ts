@@ -16,7 +16,7 @@ import type {
 } from '../model/result.js';
 import { isEnd, type RunStatus } from '../model/status.js';
 import type { Task } from '../model/task.js';
-import { asText } from './report-text.js';
+import { asText, type Failure } from './report-text.js';
 import { LazyResults } from './results.js';
 import { type Bill, spendersOf, usageOf } from './spending.js';
 
@@ -89,7 +89,7 @@ class Outcome implements WorkflowResult {
   }
 
   get report(): RunReport {
-    this.#report ??= runReport(this.#facts, this.status, this.#counts, () => this.tasks);
+    this.#report ??= runReport(this.#facts, this.status, this.#counts);
     return this.#report;
   }
 
@@ -136,9 +136,8 @@ function statusOf(counts: Counts, facts: Facts): RunStatus {
   return good === 0 ? 'failed' : 'partial';
 }
 
-function reportOf(node: TaskNode, causes: Map<TaskNode, readonly string[]>): TaskReport {
-  const { extra } = node;
-  const attempts: AttemptReport[] = [...(extra?.attempts ?? [])];
+function attemptsOf(node: TaskNode): AttemptReport[] {
+  const attempts: AttemptReport[] = [...(node.extra?.attempts ?? [])];
   const last = attempts.at(-1);
   if (
     node.startedAt >= 0 &&
@@ -149,11 +148,16 @@ function reportOf(node: TaskNode, causes: Map<TaskNode, readonly string[]>): Tas
     const failure = node.error === undefined ? {} : { error: node.error };
     attempts.push({ startedAt: node.startedAt, endedAt: node.endedAt, ...failure });
   }
+  return attempts;
+}
+
+function reportOf(node: TaskNode, causes: Map<TaskNode, readonly string[]>): TaskReport {
+  const { extra } = node;
   return {
     id: node.id,
     type: node.definition.type ?? node.id,
     status: node.status,
-    attempts,
+    attempts: attemptsOf(node),
     ...(node.error === undefined ? {} : { error: node.error }),
     ...(isTolerated(node) && { tolerated: true as const }),
     ...(node.status === 'skipped' ? { skippedBecause: rootCauses(node, causes) } : {}),
@@ -222,7 +226,23 @@ function merged(
   return [...new Set([...[...lists].flat(), ...own])];
 }
 
-function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () => TaskReports): RunReport {
+function* failuresOf(nodes: Facts['nodes']): Generator<Failure> {
+  const causes = new Map<TaskNode, readonly string[]>();
+  for (const node of nodes.values()) {
+    const { status, error } = node;
+    if (usable(node) || !isEnd(status)) continue;
+    yield {
+      id: node.id,
+      status,
+      error,
+      tolerated: isTolerated(node),
+      attempts: () => attemptsOf(node).length,
+      skippedBecause: () => rootCauses(node, causes),
+    };
+  }
+}
+
+function runReport(facts: Facts, status: RunStatus, counts: Counts): RunReport {
   let { workMs, retries } = facts.forgotten;
   for (const node of facts.nodes.values()) {
     workMs += node.runningMs;
@@ -251,7 +271,7 @@ function runReport(facts: Facts, status: RunStatus, counts: Counts, tasks: () =>
     ...(facts.storeError !== undefined && { storeError: facts.storeError }),
   };
   return Object.defineProperty(report, 'toString', {
-    value: () => asText(report, tasks(), facts),
+    value: () => asText(report, failuresOf(facts.nodes), facts),
   });
 }
 
