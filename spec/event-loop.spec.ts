@@ -1,6 +1,7 @@
+import { filter, firstValueFrom } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { memory, type Run, RxhiveError, workflow } from '../lib/index.js';
+import { type CheckpointStore, memory, type Run, RxhiveError, workflow } from '../lib/index.js';
 import { SimulationScheduler } from '../lib/testing/index.js';
 
 /** Items of a source that a broken build would take all at once; it ends then, so that the spec says so. */
@@ -150,6 +151,45 @@ test('in virtual time nobody waits for the event loop', () => {
   const run = flow.run({ scheduler });
   run.events$.subscribe();
   assert.ok([...run.snapshot().tasks.values()].every((status) => status === 'succeeded'));
+});
+
+test('a long log is read in slices when a run goes on', async () => {
+  const inner = memory();
+  const make = () => {
+    const flow = workflow({ name: 'long' });
+    for (let i = 0; i < 200; i++) flow.task(`t${i}`, { version: '1', run: () => i });
+    return flow;
+  };
+  await make().run({ store: inner, runId: 'r' }).result();
+  // Each record takes a ms to be read.
+  const slow = (entry: { readonly seq: number; readonly body: string }) => ({
+    seq: entry.seq,
+    get body() {
+      for (const until = performance.now() + 1; performance.now() < until; );
+      return entry.body;
+    },
+  });
+  const store: CheckpointStore = {
+    open: (id) => {
+      const log = inner.open(id);
+      return {
+        ...log,
+        entries: log.entries.map(slow),
+        append: (all) => log.append(all),
+        close: () => log.close(),
+      };
+    },
+    read: (id) => inner.read(id),
+    runs: () => inner.runs(),
+    remove: (id) => inner.remove(id),
+    get: (key) => inner.get(key),
+    put: (key, text, run) => inner.put(key, text, run),
+  };
+  const run = make().run({ store, runId: 'r' });
+  const resumed = firstValueFrom(run.events$.pipe(filter(({ reason }) => reason === 'resumed')));
+  const ended = run.result();
+  assert.ok((await turnsUntil(resumed)) >= 5);
+  assert.is((await ended).report.counts.restored, 200);
 });
 
 test.run();

@@ -3,6 +3,7 @@ import type { StoreWait } from '../graph/ports.js';
 import type { Clock, Timer } from '../kernel/clock.js';
 import { isRxhiveError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 import { notify } from '../kernel/guard.js';
+import { inSlices } from '../kernel/in-slices.js';
 import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { LogRecord } from '../model/record.js';
 import type { Durability, LogEntry, RunLog } from '../model/store.js';
@@ -139,19 +140,29 @@ export class Journal {
     }
     this.#log = log;
     log.onLost?.((error) => this.#taken(error));
-    try {
-      this.seq = log.entries.length;
-      const records = log.entries.map((entry, i) =>
-        readEntry(this.#ports.runId, entry, i + 1, this.#ports.spill),
-      );
-      if (this.#ports.compaction !== undefined) this.#measure(log.entries, records);
-      return records;
-    } catch (error) {
+    const refused = (error: unknown): MaybePromise<never> => {
       this.#log = undefined;
       return thenMaybe(log.close(), () => {
         throw error;
       });
+    };
+    try {
+      const records = inSlices(this.#ports.clock, this.#decoded(log.entries));
+      return isPromise(records) ? records.then(undefined, refused) : records;
+    } catch (error) {
+      return refused(error);
     }
+  }
+
+  *#decoded(entries: readonly LogEntry[]): Generator<void, LogRecord[]> {
+    this.seq = entries.length;
+    const records: LogRecord[] = [];
+    for (const entry of entries) {
+      records.push(readEntry(this.#ports.runId, entry, records.length + 1, this.#ports.spill));
+      yield;
+    }
+    if (this.#ports.compaction !== undefined) this.#measure(entries, records);
+    return records;
   }
 
   /**
