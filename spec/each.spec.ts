@@ -355,4 +355,18 @@ test('memory does not grow with the number of items', async () => {
   assert.ok(many - few < 3_000_000, `${few} bytes, then ${many}`);
 });
 
+test('one whose source gives nothing says so', async () => {
+  const flow = workflow({ name: 'silent' });
+  const from = (): AsyncIterable<number> => ({
+    [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined) }),
+  });
+  flow.each('each', { from, run: (item) => item });
+  const run = flow.run();
+  const ended = run.result();
+  await new Promise((done) => setImmediate(done));
+  assert.match(run.explain('each'), 'waits for its source to give an item');
+  run.cancel();
+  assert.is((await ended).status, 'cancelled');
+});
+
 test.run();
