@@ -3,15 +3,16 @@ import { ResultCache } from './commit/cache.js';
 import { factsOf, logOf } from './commit/log-options.js';
 import type { Revived } from './commit/revival.js';
 import { State } from './commit/state.js';
-import { Transactions } from './commit/transaction.js';
+import { type CommitPorts, Transactions } from './commit/transaction.js';
 import { launch } from './execute/attempt.js';
 import { handlersOf } from './execute/handlers.js';
 import { inputsOf } from './execute/inputs.js';
 import { Locks } from './execute/locks.js';
 import { MiddlewareStack } from './execute/middleware.js';
 import type { ExecutePorts } from './execute/ports.js';
+import type { Gate } from './graph/gate.js';
 import type { AttemptHandle, Spawned, TaskNode } from './graph/node.js';
-import type { CommitDone, CommitOutcome } from './graph/ports.js';
+import type { CommitDone, CommitOutcome, SchedulerPorts } from './graph/ports.js';
 import { onAbort } from './kernel/abort.js';
 import { callerContext } from './kernel/async-context.js';
 import { Clock } from './kernel/clock.js';
@@ -42,7 +43,7 @@ import { Growth, runEnded } from './plan/growth.js';
 import { checkOptions, inputOf } from './plan/input.js';
 import { speedUps } from './plan/speed-up.js';
 import { Scheduler } from './schedule/scheduler.js';
-import { Stuck } from './schedule/stuck.js';
+import { Stuck, type StuckPorts } from './schedule/stuck.js';
 import { runSuspended } from './schedule/suspension.js';
 
 /**
@@ -93,88 +94,73 @@ export class Engine {
   /** @throws WorkflowDefinitionError, RxhiveError (INVALID_INPUT, INVALID_OPTION) */
   constructor(definition: WorkflowDefinition, options: ResolvedRunOptions, owner: object) {
     const { settings } = definition;
-    const { failed } = this.subscribers;
     this.#definition = definition;
     this.#owner = owner;
     this.#options = checkOptions(options, settings);
-    this.clock = new Clock(options);
-    this.streams = new TaskStreams(this.clock);
+    const clock = new Clock(options);
+    this.clock = clock;
+    this.streams = new TaskStreams(clock);
     this.learning = new Learning(definition, options);
     this.graph = plan(definition, owner, this.learning.expected);
     this.state = new State(settings.state);
-    this.runId =
-      options.runId ?? `${settings.name}-${Math.floor(this.clock.random() * 2 ** 52).toString(36)}`;
-    const run = { runId: this.runId, clock: this.clock, settings };
-    const log = logOf(options, run, (end) => this.hub.push({ type: 'run', reason: 'compacted', ...end }));
-    this.#transactions = new Transactions(this.state, log, {
-      addSpawned: (parent, spawned, held) => this.add(spawned, parent, held ? parent : undefined),
-      now: () => this.scheduler.now(),
-      watched: () => this.hub.active,
-      lost: (error) => this.scheduler.cancel(error),
-      outside: (node) => node.parent === undefined && node.handle.owner === owner,
-      rerun: (tasks, because) =>
-        this.hub.push({ type: 'run', reason: 'rerun', rerun: tasks.map((taskId) => ({ taskId, because })) }),
-      recovery: {
-        nodes: this.graph.nodes,
-        groups: this.graph.groups,
-        types: definition.types,
-        retry: settings.retry,
-        owner,
-        inputsOf,
-        bringBack: (tasks) => this.#bringBack(tasks),
-      },
-    });
+    this.runId = options.runId ?? newRunId(settings.name, clock);
+    const watch = new EventHub(this.runId, clock);
+    this.hub = watch;
+    this.commits = new CommitFeed(watch);
+    const [{ nodes }, { failed }] = [this.graph, this.subscribers];
+    const log = logOf(options, { runId: this.runId, clock, settings }, watch);
+    this.#transactions = new Transactions(this.state, log, this.#commitPorts());
     this.#growth = new Growth(this.graph, definition.types);
-    this.hub = new EventHub(this.runId, () => this.scheduler.now());
-    this.commits = new CommitFeed(this.hub);
-    this.questions = new Questions({
-      clock: this.clock,
-      watch: this.hub,
-      keep: (record, done) => this.#transactions.keep(record, done),
-      waiting: () => this.scheduler.recheck(),
-    });
+    const talk = { clock, watch, log: this.#transactions, graph: this.graph };
+    this.questions = new Questions({ ...talk, waiting: () => this.scheduler.recheck() });
     this.messages = new Messages({
-      clock: this.clock,
-      watch: this.hub,
-      note: (body, done) => this.#transactions.note(body, done),
-      find: (task) => this.graph.find(task),
+      ...talk,
       waitForMessage: (node, wait) => this.scheduler.waits.waitForMessage(node, wait),
       settled: () => this.#deadlock.recheck(),
-      ended: (id) => {
-        const node = this.graph.nodes.get(id);
-        return node?.ended === true ? node : undefined;
-      },
     });
-    const input = inputOf(definition, options);
-    this.scheduler = new Scheduler(this.graph.nodes, settings, this.clock, {
+    this.scheduler = new Scheduler(nodes, settings, clock, this.#schedulerPorts());
+    const { scheduler } = this;
+    scheduler.keepOpen = options.keepOpen ?? false;
+    this.#limits = new LimitsFeed(watch, clock, () => limitsOf(this.graph, scheduler));
+    this.#ports = this.#executePorts(inputOf(definition, options));
+    this.#deadlock = new DeadlockDetector({ nodes, scheduler, messages: this.messages });
+    this.effectiveLimits = placeGates(this.graph, settings, { clock, watch, scheduler, failed, inputsOf });
+    const place = (gate: Gate): void => this.#place(gate);
+    this.breakpoints = new Breakpoints({ watch, failed, place }, options.pauseBefore);
+    this.stuck = new Stuck(this.#stuckPorts());
+    this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
+      ...{ watch, scheduler, failed, effectiveLimits: this.effectiveLimits, places: this.graph },
+      short: (isShort) => log?.spill.short(isShort),
+    });
+  }
+
+  #commitPorts(): CommitPorts {
+    const { nodes, groups } = this.graph;
+    const { types, settings } = this.#definition;
+    return {
+      clock: this.clock,
       watch: this.hub,
+      addSpawned: (parent, spawned, held) => this.add(spawned, parent, held ? parent : undefined),
+      lost: (error) => this.scheduler.cancel(error),
+      recovery: {
+        ...{ nodes, groups, types, retry: settings.retry, owner: this.#owner, inputsOf },
+        bringBack: (tasks) => this.#bringBack(tasks),
+      },
+    };
+  }
+
+  #schedulerPorts(): SchedulerPorts {
+    return {
+      watch: this.hub,
+      log: this.#transactions,
       launch: (node, signals) => launch(node, this.#ports, signals),
       commit: (node, attempt, done) => this.#commit(node, attempt, done),
       value: (node, value) => {
         this.streams.value(node, value);
-        if (this.hub.active) this.hub.emit({ type: 'value', reason: 'emitted', taskId: node.id, value });
+        this.hub.push({ type: 'value', reason: 'emitted', taskId: node.id, value });
       },
-      resumed: () => this.#transactions.recovery !== undefined,
-      recall: (node) => this.#transactions.recall(node),
-      began: (node) => this.#transactions.began(node),
-      rests: (node) => this.#transactions.rests(node),
-      retries: (node, delay) => this.#transactions.retries(node, delay),
-      replayed: (node, goesOn, cause) => this.#transactions.recovery?.replayed(node, goesOn, cause),
-      used: (node) => this.#transactions.used(node),
-      ended: (node) => {
-        if (options.store !== undefined)
-          notify(() => this.#transactions.ended(node, this.scheduler.closing !== undefined), failed);
-        if (this.scheduler.closing === undefined) this.#transactions.recovery?.ended(node);
-        this.learning.ended(node);
-        this.questions.ended(node);
-        this.messages.ended(node);
-        this.#ports.middleware.ended(node);
-        this.streams.ended(node);
-        this.#growth.ended(node);
-        node.forget();
-        if (this.hub.active) notify(() => this.#limits.step(), failed);
-      },
-      maySuspend: () => this.questions.mayEnd(options.suspend),
+      ended: (node) => this.#taskEnded(node),
+      maySuspend: () => this.questions.mayEnd(this.#options.suspend),
       waits: (node) => this.#deadlock.check(node),
       resting: () => {
         this.#deadlock.checkAll();
@@ -186,43 +172,38 @@ export class Engine {
         const asked = this.questions.runEnded(this.scheduler.open > 0);
         this.#transactions.close(this.scheduler.open > 0, (error) => this.#finish(asked, error));
       },
-    });
-    const now = (): number => this.scheduler.now();
-    this.#limits = new LimitsFeed(this.hub, now, () => limitsOf(this.graph, this.scheduler));
-    this.#ports = this.#executePorts(input);
-    this.#deadlock = new DeadlockDetector({
-      nodes: this.graph.nodes,
-      scheduler: this.scheduler,
-      messages: this.messages,
-    });
-    this.scheduler.keepOpen = options.keepOpen ?? false;
-    const gates = { clock: this.clock, watch: this.hub, scheduler: this.scheduler, failed, inputsOf };
-    this.effectiveLimits = placeGates(this.graph, settings, gates);
-    this.breakpoints = new Breakpoints({
-      watch: this.hub,
-      place: (gate) => {
-        this.graph.gates.push(gate);
-        this.scheduler.connect(gate);
-      },
-      failed: this.subscribers.failed,
-    });
-    if (options.pauseBefore?.length) this.breakpoints.add(options.pauseBefore);
-    this.stuck = new Stuck({
+    };
+  }
+
+  #stuckPorts(): StuckPorts {
+    return {
       watch: this.hub,
       nodes: this.graph.nodes,
       scheduler: this.scheduler,
       limitOf: (group) => this.effectiveLimits.get(group, 'user'),
       questions: () => this.questions.open,
       store: () => this.#transactions.store?.waiting,
-    });
-    this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
-      watch: this.hub,
-      scheduler: this.scheduler,
-      effectiveLimits: this.effectiveLimits,
-      places: this.graph,
-      short: (isShort) => log?.spill.short(isShort),
-      failed: this.subscribers.failed,
-    });
+    };
+  }
+
+  #taskEnded(node: TaskNode): void {
+    const { failed } = this.subscribers;
+    if (this.#options.store !== undefined)
+      notify(() => this.#transactions.ended(node, this.scheduler.closing !== undefined), failed);
+    if (this.scheduler.closing === undefined) this.#transactions.recovery?.ended(node);
+    this.learning.ended(node);
+    this.questions.ended(node);
+    this.messages.ended(node);
+    this.#ports.middleware.ended(node);
+    this.streams.ended(node);
+    this.#growth.ended(node);
+    node.forget();
+    if (this.hub.active) notify(() => this.#limits.step(), failed);
+  }
+
+  #place(gate: Gate): void {
+    this.graph.gates.push(gate);
+    this.scheduler.connect(gate);
   }
 
   /** Begins, once. */
@@ -397,4 +378,8 @@ export class Engine {
       drop: (node, why) => this.scheduler.cancelTask(node, why, 'parent'),
     };
   }
+}
+
+function newRunId(workflow: string, clock: Clock): string {
+  return `${workflow}-${Math.floor(clock.random() * 2 ** 52).toString(36)}`;
 }

@@ -1,3 +1,4 @@
+import type { Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import { defaultSpillAbove } from '../model/memory.js';
 import type { ResolvedRunOptions } from '../model/run-options.js';
@@ -36,13 +37,13 @@ export interface LogFacts {
 }
 
 /**
- * The log that the options of a run ask for; undefined without a store. `compacted` is told what compaction has come to.
+ * The log that the options of a run ask for; undefined without a store.
  * @throws RxhiveError INVALID_OPTION
  */
 export function logOf(
   options: ResolvedRunOptions,
   { runId, clock, settings }: LogFacts,
-  compacted: Compaction['done'],
+  watch: Watch,
 ): LogPorts | undefined {
   const { store, storeTimeout, durability = 'group', compact, fork } = options;
   const keep = checkKeep(compact?.keep);
@@ -59,7 +60,7 @@ export function logOf(
         keep,
         initial: settings.state,
         read: () => store.read(runId),
-        done: compacted,
+        done: (end) => watch.active && watch.emit({ type: 'run', reason: 'compacted', ...end }),
       },
     }
   );

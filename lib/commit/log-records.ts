@@ -16,7 +16,7 @@ export function commitText(
   attempt: AttemptHandle,
   change: StateChange | undefined,
   at: number,
-  outside: boolean,
+  owner: object,
   spilled: string | undefined,
 ): string {
   const { patches = [], inverse = [] } = change ?? {};
@@ -35,7 +35,7 @@ export function commitText(
     ...(attempt.returned !== undefined && returnedBy(attempt.returned.value, node.value)),
     ...(patches.length > 0 && { patches, inverse }),
     ...provenanceOf(node, attempt.spawned),
-    ...(outside && { outside: true as const }),
+    ...(node.parent === undefined && node.handle.owner === owner && { outside: true as const }),
   } satisfies CommitRecord;
   const write = (one: CommitRecord): string =>
     encode(one, { name: (path) => placeInCommit(record, change, path), isState: inPatch });

@@ -1,7 +1,7 @@
 import { canonical } from '../codec/canonical.js';
 import { choiceOf } from '../graph/choice-state.js';
 import type { Replay, TaskNode } from '../graph/node.js';
-import type { Recalled } from '../graph/ports.js';
+import type { Recalled, Watch } from '../graph/ports.js';
 import { inspect, RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
 import { type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { RetryOptions } from '../model/policy.js';
@@ -18,10 +18,9 @@ import { Tries } from './tries.js';
 export interface RecoveryPorts extends RevivalPorts {
   /** Retry of tasks that say nothing. */
   readonly retry: number | RetryOptions | undefined;
+  readonly watch: Watch;
   /** Ms as the run's clock counts. */
   time(): number;
-  /** Tasks that had finished run again. */
-  rerun(tasks: readonly string[], because: string): void;
   /** Results that are not used any more; `stays`: what they had written is not taken back. */
   drop(tasks: readonly string[], stays: boolean): void;
 }
@@ -172,7 +171,8 @@ export class Recovery {
       // What they had written is in the state already, and others may have built on it.
       const again = this.#revival.withAdded(node.id);
       this.#ports.drop(again, true);
-      this.#ports.rerun(again, why);
+      const rerun = again.map((taskId) => ({ taskId, because: why }));
+      if (this.#ports.watch.active) this.#ports.watch.emit({ type: 'run', reason: 'rerun', rerun });
       for (const id of again) {
         past.commits.delete(id);
         past.failures.delete(id);

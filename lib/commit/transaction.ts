@@ -1,7 +1,7 @@
 import { encode } from '../codec/codec.js';
 import { type Path, shownData, shownPart } from '../codec/plain-records.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
-import type { CommitDone, CommitOutcome, Recalled } from '../graph/ports.js';
+import type { CommitDone, CommitOutcome, Recalled, TaskLog, Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import { type MaybePromise, settleMaybe } from '../kernel/maybe-promise.js';
@@ -38,27 +38,20 @@ const mostReruns = 100;
 export interface CommitPorts {
   /** Adds the tasks an attempt has added, `held` until it has ended. May throw; then nothing is committed. */
   addSpawned(parent: TaskNode, spawned: readonly Spawned[], held: boolean): void;
-  /** Ms since the run started. */
-  now(): number;
-  /** Somebody wants to know what a commit changed. */
-  watched(): boolean;
-  /** True for a task that `run.task` has added. */
-  outside(node: TaskNode): boolean;
+  readonly clock: Clock;
+  readonly watch: Watch;
   /** The store fails, and with it what the run relies on. */
   lost(error: RxhiveError): void;
   /** What bringing tasks back needs of the run. */
-  readonly recovery: Omit<RecoveryPorts, 'time' | 'drop' | 'rerun'>;
-  /** Tasks that had finished run again: one is seen to have changed only when it is added again. */
-  rerun(tasks: readonly string[], because: string): void;
+  readonly recovery: Omit<RecoveryPorts, 'watch' | 'time' | 'drop'>;
 }
 
 /** The commit stage: a task's result, its writes and the tasks it added become one record, or nothing happens. */
-export class Transactions {
+export class Transactions implements TaskLog {
   readonly #state: State;
   readonly #journal: Journal | undefined;
   readonly #log: LogPorts | undefined;
   readonly #ports: CommitPorts;
-  readonly #clock: Clock | undefined;
   #recovery: Recovery | undefined;
   /** Written before the next record: a run that goes on and finds nothing to do writes nothing. */
   #resumed: ResumedRecord | undefined;
@@ -77,7 +70,6 @@ export class Transactions {
     this.#pending = new PendingCommits(state);
     this.#ports = ports;
     this.#log = log;
-    this.#clock = log?.clock;
     this.#attempts =
       log &&
       new AttemptLog({
@@ -161,9 +153,9 @@ export class Transactions {
     this.#resumed = { kind: 'resumed', at, before: new ProcessTimes(records).total };
     this.#recovery = new Recovery(records, {
       ...this.#ports.recovery,
-      time: () => this.#clock?.wall() ?? 0,
+      watch: this.#ports.watch,
+      time: () => this.#ports.clock.wall(),
       drop: (tasks, stays) => this.#drop(tasks, stays),
-      rerun: (tasks, because) => this.#ports.rerun(tasks, because),
     });
     const { died, deaths } = this.#recovery.tries;
     if (this.#log?.fork !== true) this.#mark = died;
@@ -174,6 +166,14 @@ export class Transactions {
   /** What goes on of an earlier process; undefined: there was none. */
   get recovery(): Recovery | undefined {
     return this.#recovery;
+  }
+
+  resumed(): boolean {
+    return this.#recovery !== undefined;
+  }
+
+  replayed(node: TaskNode, goesOn: boolean, cause: unknown): void {
+    this.#recovery?.replayed(node, goesOn, cause);
   }
 
   /** Gives a task the end it had before; undefined when it has to run, if only to bring back what it had added. */
@@ -201,12 +201,12 @@ export class Transactions {
     const change =
       recipes === undefined
         ? undefined
-        : this.#state.prepare(recipes, this.#journal !== undefined || this.#ports.watched());
+        : this.#state.prepare(recipes, this.#journal !== undefined || this.#ports.watch.active);
     const key = this.#spill(node);
     const body =
       this.#journal === undefined
         ? undefined
-        : commitText(node, attempt, change, this.#ports.now(), this.#ports.outside(node), key);
+        : commitText(node, attempt, change, this.#ports.clock.elapsed(), this.#ports.recovery.owner, key);
     const journal = this.#journal;
     if (spawned !== undefined) this.#ports.addSpawned(node, spawned, journal?.holds === true);
     logged(node);
@@ -278,7 +278,7 @@ export class Transactions {
     const { parent, definition, extra } = node;
     const isOwn = parent === undefined || definition.candidate === true || extra?.held === true;
     if (node.status !== 'failed' && isOwn) return;
-    const body = failureText(node, this.#ports.now());
+    const body = failureText(node, this.#ports.clock.elapsed());
     logged(node);
     this.#append(body);
   }
@@ -304,7 +304,7 @@ export class Transactions {
   retries({ id, attempt }: TaskNode, delay: number): void {
     this.#attempts?.ended(id);
     if (this.#journal === undefined) return;
-    const until = (this.#clock?.wall() ?? 0) + delay;
+    const until = this.#ports.clock.wall() + delay;
     this.#append(encode({ kind: 'attempt', task: id, attempt, until } satisfies AttemptRecord));
   }
 
@@ -374,7 +374,7 @@ export class Transactions {
 
   /** When this process began with the run, as its clock counts. */
   #begun(): number {
-    return (this.#clock?.wall() ?? 0) - this.#ports.now();
+    return this.#ports.clock.wall() - this.#ports.clock.elapsed();
   }
 
   #conflict(node: TaskNode, { reads }: AttemptHandle, done: CommitDone): 'rerun' | 'wait' | undefined {

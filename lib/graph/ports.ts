@@ -24,17 +24,8 @@ export type CommitDone = (error?: RxhiveError) => void;
 /** Expected running time of a task in ms; undefined: nothing is known. */
 export type Expected = (id: string, definition: TaskDefinition) => number | undefined;
 
-/** What the scheduler is given to work with; it knows no executor, no state and no stream of events. */
-export interface SchedulerPorts {
-  readonly watch: Watch;
-  /** Begins one attempt of a task, which tells `signals` what it has to say. */
-  launch(node: TaskNode, signals: SignalSink): AttemptHandle;
-  /**
-   * Makes a success durable: state, spawned tasks. What it throws fails the task; `rerun` says that the body has
-   * to run again, and nothing was committed; `restored` that the result was there already; `later` that `done` will
-   * be called; `wait` that it read what another commit changes that is being written: `done` says when to commit again.
-   */
-  commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome;
+/** The log, as far as the scheduler tells it what happens and asks it what had happened. */
+export interface TaskLog {
   /** There was an earlier process: tasks may have ended in it. */
   resumed(): boolean;
   /** How the task ended in an earlier process; undefined: it has to run. */
@@ -47,10 +38,24 @@ export interface SchedulerPorts {
   retries(node: TaskNode, delay: number): void;
   /** The replay of a task is over; `goesOn`: what has not come back has failed. `cause`: what the replay failed with. */
   replayed(node: TaskNode, goesOn: boolean, cause: unknown): void;
-  /** A value of a stream, before dependents see it. */
-  value(node: TaskNode, value: unknown): void;
   /** An attempt has ended that is followed by no commit and no end of its task. */
   used(node: TaskNode): void;
+}
+
+/** What the scheduler is given to work with; it knows no executor, no state and no stream of events. */
+export interface SchedulerPorts {
+  readonly watch: Watch;
+  readonly log: TaskLog;
+  /** Begins one attempt of a task, which tells `signals` what it has to say. */
+  launch(node: TaskNode, signals: SignalSink): AttemptHandle;
+  /**
+   * Makes a success durable: state, spawned tasks. What it throws fails the task; `rerun` says that the body has
+   * to run again, and nothing was committed; `restored` that the result was there already; `later` that `done` will
+   * be called; `wait` that it read what another commit changes that is being written: `done` says when to commit again.
+   */
+  commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome;
+  /** A value of a stream, before dependents see it. */
+  value(node: TaskNode, value: unknown): void;
   /** The task has ended. */
   ended(node: TaskNode): void;
   /** May the run end with tasks that wait for answers, if nothing else is left? */

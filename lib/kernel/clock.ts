@@ -47,9 +47,12 @@ export class Clock {
   #breaths = 0;
   /** Where work of this clock runs: with whoever started the run. */
   context: AsyncContext = callerContext();
+  /** When it was made, as it counts. */
+  readonly #origin: number;
 
   constructor(options: ClockOptions = {}) {
     this.#scheduler = options.scheduler ?? asyncScheduler;
+    this.#origin = this.now();
     this.seed = options.seed ?? Math.floor(Math.random() * 4_294_967_296);
     this.random = seededRandom(this.seed);
   }
@@ -61,6 +64,11 @@ export class Clock {
   now(): number {
     if (!this.#isReal) return this.#scheduler.now();
     return Math.max(this.#least, monotonic());
+  }
+
+  /** Ms since it was made: each run has a clock of its own, so this is the time of the run. */
+  elapsed(): number {
+    return this.now() - this.#origin;
   }
 
   /** The time of day, in ms, for stamps that others read: it may be set forward and back. */

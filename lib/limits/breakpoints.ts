@@ -34,8 +34,10 @@ export class Breakpoints implements Gate {
   #placed = false;
   #opened: () => void = () => undefined;
 
-  constructor(ports: BreakpointPorts) {
+  /** `points`: those a run begins with. */
+  constructor(ports: BreakpointPorts, points: readonly Breakpoint[] = []) {
     this.#ports = ports;
+    if (points.length > 0) this.add(points);
   }
 
   /** Returns how to take the breakpoints away. */

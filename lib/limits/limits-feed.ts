@@ -1,4 +1,5 @@
 import type { Watch } from '../graph/ports.js';
+import type { Clock } from '../kernel/clock.js';
 import type { GroupLimits } from '../model/limiter.js';
 
 /** Ms between two looks. */
@@ -10,22 +11,21 @@ const every = 500;
  */
 export class LimitsFeed {
   readonly #watch: Watch;
-  readonly #now: () => number;
+  readonly #clock: Pick<Clock, 'elapsed'>;
   readonly #readLimits: () => readonly GroupLimits[];
   #next = 0;
   #emitted = '';
 
-  /** `now`: ms of the run. */
-  constructor(watch: Watch, now: () => number, look: () => readonly GroupLimits[]) {
+  constructor(watch: Watch, clock: Pick<Clock, 'elapsed'>, look: () => readonly GroupLimits[]) {
     this.#watch = watch;
-    this.#now = now;
+    this.#clock = clock;
     this.#readLimits = look;
   }
 
   /** A task has ended. */
   step(): void {
     if (!this.#watch.active || this.#next === Number.POSITIVE_INFINITY) return;
-    const now = this.#now();
+    const now = this.#clock.elapsed();
     if (now < this.#next) return;
     this.#next = now + every;
     this.emit();

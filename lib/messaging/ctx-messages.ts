@@ -21,8 +21,11 @@ import { AttemptWait, type WaitFor } from './message-wait.js';
 /** What {@link TaskMessaging} works with. */
 export interface MessagingPorts {
   readonly clock: Clock;
-  /** The task of the run that is meant, if there is one. */
-  find(task: Task): TaskNode | undefined;
+  readonly graph: {
+    readonly nodes: ReadonlyMap<string, TaskNode>;
+    /** The task of the run that is meant, if there is one. */
+    find(task: Task): TaskNode | undefined;
+  };
   mailbox(node: TaskNode): Mailbox;
   /** `node` waits for what others say, without a slot. */
   waitForMessage(node: TaskNode, wait: MessageWait): void;
@@ -184,7 +187,7 @@ export class TaskMessaging implements Messaging {
     const given: readonly unknown[] = Array.isArray(from) ? from : [from];
     return given.map((one) => {
       const task = typeof one === 'string' ? new Task(one) : one;
-      const found = task instanceof Task ? this.#ports.find(task) : undefined;
+      const found = task instanceof Task ? this.#ports.graph.find(task) : undefined;
       if (found !== undefined) return found.id;
       const name = task instanceof Task ? task.id : one;
       throw new RxhiveError(

@@ -15,15 +15,15 @@ import { AttemptMailbox } from './mailbox.js';
 /** What the messages of a run are given to work with. */
 export interface MessagePorts extends Omit<MessagingPorts, 'mailbox'> {
   readonly watch: Watch;
-  /**
-   * Puts a record into the log as the durability of the run asks; `done` is called when others may rely on it, or with the
-   * reason why they never can.
-   */
-  note(body: string, done: (error?: RxhiveError) => void): void;
+  readonly log: {
+    /**
+     * Puts a record into the log as the durability of the run asks; `done` is called when others may rely on it, or with
+     * the reason why they never can.
+     */
+    note(body: string, done: (error?: RxhiveError) => void): void;
+  };
   /** Nothing is being checked or written any more. */
   settled(): void;
-  /** The node of a task that has ended. */
-  ended(taskId: string): TaskNode | undefined;
 }
 
 /**
@@ -151,7 +151,7 @@ export class Messages {
     this.#underWay += 1;
     // The same text as that of the record as a whole, without writing the value once more.
     const head = JSON.stringify({ kind: 'message', ...envelope });
-    this.#ports.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {
+    this.#ports.log.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {
       log.writing -= 1;
       if (error !== undefined) {
         sent.splice(sent.indexOf(post), 1);
@@ -191,7 +191,7 @@ export class Messages {
     const head = JSON.stringify({ kind: 'reply', v: 1, id, from, at: this.#ports.clock.wall() });
     post.replying = true;
     this.#underWay += 1;
-    this.#ports.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {
+    this.#ports.log.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {
       post.replying = false;
       if (error !== undefined) {
         done(error);
@@ -211,14 +211,14 @@ export class Messages {
   startOf(log: ChannelLog, task: string): number {
     return log.startOf(task, (after) => {
       const record: ReaderRecord = { kind: 'reader', task, channel: log.name, after };
-      this.#ports.note(encode(record), () => undefined);
+      this.#ports.log.note(encode(record), () => undefined);
     });
   }
 
   /** Tells a reading of the ends of those it reads. */
   follow(reader: ChannelReader): void {
     for (const task of [...(reader.from ?? [])]) {
-      if (this.#ports.ended(task) !== undefined) reader.gone(task);
+      if (this.#ports.graph.nodes.get(task)?.ended === true) reader.gone(task);
       else {
         const readings = this.#readings.get(task);
         if (readings === undefined) this.#readings.set(task, new Set([reader]));
@@ -233,8 +233,8 @@ export class Messages {
 
   /** Why a task will not reply any more; undefined: it may. */
   noReply(taskId: string): RxhiveError | undefined {
-    const node = this.#ports.ended(taskId);
-    if (node === undefined) return undefined;
+    const node = this.#ports.graph.nodes.get(taskId);
+    if (node?.ended !== true) return undefined;
     const message = `Task "${truncate(taskId)}" was asked and has ended (${node.status}) without a reply; answer what ctx.requests$() gives, or ask earlier.`;
     const cause = node.error === undefined ? {} : { cause: node.error };
     return new RxhiveError('NO_REPLY', message, { ...cause, details: { taskId } });

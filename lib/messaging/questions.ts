@@ -23,8 +23,10 @@ import {
 export interface QuestionPorts {
   readonly clock: Clock;
   readonly watch: Watch;
-  /** Puts a record into the log; `done` is called when it is durable, or with the reason why it is not. */
-  keep(record: QuestionRecord | AnswerRecord, done: (error?: RxhiveError) => void): void;
+  readonly log: {
+    /** Puts a record into the log; `done` is called when it is durable, or with the reason why it is not. */
+    keep(record: QuestionRecord | AnswerRecord, done: (error?: RxhiveError) => void): void;
+  };
   /** One is open: all that is left to do may be to wait. */
   waiting(): void;
 }
@@ -189,7 +191,7 @@ export class Questions {
   #write(pending: PendingQuestion, record: QuestionRecord): void {
     pending.record = record;
     this.#setState(pending, 'asking');
-    this.#ports.keep(record, (error) => {
+    this.#ports.log.keep(record, (error) => {
       if (pending.state !== 'asking') return;
       if (error === undefined) this.#opened(pending);
       else {
@@ -266,7 +268,7 @@ export class Questions {
   /** The answer becomes durable, then its task gets it. */
   #settle(pending: PendingQuestion, answer: AcceptedAnswer, value: unknown): void {
     const { text, by } = answer;
-    this.#ports.keep({ kind: 'answer', id: pending.id, value: decode(text), by }, (error) => {
+    this.#ports.log.keep({ kind: 'answer', id: pending.id, value: decode(text), by }, (error) => {
       if (pending.state !== 'settling') return;
       if (error !== undefined) {
         this.#setState(pending, 'open');

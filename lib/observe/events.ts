@@ -1,17 +1,18 @@
 import { type Observable, Subject } from 'rxjs';
 import type { Watch } from '../graph/ports.js';
+import type { Clock } from '../kernel/clock.js';
 import type { EventBody, WorkflowEvent } from '../model/event.js';
 
 /** The one hot stream of what happens. Nothing is made while nobody listens. */
 export class EventHub implements Watch {
   readonly #subject = new Subject<WorkflowEvent>();
   readonly #runId: string;
-  readonly #now: () => number;
+  readonly #clock: Pick<Clock, 'elapsed'>;
   #seq = 0;
 
-  constructor(runId: string, now: () => number) {
+  constructor(runId: string, clock: Pick<Clock, 'elapsed'>) {
     this.#runId = runId;
-    this.#now = now;
+    this.#clock = clock;
   }
 
   get active(): boolean {
@@ -23,7 +24,7 @@ export class EventHub implements Watch {
   }
 
   /** Stamps `body`, which becomes the event that all who listen share. */
-  emit(body: EventBody, at = this.#now()): void {
+  emit(body: EventBody, at = this.#clock.elapsed()): void {
     this.#seq += 1;
     const stamp = body as unknown as { seq: number; at: number; runId: string };
     stamp.seq = this.#seq;

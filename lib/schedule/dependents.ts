@@ -31,7 +31,7 @@ export class Dependents {
 
   /** Tasks are about to be taken in: those that come one after the other in a turn are asked for their past together. */
   expect(nodes: readonly TaskNode[]): void {
-    if (this.#lifecycle.ports.resumed()) this.#coming.push(...nodes);
+    if (this.#lifecycle.ports.log.resumed()) this.#coming.push(...nodes);
   }
 
   /** Tasks that come while the run goes on: some of what they wait for may have ended. */
@@ -50,10 +50,10 @@ export class Dependents {
   /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
   *#recall(nodes: Iterable<TaskNode>): Generator<void> {
     const { ports, queue } = this.#lifecycle;
-    if (!ports.resumed()) return;
+    if (!ports.log.resumed()) return;
     const ended: TaskNode[] = [];
     for (const node of nodes) {
-      const status = node.ended ? undefined : ports.recall(node);
+      const status = node.ended ? undefined : ports.log.recall(node);
       if (status !== undefined) {
         queue.remove(node); // the end of its parent may have made it ready
         this.#lifecycle.finish(node, status, node.error);

@@ -99,7 +99,6 @@ export class Lifecycle {
   gated: (node: TaskNode) => void = () => undefined;
   readonly #nodes: ReadonlyMap<string, TaskNode>;
   readonly #settings: WorkflowSettings;
-  readonly #origin: number;
   /** Below 0: not read yet. */
   #moment = -1;
 
@@ -112,7 +111,6 @@ export class Lifecycle {
     this.limit = limit;
     this.command = command;
     this.slice = slice;
-    this.#origin = clock.now();
     this.queue = new ReadyQueue(() => this.now(), settings.aging);
     this.probing = new Probing(
       () => nodes,
@@ -123,7 +121,7 @@ export class Lifecycle {
 
   /** Ms since the run started. */
   now(): number {
-    return this.clock.now() - this.#origin;
+    return this.clock.elapsed();
   }
 
   /** Something else happens: the time is read again. */
@@ -168,7 +166,7 @@ export class Lifecycle {
   suspend(node: TaskNode): void {
     this.queue.pause(node);
     this.probing.recheck();
-    this.ports.rests(node);
+    this.ports.log.rests(node);
     this.enter(node, 'suspended');
   }
 
@@ -194,7 +192,7 @@ export class Lifecycle {
     if (attempt === undefined) return;
     attempt.stop(reason);
     this.attempt(node, 'stopped', reason);
-    this.ports.used(node);
+    this.ports.log.used(node);
   }
 
   /** Stops the attempts beside that of `node`. */
@@ -214,7 +212,7 @@ export class Lifecycle {
     const replay = node.extra?.replay;
     // However a replay ends, what had been before holds.
     const { end: status, error } = replay ?? { end, error: cause };
-    if (replay !== undefined) this.ports.replayed(node, this.closing === undefined, cause);
+    if (replay !== undefined) this.ports.log.replayed(node, this.closing === undefined, cause);
     node.error = error;
     this.enter(node, status, error);
     node.endedAt = node.since;

@@ -30,7 +30,7 @@ export class Outcomes {
     if (node.extra?.replay !== undefined) return;
     this.#lifecycle.deadlines.armTotal(node);
     if (node.definition.hedge !== undefined) this.#hedging.arm(node);
-    this.#lifecycle.ports.began(node);
+    this.#lifecycle.ports.log.began(node);
   }
 
   /** An attempt that goes on has something to say. */
@@ -85,8 +85,8 @@ export class Outcomes {
     }
     this.#lifecycle.attempt(node, 'failed', error, retryAfter);
     this.#lifecycle.bookAttempt(node, error, retryAfter);
-    ports.used(node);
-    ports.retries(node, delay);
+    ports.log.used(node);
+    ports.log.retries(node, delay);
     this.#streaming.retract(node);
     this.#lifecycle.backOff(node, delay, error);
   }
@@ -124,7 +124,7 @@ export class Outcomes {
   #rerun(node: TaskNode): void {
     node.value = undefined;
     node.attempt -= 1;
-    this.#lifecycle.ports.used(node);
+    this.#lifecycle.ports.log.used(node);
     this.#streaming.retract(node);
     this.#lifecycle.ready(node);
   }

@@ -250,7 +250,7 @@ export class Scheduler {
     const node = queue.take();
     if (node === undefined) return undefined;
     if (node.running !== undefined) {
-      ports.began(node);
+      ports.log.began(node);
       this.#streaming.resume(node);
       return undefined;
     }
