@@ -848,4 +848,33 @@ test('who is called for a permit and cannot take it does not keep it from others
   ]);
 });
 
+test('what a task it joined was refused is not its own refusal: what its own call used stays counted', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({
+    name: 'joined',
+    concurrency: 4,
+    groups: { llm: { limiter: { tokensPerMinute: 100 } }, other: {} },
+  });
+  const starts: number[] = [];
+  flow.task('parent', {
+    group: 'llm',
+    tokens: 60,
+    run: (_, ctx) => {
+      starts.push(scheduler.now());
+      const run = () => Promise.reject(Object.assign(new Error('no'), { status: 400 }));
+      return ctx.join(ctx.spawn('child', { group: 'other', run }));
+    },
+  });
+  flow.task('next', {
+    group: 'llm',
+    tokens: 60,
+    priority: -1,
+    run: () => starts.push(scheduler.now()),
+  });
+  const result = flow.run({ scheduler }).result();
+  await advance(scheduler);
+  await result;
+  assert.equal(starts, [0, 60_000]);
+});
+
 test.run();

@@ -26,7 +26,6 @@ import type { ExecutePorts } from './ports.js';
 import { report } from './usage.js';
 
 const atOnce = firstValueFrom(of(undefined));
-
 /** The part of an attempt its body sees as `ctx`. Everything costly is made on first touch. */
 export abstract class AttemptContext implements TaskContext<unknown, unknown>, AttemptHandle {
   readonly node: TaskNode;
@@ -180,13 +179,14 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     const targets = joinTargets(tasks, this.node, (task) => this.ports.graph.find(task));
     this.#note(targets);
     return this.#promise((resolve, reject) => {
-      const nodes = targets.map((target) => target.node);
+      const nodes = targets.map(({ node }) => node);
       const over = this.ports.locks.joins(this.node, nodes.filter(isNode));
       this.ports.waits.join(this.node, nodes, (error) => {
         if (error !== undefined) return reject(error);
         try {
           resolve(joined(targets, shape));
         } catch (failure) {
+          this.node.more().joinError = failure;
           reject(failure);
         }
       });

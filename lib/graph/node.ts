@@ -136,6 +136,8 @@ export interface NodeExtra {
   held: boolean;
   /** Ids of the tasks it has joined so far, in all attempts. */
   joined: Set<string> | undefined;
+  /** What a task it joined has failed with: not an answer that itself was given. */
+  joinError: unknown;
   /** It has ended in an earlier process, and runs to bring back tasks it had added. */
   replay: Replay | undefined;
   /** Where in the log its result is, for those that took part in a race or quorum. */
@@ -345,6 +347,7 @@ export class TaskNode implements HeapItem {
       itemKeys: undefined,
       held: false,
       joined: undefined,
+      joinError: undefined,
       replay: undefined,
       place: undefined,
       backoffLeft: 0,

@@ -147,22 +147,24 @@ export class LimiterGate implements Gate {
     if (held === undefined) return;
     this.#held.delete(node);
     const used = usedBy(node) - held.before;
+    // What a task it joined was refused is that task's: its own call was answered.
+    const own = end.kind === 'failed' && node.extra?.joinError !== end.error;
     try {
       if (end.kind === 'succeeded') {
         this.#learn(node, held, used);
         this.#at.passed(held.permit);
       } else if (end.kind === 'failed') {
         if (held.trial !== undefined && used === 0) this.#estimates.failed();
-        this.#refused(node, held.permit, end);
+        if (own) this.#refused(node, held.permit, end);
       }
     } finally {
-      this.#settle(node, held, used, end);
+      this.#settle(node, held, used, own ? statusOf(end.error) : undefined);
     }
   }
 
-  #settle(node: TaskNode, held: Held, used: number, end: AttemptEnd): void {
+  /** `status`: of the answer it got, where that was an error. */
+  #settle(node: TaskNode, held: Held, used: number, status: number | undefined): void {
     // An answer with an error status was not worked on; what was cut off or got lost may have been.
-    const status = end.kind === 'failed' ? statusOf(end.error) : undefined;
     const unused = status !== undefined && status >= 400;
     if (used > 0) held.permit.release(used);
     else held.permit.release(node.calls === held.calls ? 'none' : unused ? 0 : saidNothing(held));
