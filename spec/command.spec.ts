@@ -359,7 +359,8 @@ test('a log with anything in the place of a field is read, or refused in one lin
         }
       },
     ),
-    { numRuns: 150 },
+    // Found by chance: a log that does not begin with its plan.
+    { numRuns: 150, examples: [[{ i: 1, path: ['reason'] }, '', false]] },
   );
 });
 

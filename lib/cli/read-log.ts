@@ -32,6 +32,7 @@ export async function fromLog<T>(
     return await work(log);
   } catch (error) {
     const code = codeOf(error);
+    if (code === 'INVALID_INPUT') throw new WrongCall(`cannot read ${file}: ${firstLine(error)}`);
     if (error instanceof WrongCall || (code !== undefined && code !== 'WORKFLOW_DEFINITION')) throw error;
     throw new WrongCall(`cannot make sense of ${file}; has it been changed? ${firstLine(error)}`);
   }
