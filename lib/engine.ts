@@ -10,7 +10,6 @@ import { inputsOf } from './execute/inputs.js';
 import { Locks } from './execute/locks.js';
 import { MiddlewareStack } from './execute/middleware.js';
 import type { ExecutePorts } from './execute/ports.js';
-import type { Gate } from './graph/gate.js';
 import type { AttemptHandle, Spawned, TaskNode } from './graph/node.js';
 import type { CommitDone, CommitOutcome, SchedulerPorts } from './graph/ports.js';
 import { onAbort } from './kernel/abort.js';
@@ -107,7 +106,7 @@ export class Engine {
     const watch = new EventHub(this.runId, clock);
     this.hub = watch;
     this.commits = new CommitFeed(watch);
-    const [{ nodes }, { failed }] = [this.graph, this.subscribers];
+    const { nodes } = this.graph;
     const log = logOf(options, { runId: this.runId, clock, settings }, watch);
     this.#transactions = new Transactions(this.state, log, this.#commitPorts());
     this.#growth = new Growth(this.graph, definition.types);
@@ -118,18 +117,18 @@ export class Engine {
       waitForMessage: (node, wait) => this.scheduler.waits.waitForMessage(node, wait),
       settled: () => this.#deadlock.recheck(),
     });
-    this.scheduler = new Scheduler(nodes, settings, clock, this.#schedulerPorts());
+    this.scheduler = new Scheduler(nodes, settings, clock, this.#schedulerPorts(), options.keepOpen);
     const { scheduler } = this;
-    scheduler.keepOpen = options.keepOpen ?? false;
     this.#limits = new LimitsFeed(watch, clock, () => limitsOf(this.graph, scheduler));
     this.#ports = this.#executePorts(inputOf(definition, options));
     this.#deadlock = new DeadlockDetector({ nodes, scheduler, messages: this.messages });
-    this.effectiveLimits = placeGates(this.graph, settings, { clock, watch, scheduler, failed, inputsOf });
-    const place = (gate: Gate): void => this.#place(gate);
-    this.breakpoints = new Breakpoints({ watch, failed, place }, options.pauseBefore);
+    const gates = { watch, scheduler, places: this.graph, failed: this.subscribers.failed };
+    this.effectiveLimits = placeGates(this.graph, settings, { ...gates, clock, inputsOf });
+    this.breakpoints = new Breakpoints(gates, options.pauseBefore);
     this.stuck = new Stuck(this.#stuckPorts());
     this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
-      ...{ watch, scheduler, failed, effectiveLimits: this.effectiveLimits, places: this.graph },
+      ...gates,
+      effectiveLimits: this.effectiveLimits,
       short: (isShort) => log?.spill.short(isShort),
     });
   }
@@ -201,11 +200,6 @@ export class Engine {
     if (this.hub.active) notify(() => this.#limits.step(), failed);
   }
 
-  #place(gate: Gate): void {
-    this.graph.gates.push(gate);
-    this.scheduler.connect(gate);
-  }
-
   /** Begins, once. */
   start(): void {
     if (this.#started) return;
@@ -274,7 +268,7 @@ export class Engine {
       nodes: this.graph.nodes,
       runId: this.runId,
       workflow: this.#definition.settings.name,
-      wallMs: this.scheduler.now(),
+      wallMs: this.clock.elapsed(),
       seed: this.clock.seed,
       state: this.state.current,
       closing: this.scheduler.closing ?? storeError,

@@ -21,13 +21,7 @@ import {
   type WorkflowResult,
   workflow,
 } from '../lib/index.js';
-
-/** What escaped; each test looks that nothing did. */
-const escaped: unknown[] = [];
-process.on('unhandledRejection', (error) => escaped.push(error));
-process.on('uncaughtException', (error) => escaped.push(error));
-
-const turn = () => new Promise((done) => setImmediate(done));
+import { escaped, turn } from './support/escaped.js';
 
 /** Ways in which a function of a user may go wrong. */
 const nonsense: Readonly<Record<string, (run: () => Run | undefined) => unknown>> = {

@@ -17,13 +17,9 @@ import {
   type WorkflowResult,
   workflow,
 } from '../lib/index.js';
+import { escaped, turn } from './support/escaped.js';
 
-/** What escaped; each test looks that nothing did. */
-const escaped: unknown[] = [];
-process.on('unhandledRejection', (error) => escaped.push(error));
-process.on('uncaughtException', (error) => escaped.push(error));
 const codeOf = (error: unknown) => (error as RxhiveError | undefined)?.code;
-const turn = () => new Promise((done) => setImmediate(done));
 
 const boom = (): never => {
   throw new Error('boom');

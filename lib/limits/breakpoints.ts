@@ -5,12 +5,13 @@ import type { Watch } from '../graph/ports.js';
 import { truncate } from '../kernel/errors.js';
 import { callForBoolean } from '../kernel/guard.js';
 import type { Breakpoint, StartingTask } from '../model/breakpoint.js';
+import type { GatedParts, GateScheduler } from './ports.js';
 
 /** What {@link Breakpoints} is given to work with. */
 export interface BreakpointPorts {
   readonly watch: Watch;
-  /** Puts the gate in the way of all tasks. */
-  place(gate: Gate): void;
+  readonly scheduler: Pick<GateScheduler, 'connect'>;
+  readonly places: Pick<GatedParts, 'gates'>;
   /** A breakpoint threw. */
   failed(error: unknown): void;
 }
@@ -114,7 +115,8 @@ export class Breakpoints implements Gate {
   #place(): void {
     if (this.#placed) return;
     this.#placed = true;
-    this.#ports.place(this);
+    this.#ports.places.gates.push(this);
+    this.#ports.scheduler.connect(this);
   }
 
   #hit(node: TaskNode): boolean {

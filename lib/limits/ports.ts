@@ -9,9 +9,7 @@ import type { EffectiveLimits } from './effective-limits.js';
 /** The scheduler, as gates see it. */
 export interface GateScheduler {
   readonly active: number;
-  limit: number;
-  /** Ms since the run started. */
-  now(): number;
+  readonly limit: number;
   setLimit(group: Group | undefined, limit: number): void;
   /** Ends the run. */
   cancel(reason: RxhiveError): void;

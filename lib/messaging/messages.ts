@@ -34,6 +34,7 @@ export class Messages {
   /** What is said on channels, as it is said. */
   readonly sent$ = new Subject<Message>();
   readonly #ports: MessagePorts;
+  readonly #messaging: MessagingPorts;
   readonly #logs = new Map<string, ChannelLog>();
   /** Lines in which a task has sent or read something. */
   readonly #logsOf = new Map<string, Set<ChannelLog>>();
@@ -48,6 +49,7 @@ export class Messages {
 
   constructor(ports: MessagePorts) {
     this.#ports = ports;
+    this.#messaging = { ...ports, mailbox: (node) => this.#mailbox(node) };
   }
 
   /** Tasks of this run talk. */
@@ -79,12 +81,12 @@ export class Messages {
     }
   }
 
-  /** What an attempt of `node` sends and takes. */
   /** The part of the `ctx` of an attempt of `node` that talks. */
   messagingOf(node: TaskNode, own: AttemptScope): Messaging {
-    return new TaskMessaging(node, { ...this.#ports, mailbox: (one) => this.#mailbox(one) }, own);
+    return new TaskMessaging(node, this.#messaging, own);
   }
 
+  /** What an attempt of `node` sends and takes. */
   #mailbox(node: TaskNode): Mailbox {
     const replaying = node.extra?.replay !== undefined;
     return new AttemptMailbox(this, { task: node.id, attempt: node.attempt, replaying });

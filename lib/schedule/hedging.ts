@@ -136,11 +136,11 @@ export class Hedging {
       this.#lifecycle.attempt(item.node, 'failed', error, retryAfter);
       if (!isLast) return undefined;
       node.startedAt = item.node.startedAt;
-      this.#forget(hedge);
+      this.#lifecycle.forgetHedge(hedge);
       return { ...item, node };
     }
     if (rivals.length === 0) {
-      this.#forget(hedge);
+      this.#lifecycle.forgetHedge(hedge);
       return item;
     }
     this.#lifecycle.free(node, end);
@@ -148,10 +148,5 @@ export class Hedging {
     this.#lifecycle.bookAttempt(node, error, retryAfter);
     this.#streaming.retract(node);
     return undefined;
-  }
-
-  #forget({ node, timer }: Hedge): void {
-    this.#lifecycle.clock.cancel(timer);
-    node.more().hedge = undefined;
   }
 }

@@ -1,6 +1,6 @@
 import { isForgiven, isTolerated } from '../graph/choice-state.js';
 import type { AttemptEnd } from '../graph/gate.js';
-import type { TaskNode } from '../graph/node.js';
+import type { Hedge, TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
@@ -199,12 +199,17 @@ export class Lifecycle {
   dropRivals(node: TaskNode, reason: RxhiveError): void {
     const hedge = node.extra?.hedge;
     if (hedge === undefined || hedge.node !== node) return;
-    this.clock.cancel(hedge.timer);
-    node.more().hedge = undefined;
+    this.forgetHedge(hedge);
     for (const rival of hedge.rivals) {
       this.bookRival(node, rival, reason);
       this.stop(rival, reason);
     }
+  }
+
+  /** No attempt begins any more beside that of its task. */
+  forgetHedge({ node, timer }: Hedge): void {
+    this.clock.cancel(timer);
+    node.more().hedge = undefined;
   }
 
   /** Ends a task; nobody who depends on it is told yet. */

@@ -35,7 +35,7 @@ export class Scheduler {
   /** Times a limit, of a group or of the run, has changed. */
   limitChanges = 0;
   /** A run kept open waits for tasks from outside when none is left. */
-  keepOpen = false;
+  keepOpen: boolean;
   /** Ends what gates will not let in. */
   readonly refusals: Refusals;
   /** Makes what tasks wait for as important as they are. */
@@ -57,7 +57,9 @@ export class Scheduler {
     settings: WorkflowSettings,
     clock: Clock,
     ports: SchedulerPorts,
+    keepOpen = false,
   ) {
+    this.keepOpen = keepOpen;
     const command = (run: () => void): void => this.#drain.command(run);
     const slice = (work: Iterator<unknown>): void => this.#drain.slice(work);
     const deadlines = new Deadlines(clock, settings, (node, error, applies) =>
