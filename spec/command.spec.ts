@@ -310,7 +310,7 @@ test(`a table of ${rows.length} calls: exit code, stdout and stderr`, async () =
 });
 
 test('the page of the command has the help of each verb', async () => {
-  const page = readFileSync('docs/command.md', 'utf8');
+  const page = readFileSync('docs/guides/command.md', 'utf8');
   for (const verb of verbs) {
     const [help] = (await called('help', verb)).stdout.split('\n\nExit codes');
     assert.ok(page.includes(`\`\`\`text\n${help}\n\`\`\``), `${verb}: ${help}`);

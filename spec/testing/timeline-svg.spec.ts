@@ -39,13 +39,13 @@ test('a run without tasks or time is drawn too', () => {
 });
 
 test('every marble test is drawn and shown in the docs', () => {
-  const page = readFileSync('docs/marbles.md', 'utf8');
+  const page = readFileSync('docs/guides/marbles.md', 'utf8');
   const tests = readdirSync('marbles').filter((name) => name.endsWith('.marble.ts'));
   assert.ok(tests.length >= 15);
   for (const name of tests) {
     const picture = `marbles/${name.replace('.marble.ts', '.svg')}`;
     assert.ok(existsSync(`docs/${picture}`), picture);
-    assert.ok(page.includes(`(${picture})`), `${picture} is not shown`);
+    assert.ok(page.includes(`(../${picture})`), `${picture} is not shown`);
   }
 });
 
