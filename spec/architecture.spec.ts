@@ -37,6 +37,17 @@ test('ARCHITECTURE.md is one page, names files and folders that are there, every
   assert.ok(shape(inCode).includes(shape(drawing)), 'the diagram is that of lib/schedule/lifecycle.ts');
 });
 
+test('specs stand as what they are about: each folder of spec/ has the name of one of lib/', () => {
+  const besides = ['api', 'output', 'support'];
+  const folders = readdirSync('spec', { withFileTypes: true })
+    .filter((one) => one.isDirectory() && !one.name.startsWith('.') && !besides.includes(one.name))
+    .map((one) => one.name);
+  assert.equal(
+    folders.filter((name) => !existsSync(`lib/${name}`)),
+    [],
+  );
+});
+
 const planted: [file: string, text: string, rule: RegExp][] = [
   ['kernel/planted.ts', "import { plan } from '../plan/graph.js';", /lower floor/],
   ['plan/planted.ts', "import { State } from '../commit/state.js';", /lower floor/],
