@@ -9,7 +9,7 @@ const pages = [
   'CHANGELOG.md',
   'examples/README.md',
   ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md'))
+    .filter((name) => name.endsWith('.md') && !name.startsWith('reference')) // that is generated
     .map((name) => `docs/${name}`),
 ];
 
