@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { linkedFiles, root, siteAddress, sourcePage } from './pages.mjs';
+import { entries } from './reference.mjs';
 
 const here = join(root, 'docs-site');
 function call(command, ...args) {
@@ -28,6 +29,12 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(join(here, 
 if (verb !== 'preview') {
   const reference = join(root, 'docs', 'reference');
   rmSync(reference, { recursive: true, force: true });
+  call('node_modules/.bin/typedoc', '--options', 'reference.mjs', '--logLevel', 'Warn');
+  const list = entries().map(({ name, about }) => `| [\`${name}\`](${name}/README.md) | ${about} |`);
+  writeFileSync(
+    join(reference, 'README.md'),
+    `# API reference\n\nWhat each entry point of the package exports.\n\n| Import from | For |\n|---|---|\n${list.join('\n')}\n`,
+  );
   for (const file of linkedFiles()) {
     const page = join(root, 'docs', `${siteAddress(file)}.md`);
     mkdirSync(dirname(page), { recursive: true });

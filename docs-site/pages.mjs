@@ -66,13 +66,35 @@ export function pagesOf(folder) {
     }));
 }
 
+/** The reference in the sidebar: the entry points, and the names of the first of them by what they are for. */
+function referencePages() {
+  const at = join(root, 'docs/reference');
+  const list = (page, pattern) => (existsSync(page) ? [...readFileSync(page, 'utf8').matchAll(pattern)] : []);
+  return list(join(at, 'README.md'), /^\| \[`(.+?)`\]\((.+?)README\.md\)/gm).map(([, name, path]) => {
+    const items = [];
+    if (name === 'rxhive')
+      for (const [, group, text, link] of list(
+        join(at, path, 'README.md'),
+        /^## (.+)$|^\| \[(\w+)\]\((.+?)\.md\)/gm,
+      )) {
+        if (group !== undefined) items.push({ text: group, collapsed: true, items: [] });
+        else items.at(-1).items.push({ text, link: `/reference/${path}${link}` });
+      }
+    return {
+      text: name,
+      link: `/reference/${path}`,
+      ...(items.length === 0 ? {} : { collapsed: true, items }),
+    };
+  });
+}
+
 /** The sidebar: one block a folder that has pages. */
 export function sidebar() {
   return folders
     .map(([folder, text]) => ({
       text,
       collapsed: ['reference', 'decisions', 'coming-from'].includes(folder),
-      items: pagesOf(folder),
+      items: folder === 'reference' ? referencePages() : pagesOf(folder),
     }))
     .filter(({ items }) => items.length > 0);
 }
@@ -81,7 +103,11 @@ export function sidebar() {
 export function nav() {
   return folders
     .filter(([folder]) => ['start', 'concepts', 'guides', 'coming-from', 'reference'].includes(folder))
-    .map(([folder, text]) => ({ text, link: pagesOf(folder)[0]?.link, activeMatch: `^/${folder}/` }))
+    .map(([folder, text]) => ({
+      text,
+      link: folder === 'reference' ? '/reference/' : pagesOf(folder)[0]?.link,
+      activeMatch: `^/${folder}/`,
+    }))
     .filter(({ link }) => link !== undefined);
 }
 

@@ -2,7 +2,7 @@ import { readPage } from './page-file.js';
 
 /**
  * The page with the events of a run in it: one HTML file that opens from a disk, without a server or network.
- * `log` and `other`, a run to compare with, are lines as {@link eventLines} makes them.
+ * `log` and `other`, a run to compare with, are lines as `eventLines` makes them.
  * @throws RxhiveError INVALID_OPTION where the page was not built
  */
 export function htmlReport(log: string, other = ''): string {

@@ -1,7 +1,7 @@
 import type { TaskContext } from './context.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 
-/** One way to do the work of a {@link fallback}: a model, a key, a provider. It runs as a task of its own. */
+/** One way to do the work of a `fallback`: a model, a key, a provider. It runs as a task of its own. */
 export interface Candidate<I = never, R = unknown, S = unknown, W = unknown> {
   /** Ends the id of its task, `TASK/NAME`, and is its type. */
   readonly name: string;
@@ -14,7 +14,7 @@ export interface Candidate<I = never, R = unknown, S = unknown, W = unknown> {
   readonly resources?: { readonly [name: string]: number };
 }
 
-/** How a {@link fallback} chooses. */
+/** How a `fallback` chooses. */
 export interface FallbackOptions {
   /**
    * `given`: the first one first. `spread`: where most is left of budget, limits and places, so that several keys are
