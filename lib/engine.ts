@@ -362,6 +362,7 @@ export class Engine {
       onHeaders,
       failed: this.subscribers.failed,
       waits: this.scheduler.waits,
+      turnEnd: (depth) => this.scheduler.turnEnd(depth),
       ask: (asker, question) => this.questions.ask(asker, question),
       messaging: (node, own) => this.messages.messagingOf(node, own),
       handleFor: (parent, id) =>

@@ -1,4 +1,4 @@
-import type { Subscription } from 'rxjs';
+import { type Observable, ReplaySubject, type Subscription } from 'rxjs';
 import type { AttemptHandle, TaskNode, WaitCause } from '../graph/node.js';
 import type { CacheAnswer } from '../graph/ports.js';
 import type { SignalSink } from '../graph/signal.js';
@@ -6,6 +6,7 @@ import type { Clock } from '../kernel/clock.js';
 import { copy } from '../kernel/copy.js';
 import { InvalidResultError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 import { faultOf, readable } from '../kernel/guard.js';
+import { GuardedStream } from '../kernel/guarded-stream.js';
 import { settleMaybe } from '../kernel/maybe-promise.js';
 import { type BodySink, follow } from '../kernel/stream-of.js';
 import { addedBy } from '../model/executor.js';
@@ -13,7 +14,7 @@ import { timeoutsOf } from '../model/policy.js';
 import { placesOf, type Validation, validate } from '../model/schema.js';
 import type { CompletionHandler } from '../model/workflow.js';
 import { AttemptContext } from './context.js';
-import { InputStream, inputsOf } from './inputs.js';
+import { inputs$, inputsOf } from './inputs.js';
 import type { ExecutePorts } from './ports.js';
 import { afterFailure } from './retry.js';
 import { AttemptTimeouts } from './timeouts.js';
@@ -35,7 +36,8 @@ class Attempt extends AttemptContext implements BodySink {
   calling = false;
   readonly #signals: SignalSink;
   #timeouts: AttemptTimeouts | undefined;
-  #inputs: InputStream | undefined;
+  /** Follows the streams the task reads. */
+  #streams: Subscription | undefined;
   leaveStream: (() => void) | undefined;
   /** Waits for what the cache says. */
   #cached: Subscription | undefined;
@@ -68,13 +70,20 @@ class Attempt extends AttemptContext implements BodySink {
     const timeouts = timeoutsOf(node.definition.timeout, ports.settings.timeout);
     if (timeouts !== undefined)
       this.#timeouts = new AttemptTimeouts(ports.clock, node.id, timeouts, (error) => this.broke(error));
-    if (node.streaming)
-      this.#inputs = new InputStream(node, (error) => this.broke(faultOf(error, 'A subscriber of inputs')));
-    const inputs = this.#inputs?.inputs$ ?? inputsOf(node);
+    const inputs = node.streaming ? this.#streamed() : inputsOf(node);
     // One beside another must not wait for that one's result.
     const beside = node.principal !== node;
     if (node.definition.cache === undefined || node.streaming || beside || replay) this.#run(inputs);
     else this.#runOnce(inputs);
+  }
+
+  /** Whoever subscribes late, or again, begins with the newest inputs. */
+  #streamed(): Observable<unknown> {
+    const { node, ports } = this;
+    const newest = new ReplaySubject<unknown>(1);
+    this.#streams = inputs$(node, ports.turnEnd(node.depth)).subscribe(newest);
+    const failed = (error: unknown): void => this.broke(faultOf(error, 'A subscriber of inputs'));
+    return new GuardedStream(failed, (subscriber) => newest.subscribe(subscriber));
   }
 
   #run(inputs: unknown): void {
@@ -145,10 +154,6 @@ class Attempt extends AttemptContext implements BodySink {
     } catch (error) {
       this.failed(error);
     }
-  }
-
-  refresh(): void {
-    this.#inputs?.refresh();
   }
 
   /** After the turn: the body is in the midst of adding. */
@@ -287,6 +292,7 @@ class Attempt extends AttemptContext implements BodySink {
     this.#timeouts?.stop();
     this.leaveStream?.();
     this.#cached?.unsubscribe();
+    this.#streams?.unsubscribe();
     if (!committing) this.#dropCandidates(reason);
   }
 

@@ -58,7 +58,6 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   abstract stop(reason: RxhiveError): void;
   /** With a replay: all that was wanted has come back. */
   protected abstract complete(): void;
-  abstract refresh(): void;
   /** Code of the body threw where nobody but its task can hear it. */
   protected abstract broke(error: RxhiveError): void;
   /** Stops the clocks of the attempt while people are asked, or lets them go on. */

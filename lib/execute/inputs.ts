@@ -1,22 +1,32 @@
-import { type Observable, ReplaySubject } from 'rxjs';
+import {
+  audit,
+  combineLatest,
+  concatWith,
+  ignoreElements,
+  map,
+  type Observable,
+  of,
+  skip,
+  startWith,
+  take,
+} from 'rxjs';
 import { ChoiceState, choiceOf } from '../graph/choice-state.js';
-import type { Edge, TaskNode } from '../graph/node.js';
+import { type Edge, LatestEdge, type TaskNode } from '../graph/node.js';
 import { copy } from '../kernel/copy.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
-import { GuardedStream } from '../kernel/guarded-stream.js';
 import type { DependencyMode, Settled } from '../model/task.js';
 
-/** What one dependency delivers at this moment: each who gets it may change it. */
+/** What one dependency delivers at this moment. */
 function delivered(from: TaskNode, mode: DependencyMode | 'join', fallback: unknown): unknown {
   const succeeded = from.status === 'succeeded' || from.status === 'restored';
   if (mode === 'settled') {
     return succeeded
-      ? { status: 'succeeded', value: copy(from.value) }
+      ? { status: 'succeeded', value: from.value }
       : ({ status: from.status, error: from.error } as Settled<never>);
   }
-  if (succeeded) return copy(from.value);
-  if (mode === 'latest') return copy(from.extra?.live?.value);
-  return mode === 'orElse' ? copy(fallback) : undefined;
+  if (succeeded) return from.value;
+  if (mode === 'latest') return from.extra?.live?.value;
+  return mode === 'orElse' ? fallback : undefined;
 }
 
 /** Sets any key as an own property, `__proto__` included. */
@@ -26,14 +36,21 @@ function put(target: Record<string, unknown>, key: string, value: unknown): void
   else target[key] = value;
 }
 
-/** The inputs of a task whose dependencies have all delivered: a record or a tuple, as it was declared. */
-export function inputsOf(node: TaskNode): unknown {
+/**
+ * The inputs of a task whose dependencies have all delivered: a record or a tuple, as it was declared. Copies, so that
+ * each who gets them may change them. `values`: what its edges deliver; default: what they do at this moment.
+ */
+export function inputsOf(node: TaskNode, values?: readonly unknown[]): unknown {
   const edges = node.inEdges;
+  const inputAt = (edge: Edge, i: number): unknown => copy(values === undefined ? deliver(edge) : values[i]);
   if (Array.isArray(node.definition.dependencies)) {
-    return (edges.every(isFirst) ? edges : edges.filter(isFirst)).map(deliver);
+    if (edges.every(isFirst)) return edges.map(inputAt);
+    return edges.flatMap((edge, i) => (isFirst(edge) ? [inputAt(edge, i)] : []));
   }
   const record: Record<string, unknown> = {};
-  for (const edge of edges) if (isFirst(edge)) put(record, edge.key as string, deliver(edge));
+  edges.forEach((edge, i) => {
+    if (isFirst(edge)) put(record, edge.key as string, inputAt(edge, i));
+  });
   return record;
 }
 
@@ -45,40 +62,29 @@ function isFirst(edge: Edge): boolean {
 
 function deliver(edge: Edge): unknown {
   const choice = choiceOf(edge);
-  if (choice !== undefined) return copy(choice.value);
-  return edge.mode === 'value' ? copy(edge.from.value) : delivered(edge.from, edge.mode, edge.fallback);
+  if (choice !== undefined) return choice.value;
+  return edge.mode === 'value' ? edge.from.value : delivered(edge.from, edge.mode, edge.fallback);
 }
 
-/** Inputs of a streaming task over time: the newest of each, until all dependencies have ended. */
-export class InputStream {
-  readonly #node: TaskNode;
-  readonly #inputs = new ReplaySubject<unknown>(1);
-  #seen: readonly unknown[] = [];
+/**
+ * Inputs of a streaming task over time: first what is there, then what is new, until all dependencies have ended. At most
+ * once a turn, at its end, when all that is nearer to the sources has spoken: `combineLatest` alone would show a diamond
+ * mixtures of old and new values.
+ */
+export function inputs$(node: TaskNode, turnEnd$: Observable<void>): Observable<unknown> {
+  return combineLatest(node.inEdges.map((edge) => valuesOf(edge, turnEnd$))).pipe(
+    skip(1), // what is there
+    audit(() => turnEnd$),
+    map((values) => inputsOf(node, values)),
+    startWith(inputsOf(node)),
+  );
+}
 
-  readonly #failed: (error: unknown) => void;
-
-  /** `failed` is told what subscribers throw. */
-  constructor(node: TaskNode, failed: (error: unknown) => void) {
-    this.#node = node;
-    this.#failed = failed;
-    this.refresh();
-  }
-
-  get inputs$(): Observable<unknown> {
-    return new GuardedStream(this.#failed, (subscriber) => this.#inputs.subscribe(subscriber));
-  }
-
-  /** Emits when a value is new, and completes when all dependencies have. */
-  refresh(): void {
-    const edges = this.#node.inEdges;
-    // A choice is decided before the task starts: it has nothing new to show.
-    const seen = edges.map((edge) => choiceOf(edge) ?? edge.from.extra?.live ?? edge.from);
-    if (seen.length !== this.#seen.length || seen.some((mark, i) => mark !== this.#seen[i])) {
-      this.#seen = seen;
-      this.#inputs.next(inputsOf(this.#node));
-    }
-    if (edges.every((edge) => edge.from.ended || choiceOf(edge) !== undefined)) this.#inputs.complete();
-  }
+/** What an edge delivers now, and the values that follow; it ends with the turn, after the last of them is shown. */
+function valuesOf(edge: Edge, turnEnd$: Observable<void>): Observable<unknown> {
+  const now = deliver(edge);
+  if (!(edge instanceof LatestEdge) || edge.from.ended) return of(now);
+  return edge.values$.pipe(startWith(now), concatWith(turnEnd$.pipe(take(1), ignoreElements())));
 }
 
 function tooFew({ mode, need, edges }: ChoiceState): RxhiveError {
@@ -117,7 +123,7 @@ export function joined(targets: readonly JoinTarget[], shape: 'one' | 'tuple' | 
     );
   }
   const values = targets.map(({ node, mode, fallback }) =>
-    node instanceof ChoiceState ? copy(node.value) : delivered(node, mode, fallback),
+    copy(node instanceof ChoiceState ? node.value : delivered(node, mode, fallback)),
   );
   if (shape === 'one') return values[0];
   if (shape === 'tuple') return values;

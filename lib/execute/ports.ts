@@ -1,3 +1,4 @@
+import type { Observable } from 'rxjs';
 import type { ChoiceState } from '../graph/choice-state.js';
 import type { Group } from '../graph/lane.js';
 import type { AttemptScope, MessageWait, Messaging } from '../graph/mailbox.js';
@@ -40,6 +41,8 @@ export interface ExecutePorts {
   /** Gates of the task hear of the headers of an answer. */
   onHeaders(node: TaskNode, headers: unknown): void;
   readonly waits: WaitPorts;
+  /** Emits when nothing is left to do in this turn of the run; tasks of a lower `depth` come first. */
+  turnEnd(depth: number): Observable<void>;
   /** Puts a question to a person; the returned function forgets who asked. @throws RxhiveError */
   ask(asker: Asker, question: Question): () => void;
   /** What an attempt of `node` says and hears. */

@@ -1,6 +1,6 @@
+import { Subject } from 'rxjs';
 import type { AsyncContext } from '../kernel/async-context.js';
 import type { Timer } from '../kernel/clock.js';
-import type { TurnEnd } from '../kernel/drain.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { HeapItem } from '../kernel/heap.js';
 import type { Reads, Recipe, Usage } from '../model/context.js';
@@ -41,13 +41,23 @@ export class Edge {
   }
 }
 
+/** A dependency whose values are read while they come. */
+export class LatestEdge extends Edge {
+  /** Values of the stream as they come; completes when the task has ended. */
+  readonly values$ = new Subject<unknown>();
+
+  constructor(from: TaskNode, to: TaskNode, key: string | undefined) {
+    super(from, to, 'latest', key, undefined);
+    to.streaming = true;
+    from.watched = true;
+  }
+}
+
 /** What the scheduler may do to an attempt it started. */
 export interface AttemptHandle {
   readonly ended: boolean;
   /** Ends the attempt from outside: its signal is aborted with `reason`, whatever it says later is ignored. */
   stop(reason: RxhiveError): void;
-  /** New values of `latest` dependencies are there. */
-  refresh(): void;
   /** Values its body said before it gave control back for the first time, and that were not shown yet. */
   early: number;
   /** Changes of the state to replay when the attempt succeeds. */
@@ -163,8 +173,6 @@ export interface NodeExtra {
   totalLeft: number | undefined;
   queueTimer: Timer | undefined;
   backoffTimer: Timer | undefined;
-  /** Shows its new inputs to a task that reads streams. */
-  refresh: TurnEnd | undefined;
   /** Newest value of a stream that has not ended. */
   live: { readonly value: unknown } | undefined;
 }
@@ -359,7 +367,6 @@ export class TaskNode implements HeapItem {
       totalLeft: undefined,
       queueTimer: undefined,
       backoffTimer: undefined,
-      refresh: undefined,
       live: undefined,
     };
     return this.extra;

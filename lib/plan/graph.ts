@@ -1,7 +1,7 @@
 import { ChoiceState } from '../graph/choice-state.js';
 import type { Gate } from '../graph/gate.js';
 import { Group, Lane, type Need, Resource } from '../graph/lane.js';
-import { Edge, TaskNode } from '../graph/node.js';
+import { Edge, LatestEdge, TaskNode } from '../graph/node.js';
 import type { Expected } from '../graph/ports.js';
 import {
   type DefinitionFault,
@@ -179,11 +179,10 @@ export class Graph {
       const from = this.#dependencyOf(node, dependency === undefined ? item : dependency.task, faults);
       if (from === undefined) continue;
       const mode = dependency === undefined ? 'value' : dependency.mode;
-      if (mode === 'latest') {
-        node.streaming = true;
-        from.watched = true;
-      }
-      edges[connected++] = new Edge(from, node, mode, key, dependency?.fallback);
+      edges[connected++] =
+        mode === 'latest'
+          ? new LatestEdge(from, node, key)
+          : new Edge(from, node, mode, key, dependency?.fallback);
       pending += 1;
     }
     edges.length = connected;

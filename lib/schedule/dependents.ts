@@ -1,5 +1,5 @@
 import { type ChoiceState, choiceOf } from '../graph/choice-state.js';
-import { Edge, type Join, type TaskNode } from '../graph/node.js';
+import { Edge, type Join, LatestEdge, type TaskNode } from '../graph/node.js';
 import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { TaskStatus } from '../model/status.js';
 import type { Lifecycle } from './lifecycle.js';
@@ -132,9 +132,12 @@ export class Dependents {
   }
 
   /** A stream has a new value. */
-  show(node: TaskNode): void {
-    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
-      if (edge.mode === 'latest' && !edge.to.ended) this.satisfy(edge);
+  show(node: TaskNode, value: unknown): void {
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
+      if (!(edge instanceof LatestEdge) || edge.to.ended) continue;
+      this.satisfy(edge);
+      edge.values$.next(value);
+    }
   }
 
   /** Delivers to a new task what was there before it. */
@@ -172,8 +175,11 @@ export class Dependents {
       from.status === 'succeeded' ||
       from.status === 'restored' ||
       (edge.mode !== 'value' && edge.mode !== 'latest');
-    if (usable) this.satisfy(edge);
-    else this.#skips.push(to);
+    if (!usable) this.#skips.push(to);
+    else {
+      this.satisfy(edge);
+      if (edge instanceof LatestEdge) edge.values$.complete();
+    }
   }
 
   /** A race or quorum is over: for whoever depends on it, and for those who take part and have not ended. */
@@ -203,12 +209,11 @@ export class Dependents {
   /** The dependency has something to read. */
   satisfy(edge: Edge): void {
     const { to } = edge;
-    if (edge.satisfied) {
-      if (edge.mode === 'latest') this.#streaming.refresh(to);
-      return;
+    if (edge.satisfied) this.#streaming.feed(to);
+    else {
+      edge.satisfied = true;
+      this.#delivered(to);
     }
-    edge.satisfied = true;
-    this.#delivered(to);
   }
 }
 

@@ -224,7 +224,6 @@ export class Lifecycle {
     this.open -= 1;
     if (node.definition.candidate === true) node.lane.group?.dismiss(node);
     this.deadlines.disarm(node);
-    if (node.extra !== undefined) node.extra.refresh = undefined;
     this.ports.ended(node);
   }
 

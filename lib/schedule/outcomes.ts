@@ -47,7 +47,7 @@ export class Outcomes {
     else {
       node.more().live = { value: item.value };
       this.#lifecycle.ports.value(node, item.value);
-      this.#dependents.show(node);
+      this.#dependents.show(node, item.value);
     }
   }
 

@@ -1,3 +1,4 @@
+import { defer, type Observable, Subject } from 'rxjs';
 import type { Gate } from '../graph/gate.js';
 import type { Group } from '../graph/lane.js';
 import type { AttemptHandle, TaskNode } from '../graph/node.js';
@@ -80,7 +81,7 @@ export class Scheduler {
       find: (id) => nodes.get(id),
       raise: (node, priority, rank) => lifecycle.queue.raise(node, priority, rank),
     });
-    this.#streaming = new Streaming(lifecycle, (work) => this.#drain.atTurnEnd(work));
+    this.#streaming = new Streaming(lifecycle);
     this.#dependents = new Dependents(lifecycle, this.#streaming);
     this.waits = new Waits(lifecycle, this.#streaming, this.#dependents, this.priorityInheritance);
     const hedging = new Hedging(lifecycle, this.#streaming, (rival) => {
@@ -132,6 +133,16 @@ export class Scheduler {
 
   get moment(): RunMoment {
     return { now: this.now(), active: this.active, limit: this.limit };
+  }
+
+  /** Emits, to all who have subscribed, when nothing else is to be done in this turn; a lower `depth` comes first. */
+  turnEnd(depth: number): Observable<void> {
+    const ended = new Subject<void>();
+    const work = { order: depth, heapIndex: -1, run: () => ended.next() };
+    return defer(() => {
+      this.#drain.atTurnEnd(work);
+      return ended;
+    });
   }
 
   /** Lets `gate` wake who waits for it. */

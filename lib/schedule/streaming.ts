@@ -1,17 +1,13 @@
 import type { TaskNode } from '../graph/node.js';
-import type { TurnEnd } from '../kernel/drain.js';
 import { RxhiveError } from '../kernel/errors.js';
 import type { Lifecycle } from './lifecycle.js';
 
 /** Tasks that read streams, and tasks that gave their slot back: who pauses, goes on or begins again with whom. */
 export class Streaming {
   readonly #lifecycle: Lifecycle;
-  readonly #atTurnEnd: (work: TurnEnd) => void;
 
-  /** `atTurnEnd` puts work off until the drain loop has nothing else to do. */
-  constructor(lifecycle: Lifecycle, atTurnEnd: (work: TurnEnd) => void) {
+  constructor(lifecycle: Lifecycle) {
     this.#lifecycle = lifecycle;
-    this.#atTurnEnd = atTurnEnd;
   }
 
   /** A stream begins again: who saw its values begins again too, without counting an attempt. */
@@ -52,7 +48,8 @@ export class Streaming {
     this.suspend(node);
   }
 
-  #feed(node: TaskNode): void {
+  /** A reader that gave its slot back goes on, if all producers do. */
+  feed(node: TaskNode): void {
     if (node.extra?.starved !== true) return;
     if (readsFromSuspended(node)) return;
     node.extra.starved = false;
@@ -76,15 +73,7 @@ export class Streaming {
   #feedReaders(node: TaskNode): void {
     if (!node.watched) return;
     for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
-      if (edge.mode === 'latest') this.#feed(edge.to);
-  }
-
-  /** Shows a reader its new inputs once everything above it has spoken: no mixture of old and new. */
-  refresh(node: TaskNode): void {
-    this.#feed(node);
-    const extra = node.more();
-    extra.refresh ??= { order: node.depth, heapIndex: -1, run: () => node.running?.refresh() };
-    this.#atTurnEnd(extra.refresh);
+      if (edge.mode === 'latest') this.feed(edge.to);
   }
 }
 
