@@ -29,7 +29,9 @@ const doors = Object.entries(
     .exports,
 )
   .filter(([name]) =>
-    /^\.(\/(events|limits|stores|records|agents|types|testing|testing\/conformance|dashboard|load|process))?$/.test(name),
+    /^\.(\/(events|limits|stores|records|agents|types|testing|testing\/conformance|dashboard|load|process))?$/.test(
+      name,
+    ),
   )
   .map(
     ([name, { default: file = '' }]) =>
