@@ -51,10 +51,18 @@ export function textOfBytes(value: ArrayBuffer | ArrayBufferView): string {
   return bytes.toString('base64');
 }
 
-/** @throws DOMException for what is no base64 */
+/** @throws TypeError for what is no base64 */
 export function bytesOfText(text: string): Uint8Array<ArrayBuffer> {
-  const chars = atob(text);
+  const chars = charsOf(text);
   const bytes = new Uint8Array(chars.length);
   for (let i = 0; i < chars.length; i++) bytes[i] = chars.charCodeAt(i);
   return bytes;
+}
+
+function charsOf(text: string): string {
+  try {
+    return atob(text);
+  } catch (error) {
+    throw new TypeError('no base64', { cause: error });
+  }
 }

@@ -174,7 +174,7 @@ export class WindowLedger {
         at = Math.max(at, window.opensAt(now, amount - rounds * window.max) + rounds * window.size);
       }
     }
-    return Number.isFinite(at) ? Math.max(0, at - now) : undefined;
+    return at < Number.POSITIVE_INFINITY ? Math.max(0, at - now) : undefined;
   }
 
   refused(client: LimiterClient, permit: Permit, retryAfter: number | undefined): number | undefined {

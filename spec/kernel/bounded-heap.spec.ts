@@ -17,7 +17,7 @@ const steps = fc.array(
     fc.record({ do: fc.constant('remove' as const), at: fc.nat({ max: 99 }) }),
     fc.record({ do: fc.constant('best' as const), most: small }),
   ),
-  { maxLength: 150 },
+  { maxLength: 150, size: 'max' },
 );
 const before = (a: Item, b: Item): boolean => a.key < b.key || (a.key === b.key && a.seq < b.seq);
 

@@ -37,8 +37,8 @@ function clockOf(overdue: boolean[]): {
 test('items are handled once, first in first out, never one within another; end-of-turn work by its order', () => {
   fc.assert(
     fc.property(
-      fc.array(tree(4), { maxLength: 20 }),
-      fc.array(fc.boolean(), { maxLength: 60 }),
+      fc.array(tree(4), { maxLength: 20, size: 'max' }),
+      fc.array(fc.boolean(), { maxLength: 60, size: 'max' }),
       (roots, rests) => {
         const handled: Node[] = [];
         const expected: Node[] = [];
@@ -115,7 +115,7 @@ test('work in steps is done before anything that is queued, however often it res
   fc.assert(
     fc.property(
       fc.array(fc.integer({ min: 0, max: 900 }), { maxLength: 6 }),
-      fc.array(fc.boolean(), { maxLength: 200 }),
+      fc.array(fc.boolean(), { maxLength: 200, size: 'max' }),
       (sizes, rests) => {
         const clock = clockOf([...rests]);
         const done: string[] = [];

@@ -27,7 +27,7 @@ const steps = fc.array(
     fc.record({ do: fc.constant('rekey'), at, key }),
     fc.record({ do: fc.constant('before'), at, most: fc.nat({ max: 12 }) }),
   ),
-  { maxLength: 250 },
+  { maxLength: 250, size: 'max' },
 );
 
 const before = (a: Item, b: Item): boolean => a.key < b.key || (a.key === b.key && a.seq < b.seq);
@@ -74,7 +74,7 @@ for (const [name, Kind] of Object.entries({ heap: Heap, 'heap with a row': RowHe
   });
 
 test('a row that is mostly gaps still knows where its items are', () => {
-  const kept = fc.array(fc.nat({ max: 9 }), { minLength: 100, maxLength: 300 });
+  const kept = fc.array(fc.nat({ max: 9 }), { minLength: 100, maxLength: 300, size: 'max' });
   fc.assert(
     fc.property(kept, fc.func(fc.nat({ max: 9 })), (draws, again) => {
       const heap = new RowHeap<Item>(before);

@@ -135,7 +135,10 @@ test('whatever is measured, the limit is whole, at least 1, and lifted after eno
   const seed = Number(process.env.SEED ?? 7);
   fc.assert(
     fc.property(
-      fc.array(fc.record({ sample, active: fc.nat(40), most: fc.integer({ min: 0, max: 40 }) })),
+      fc.array(fc.record({ sample, active: fc.nat(40), most: fc.integer({ min: 0, max: 40 }) }), {
+        maxLength: 200,
+        size: 'max',
+      }),
       (steps) => {
         const limit = new LoadLimit({ memory: true });
         for (const { sample: one, ...use } of steps) {

@@ -235,7 +235,7 @@ const plans: fc.Arbitrary<Plan> = fc.record({
       gpu: fc.nat(3),
       ram: fc.nat(3),
     }),
-    { minLength: 1, maxLength: 14 },
+    { minLength: 1, maxLength: 14, size: 'max' },
   ),
 });
 
@@ -377,7 +377,7 @@ const crowds = fc.record({
       gpu: fc.integer({ min: 0, max: 6 }),
       disk: fc.integer({ min: 0, max: 3 }),
     }),
-    { minLength: 40, maxLength: 160 },
+    { minLength: 40, maxLength: 160, size: 'max' },
   ),
 });
 

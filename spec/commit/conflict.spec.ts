@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { LastWrites } from '../../lib/commit/conflict.js';
 
 const path = fc.array(fc.oneof(fc.constantFrom('a', 'b', 'c'), fc.nat({ max: 2 })), { maxLength: 4 });
-const writes = fc.array(path, { maxLength: 30 });
+const writes = fc.array(path, { maxLength: 30, size: 'max' });
 type Path = readonly (string | number)[];
 
 /** A write to a place of an array is one to all of it. */
