@@ -17,6 +17,7 @@ import { callerContext } from './kernel/async-context.js';
 import { Clock } from './kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from './kernel/errors.js';
 import { notify } from './kernel/guard.js';
+import { guardedControllers } from './kernel/guarded-signal.js';
 import { Breakpoints } from './limits/breakpoints.js';
 import { budgetStates, chargeEarlier } from './limits/budget.js';
 import type { EffectiveLimits } from './limits/effective-limits.js';
@@ -361,6 +362,7 @@ export class Engine {
       ),
       onHeaders,
       failed: this.subscribers.failed,
+      controller: guardedControllers('A listener of ctx.signal', this.subscribers.failed),
       waits: this.scheduler.waits,
       turnEnd: (depth) => this.scheduler.turnEnd(depth),
       ask: (asker, question) => this.questions.ask(asker, question),

@@ -31,29 +31,35 @@ const depth = 5;
  * Immer tells of the tree behind them: so each key can be asked for, and taken back, alone.
  */
 export function byKey(patches: Patches, inverse: Patches, next: unknown): [Patches, Patches] {
-  return [
-    patches.flatMap((patch) => keyed(patch, inverse, next)),
-    inverse.flatMap((patch) => keyed(patch, patches, next)),
-  ];
+  return [allKeyed(patches, inverse, next), allKeyed(inverse, patches, next)];
 }
 
-function keyed(patch: StatePatch, opposite: Patches, next: unknown): Patches {
-  const path: (string | number)[] = [];
+/** One commit comes for each task that writes: a row of one is not copied for nothing. */
+function allKeyed(patches: Patches, opposite: Patches, next: unknown): Patches {
+  const [first] = patches;
+  if (first !== undefined && patches.length === 1) return keyed(first, opposite, next) ?? patches;
+  return patches.flatMap((patch) => keyed(patch, opposite, next) ?? patch);
+}
+
+/** What stands for a patch; undefined: it is in no collection. */
+function keyed(patch: StatePatch, opposite: Patches, next: unknown): Patches | undefined {
+  let path: (string | number)[] | undefined;
   let value = next;
   for (let i = 0; i < patch.path.length; ) {
     let place = patch.path[i] as string | number;
     if (value instanceof Collection) {
       // The size follows from the keys.
       if (place === 'size') return [];
+      path ??= patch.path.slice(0, i);
       const inside = Math.min(depth, patch.path.length - i);
       if (inside < depth) return partly(patch, opposite, path, depth - inside);
       i += depth;
       place = placeOf(String(patch.path[i - 1]).slice(1));
     } else i += 1;
-    path.push(place);
+    path?.push(place);
     value = partOf(value, place);
   }
-  return path.length === patch.path.length ? [patch] : [{ ...patch, path }];
+  return path === undefined ? undefined : [{ ...patch, path }];
 }
 
 /** A part of the tree, so many levels above the values, that is new, goes, or is replaced. */

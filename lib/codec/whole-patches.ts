@@ -3,6 +3,11 @@ import { partOf } from './collection-patches.js';
 
 type Patches = readonly StatePatch[];
 
+/** Maps and Sets that were looked into. */
+interface Odd {
+  known: Map<object, boolean> | undefined;
+}
+
 /**
  * Patches that can be applied after they were written and read: a Map with keys that are neither text nor number, and a Set
  * with objects in it, are replaced as a whole, because a path names no such key, and an object that was read is another one.
@@ -13,24 +18,22 @@ export function wholePatches(
   patches: Patches,
   inverse: Patches,
 ): { readonly patches: Patches; readonly inverse: Patches } {
-  const odd = new Map<object, boolean>();
-  const cuts = new Map<string, StatePath>();
-  for (const { path } of [...patches, ...inverse]) {
-    const cut = cutOf(path, base, next, odd);
-    if (cut !== undefined) cuts.set(JSON.stringify(cut), cut);
-  }
-  if (cuts.size === 0) return { patches, inverse };
-  const paths = [...cuts.values()].filter((one) => ![...cuts.values()].some((other) => isAbove(other, one)));
+  // Most states hold neither Map nor Set.
+  const odd: Odd = { known: undefined };
+  let cuts: Map<string, StatePath> | undefined;
+  for (const side of [patches, inverse])
+    for (const { path } of side) {
+      const cut = cutOf(path, base, next, odd);
+      if (cut !== undefined) cuts = (cuts ?? new Map()).set(JSON.stringify(cut), cut);
+    }
+  if (cuts === undefined) return { patches, inverse };
+  const all = [...cuts.values()];
+  const paths = all.filter((one) => !all.some((other) => isAbove(other, one)));
   return { patches: replaced(patches, paths, next), inverse: replaced(inverse, paths, base) };
 }
 
 /** The part of a path that leads to what is replaced as a whole; undefined: nothing on it is. */
-function cutOf(
-  path: StatePath,
-  base: unknown,
-  next: unknown,
-  odd: Map<object, boolean>,
-): StatePath | undefined {
+function cutOf(path: StatePath, base: unknown, next: unknown, odd: Odd): StatePath | undefined {
   let [was, is] = [base, next];
   // What both have at the same place can be replaced there; a list may have moved it.
   let known = 0;
@@ -58,14 +61,15 @@ function isAbove(a: StatePath, b: StatePath): boolean {
   return a.length < b.length && a.every((key, i) => Object.is(key, b[i]));
 }
 
-function isOdd(value: unknown, known: Map<object, boolean>): boolean {
+function isOdd(value: unknown, odd: Odd): boolean {
   if (!(value instanceof Map || value instanceof Set)) return false;
-  let odd = known.get(value);
-  if (odd === undefined) {
-    odd = value instanceof Map ? hasOddKey(value) : hasObject(value);
-    known.set(value, odd);
+  odd.known ??= new Map();
+  let is = odd.known.get(value);
+  if (is === undefined) {
+    is = value instanceof Map ? hasOddKey(value) : hasObject(value);
+    odd.known.set(value, is);
   }
-  return odd;
+  return is;
 }
 
 function hasOddKey(map: ReadonlyMap<unknown, unknown>): boolean {

@@ -7,7 +7,6 @@ import { callerContext } from '../kernel/async-context.js';
 import { copy } from '../kernel/copy.js';
 import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
-import { guardedController } from '../kernel/guarded-signal.js';
 import type {
   AskOptions,
   Inbox,
@@ -97,7 +96,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
-      this.#abort = guardedController('A listener of ctx.signal', this.ports.failed);
+      this.#abort = this.ports.controller();
       if (this.#reason !== undefined) this.#abort.abort(this.#reason);
     }
     return this.#abort.signal;

@@ -38,6 +38,8 @@ export interface ExecutePorts {
   readonly state: StatePorts;
   /** Code of the user threw where no task can hear it. */
   failed(error: unknown): void;
+  /** Whose signal an attempt has. */
+  readonly controller: () => AbortController;
   /** Gates of the task hear of the headers of an answer. */
   onHeaders(node: TaskNode, headers: unknown): void;
   readonly waits: WaitPorts;

@@ -301,3 +301,11 @@ export type EventBody = WorkflowEvent extends infer E
     ? Omit<E, keyof EventBase>
     : never
   : never;
+
+/**
+ * An event that is put together field by field, the stamp with it: some come for every task, and one that is spread, or grows
+ * when it is stamped, costs more than all else about it.
+ */
+export type OpenEvent<T extends WorkflowEvent['type']> = {
+  -readonly [key in keyof Extract<WorkflowEvent, { type: T }>]: Extract<WorkflowEvent, { type: T }>[key];
+};

@@ -1,5 +1,6 @@
 import { Subject } from 'rxjs';
 import type { TaskNode } from '../graph/node.js';
+import type { OpenEvent } from '../model/event.js';
 import type { StatePatch } from '../model/record.js';
 import type { EventHub } from './events.js';
 
@@ -19,9 +20,19 @@ export class CommitFeed {
   made(node: TaskNode, { seq, newest }: { seq: number; newest?: readonly StatePatch[] | undefined }): void {
     if (seq === this.#emitted) return;
     this.#emitted = seq;
-    this.made$.next();
-    const changed = newest === undefined ? {} : { patches: newest };
-    this.#hub.push({ type: 'state', reason: 'committed', taskId: node.id, commit: seq, ...changed });
+    if (this.made$.observed) this.made$.next();
+    if (!this.#hub.active) return;
+    const event: OpenEvent<'state'> = {
+      type: 'state',
+      reason: 'committed',
+      taskId: node.id,
+      commit: seq,
+      seq: 0,
+      at: 0,
+      runId: '',
+    };
+    if (newest !== undefined) event.patches = newest;
+    this.#hub.emit(event);
   }
 
   /** `node` runs again because what it had read changed. */

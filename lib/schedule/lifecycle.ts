@@ -4,17 +4,12 @@ import type { Hedge, TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
-import type { EventBody } from '../model/event.js';
+import type { OpenEvent } from '../model/event.js';
 import type { TaskStatus } from '../model/status.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 import type { Deadlines } from './deadlines.js';
 import { Probing } from './probing.js';
 import { ReadyQueue } from './ready-queue.js';
-
-/** An event that is being put together. These come for every task: spreading costs more than all else about them. */
-type Open<T extends EventBody['type']> = {
-  -readonly [key in keyof Extract<EventBody, { type: T }>]: Extract<EventBody, { type: T }>[key];
-};
 
 /**
  * What may follow each status.
@@ -276,7 +271,7 @@ export class Lifecycle {
     // An attempt beside another one is no task of its own.
     if (!watch.active || node.principal !== node) return;
     const { id: taskId, status: reason } = node;
-    const event: Open<'task'> = { type: 'task', reason, taskId };
+    const event: OpenEvent<'task'> = { type: 'task', reason, taskId, seq: 0, at: 0, runId: '' };
     if (error !== undefined) event.error = error;
     if (delay !== undefined) event.delay = delay;
     const permitMs = node.extra?.permitMs ?? 0;
@@ -299,7 +294,15 @@ export class Lifecycle {
     const { watch } = this.ports;
     if (!watch.active || node.attempt === 0) return;
     const { id: taskId, attempt } = node;
-    const event: Open<'attempt'> = { type: 'attempt', reason, taskId, attempt };
+    const event: OpenEvent<'attempt'> = {
+      type: 'attempt',
+      reason,
+      taskId,
+      attempt,
+      seq: 0,
+      at: 0,
+      runId: '',
+    };
     if (node.principal !== node) event.hedge = true;
     if (node.extra?.replay !== undefined) event.replay = true;
     if (error !== undefined) event.error = error;
