@@ -18,7 +18,7 @@ function run(file: string, env: NodeJS.ProcessEnv = {}): Promise<{ code: number 
 }
 
 test('beeai-research runs against a local server and says so; its researchers are at work at once', async () => {
-  const { code, out } = await run('examples/beeai-research.ts');
+  const { code, out } = await run('examples/17-beeai-research.ts');
   assert.is(code, 0, out);
   assert.match(out, 'a local server plays the model');
   assert.match(out, '4 questions were looked into');
@@ -31,7 +31,7 @@ test('beeai-research runs against a local server and says so; its researchers ar
 test('beeai-research asks a real provider where one is named, and never shows the key', async () => {
   const apiKey = 'sk-of-somebody-1234';
   const server = await OpenAIServer.listen({ apiKey });
-  const { code, out } = await run('examples/beeai-research.ts', {
+  const { code, out } = await run('examples/17-beeai-research.ts', {
     OPENAI_BASE_URL: server.url,
     OPENAI_API_KEY: apiKey,
     OPENAI_CHAT_MODEL: 'some-model',
@@ -41,7 +41,7 @@ test('beeai-research asks a real provider where one is named, and never shows th
   assert.not.match(out, 'sk-of');
   assert.ok(server.requests.length >= 3);
   assert.equal([...new Set(server.requests.map(({ model }) => model))], ['some-model']);
-  const refused = await run('examples/beeai-research.ts', {
+  const refused = await run('examples/17-beeai-research.ts', {
     OPENAI_BASE_URL: server.url,
     OPENAI_API_KEY: 'sk-wrong-1234',
   });
@@ -52,7 +52,7 @@ test('beeai-research asks a real provider where one is named, and never shows th
 });
 
 test('mcp-tools calls real servers side by side, shows progress, asks, and thinks', async () => {
-  const { code, out } = await run('examples/mcp-tools.ts');
+  const { code, out } = await run('examples/18-mcp-tools.ts');
   assert.is(code, 0, out);
   assert.match(out, 'slow-two: 5 of 5');
   assert.match(out, 'total of 32 calls: 528');

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 
@@ -39,7 +39,7 @@ const doors = Object.entries(
   );
 
 test('every program in the pages compiles and runs', () => {
-  const folder = mkdtempSync('spec/.pages-');
+  const folder = resolve(mkdtempSync('spec/.pages-'));
   try {
     const programs: string[] = [];
     for (const page of pages) {
@@ -61,7 +61,11 @@ test('every program in the pages compiles and runs', () => {
     execFileSync('node_modules/.bin/tsc', ['-p', folder], { encoding: 'utf8' });
     execFileSync('npm', ['run', '--silent', 'page']); // what a user of the package has
     for (const program of programs)
-      execFileSync(process.execPath, ['--import', 'tsx', program], { encoding: 'utf8', timeout: 20_000 });
+      execFileSync(process.execPath, ['--import', 'tsx', program], {
+        cwd: folder,
+        encoding: 'utf8',
+        timeout: 20_000,
+      });
   } catch (error) {
     assert.unreachable(`${(error as { stdout?: string }).stdout ?? ''}${(error as Error).message}`);
   } finally {

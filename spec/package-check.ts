@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { publint } from 'publint';
+import { followTutorial } from './support/tutorial.js';
 
 /** Packs the library and uses it from an empty project, as a stranger would. */
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
@@ -75,6 +76,18 @@ function commandReads(): void {
   runs(names.filter(isTypeScript));
   runs(['flow.ts', 'flow.cjs', 'made.cjs', 'esm/flow.ts'], '--import', 'tsx');
   rmSync(join(folder, 'node_modules/tsx'));
+}
+
+/** The tutorial in a new project, with SQLite for a Node that has none of its own. */
+function tutorialHolds(): void {
+  const team = join(folder, 'research-team');
+  mkdirSync(team);
+  writeFileSync(join(team, 'package.json'), '{ "type": "module" }');
+  for (const name of ['tsx', 'libsql'])
+    symlinkSync(join(project, 'node_modules', name), join(folder, 'node_modules', name));
+  const { commands, differences } = followTutorial(team);
+  check(`the ${commands} commands of the tutorial print what it shows`, commands > 7, 'some are not found');
+  check('... word for word', differences.length === 0, differences.join('\n'));
 }
 
 try {
@@ -144,6 +157,7 @@ try {
   else console.log('skipped: require of ESM needs Node 20.19');
   check('the command works', call('npx', ['--no-install', 'rxhive', '--help']).includes('rxhive run MODULE'));
   commandReads();
+  tutorialHolds();
   writeFileSync(
     join(folder, 'use.mts'),
     [

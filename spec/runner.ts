@@ -73,7 +73,14 @@ function runFile(file: string): Promise<FileResult> {
   });
 }
 
-const files = process.argv.slice(2).flatMap(filesUnder);
+// `npm test -- NAME ...` runs the files whose path contains one of the names. A name of a folder says where to look.
+const given = process.argv.slice(2);
+const folders = given.filter((name) => existsSync(name));
+const names = given.filter((name) => !folders.includes(name));
+const files = (folders.length === 0 ? ['spec', 'marbles'] : folders)
+  .flatMap(filesUnder)
+  .filter((file) => names.length === 0 || names.some((name) => file.includes(name)));
+if (files.length === 0) console.log(`no spec file has ${names.join(' or ')} in its path`);
 let passed = 0;
 let failed = files.length === 0 ? 1 : 0;
 async function worker(): Promise<void> {

@@ -5,7 +5,7 @@ import type { Definable } from '../model/workflow.js';
 import { eventWriter } from '../observe/event-log.js';
 import { TrialRun, type TrialRunOptions } from './explore/trial.js';
 import { durationOf } from './marbles/marble-text.js';
-import type { TimelineRow } from './marbles/timeline.js';
+import type { TimelinePicture, TimelineRow } from './marbles/timeline.js';
 import { drive, virtually } from './virtual-time.js';
 
 /** How {@link simulate} runs a workflow: what `flow.run` takes, and how long. */
@@ -27,6 +27,8 @@ export interface Simulation<S = unknown> {
   /** The events as lines of JSON: the same for the same seed, byte for byte. */
   readonly log: string;
   readonly timeline: readonly TimelineRow[];
+  /** The run as `timelineSvg` draws it. */
+  readonly picture: TimelinePicture;
 }
 
 /**
@@ -58,6 +60,7 @@ export async function simulate<S = unknown>(
       events: trial.events,
       log: trial.events.map((event) => `${write(event)}\n`).join(''),
       timeline: trial.timeline,
+      picture: trial.picture,
     };
   });
 }

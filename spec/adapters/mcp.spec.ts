@@ -24,7 +24,7 @@ test('without the SDK a call and the command say what to install', async () => {
   const command = ['--import', 'tsx', 'lib/cli/main.ts', 'mcp'];
   const cli = (...words: string[]) =>
     spawnSync(process.execPath, [...command, ...words], { encoding: 'utf8', input: '' });
-  const served = cli('examples/graph.ts');
+  const served = cli('examples/16-graph.ts');
   assert.is(served.status, 2);
   assert.match(served.stderr, 'npm install @modelcontextprotocol/sdk zod');
   assert.is(served.stdout, '');

@@ -311,7 +311,7 @@ test('a process that exits within a turn has written what it said before', () =>
 
 test('rxhive run --log keeps a log', () => {
   const file = join(folder, 'run.jsonl');
-  const args = ['--import', 'tsx', 'lib/cli/main.ts', 'run', 'examples/graph.ts', '--log', file];
+  const args = ['--import', 'tsx', 'lib/cli/main.ts', 'run', 'examples/16-graph.ts', '--log', file];
   execFileSync(process.execPath, args, { encoding: 'utf8' });
   const events = readEventLog(readFileSync(file, 'utf8'));
   assert.is(events[0]?.type, 'run');

@@ -218,7 +218,7 @@ svg('without @dagrejs/dagre a picture says what to install', () => {
   };`;
   const data = (code: string): string => `data:text/javascript,${encodeURIComponent(code)}`;
   const without = data(`import { register } from 'node:module'; register(${JSON.stringify(data(hook))});`);
-  const graph = ['lib/cli/main.ts', 'graph', 'examples/graph.ts', '--format'];
+  const graph = ['lib/cli/main.ts', 'graph', 'examples/16-graph.ts', '--format'];
   const draw = (format: string): ReturnType<typeof spawnSync> =>
     spawnSync(process.execPath, ['--import', 'tsx', '--import', without, ...graph, format], {
       encoding: 'utf8',

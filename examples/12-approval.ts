@@ -1,24 +1,11 @@
+// Two people have to approve. The first process asks them and exits; for each answer another process goes on.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { human, type StandardSchema, workflow } from '../lib/index.js';
+import { human, workflow } from '../lib/index.js';
 import { sqlite } from '../lib/stores/sqlite.js';
-
-// Two people have to approve. The first process asks them and exits; for each answer another process goes on.
-type Vote = { ok: boolean; note?: string };
-
-/** Any Standard Schema does: z.object({ ok: z.boolean(), note: z.string().optional() }) for instance. */
-const vote: StandardSchema<Vote> = {
-  '~standard': {
-    version: 1,
-    vendor: 'example',
-    validate: (value) =>
-      typeof (value as Vote | undefined)?.ok === 'boolean'
-        ? { value: value as Vote }
-        : { issues: [{ message: 'say true or false', path: ['ok'] }] },
-  },
-};
+import { vote } from './support/vote.js';
 
 const flow = workflow({ name: 'approval', concurrency: 1 });
 const draft = flow.task('draft', {

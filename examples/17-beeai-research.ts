@@ -1,31 +1,17 @@
 // Agents of BeeAI at work side by side: one plans, one researcher for each question, one writes. Needs `npm run adapters` once.
-// By default against a local server that plays the model. OPENAI_BASE_URL, OPENAI_API_KEY and OPENAI_CHAT_MODEL name a real one.
 import { OpenAIChatModel } from 'beeai-framework/adapters/openai/backend/chat';
 import { RequirementAgent } from 'beeai-framework/agents/requirement/agent';
 import { UnconstrainedMemory } from 'beeai-framework/memory/unconstrainedMemory';
 import { AgentTask, WorkflowOrchestrator } from 'rxhive';
 import type { AgentCall } from 'rxhive/agents';
 import { fromBeeAgent } from 'rxhive/beeai';
-import { OpenAIServer } from 'rxhive/testing';
-import { researchModel } from './support/research-model.js';
+import { modelAddress } from './support/research-model.js';
 
-console.warn = () => undefined; // The AI SDK warns at each call that BeeAI gives it system messages.
+console.warn = () => undefined; // the AI SDK warns at each call that BeeAI gives it system messages.
 const topic = process.argv[2] ?? 'How do honey bees decide where to live?';
-const { OPENAI_BASE_URL, OPENAI_API_KEY = 'none', OPENAI_CHAT_MODEL = 'gpt-5-mini' } = process.env;
-const latency = 300;
-const local =
-  OPENAI_BASE_URL === undefined ? await OpenAIServer.listen({ latency, answer: researchModel }) : undefined;
-const baseURL = local?.url ?? OPENAI_BASE_URL ?? '';
-const llm = new OpenAIChatModel(
-  local === undefined ? OPENAI_CHAT_MODEL : 'local',
-  {},
-  { baseURL, apiKey: OPENAI_API_KEY },
-);
-console.log(
-  local === undefined
-    ? `${OPENAI_CHAT_MODEL} at ${new URL(baseURL).host}`
-    : `a local server plays the model, with ${latency} ms a call; set OPENAI_BASE_URL and OPENAI_API_KEY for a real one`,
-);
+const { name, baseURL, apiKey, described, close } = await modelAddress();
+const llm = new OpenAIChatModel(name, {}, { baseURL, apiKey });
+console.log(described);
 
 const make = (role: string, instructions: string) =>
   new RequirementAgent({ llm, tools: [], memory: new UnconstrainedMemory(), role, instructions });
@@ -51,11 +37,10 @@ orchestrator.onTaskComplete('plan', (plan, add) => {
   const questions = String(plan)
     .split('\n')
     .map((line) => line.replace(/^[\s\d.*-]+/, ''))
-    .filter((line) => line !== '')
-    .slice(0, 8);
+    .filter((line) => line !== '');
   const ids = questions.map((_, i) => `research ${i + 1}`);
-  for (const [i, data] of questions.entries())
-    add(new AgentTask({ id: `research ${i + 1}`, agentType: 'researcher', data, ...shared }));
+  for (const [i, id] of ids.entries())
+    add(new AgentTask({ id, agentType: 'researcher', data: questions[i], ...shared }));
   const writing = { data: `Findings on: ${topic}`, dependencies: ids, ...shared };
   add(new AgentTask({ id: 'write', agentType: 'writer', ...writing }));
 });
@@ -66,9 +51,9 @@ orchestrator.events$.subscribe((event) => {
 
 const { status, results, report } = await orchestrator.executeWorkflow();
 console.log(`\n${results.get('write') ?? String(report)}\n`);
-const { inputTokens, outputTokens } = report.usage;
+const { wallMs, workMs } = report;
 console.log(
-  `${status}: ${results.size} agents in ${Math.round(report.wallMs)} ms, ${Math.round(report.workMs)} ms of work; ${inputTokens} + ${outputTokens} tokens`,
+  `${status}: ${results.size} agents, ${Math.round(workMs)} ms of work in ${Math.round(wallMs)} ms`,
 );
-await local?.close();
+await close();
 if (status !== 'succeeded') process.exitCode = 1;

@@ -1,17 +1,13 @@
-// Tools of real MCP servers as tasks: parallel calls over one connection, progress, a question to a person, and agents that
-// think step by step. Needs `npm run adapters` once; nothing leaves this machine.
+// Tools of real MCP servers: parallel calls, progress, a question to a person, agents that think. Needs `npm run adapters` once.
 import { fileURLToPath } from 'node:url';
 import { workflow } from 'rxhive';
 import { sequentialThinking } from 'rxhive/agents';
 import { fromMcpTool, mcpClient, mcpThoughts } from 'rxhive/mcp';
 
-const installed = (server: string) => ({
+const modules = fileURLToPath(new URL('node_modules/@modelcontextprotocol/', import.meta.url));
+const installed = (name: string) => ({
   command: process.execPath,
-  args: [
-    fileURLToPath(
-      new URL(`node_modules/@modelcontextprotocol/server-${server}/dist/index.js`, import.meta.url),
-    ),
-  ],
+  args: [`${modules}server-${name}/dist/index.js`],
 });
 
 const server = mcpClient(installed('everything'));
@@ -31,8 +27,7 @@ const slow = ['one', 'two'].map((name) =>
   flow.task(`slow-${name}`, { run: (_, ctx) => long({ duration: 1, steps: 5 }, ctx) }),
 );
 const asked = flow.task('asked', { run: (_, ctx) => order({}, ctx) });
-
-// What comes from a model in real life: thinkingModel(fromAiSdk(agent)).
+// A model says these in real life: thinkingModel(fromAiSdk(agent)).
 const steps = ['Guess.', 'Doubt the guess.', 'Look again.', 'Be sure.'];
 const think = sequentialThinking<string>({
   through: mcpThoughts(installed('sequential-thinking')),
@@ -52,10 +47,7 @@ for (const task of slow)
     console.log(`${task.id}: ${progress ? `${progress.progress} of ${progress.total}` : text.split('.')[0]}`);
   });
 run.questions$.subscribe((open) => {
-  for (const { id, prompt } of open) {
-    console.log(`${id} ${prompt}`);
-    void run.answer(id, { name: 'Ann' });
-  }
+  for (const { id } of open) void run.answer(id, { name: 'Ann' });
 });
 
 const result = await run.result();

@@ -1,6 +1,6 @@
-import { fallback, race, type TaskContext, workflow } from '../lib/index.js';
+// The next model when one is down (circuit breaker) or its budget is spent. All models are fakes.
+import { fallback, type TaskContext, workflow } from '../lib/index.js';
 
-// Two models and a key that is nearly spent, all pretended: no network, no key of yours.
 let calls = 0;
 const model = (name: string, ms: number, works: () => boolean) => ({
   name,
@@ -43,18 +43,6 @@ for (const topic of ['bees', 'hives', 'honey', 'wax', 'pollen', 'queens', 'drone
   });
 }
 
-// The first of two that answers is enough; the other is stopped.
-const mirrors = [2_000, 15].map((ms) =>
-  flow.task(`mirror_${ms}`, {
-    priority: 1,
-    run: async (_, ctx) => {
-      await ctx.sleep(ms);
-      return `${ms} ms`;
-    },
-  }),
-);
-const nearest = flow.task('nearest', { dependencies: [race(mirrors)], run: ([answer]) => answer });
-
 const run = flow.run();
 run.events$.subscribe((event) => {
   if (event.type === 'breaker') console.log(`breaker of ${event.group}: ${event.reason}`);
@@ -65,6 +53,5 @@ const result = await run.result();
 const by = (name: string): number =>
   [...result.results.values()].filter((value) => String(value).endsWith(`by ${name}`)).length / 2;
 console.log(`${result.status}: ${by('medium')} drafts by medium, ${by('small')} by small, ${calls} calls`);
-console.log(`nearest mirror: ${result.results.get(nearest)}`);
 for (const [name, { calls, cost }] of Object.entries(result.report.usage.models))
   console.log(`${name}: ${calls} calls, cost ${cost.toFixed(4)}`);

@@ -1,3 +1,4 @@
+// `WorkflowOrchestrator` on 13 real data sets over HTTP: the same work in parallel and one task at a time.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { AgentTask, exponential, WorkflowOrchestrator, type WorkflowResult } from '../lib/index.js';
 import { analyze, processData, writeReport } from './support/agents.js';
@@ -16,25 +17,14 @@ async function processAll(parallelExecution: boolean): Promise<WorkflowResult> {
     concurrencyGroups: { analysis: 4 },
     failurePolicy: 'continue',
   });
+  const retry = { count: 2, backoff: exponential({ initial: 100, max: 1_000 }) };
   for (const set of dataSets) {
-    orchestrator.addTask(
-      new AgentTask({
-        id: `process_${set.name}`,
-        agentType: 'data_processing',
-        data: { url: server.url, set },
-        retry: { count: 2, backoff: exponential({ initial: 100, max: 1_000 }) },
-        timeout: 5_000,
-      }),
-    );
-    orchestrator.addTask(
-      new AgentTask({
-        id: `analyze_${set.name}`,
-        agentType: 'analysis',
-        dependencies: [`process_${set.name}`],
-        concurrencyGroup: 'analysis',
-        priority: 1,
-      }),
-    );
+    const data = { url: server.url, set };
+    const processed = `process_${set.name}`;
+    const analysing = { dependencies: [processed], concurrencyGroup: 'analysis', priority: 1 } as const;
+    orchestrator
+      .addTask(new AgentTask({ id: processed, agentType: 'data_processing', data, retry, timeout: 5_000 }))
+      .addTask(new AgentTask({ id: `analyze_${set.name}`, agentType: 'analysis', ...analysing }));
   }
   const dependencies = dataSets.map((set) => `analyze_${set.name}`);
   orchestrator.addTask(new AgentTask({ id: 'report', agentType: 'report', dependencies }));
