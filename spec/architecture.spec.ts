@@ -25,11 +25,21 @@ test('ARCHITECTURE.md is one page, names files and folders that are there, every
   );
   const subjects = page.slice(page.indexOf('## Decisions'));
   const listed = new Set([...subjects.matchAll(/\b(\d+) [a-z]/g)].map(([, number]) => Number(number)));
-  const decisions = readdirSync('docs/decisions').map((name) => Number(name.slice(0, 4)));
+  const decisions = readdirSync('docs/decisions').filter((name) => /^\d/.test(name));
   assert.equal(
-    decisions.filter((number) => !listed.has(number)),
+    decisions.map((name) => Number(name.slice(0, 4))).filter((number) => !listed.has(number)),
     [],
     'decisions to list there by subject',
+  );
+  const index = readFileSync('docs/decisions/README.md', 'utf8');
+  const lines = decisions.map((name) => {
+    const [, number, title] = /^# (\d+)\. (.+)$/m.exec(readFileSync(`docs/decisions/${name}`, 'utf8')) ?? [];
+    return `- ${number}. [${title}](${name})`;
+  });
+  assert.equal(
+    lines.filter((line) => !index.split('\n').includes(line)),
+    [],
+    'lines to add to docs/decisions/README.md, under their subject',
   );
   const drawing = /```\n([^`]*added -> waiting[^`]*)```/.exec(page)?.[1] as string;
   const inCode = readFileSync('lib/schedule/lifecycle.ts', 'utf8').replaceAll(/^ \* ?/gm, '');
