@@ -40,6 +40,7 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   limits: peers(['limits.ts']),
   adaptive: peers(['adaptive.ts']),
   timers: peers(['timers.ts']),
+  walks: peers(['walks.ts']),
   checkpoint: { files: [['checkpoint.ts']], folder: 'bench/stores', prepare: install('bench/stores') },
   mcp: adapters('mcp-calls.ts'),
   beeai: adapters('fifty.ts'),

@@ -3,7 +3,7 @@ import type { Signal } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { RxhiveError } from '../kernel/errors.js';
 import { callForBoolean, callForNumber, faultOf } from '../kernel/guard.js';
-import { isRetryable, readProviderError } from '../kernel/provider-error.js';
+import { readProviderError } from '../kernel/provider-error.js';
 import type { Random } from '../kernel/random.js';
 import { exponential, longestRetryAfter, type RetryOptions } from '../model/policy.js';
 import type { WorkflowSettings } from '../model/workflow.js';
@@ -23,12 +23,13 @@ interface RetryPorts {
 const plain = exponential();
 
 /**
- * Whole ms after which attempt number `attempt` is followed by another; undefined: it was the last. `asked`: ms a
- * provider asked to wait.
+ * Whole ms after which attempt number `attempt` is followed by another; undefined: it was the last. `again`: it may be, where
+ * nobody says otherwise. `retryAfter`: ms a provider asked to wait.
  */
 function decideRetry(
   retry: number | RetryOptions | undefined,
   error: unknown,
+  again: boolean,
   attempt: number,
   retryAfter: number | undefined,
   random: Random,
@@ -39,9 +40,7 @@ function decideRetry(
   if (attempt > policy.count || budget.left <= 0) return undefined;
   const { retryIf } = policy;
   const wanted =
-    retryIf === undefined
-      ? isRetryable(error)
-      : callForBoolean('retry.retryIf', () => retryIf(error, attempt));
+    retryIf === undefined ? again : callForBoolean('retry.retryIf', () => retryIf(error, attempt));
   if (!wanted) return undefined;
   budget.left -= 1;
   if (retryAfter !== undefined) return Math.ceil(retryAfter);
@@ -59,14 +58,14 @@ export function afterFailure(
 ): Signal {
   const { node } = source;
   try {
-    const asked = readProviderError(error, clock.wall()).retryAfter;
+    const { isRetryable, retryAfter: asked } = readProviderError(error, clock.wall());
     // As long as anybody wants to wait for it.
     const retryAfter =
       asked === undefined
         ? undefined
         : Math.min(asked, longestRetryAfter(node.definition.retry, settings.retry));
     const retry = node.definition.retry ?? settings.retry;
-    const delay = decideRetry(retry, error, node.attempt, retryAfter, clock.random, budget);
+    const delay = decideRetry(retry, error, isRetryable, node.attempt, retryAfter, clock.random, budget);
     return delay === undefined
       ? { kind: 'failed', node, source, error, retryAfter }
       : { kind: 'retry', node, source, error, delay, retryAfter };

@@ -79,21 +79,21 @@ export function statusOf(error: unknown): number | undefined {
   return readProviderError(error, 0).status;
 }
 
-/** Did the provider say "not now"? `asked`: ms it asked to wait, where that is known from elsewhere. */
+/** Did the provider say "not now"? `retryAfter`: ms it asked to wait, where that is known from elsewhere. */
 export function isRefusal(error: unknown, retryAfter?: number): boolean {
-  const { kind, status } = readProviderError(error, 0);
+  return saysNotNow(readProviderError(error, 0), retryAfter);
+}
+
+/** The same of an error that was read. */
+export function saysNotNow({ kind, status }: ProviderError, retryAfter?: number): boolean {
   if (kind === 'rate-limit' || kind === 'overloaded') return true;
   return retryAfter !== undefined && kind !== 'quota' && mayAskToWait(status);
 }
 
-/** Is an error worth another try, where nobody says otherwise? */
-export function isRetryable(error: unknown): boolean {
-  return readProviderError(error, 0).isRetryable;
-}
-
 /** Does the provider have too much to do? A refusal, or a 503. */
 export function isOverload(error: unknown): boolean {
-  return statusOf(error) === 503 || isRefusal(error);
+  const read = readProviderError(error, 0);
+  return read.status === 503 || saysNotNow(read);
 }
 
 /** Does an error speak against the provider? HTTP 5xx and 408, timeouts, errors of the network. */

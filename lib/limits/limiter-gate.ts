@@ -6,7 +6,7 @@ import { LimitExceededError, messageOf, RxhiveError, truncate } from '../kernel/
 import { badReturn, callForNumber, faultOf } from '../kernel/guard.js';
 import { providerLimits } from '../kernel/http-headers.js';
 import { isPromise } from '../kernel/maybe-promise.js';
-import { isRefusal, readProviderError, statusOf } from '../kernel/provider-error.js';
+import { type ProviderError, readProviderError, saysNotNow } from '../kernel/provider-error.js';
 import {
   type Limiter,
   type LimiterSettings,
@@ -149,16 +149,17 @@ export class LimiterGate implements Gate {
     const used = usedBy(node) - held.before;
     // What a task it joined was refused is that task's: its own call was answered.
     const own = end.kind === 'failed' && node.extra?.joinError !== end.error;
+    const read = own ? readProviderError(end.error, 0) : undefined;
     try {
       if (end.kind === 'succeeded') {
         this.#learn(node, held, used);
         this.#at.passed(held.permit);
       } else if (end.kind === 'failed') {
         if (held.trial !== undefined && used === 0) this.#estimates.failed();
-        if (own) this.#refused(node, held.permit, end);
+        if (read !== undefined) this.#refused(node, held.permit, read, end.retryAfter);
       }
     } finally {
-      this.#settle(node, held, used, own ? statusOf(end.error) : undefined);
+      this.#settle(node, held, used, read?.status);
     }
   }
 
@@ -333,10 +334,10 @@ export class LimiterGate implements Gate {
   }
 
   /** The provider said no, or told what is left of its limits. */
-  #refused(node: TaskNode, permit: Permit, { error, retryAfter }: AttemptEnd): void {
+  #refused(node: TaskNode, permit: Permit, read: ProviderError, retryAfter: number | undefined): void {
     if (!this.#answersFor(node)) return;
-    for (const headers of readProviderError(error, 0).headers) this.onHeaders(headers);
-    if (!isRefusal(error, retryAfter) || (retryAfter === undefined && this.#adaptive)) return;
+    for (const headers of read.headers) this.onHeaders(headers);
+    if (!saysNotNow(read, retryAfter) || (retryAfter === undefined && this.#adaptive)) return;
     const delay = this.#at.refused(permit, retryAfter);
     const { watch } = this.#ports;
     if (delay === undefined || !watch.active) return;
