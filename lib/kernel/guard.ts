@@ -33,7 +33,7 @@ export function callForBoolean(callback: string, call: () => boolean): boolean {
 export function notify<R>(call: () => R, failed: (error: unknown) => void): R | undefined {
   try {
     const answer = call();
-    disown(answer, failed);
+    if (answer !== undefined) disown(answer, failed);
     return answer;
   } catch (error) {
     failed(error);

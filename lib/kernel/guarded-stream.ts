@@ -43,17 +43,12 @@ export class GuardedStream<T> extends Observable<T> {
             ...(complete && { complete }),
           }
         : observerOrNext;
-    const guard = <A extends unknown[]>(call: (...args: A) => void): ((...args: A) => void) => {
-      return (...args) => {
-        notify(() => call(...args), this.#onFailure);
-      };
-    };
+    const failed = this.#onFailure;
     return super.subscribe({
-      next: guard((value: T) => own.next?.(value)),
-      error: guard((failure: unknown) =>
-        own.error === undefined ? this.#onFailure(failure) : own.error(failure),
-      ),
-      complete: guard(() => own.complete?.()),
+      next: (value) => notify(() => own.next?.(value), failed),
+      error: (failure) =>
+        notify(() => (own.error === undefined ? failed(failure) : own.error(failure)), failed),
+      complete: () => notify(() => own.complete?.(), failed),
     });
   }
 }
