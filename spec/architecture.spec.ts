@@ -14,6 +14,25 @@ test('the house stands: floors, cycles, sizes, time and chance', () => {
   assert.equal(violations(lib()), []);
 });
 
+test('CONTRIBUTING.md names files and scripts that are there', () => {
+  const page = readFileSync('CONTRIBUTING.md', 'utf8');
+  const named = [...page.matchAll(/`((?:lib|spec|docs|adapters-spec)\/[\w./-]+)`/g)].map(
+    ([, path]) => path as string,
+  );
+  assert.ok(named.length > 30);
+  const isThere = (path: string): boolean => path.includes('NAME') || existsSync(path);
+  assert.equal(
+    named.filter((path) => !isThere(path)),
+    [],
+  );
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+  const called = [...page.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name as string);
+  assert.equal(
+    called.filter((name) => scripts[name] === undefined),
+    [],
+  );
+});
+
 test('ARCHITECTURE.md is one page, names files and folders that are there, every decision, and the diagram of the code', () => {
   const page = readFileSync('ARCHITECTURE.md', 'utf8');
   assert.ok(page.split('\n').length <= 150, 'longer than a page');
