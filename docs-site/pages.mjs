@@ -177,6 +177,7 @@ export function sourcePage(file) {
   }
   const text = readFileSync(at, 'utf8');
   if (file.endsWith('.md')) return `${head(headOf(text).title ?? file)}${text}`;
-  const language = { mjs: 'js', cjs: 'js', svg: 'xml' }[file.split('.').pop()] ?? file.split('.').pop();
+  const ending = /\.(\w+)$/.exec(file)?.[1] ?? 'txt';
+  const language = { mjs: 'js', cjs: 'js', svg: 'xml' }[ending] ?? ending;
   return `${head(file)}# ${file}\n\n\`\`\`\`${language}\n${text.trimEnd()}\n\`\`\`\`\n`;
 }
