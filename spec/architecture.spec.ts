@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { TaskStatus } from '../lib/model/status.js';
+import { movesFrom } from '../lib/schedule/lifecycle.js';
 import { violations } from './architecture-rules.js';
 
 function lib(): Map<string, string> {
@@ -75,6 +77,22 @@ test('specs stand as what they are about: each folder of spec/ has the name of o
     folders.filter((name) => !existsSync(`lib/${name}`)),
     [],
   );
+});
+
+test("the picture of a task's life shows moves that are there, and its table every status", () => {
+  const page = readFileSync('docs/concepts/life-of-a-task.md', 'utf8');
+  const statusOf = (name: string | undefined) => name?.replace('_', '-') as TaskStatus;
+  const drawn = [...page.matchAll(/^ +(\w+) --> (\w+)/gm)].map(
+    ([, from, to]) => [statusOf(from), statusOf(to)] as const,
+  );
+  assert.ok(drawn.length >= 10);
+  assert.equal(
+    drawn.filter(([from, to]) => !movesFrom[from]?.includes(to)),
+    [],
+    'drawn, but not in lib/schedule/lifecycle.ts',
+  );
+  const told = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, status]) => status);
+  assert.equal(told.sort(), Object.keys(movesFrom).sort());
 });
 
 const planted: [file: string, text: string, rule: RegExp][] = [
