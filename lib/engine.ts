@@ -12,6 +12,7 @@ import { MiddlewareStack } from './execute/middleware.js';
 import type { ExecutePorts } from './execute/ports.js';
 import type { AttemptHandle, Spawned, TaskNode } from './graph/node.js';
 import type { CommitDone, CommitOutcome, SchedulerPorts } from './graph/ports.js';
+import { partsOf } from './graph/shared-parts.js';
 import { onAbort } from './kernel/abort.js';
 import { callerContext } from './kernel/async-context.js';
 import { Clock } from './kernel/clock.js';
@@ -41,8 +42,10 @@ import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
 import { Growth, runEnded } from './plan/growth.js';
 import { checkOptions, inputOf } from './plan/input.js';
+import { checkStanding, Membership } from './plan/membership.js';
 import { speedUps } from './plan/speed-up.js';
 import { Scheduler } from './schedule/scheduler.js';
+import { SharedQueue } from './schedule/shared-queue.js';
 import { Stuck, type StuckPorts } from './schedule/stuck.js';
 import { runSuspended } from './schedule/suspension.js';
 
@@ -59,6 +62,8 @@ export class Engine {
   readonly hub: EventHub;
   readonly commits: CommitFeed;
   readonly scheduler: Scheduler;
+  /** What it shares with the other runs of its controller. */
+  readonly shared: SharedQueue | undefined;
   readonly effectiveLimits: EffectiveLimits;
   readonly load: LoadFeed;
   readonly questions: Questions;
@@ -76,7 +81,7 @@ export class Engine {
   readonly #definition: WorkflowDefinition;
   readonly #options: ResolvedRunOptions;
   /** Whom handles of tasks that are added belong to. */
-  readonly #owner: object;
+  readonly owner: object;
   readonly #ports: ExecutePorts;
   readonly #growth: Growth;
   readonly #transactions: Transactions;
@@ -95,19 +100,25 @@ export class Engine {
   constructor(definition: WorkflowDefinition, options: ResolvedRunOptions, owner: object) {
     const { settings } = definition;
     this.#definition = definition;
-    this.#owner = owner;
+    this.owner = owner;
     this.#options = checkOptions(options, settings);
-    const clock = new Clock(options);
+    const parts = partsOf(options.controller ?? settings.controller);
+    checkStanding(options, parts);
+    const shared = parts instanceof SharedQueue ? parts : undefined;
+    this.shared = shared;
+    const { scheduler: time = shared?.options.scheduler } = options;
+    const clock = new Clock({ ...options, ...(time !== undefined && { scheduler: time }) });
     this.clock = clock;
+    this.runId = options.runId ?? newRunId(settings.name, clock);
     this.streams = new TaskStreams(clock);
     this.learning = new Learning(definition, options);
-    this.graph = plan(definition, owner, this.learning.expected);
+    const member = new Membership(settings, { ...options, runId: this.runId }, shared, clock.origin);
+    this.graph = plan(definition, owner, member, this.learning.expected);
     this.state = new State(settings.state);
-    this.runId = options.runId ?? newRunId(settings.name, clock);
     const watch = new EventHub(this.runId, clock);
     this.hub = watch;
     this.commits = new CommitFeed(watch);
-    const { nodes } = this.graph;
+    const { nodes, slots } = this.graph;
     const log = logOf(options, { runId: this.runId, clock, settings }, watch);
     this.#transactions = new Transactions(this.state, log, this.#commitPorts());
     this.#growth = new Growth(this.graph, definition.types);
@@ -118,13 +129,15 @@ export class Engine {
       waitForMessage: (node, wait) => this.scheduler.waits.waitForMessage(node, wait),
       settled: () => this.#deadlock.recheck(),
     });
-    this.scheduler = new Scheduler(nodes, settings, clock, this.#schedulerPorts(), options.keepOpen);
+    const ports = this.#schedulerPorts();
+    const scheduled = { nodes, slots, shared };
+    this.scheduler = new Scheduler(scheduled, member.settings, clock, ports, options.keepOpen);
     const { scheduler } = this;
     this.#limits = new LimitsFeed(watch, clock, () => limitsOf(this.graph, scheduler));
     this.#ports = this.#executePorts(inputOf(definition, options));
     this.#deadlock = new DeadlockDetector({ nodes, scheduler, messages: this.messages });
-    const gates = { watch, scheduler, places: this.graph, failed: this.subscribers.failed };
-    this.effectiveLimits = placeGates(this.graph, settings, { ...gates, clock, inputsOf });
+    const gates = { watch, scheduler, places: this.graph.own, failed: this.subscribers.failed };
+    this.effectiveLimits = placeGates(this.graph.own, settings, { ...gates, clock, inputsOf });
     this.breakpoints = new Breakpoints(gates, options.pauseBefore);
     this.stuck = new Stuck(this.#stuckPorts());
     this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
@@ -143,7 +156,7 @@ export class Engine {
       addSpawned: (parent, spawned, held) => this.add(spawned, parent, held ? parent : undefined),
       lost: (error) => this.scheduler.cancel(error),
       recovery: {
-        ...{ nodes, groups, types, retry: settings.retry, owner: this.#owner, inputsOf },
+        ...{ nodes, groups, types, retry: settings.retry, owner: this.owner, inputsOf },
         bringBack: (tasks) => this.#bringBack(tasks),
       },
     };
@@ -218,6 +231,7 @@ export class Engine {
     this.scheduler.expectAll();
     if (signal !== undefined) this.#unlisten = onAbort(signal, (reason) => this.cancel('signal', reason));
     if (signal?.aborted) return;
+    this.shared?.join(this.scheduler, this);
     const fault = this.#ports.middleware.begin();
     if (fault !== undefined) this.scheduler.cancel(fault);
     if (fault !== undefined) return;
@@ -238,7 +252,7 @@ export class Engine {
           const told = { restored, rerun, missing, state: this.state.current };
           this.#ports.input = input;
           this.hub.push({ type: 'run', reason: 'resumed', ...told });
-          chargeEarlier(this.graph, spent);
+          chargeEarlier(this.graph.own, spent);
           this.#ports.budget.left -= retries;
         }
         this.#opened = true;
@@ -250,6 +264,7 @@ export class Engine {
       (error) => {
         this.#unlisten?.();
         this.#broken = true;
+        this.shared?.leave(this.scheduler);
         this.questions.runEnded(false);
         this.done.error(error);
         this.streams.fail(error);
@@ -261,7 +276,8 @@ export class Engine {
 
   #finish(questions: Facts['questions'], storeError: RxhiveError | undefined): void {
     notify(() => this.#limits.emit(), this.subscribers.failed);
-    closeGates(this.graph, this.subscribers.failed);
+    this.shared?.leave(this.scheduler);
+    closeGates(this.graph.own, this.subscribers.failed);
     this.clock.dispose();
     this.streams.dispose();
     this.learning.runEnded();
@@ -275,7 +291,7 @@ export class Engine {
       closing: this.scheduler.closing ?? storeError,
       storeError,
       forgotten: this.#growth.forgotten,
-      budgets: budgetStates(this.graph),
+      budgets: budgetStates(this.graph.own),
       questions,
       elsewhere: this.#transactions.spentElsewhere,
       subscriberErrors: this.subscribers.errors,
@@ -367,8 +383,7 @@ export class Engine {
       turnEnd: (depth) => this.scheduler.turnEnd(depth),
       ask: (asker, question) => this.questions.ask(asker, question),
       messaging: (node, own) => this.messages.messagingOf(node, own),
-      handleFor: (parent, id) =>
-        this.graph.childOf(parent.principal, id)?.handle ?? new Task(id, this.#owner),
+      handleFor: (parent, id) => this.graph.childOf(parent.principal, id)?.handle ?? new Task(id, this.owner),
       flush: (parent, spawned) => this.add(this.#transactions.writable(spawned), parent.principal),
       item: (parent, one, watch, known) =>
         this.#admit(this.#growth.addItem(one, parent, watch, known), parent),

@@ -43,6 +43,8 @@ export { memory } from './stores/memory.js';
 export { bottleneck } from './limiters/bottleneck.js';
 export { virtual } from './limiters/sliding-window.js';
 export { adaptive } from './model/adaptive.js';
+export { controller, type Controller } from './controller.js';
+export type { ControllerOptions } from './model/controller.js';
 export type { BudgetOptions } from './model/budget.js';
 export type { LimiterSettings } from './model/limiter.js';
 

@@ -177,6 +177,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return explain(graph.nodeOf(task), {
       ...scheduler.moment,
       limitReason: load.reason(),
+      shared: this.#engine.shared,
       store: stuck.store,
     });
   }

@@ -10,6 +10,7 @@ import type { EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
+import type { RunController } from './model/run-controller.js';
 import { belowRun, type ForkOptions, type ResolvedRunOptions, type RunOptions } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
 import {
@@ -374,8 +375,15 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
 }
 
 /** Begins a workflow definition. Nothing is checked or started before `run()`. */
-export function workflow<S = undefined, I = undefined, G extends string = never, X extends string = never>(
-  options: WorkflowOptions<S, I, G, X>,
-): Workflow<S, I, G, X> {
-  return new Workflow(options);
+export function workflow<
+  S = undefined,
+  I = undefined,
+  G extends string = never,
+  X extends string = never,
+  SharedG extends string = never,
+  SharedX extends string = never,
+>(
+  options: WorkflowOptions<S, I, G, X> & { readonly controller?: RunController<SharedG, SharedX> },
+): Workflow<S, I, G | SharedG, X | SharedX> {
+  return new Workflow(options as unknown as WorkflowOptions<S, I, G | SharedG, X | SharedX>);
 }

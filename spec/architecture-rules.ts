@@ -23,6 +23,7 @@ const floors: Readonly<Record<string, number>> = {
   'run.ts': 6,
   'workflow.ts': 7,
   'run-workflow.ts': 8,
+  'controller.ts': 8,
   'fallback.ts': 8,
   replay: 8,
   'orchestrator.ts': 8,

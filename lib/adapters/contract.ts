@@ -1,5 +1,4 @@
 import { Observable } from 'rxjs';
-import { onAbort } from '../kernel/abort.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 import type { TaskContext } from '../model/context.js';
 import { agentError } from './agent-error.js';
@@ -68,15 +67,16 @@ export class AgentPool<A> {
 
   #turn(signal: AbortSignal): Promise<A | undefined> {
     return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#queue.splice(this.#queue.indexOf(go), 1);
+        reject(signal.reason);
+      };
       const go = (agent: A | undefined): void => {
-        unlink();
+        signal.removeEventListener('abort', leave);
         resolve(agent);
       };
+      signal.addEventListener('abort', leave, { once: true });
       this.#queue.push(go);
-      const unlink = onAbort(signal, (reason) => {
-        this.#queue.splice(this.#queue.indexOf(go), 1);
-        reject(reason);
-      });
     });
   }
 }
@@ -112,7 +112,8 @@ export function adaptAgent<I, R>(
   return (input, ctx) =>
     new Observable<R>((subscriber) => {
       const abort = new AbortController();
-      const unlink = onAbort(ctx.signal, (reason) => abort.abort(reason));
+      const stop = (): void => abort.abort(ctx.signal.reason);
+      ctx.signal.addEventListener('abort', stop, { once: true });
       const tell = { value: (value: R): void => subscriber.next(value) };
       // What has ended by itself needs no abort, which costs more than the rest of this.
       let over = false;
@@ -131,7 +132,7 @@ export function adaptAgent<I, R>(
         fail(error);
       }
       return () => {
-        unlink();
+        ctx.signal.removeEventListener('abort', stop);
         if (!over && !abort.signal.aborted)
           abort.abort(ctx.signal.reason ?? new Error('The attempt has ended.'));
       };

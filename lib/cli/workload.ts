@@ -1,5 +1,4 @@
 import { inspect, truncate } from '../kernel/errors.js';
-import { isRecord } from '../kernel/plain.js';
 import { readText } from './option.js';
 import { WrongCall } from './wrong-call.js';
 
@@ -82,6 +81,10 @@ export function readEstimates(file: string): ReadonlyMap<string, number> {
 /** `mProject_ID0000001` is an `mProject`. */
 function typeOf(id: string): string {
   return id.replace(/[-_.]?(ID)?\d+$/, '') || id;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isAmount(value: unknown): value is number {

@@ -4,11 +4,13 @@ export type { CancelReason, DefinitionFault, TimeoutKind } from '../kernel/error
 export type { MaybePromise } from '../kernel/maybe-promise.js';
 export type { CacheOptions } from '../model/cache.js';
 export type { GroupState, Recipe, Shared } from '../model/context.js';
+export type { FairTask } from '../model/controller.js';
 export type { EachItem, Items } from '../model/each.js';
 export type { Executor, Place } from '../model/executor.js';
 export type { HedgeOptions } from '../model/hedge.js';
 export type { Backoff, ExponentialOptions } from '../model/policy.js';
 export type { AttemptReport, Results, SpeedUp, TaskReports, Waits } from '../model/result.js';
+export type { RunController } from '../model/run-controller.js';
 export type { SchemaIssue } from '../model/schema.js';
 export type {
   Choice,

@@ -1,8 +1,9 @@
 import { BoundedHeap } from '../kernel/bounded-heap.js';
+import type { Share } from '../kernel/fair-heap.js';
 import { Heap, type HeapItem } from '../kernel/heap.js';
 import { RowHeap } from '../kernel/row-heap.js';
 import type { GroupState } from '../model/context.js';
-import { runsBefore } from '../model/task-order.js';
+import { goesBefore, runsBefore } from '../model/task-order.js';
 import type { Gate } from './gate.js';
 import type { TaskNode } from './node.js';
 
@@ -10,6 +11,31 @@ import type { TaskNode } from './node.js';
 export interface Blocker {
   /** Lanes taken out of the ready queue until this is released. */
   readonly parked: Set<Lane>;
+}
+
+/** The slots of one run. Lanes of several runs may stand in one queue: then each keeps its own limit there. */
+export class RunSlots implements Blocker {
+  limit: number;
+  /** Slots in use. */
+  active = 0;
+  readonly parked = new Set<Lane>();
+  /** The run begins nothing any more. */
+  closed = false;
+  /** Among the runs of a controller, the order in which they were made. */
+  readonly order: number;
+  /** Ms on the clock of the queue when that of the run was at 0. */
+  readonly offset: number;
+
+  constructor(limit: number, order = 0, offset = 0) {
+    this.limit = limit;
+    this.order = order;
+    this.offset = offset;
+  }
+
+  /** Ms on the clock of the run at `now` on that of the queue. */
+  at(now: number): number {
+    return now - this.offset;
+  }
 }
 
 /** A concurrency group while a run goes on. */
@@ -114,11 +140,11 @@ export class Claim implements HeapItem {
 }
 
 function isEqualAfter(node: TaskNode, first: TaskNode): boolean {
-  return node.urgency === first.urgency && runsBefore(first, node);
+  return node.urgency === first.urgency && goesBefore(first, node);
 }
 
 /**
- * Ready tasks that wait for the same things: one group and the same amounts of resources. If the first may
+ * Ready tasks of a run that wait for the same things: one group and the same amounts of resources. If the first may
  * not start, none of the lane may, so a blocked lane is set aside as a whole and nothing behind it is
  * scanned. Lanes that want what a more urgent one waits for wait behind that lane.
  */
@@ -127,8 +153,11 @@ export class Lane implements HeapItem {
   /** One for each need, made when it first has to wait. */
   claims: readonly Claim[] | undefined;
   readonly ready = new RowHeap<TaskNode>(runsBefore);
+  readonly slots: RunSlots;
   readonly group: Group | undefined;
   readonly needs: readonly Need[];
+  /** Who takes turns with others; see the option `fair` of a controller. */
+  readonly share: Share | undefined;
   blockedBy: Blocker | Resource | Lane | undefined;
   /** The resource it waits for, also where it waits behind a lane that claims it. */
   shortOf: Resource | undefined;
@@ -136,7 +165,7 @@ export class Lane implements HeapItem {
   servedBy: Resource | undefined;
   /** The gate that opened for one of its tasks, and has not heard of that one since. */
   called: { readonly gate: Gate; readonly node: TaskNode } | undefined;
-  /** What has to let a task pass: gates of the run, then of the group. Filled before the run starts. */
+  /** What has to let a task pass: gates of the controller, of the run, then of the group. Filled before the run starts. */
   readonly gates: readonly (readonly Gate[])[];
   /** Ms this lane has waited for permits, and since when it does; undefined: it does not. */
   #permitMs = 0;
@@ -144,15 +173,30 @@ export class Lane implements HeapItem {
   #resumeLane: Lane | undefined;
   #origin: Lane | undefined;
 
-  constructor(group: Group | undefined, needs: readonly Need[], runGates: readonly Gate[] = []) {
+  /** `outer`: gates all tasks of the run have to pass. */
+  constructor(
+    slots: RunSlots,
+    group: Group | undefined,
+    needs: readonly Need[],
+    outer: readonly (readonly Gate[])[],
+    share?: Share,
+  ) {
+    this.slots = slots;
     this.group = group;
     this.needs = needs;
-    this.gates = group === undefined ? [runGates] : [runGates, group.gates];
+    this.gates = group === undefined ? outer : [...outer, group.gates];
+    this.share = share;
   }
 
   /** Does it claim what it waits for? */
   get claiming(): boolean {
     return this.claims?.some((claim) => claim.heapIndex >= 0) === true;
+  }
+
+  /** Would all gates let its first task pass? There is one. */
+  get admitted(): boolean {
+    const first = this.ready.peek() as TaskNode;
+    return this.gates.every((list) => list.every((gate) => gate.admits(first)));
   }
 
   get gated(): boolean {
@@ -164,7 +208,8 @@ export class Lane implements HeapItem {
     if (!this.gated) return this;
     if (this.#origin !== undefined) return this;
     if (this.#resumeLane === undefined) {
-      this.#resumeLane = new Lane(this.group, this.needs, this.gates[0]);
+      const outer = this.group === undefined ? this.gates : this.gates.slice(0, -1);
+      this.#resumeLane = new Lane(this.slots, this.group, this.needs, outer, this.share);
       this.#resumeLane.#origin = this;
     }
     return this.#resumeLane;
@@ -194,5 +239,10 @@ export class Lane implements HeapItem {
 
 /** Which of two lanes goes first; both have a task that is ready. */
 export function startsBefore(a: Lane, b: Lane): boolean {
-  return runsBefore(a.ready.peek() as TaskNode, b.ready.peek() as TaskNode);
+  return goesBefore(a.ready.peek() as TaskNode, b.ready.peek() as TaskNode);
+}
+
+/** How much the first task of a lane that has one weighs. */
+export function urgencyOf(lane: Lane): number {
+  return (lane.ready.peek() as TaskNode).urgency;
 }

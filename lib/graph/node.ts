@@ -2,6 +2,7 @@ import { Subject } from 'rxjs';
 import type { AsyncContext } from '../kernel/async-context.js';
 import type { Timer } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
+import type { Share } from '../kernel/fair-heap.js';
 import type { HeapItem } from '../kernel/heap.js';
 import type { Reads, Recipe, Usage } from '../model/context.js';
 import type { AttemptReport } from '../model/result.js';
@@ -278,6 +279,14 @@ export class TaskNode implements HeapItem {
 
   get id(): string {
     return this.handle.id;
+  }
+
+  get runOrder(): number {
+    return this.lane.slots.order;
+  }
+
+  get share(): Share | undefined {
+    return this.lane.share;
   }
 
   get ended(): boolean {

@@ -48,11 +48,11 @@ export class Clock {
   /** Where work of this clock runs: with whoever started the run. */
   context: AsyncContext = callerContext();
   /** When it was made, as it counts. */
-  readonly #origin: number;
+  readonly origin: number;
 
   constructor(options: ClockOptions = {}) {
     this.#scheduler = options.scheduler ?? asyncScheduler;
-    this.#origin = this.now();
+    this.origin = this.now();
     this.seed = options.seed ?? Math.floor(Math.random() * 4_294_967_296);
     this.random = seededRandom(this.seed);
   }
@@ -62,15 +62,13 @@ export class Clock {
    * virtual time, as the scheduler counts it.
    */
   now(): number {
-    const now = this.#scheduler.now();
-    // Inside `TestScheduler.run` the default scheduler is virtual too.
-    if (this.#scheduler !== asyncScheduler || now <= leastReal) return now;
+    if (!this.#isReal) return this.#scheduler.now();
     return Math.max(this.#least, monotonic());
   }
 
   /** Ms since it was made: each run has a clock of its own, so this is the time of the run. */
   elapsed(): number {
-    return this.now() - this.#origin;
+    return this.now() - this.origin;
   }
 
   /** The time of day, in ms, for stamps that others read: it may be set forward and back. */

@@ -35,17 +35,26 @@ export class Drain<T> {
   readonly #step: (item: T) => void;
   readonly #idle: () => void;
   readonly #item: (work: () => void) => T;
+  readonly #within: ((turns: () => void) => void) | undefined;
 
+  /** `within` calls the turns it is given, or, where they are not to be now, sees to it that `flush` is called later. */
   constructor(
     clock: Pick<Clock, 'overdue' | 'nextTurn' | 'context'>,
     step: (item: T) => void,
     idle: () => void,
     item: (work: () => void) => T,
+    within?: (turns: () => void) => void,
   ) {
+    this.#within = within;
     this.#clock = clock;
     this.#step = step;
     this.#idle = idle;
     this.#item = item;
+  }
+
+  /** It is further down the stack, or goes on in the next turn of the event loop: it sees by itself what there is. */
+  get busy(): boolean {
+    return this.#draining || this.#parked;
   }
 
   /** More is to be done in this turn. */
@@ -88,7 +97,8 @@ export class Drain<T> {
     if (this.#draining || this.#parked) return;
     this.#draining = true;
     try {
-      this.#clock.context.runInAsyncScope(this.#turns);
+      if (this.#within === undefined) this.#clock.context.runInAsyncScope(this.#turns);
+      else this.#within(() => this.#clock.context.runInAsyncScope(this.#turns));
     } finally {
       this.#draining = false;
     }

@@ -1,6 +1,7 @@
+import { FairHeap, type Share } from '../kernel/fair-heap.js';
 import { Heap, type HeapItem } from '../kernel/heap.js';
 import type { LimiterClient, PermitRequest } from '../model/limiter.js';
-import { type OrderedTask, runsBefore } from '../model/task-order.js';
+import { goesBefore, type OrderedTask } from '../model/task-order.js';
 
 /** One who waits. Its place is that of the moment it asked: whoever becomes more important asks again. */
 export class Waiting implements HeapItem {
@@ -10,14 +11,18 @@ export class Waiting implements HeapItem {
   readonly urgency: number;
   readonly rank: number;
   readonly seq: number;
+  readonly runOrder: number;
+  readonly share: Share | undefined;
 
   constructor(client: LimiterClient, request: PermitRequest) {
     this.client = client;
     this.request = request;
-    const { urgency, rank, seq } = request.node;
+    const { urgency, rank, seq, runOrder = 0, share } = request.node;
     this.urgency = urgency;
     this.rank = rank;
     this.seq = seq;
+    this.runOrder = runOrder;
+    this.share = share;
   }
 
   /** A task that was cancelled, or has started elsewhere, waits no longer. */
@@ -27,26 +32,41 @@ export class Waiting implements HeapItem {
   }
 }
 
-/** Those of one run that wait, the better task first. */
+/** What decides who of a line goes first. */
+type Place = Pick<OrderedTask, 'urgency' | 'rank' | 'seq' | 'runOrder' | 'share'> & {
+  readonly share: Share | undefined;
+};
+
+/** Those of one run, or of all runs of a controller, that wait, the better task first. */
 class Line implements HeapItem {
   heapIndex = -1;
   readonly run: object;
   /** When the run last took a permit; the order of runs that took none is that in which they came. */
   turn: number;
   readonly order: number;
-  readonly waiting = new Heap<Waiting>(runsBefore);
+  readonly waiting: Heap<Waiting> | FairHeap<Waiting, Place>;
+  /** The same, where shares take turns. */
+  readonly fair: FairHeap<Waiting, Place> | undefined;
   /** It may start, and has not asked again so far; nobody else of the run is called before that. */
   called: Waiting | undefined;
 
-  constructor(run: object, turn: number, order: number) {
+  constructor(run: object, turn: number, order: number, fair: boolean) {
+    this.fair = fair ? new FairHeap<Waiting, Place>(goesBefore, ({ urgency }) => urgency) : undefined;
+    this.waiting = this.fair ?? new Heap<Waiting>(goesBefore);
     this.run = run;
     this.turn = turn;
     this.order = order;
   }
+
+  /** Does one who waits go before `node`? */
+  precedes(one: Waiting, { urgency, rank, seq, runOrder = 0, share }: OrderedTask): boolean {
+    const place = { urgency, rank, seq, runOrder, share };
+    return this.fair === undefined ? goesBefore(one, place) : this.fair.precedes(one, place);
+  }
 }
 
 /**
- * Those who wait for permits. Within a run the better task is first; runs take turns. Each run is called one at a time:
+ * Those who wait for permits. Within a run, and among those of one controller, the better task is first; runs take turns. Each run is called one at a time:
  * to call all of them for one permit would cost as much as there are, for each permit.
  */
 export class PermitQueue {
@@ -67,7 +87,7 @@ export class PermitQueue {
     const { run } = client;
     let line = this.#lines.get(run);
     if (line === undefined) {
-      line = new Line(run, this.#turnOf(run), this.#order++);
+      line = new Line(run, this.#turnOf(run), this.#order++, request.node.share !== undefined);
       this.#lines.set(run, line);
     }
     const entry = new Waiting(client, request);
@@ -120,14 +140,15 @@ export class PermitQueue {
     const line = this.#lines.get(run);
     if (line === undefined) return false;
     const own = this.#firstOf(line);
-    if (own !== undefined && runsBefore(own, node)) return true;
-    return line.called?.holds === true && runsBefore(line.called, node);
+    if (own !== undefined && line.precedes(own, node)) return true;
+    return line.called?.holds === true && line.precedes(line.called, node);
   }
 
-  /** The run has taken a permit: its turn comes after those of others. */
-  took(run: object): void {
+  /** The run has taken a permit, for `node` where it is a new one: its turn comes after those of others. */
+  took(run: object, node?: OrderedTask): void {
     const line = this.#lines.get(run);
     if (line === undefined) return;
+    if (node !== undefined) line.fair?.took(node.share);
     line.turn = this.#turnOf(run);
     if (line.heapIndex >= 0) this.#turns.update(line);
   }
@@ -146,7 +167,7 @@ export class PermitQueue {
   #firstOf({ waiting }: Line): Waiting | undefined {
     for (let first = waiting.peek(); first !== undefined; first = waiting.peek()) {
       if (first.holds && !this.#closed.has(first.client)) return first;
-      waiting.pop();
+      waiting.remove(first);
       const { node } = first.request;
       if (this.#entries.get(node) === first) this.#entries.delete(node);
     }

@@ -156,7 +156,7 @@ export class WindowLedger {
       this.#departures.started(client, now, this.#concurrency.inUse);
     this.#forget(client, request.node);
     this.#turns.set(client.run, ++this.#turn);
-    this.#starting.took(client.run);
+    this.#starting.took(client.run, permit === undefined ? request.node : undefined);
     this.#again.took(client.run);
     if (this.#first() === undefined) this.#concurrency.idle();
     else this.serve();

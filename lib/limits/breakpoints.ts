@@ -12,6 +12,8 @@ export interface BreakpointPorts {
   readonly watch: Watch;
   readonly scheduler: Pick<GateScheduler, 'connect'>;
   readonly places: Pick<GatedParts, 'gates'>;
+  /** What is paused, and how it goes on. Default: a run. */
+  readonly words?: { readonly what: string; readonly how: string };
   /** A breakpoint threw. */
   failed(error: unknown): void;
 }
@@ -107,9 +109,8 @@ export class Breakpoints implements Gate {
 
   reason(): string {
     const at = this.#before === undefined ? '' : ` before task "${truncate(this.#before.id)}"`;
-    return this.paused
-      ? `the run, which is paused${at}; run.continue() or run.step() lets it go on`
-      : 'its turn';
+    const { what, how } = this.#ports.words ?? { what: 'the run', how: 'run.continue() or run.step()' };
+    return this.paused ? `${what}, which is paused${at}; ${how} lets it go on` : 'its turn';
   }
 
   #place(): void {

@@ -59,10 +59,10 @@ export class LimiterGate implements Gate {
   readonly #ports: GatePorts;
   readonly #estimates: TokenEstimates;
   /** Guesses for tasks that wait; a task is asked for often and its inputs may be large. */
-  readonly #guessed = new Map<TaskNode, Sizes | RxhiveError>();
+  #guessed = new WeakMap<TaskNode, Sizes | RxhiveError>();
   readonly #held = new Map<TaskNode, Held>();
   /** Tasks that cannot get a permit because code of the user failed. */
-  readonly #faults = new Map<TaskNode, RxhiveError>();
+  readonly #faults = new WeakMap<TaskNode, RxhiveError>();
   #seat: Seat | undefined;
   /** It could not say how it stands. */
   #mute = false;
@@ -216,7 +216,7 @@ export class LimiterGate implements Gate {
   }
 
   dispose(): void {
-    this.#guessed.clear();
+    this.#guessed = new WeakMap();
     this.#estimates.forget(this.#opened);
     for (const { trial } of this.#held.values()) this.#stop(trial);
     this.#at.close();

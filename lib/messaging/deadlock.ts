@@ -7,7 +7,7 @@ export interface DeadlockPorts {
   readonly nodes: ReadonlyMap<string, TaskNode>;
   readonly scheduler: {
     readonly keepOpen: boolean;
-    readonly busy: boolean;
+    readonly goesOn: boolean;
     readonly ended: boolean;
     readonly closing: RxhiveError | undefined;
   };
@@ -82,7 +82,7 @@ export class DeadlockDetector {
       const before = this.#before(node);
       if (before === 'anyone') {
         const { scheduler } = this.#ports;
-        if (scheduler.busy || scheduler.keepOpen) return undefined;
+        if (scheduler.goesOn || scheduler.keepOpen) return undefined;
         if (!all) for (const other of this.#ports.nodes.values()) if (!other.ended) found.add(other);
         all = true;
       } else for (const other of before) if (!other.ended) found.add(other);

@@ -4,6 +4,7 @@ import type { Breakpoint } from './breakpoint.js';
 import type { Recipe } from './context.js';
 import type { LoadSample } from './load.js';
 import type { Middleware } from './middleware.js';
+import type { RunController } from './run-controller.js';
 import type { CheckpointStore, Durability } from './store.js';
 import type { Task } from './task.js';
 import type { GroupOptions } from './workflow.js';
@@ -12,6 +13,12 @@ import type { GroupOptions } from './workflow.js';
 export interface RunOptions<I = unknown> {
   /** Input of the workflow, checked by its schema before anything starts. */
   readonly input?: I;
+  /** What the run shares with others; see `controller()`. Default: that of the workflow, else none. */
+  readonly controller?: RunController;
+  /** Added to the priority of each of its tasks, among all runs of its controller. Default 0. */
+  readonly priority?: number;
+  /** What the option `fair` of its controller may go by, such as `{ tenant: 'acme' }`. Default: none. */
+  readonly tags?: Readonly<Record<string, string>>;
   /** Code around the run, its tasks and attempts, outside of the workflow's own. Default: none. */
   readonly middleware?: readonly Middleware[];
   /** Pauses the run before these tasks, as `run.pauseBefore` does. Default: none. */
@@ -70,7 +77,7 @@ export interface RunOptions<I = unknown> {
 }
 
 /** Options of a run that consist of options. */
-export const belowRun: Below = { middleware: {}, pauseBefore: {}, compact: {} };
+export const belowRun: Below = { middleware: {}, pauseBefore: {}, compact: {}, tags: {} };
 
 /** How a fork is to go: like a run, with what is to be different. */
 export interface ForkOptions<S = unknown, I = unknown, G extends string = string>

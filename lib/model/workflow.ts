@@ -9,6 +9,7 @@ import type { LoadSample } from './load.js';
 import type { MemoryOptions } from './memory.js';
 import type { Middleware } from './middleware.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
+import type { RunController } from './run-controller.js';
 import type { StandardSchema } from './schema.js';
 import type { Task, TaskDefinition, TaskType, TypedTaskOptions, TypeMaker } from './task.js';
 import type { Price } from './usage.js';
@@ -56,7 +57,15 @@ export interface WorkflowOptions<
   readonly state?: S;
   /** Schema (zod, valibot, arktype, ...) or `typed<T>()` of the run's input. Default: no input. */
   readonly input?: StandardSchema<I>;
-  /** Tasks running at once. Whole number from 1, Infinity, or {@link adaptive}. Default 16. */
+  /**
+   * What its runs share with those of other workflows: slots, groups, resources, limits; see `controller()`. Default: each
+   * run has all of it to itself.
+   */
+  readonly controller?: RunController;
+  /**
+   * Tasks running at once. Whole number from 1, Infinity, or {@link adaptive}. Default 16; under a controller no limit
+   * but that one's.
+   */
   readonly concurrency?: number | Adaptive;
   /**
    * Who goes first among ready tasks of equal priority: the one with the longest expected path behind it, or the one

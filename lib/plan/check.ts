@@ -1,8 +1,10 @@
+import { partsOf } from '../graph/shared-parts.js';
 import { truncate, WorkflowDefinitionError } from '../kernel/errors.js';
 import { exponential, type RetryOptions, timeoutsOf } from '../model/policy.js';
 import { type AnyDependency, Choice, Dependency, type TaskDefinition } from '../model/task.js';
 import type { Definable, WorkflowDefinition } from '../model/workflow.js';
 import { plan } from './graph.js';
+import { Membership } from './membership.js';
 
 /** Something in a workflow that cannot work, or has no effect, whatever happens. */
 export interface Finding {
@@ -41,7 +43,8 @@ export function checkWorkflow(flow: Definable): Finding[] {
   }
   const findings: Finding[] = [];
   try {
-    plan(definition, {});
+    const { settings } = definition;
+    plan(definition, {}, new Membership(settings, { runId: 'check' }, partsOf(settings.controller), 0));
   } catch (error) {
     findings.push(...faultsOf(error));
   }

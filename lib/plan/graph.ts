@@ -1,20 +1,23 @@
 import { ChoiceState } from '../graph/choice-state.js';
 import type { Gate } from '../graph/gate.js';
-import { Group, Lane, type Need, Resource } from '../graph/lane.js';
+import { Group, Lane, type Need, Resource, type RunSlots } from '../graph/lane.js';
 import { Edge, LatestEdge, TaskNode } from '../graph/node.js';
 import type { Expected } from '../graph/ports.js';
 import {
   type DefinitionFault,
   inspect,
+  messageOf,
   RxhiveError,
   truncate,
   WorkflowDefinitionError,
 } from '../kernel/errors.js';
+import type { Share } from '../kernel/fair-heap.js';
 import { unreadable } from '../kernel/read-once.js';
 import { mostOf } from '../model/adaptive.js';
 import type { Place } from '../model/executor.js';
 import { Choice, Dependency, Task, type TaskDefinition } from '../model/task.js';
 import type { OptionNames, WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
+import { controllerFaults, type Membership } from './membership.js';
 import { orderAndRank, rankAgain } from './rank.js';
 import { validateSettings, validateTask } from './validate.js';
 import { problemOf } from './validate-guards.js';
@@ -22,39 +25,57 @@ import { problemOf } from './validate-guards.js';
 /** The tasks of one run with everything they wait for. Grows while the run goes on. */
 export class Graph {
   readonly nodes = new Map<string, TaskNode>();
+  /** Groups by name, those of a controller among them. */
   readonly groups = new Map<string, Group>();
   readonly resources = new Map<string, Resource>();
+  readonly slots: RunSlots;
   readonly settings: WorkflowSettings;
   readonly #names: OptionNames;
   readonly #owner: object;
   readonly #run: object;
   readonly #lanes = new Map<string, Lane>();
-  /** Gates all tasks have to pass; those of one group are in the group. */
+  /** Gates all tasks of the run have to pass; those of one group are in the group. */
   readonly gates: Gate[] = [];
-  readonly #plainLane = new Lane(undefined, [], this.gates);
-
-  readonly #places = new Map<Place, Resource>();
+  /** What is of this run alone. */
+  readonly own: { readonly gates: Gate[]; readonly groups: ReadonlyMap<string, Group> };
+  /** Gates of the controller, then those of the run. */
+  readonly #outer: readonly (readonly Gate[])[];
+  readonly #member: Membership;
+  readonly #plainLane: Lane;
+  readonly #places: Map<Place, Resource>;
   readonly #expected: Expected;
   /** Nodes made so far; more than there are when items were forgotten. */
   #made = 0;
 
   /** `owner` and `run` made the handles that may be used here. */
   constructor(
+    member: Membership,
     settings: WorkflowSettings,
     { owner, names }: Pick<WorkflowDefinition, 'owner' | 'names'>,
     run: object,
     expected: Expected,
   ) {
+    const { shared, slots } = member;
+    this.#member = member;
+    this.slots = slots;
     this.settings = settings;
+    this.#places = shared?.places ?? new Map();
+    this.#outer = shared === undefined ? [this.gates] : [shared.gates, this.gates];
+    this.#plainLane = new Lane(slots, undefined, [], this.#outer);
     this.#names = names;
     this.#expected = expected;
     this.#owner = owner;
     this.#run = run;
+    const own = new Map<string, Group>();
     for (const [name, group] of Object.entries(settings.groups ?? {})) {
-      this.groups.set(name, new Group(name, mostOf(group.concurrency, Number.POSITIVE_INFINITY)));
+      const one = member.group(name) ?? new Group(name, mostOf(group.concurrency, Number.POSITIVE_INFINITY));
+      this.groups.set(name, one);
+      if (member.group(name) === undefined) own.set(name, one);
     }
+    this.own = { gates: this.gates, groups: own };
     for (const [name, capacity] of Object.entries(settings.resources ?? {})) {
-      this.resources.set(name, new Resource(name, capacity, this.resources.size));
+      const one = member.resource(name) ?? new Resource(name, capacity, this.resources.size);
+      this.resources.set(name, one);
     }
   }
 
@@ -66,11 +87,13 @@ export class Graph {
     throw new RxhiveError('INVALID_OPTION', `There is no task ${inspect(id)} in this run; check the id.`);
   }
 
-  /** @throws RxhiveError INVALID_OPTION when there is no such group */
+  /** A group of this run. @throws RxhiveError INVALID_OPTION when there is no such group */
   groupOf(name: string): Group {
-    const group = this.groups.get(name);
+    const group = this.own.groups.get(name);
     if (group !== undefined) return group;
-    const message = `There is no group ${inspect(name)}; use one of the workflow's groups.`;
+    const message = this.groups.has(name)
+      ? `Group ${inspect(name)} is one of the controller, for all of its runs; change it there.`
+      : `There is no group ${inspect(name)}; use one of the workflow's groups.`;
     throw new RxhiveError('INVALID_OPTION', message);
   }
 
@@ -114,8 +137,9 @@ export class Graph {
         faults.push({ kind: 'duplicate-id', taskId: id, message });
       }
       if (known || typeof id !== 'string') continue;
-      const lane = faults.length > before ? this.#plainLane : this.#laneOf(task);
+      const lane = faults.length > before ? this.#plainLane : this.#laneOf(id, task, faults);
       const node = new TaskNode(handles[i] as Task, task, this.#made++, lane);
+      node.priority += this.#member.priority;
       this.nodes.set(id, node);
       added.push(node);
       if (task.candidate === true && lane.group !== undefined) candidates.push(node);
@@ -236,10 +260,22 @@ export class Graph {
     return resource;
   }
 
-  #laneOf(task: TaskDefinition): Lane {
+  /** Whose turns it counts for. A fault where nobody can say. */
+  #shareOf(id: string, task: TaskDefinition, faults: DefinitionFault[]): Share | undefined {
+    try {
+      return this.#member.shareOf(id, task);
+    } catch (error) {
+      const message = `Task "${truncate(id)}": ${messageOf(error)}`;
+      faults.push({ kind: 'bad-option', taskId: id, message });
+      return undefined;
+    }
+  }
+
+  #laneOf(id: string, task: TaskDefinition, faults: DefinitionFault[]): Lane {
+    const share = this.#shareOf(id, task, faults);
     const place = task.place === undefined ? undefined : this.#placeOf(task.place);
-    if (task.group === undefined && task.resources === undefined && place === undefined)
-      return this.#plainLane;
+    const plain = task.group === undefined && task.resources === undefined && place === undefined;
+    if (plain && share === undefined) return this.#plainLane;
     const needs: Need[] = [];
     for (const [name, amount = 0] of Object.entries(task.resources ?? {})) {
       const resource = this.resources.get(name);
@@ -250,11 +286,13 @@ export class Graph {
       task.group ?? null,
       place?.order ?? null,
       needs.map((need) => [need.resource.name, need.amount]),
+      share?.key,
     ]);
     if (place !== undefined) needs.push({ resource: place, amount: 1 });
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
-      lane = new Lane(task.group === undefined ? undefined : this.groups.get(task.group), needs, this.gates);
+      const group = task.group === undefined ? undefined : this.groups.get(task.group);
+      lane = new Lane(this.slots, group, needs, this.#outer, share);
       this.#lanes.set(key, lane);
     }
     return lane;
@@ -268,15 +306,23 @@ function unlink(edge: Edge): void {
 }
 
 /**
- * The plan stage: a definition becomes the graph of a run, ranked by what tasks are expected to take.
+ * The plan stage: a definition becomes the graph of a run, ranked by what tasks are expected to take. `member`: what the
+ * run has, and what it shares.
  * @throws WorkflowDefinitionError with all faults at once.
  */
-export function plan(definition: WorkflowDefinition, run: object, expected: Expected = estimated): Graph {
+export function plan(
+  definition: WorkflowDefinition,
+  run: object,
+  member: Membership,
+  expected: Expected = estimated,
+): Graph {
   const settingFaults = validateSettings(definition.settings, definition.names);
+  if (member.shared !== undefined) settingFaults.push(...controllerFaults(definition, member.shared));
   const safe = settingFaults.length === 0;
   const known = [...definition.faults, ...settingFaults];
   const graph = new Graph(
-    safe ? definition.settings : withoutNumbers(definition.settings),
+    member,
+    safe ? member.settings : withoutNumbers(member.settings),
     definition,
     run,
     expected,

@@ -12,6 +12,8 @@ export interface RunMoment {
   readonly limit: number;
   /** Why it is that many. */
   readonly limitReason?: string | undefined;
+  /** Of a run under a controller: how many tasks of all its runs run, and may. */
+  readonly shared?: { readonly active: number; readonly limit: number } | undefined;
   /** How long the store has not answered, once that is worth telling. */
   readonly store?: StoreWait | undefined;
 }
@@ -103,9 +105,11 @@ function blockers(node: TaskNode, moment: RunMoment): string {
     return `"${truncate(kept.resource.name)}", which is kept for a task that needs more and has waited longer`;
   const gate = node.lane.gates.flat().find((one) => !one.admits(node));
   if (gate !== undefined) return gate.reason(node);
-  const { active, limit, limitReason } = moment;
+  const { active, limit, limitReason, shared } = moment;
   if (active >= limit)
     return `a slot (${active} of ${limit} in use)${limitReason === undefined ? '' : `, ${limitReason}`}`;
+  if (shared !== undefined && shared.active >= shared.limit)
+    return `a slot of its controller (${shared.active} of ${shared.limit} in use by all runs)`;
   return 'its turn';
 }
 

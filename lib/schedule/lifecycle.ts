@@ -1,5 +1,6 @@
 import { isForgiven, isTolerated } from '../graph/choice-state.js';
 import type { AttemptEnd } from '../graph/gate.js';
+import type { RunSlots } from '../graph/lane.js';
 import type { Hedge, TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
@@ -10,6 +11,7 @@ import type { WorkflowSettings } from '../model/workflow.js';
 import type { Deadlines } from './deadlines.js';
 import { Probing } from './probing.js';
 import { ReadyQueue } from './ready-queue.js';
+import type { SharedQueue } from './shared-queue.js';
 
 /**
  * What may follow each status.
@@ -57,8 +59,10 @@ export interface LifecycleParts {
   readonly clock: Clock;
   readonly ports: SchedulerPorts;
   readonly deadlines: Deadlines;
-  /** How many tasks may run at once. */
-  readonly limit: number;
+  /** Its slots: how many tasks may run at once. */
+  readonly slots: RunSlots;
+  /** The queue of the controller; undefined: the run has one of its own. */
+  readonly shared: SharedQueue | undefined;
   /** Runs `work` in the drain loop. */
   command(work: () => void): void;
   /** Does `work` step by step, and lets others have the event loop in between. */
@@ -72,8 +76,8 @@ export interface LifecycleParts {
 export class Lifecycle {
   /** Tasks that have not ended. */
   open = 0;
-  /** How many tasks may run at once. */
-  limit: number;
+  /** How many tasks may run at once, and how many do. */
+  readonly slots: RunSlots;
   /** Why the run ends early. */
   closing: RxhiveError | undefined;
   /** Nothing happens any more. Tasks that are left (`open`) wait for answers of people. */
@@ -94,19 +98,21 @@ export class Lifecycle {
   gated: (node: TaskNode) => void = () => undefined;
   readonly #nodes: ReadonlyMap<string, TaskNode>;
   readonly #settings: WorkflowSettings;
+  readonly #shared: SharedQueue | undefined;
   /** Below 0: not read yet. */
   #moment = -1;
 
-  constructor({ nodes, settings, clock, ports, deadlines, limit, command, slice }: LifecycleParts) {
+  constructor({ nodes, settings, clock, ports, deadlines, slots, shared, command, slice }: LifecycleParts) {
     this.#nodes = nodes;
     this.#settings = settings;
     this.clock = clock;
     this.ports = ports;
     this.deadlines = deadlines;
-    this.limit = limit;
+    this.slots = slots;
+    this.#shared = shared;
     this.command = command;
     this.slice = slice;
-    this.queue = new ReadyQueue(() => this.now(), settings.aging);
+    this.queue = shared?.queue ?? new ReadyQueue(() => this.now(), settings.aging);
     this.probing = new Probing(
       () => nodes,
       command,
@@ -140,7 +146,8 @@ export class Lifecycle {
     node.lane = this.probing.laneOf(node);
     this.enter(node, 'ready');
     // Who comes back from a pause keeps its place.
-    if (this.#settings.policy === 'fifo' && node.running === undefined) node.rank = -this.steps;
+    if (this.#settings.policy === 'fifo' && node.running === undefined)
+      node.rank = -(this.#shared === undefined ? this.steps : ++this.#shared.steps);
     this.queue.push(node);
     if (node.extra?.replay === undefined) this.deadlines.armQueue(node);
     if (node.lane.gated) this.gated(node);
@@ -167,7 +174,8 @@ export class Lifecycle {
 
   /** Takes a slot and all else for an attempt beside another one, if nobody waits for any of it. */
   book(rival: TaskNode): boolean {
-    if (this.closing !== undefined || this.queue.active >= this.limit) return false;
+    if (this.closing !== undefined || this.slots.active >= this.slots.limit) return false;
+    if (this.queue.active >= this.queue.limit) return false;
     return this.queue.peek() === undefined && this.queue.book(rival);
   }
 
@@ -227,6 +235,7 @@ export class Lifecycle {
     this.command(() => {
       if (this.closing !== undefined || this.ended) return;
       this.closing = reason;
+      this.slots.closed = true;
       this.slice(this.#cancelAll(reason));
     });
   }

@@ -47,7 +47,7 @@ export class Probing {
   }
 
   /** Is `node` one that an attempt of `gate` needs, directly or not? */
-  helps({ probes }: ProbingGate, node: TaskNode): boolean {
+  helps({ probes }: Pick<ProbingGate, 'probes'>, node: TaskNode): boolean {
     if (probes.size === 0) return false;
     const needed = new Set<TaskNode>();
     for (const probe of probes) needed.add(probe.principal);

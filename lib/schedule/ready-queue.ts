@@ -1,7 +1,8 @@
 import type { AttemptEnd, Gate } from '../graph/gate.js';
-import { type Blocker, Claim, Lane, Resource, startsBefore } from '../graph/lane.js';
+import { type Blocker, Claim, Lane, Resource, startsBefore, urgencyOf } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { RxhiveError } from '../kernel/errors.js';
+import { FairHeap } from '../kernel/fair-heap.js';
 import { faultOf } from '../kernel/guard.js';
 import { Heap } from '../kernel/heap.js';
 import { Aging } from './aging.js';
@@ -15,9 +16,14 @@ const mostOvertakes = 16;
  * or whose resources are taken leave the queue until exactly that is released.
  */
 export class ReadyQueue {
-  /** Slots in use. */
+  /** Slots in use, and how many there are for all runs together. */
   active = 0;
-  readonly #lanes = new Heap<Lane>(startsBefore);
+  limit = Number.POSITIVE_INFINITY;
+  /** Tasks that have been given a slot so far. */
+  taken = 0;
+  readonly #lanes: Heap<Lane> | FairHeap<Lane>;
+  /** The same, where shares take turns. */
+  readonly #fair: FairHeap<Lane> | undefined;
   /** Lane for which resources are being kept, because its first task has waited too long. */
   #reserved: Lane | undefined;
   /** The resource that {@link ReadyQueue.#blockerOf} found too little of, or claimed by others. */
@@ -28,10 +34,12 @@ export class ReadyQueue {
 
   /**
    * `aging`: ms of waiting for others that weigh as much as one step of priority, and after which a task that needs much
-   * is no longer overtaken by anyone who needs little; false: never.
+   * is no longer overtaken by anyone who needs little; false: never. `fair`: shares take turns among equals in urgency.
    */
-  constructor(now: () => number, aging: number | false = defaultAging) {
+  constructor(now: () => number, aging: number | false = defaultAging, fair = false) {
     this.#now = now;
+    this.#fair = fair ? new FairHeap(startsBefore, urgencyOf) : undefined;
+    this.#lanes = this.#fair ?? new Heap(startsBefore);
     this.#patience = aging === false ? Number.POSITIVE_INFINITY : aging;
     this.#aging = new Aging(now, this.#patience);
   }
@@ -40,7 +48,7 @@ export class ReadyQueue {
   push(node: TaskNode): void {
     node.urgency = this.#aging.add(node.priority);
     const lane = node.lane;
-    const waited = lane.waitedForPermits ? lane.permitMs(this.#now()) : 0;
+    const waited = lane.waitedForPermits ? lane.permitMs(lane.slots.at(this.#now())) : 0;
     if (waited > 0 || node.extra !== undefined) node.more().permitMark = waited;
     lane.ready.push(node);
     if (lane.blockedBy !== undefined) {
@@ -112,13 +120,13 @@ export class ReadyQueue {
     const gate = gateOf(blocker);
     const first = lane.ready.peek() as TaskNode;
     lane.blockedBy = blocker;
-    lane.waitForPermit(gate?.waitsFor === 'permit', this.#now());
+    lane.waitForPermit(gate?.waitsFor === 'permit', lane.slots.at(this.#now()));
     if (blocker instanceof Resource || blocker instanceof Lane) {
       const short = this.#short as Resource;
       const amount = lane.needs.find(({ resource }) => resource === short)?.amount ?? 0;
       lane.shortOf = short;
       short.short.add(lane, amount);
-      short.oldest = Math.min(short.oldest, first.since);
+      short.oldest = Math.min(short.oldest, first.since + lane.slots.offset);
       // The first there is enough for, but it is kept for others: from those behind this lane as well.
       const last = this.#keeps(short) || short.short.best(short.free) === lane;
       if (lane.servedBy === short && last) lane.servedBy = undefined;
@@ -143,8 +151,8 @@ export class ReadyQueue {
     this.#unclaim(lane);
     if (this.#reserved === lane) this.#unreserve();
     this.#served(lane);
-    node.holdsSlot = true;
-    this.active += 1;
+    // Who goes on after a pause has had its turn.
+    if (node.running === undefined) this.#fair?.took(lane.share);
     return node;
   }
 
@@ -153,13 +161,15 @@ export class ReadyQueue {
     const { lane } = node;
     if (lane.ready.size > 0 || this.#blockerOf(lane, node) !== undefined) return false;
     this.#take(node);
-    node.holdsSlot = true;
-    this.active += 1;
     return true;
   }
 
   #take(node: TaskNode): void {
-    const { group, needs, gates } = node.lane;
+    const { slots, group, needs, gates } = node.lane;
+    node.holdsSlot = true;
+    slots.active += 1;
+    this.active += 1;
+    this.taken += 1;
     if (group !== undefined) {
       group.active += 1;
       group.queued.delete(node);
@@ -234,7 +244,10 @@ export class ReadyQueue {
       return;
     }
     node.holdsSlot = false;
-    const { group, needs } = node.lane;
+    const { slots, group, needs } = node.lane;
+    slots.active -= 1;
+    this.active -= 1;
+    this.unpark(slots);
     if (group !== undefined) {
       group.active -= 1;
       this.unpark(group);
@@ -243,11 +256,11 @@ export class ReadyQueue {
       resource.free += amount;
       this.#serve(resource);
     }
-    this.active -= 1;
   }
 
   #blockerOf(lane: Lane, first = lane.ready.peek()): Blocker | Resource | Lane | undefined {
-    const group = lane.group;
+    const { slots, group } = lane;
+    if (slots.active >= slots.limit || slots.closed) return slots;
     if (group !== undefined && group.active >= group.limit) return group;
     for (const { resource, amount } of lane.needs) {
       this.#short = resource;
@@ -262,7 +275,7 @@ export class ReadyQueue {
       if (
         this.#reserved === undefined &&
         first !== undefined &&
-        this.#now() - first.since >= this.#patience
+        lane.slots.at(this.#now()) - first.since >= this.#patience
       ) {
         this.#reserved = lane;
       }
@@ -291,7 +304,7 @@ export class ReadyQueue {
   #claim(lane: Lane): void {
     const { blockedBy, needs } = lane;
     const short = blockedBy instanceof Resource || blockedBy instanceof Lane;
-    if (!short || !isAdmitted(lane)) {
+    if (!short || !lane.admitted) {
       this.#unclaim(lane);
       lane.shortOf?.gated.add(lane, 0);
       return;
@@ -336,7 +349,7 @@ export class ReadyQueue {
     }
     // Gates have opened for who could not claim, or closed for who does.
     for (const lane of [gated.best(0), claims.peek()?.lane])
-      if (lane?.shortOf !== undefined && isAdmitted(lane) !== lane.claiming) this.#reopen(lane);
+      if (lane?.shortOf !== undefined && lane.admitted !== lane.claiming) this.#reopen(lane);
     const lane = this.#keeps(resource) ? this.#reserved : short.best(free);
     if (lane?.shortOf !== resource) return;
     this.#reopen(lane);
@@ -349,7 +362,7 @@ export class ReadyQueue {
     lane.shortOf?.gated.remove(lane);
     lane.shortOf = undefined;
     lane.blockedBy = undefined;
-    lane.waitForPermit(false, this.#now());
+    lane.waitForPermit(false, lane.slots.at(this.#now()));
     if (lane.ready.size > 0) this.#lanes.push(lane);
   }
 
@@ -377,12 +390,6 @@ export class ReadyQueue {
     if (this.#reserved === lane) this.#unreserve();
     this.#served(lane);
   }
-}
-
-/** Would all gates let its first task pass? */
-function isAdmitted(lane: Lane): boolean {
-  const first = lane.ready.peek() as TaskNode;
-  return lane.gates.every((list) => list.every((gate) => gate.admits(first)));
 }
 
 /** The gate a lane waits for; undefined: it waits for a group or a resource. */

@@ -1,6 +1,6 @@
 import { defer, type Observable, Subject } from 'rxjs';
 import type { Gate } from '../graph/gate.js';
-import type { Group } from '../graph/lane.js';
+import type { Group, RunSlots } from '../graph/lane.js';
 import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
 import type { Signal, SignalSink } from '../graph/signal.js';
@@ -8,8 +8,7 @@ import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
 import { type CancelReason, type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
-import { mostOf } from '../model/adaptive.js';
-import { defaultConcurrency, type WorkflowSettings } from '../model/workflow.js';
+import type { WorkflowSettings } from '../model/workflow.js';
 import { Deadlines } from './deadlines.js';
 import { Dependents } from './dependents.js';
 import type { RunMoment } from './explain.js';
@@ -19,6 +18,7 @@ import { Lifecycle } from './lifecycle.js';
 import { Outcomes } from './outcomes.js';
 import type { Probing } from './probing.js';
 import { Refusals } from './refusals.js';
+import type { QueuedRun, SharedQueue } from './shared-queue.js';
 import { Slots } from './slots.js';
 import { Streaming } from './streaming.js';
 import { onlyPeopleCanHelp, runSuspended } from './suspension.js';
@@ -26,11 +26,19 @@ import { Waits } from './waits.js';
 
 type Command = { readonly kind: 'command'; run(): void };
 
+/** What a scheduler works on. */
+export interface ScheduledRun {
+  readonly nodes: ReadonlyMap<string, TaskNode>;
+  readonly slots: RunSlots;
+  /** Of a run under a controller: the queue of all of them. */
+  readonly shared: SharedQueue | undefined;
+}
+
 /**
  * Decides when each task runs. Everything that happens goes through one run-to-completion loop: signals of attempts,
  * timers, calls from outside.
  */
-export class Scheduler {
+export class Scheduler implements QueuedRun {
   /** Attempts that have begun. */
   starts = 0;
   /** Times a limit, of a group or of the run, has changed. */
@@ -42,6 +50,8 @@ export class Scheduler {
   /** Makes what tasks wait for as important as they are. */
   readonly priorityInheritance: PriorityInheritance;
   readonly waits: Waits;
+  readonly slots: RunSlots;
+  readonly #shared: SharedQueue | undefined;
   readonly #nodes: ReadonlyMap<string, TaskNode>;
   readonly #lifecycle: Lifecycle;
   readonly #dependents: Dependents;
@@ -54,20 +64,22 @@ export class Scheduler {
   readonly #drain: Drain<Signal | Command>;
 
   constructor(
-    nodes: ReadonlyMap<string, TaskNode>,
+    { nodes, slots, shared }: ScheduledRun,
     settings: WorkflowSettings,
     clock: Clock,
     ports: SchedulerPorts,
     keepOpen = false,
   ) {
     this.keepOpen = keepOpen;
+    this.slots = slots;
+    this.#shared = shared;
     const command = (run: () => void): void => this.#drain.command(run);
     const slice = (work: Iterator<unknown>): void => this.#drain.slice(work);
     const deadlines = new Deadlines(clock, settings, (node, error, applies) =>
       command(() => applies() && this.#outcomes.abandon(node, 'failed', error)),
     );
-    const limit = mostOf(settings.concurrency, defaultConcurrency);
-    const lifecycle = new Lifecycle({ nodes, settings, clock, ports, deadlines, limit, command, slice });
+    const parts = { nodes, settings, clock, ports, deadlines, slots, shared };
+    const lifecycle = new Lifecycle({ ...parts, command, slice });
     this.#nodes = nodes;
     this.#lifecycle = lifecycle;
     this.#drain = new Drain(
@@ -75,6 +87,7 @@ export class Scheduler {
       (item) => this.#step(item),
       () => this.#pump(),
       (run) => ({ kind: 'command', run }),
+      shared && ((turns) => shared.enter(this, turns)),
     );
     this.priorityInheritance = new PriorityInheritance({
       ranked: () => settings.policy !== 'fifo',
@@ -99,12 +112,12 @@ export class Scheduler {
 
   /** Tasks that run. */
   get active(): number {
-    return this.#lifecycle.queue.active;
+    return this.slots.active;
   }
 
   /** How many may. */
   get limit(): number {
-    return this.#lifecycle.limit;
+    return this.slots.limit;
   }
 
   /** Tasks that have not ended. */
@@ -127,8 +140,34 @@ export class Scheduler {
   }
 
   /** Something runs or is about to. */
+  get goesOn(): boolean {
+    if (this.active > 0) return true;
+    if (this.#shared === undefined) return this.#lifecycle.queue.some;
+    for (const { heapIndex, lane } of this.#nodes.values())
+      if (heapIndex >= 0 && lane.heapIndex >= 0) return true;
+    return false;
+  }
+
+  /** Its loop is further down the stack, or goes on in the next turn of the event loop. */
   get busy(): boolean {
-    return this.active > 0 || this.#lifecycle.queue.some;
+    return this.#drain.busy;
+  }
+
+  /** It has heard things that it has not dealt with. */
+  get pending(): boolean {
+    return this.#drain.pending;
+  }
+
+  /** Starts the best task of the queue, which is its own; false: it gives the event loop back first. */
+  startNext(): boolean {
+    if (this.#drain.rest()) return false;
+    this.#slots.next(this.active);
+    return true;
+  }
+
+  /** Deals with what it has heard, and starts what may start. */
+  turn(): void {
+    this.#drain.flush();
   }
 
   get moment(): RunMoment {
@@ -196,8 +235,9 @@ export class Scheduler {
   setLimit(group: Group | undefined, limit: number): void {
     this.#lifecycle.command(() => {
       this.limitChanges += 1;
-      (group ?? this.#lifecycle).limit = limit;
-      if (group !== undefined) this.#lifecycle.queue.unpark(group);
+      const one = group ?? this.slots;
+      one.limit = limit;
+      this.#lifecycle.queue.unpark(one);
       const { watch } = this.#lifecycle.ports;
       const whose = group === undefined ? {} : { group: group.name };
       if (watch.active) watch.emit({ type: 'group', reason: 'limit', concurrency: limit, ...whose });
@@ -235,26 +275,33 @@ export class Scheduler {
   /** Starts what may start; ends the run when nothing is left. */
   #pump(): void {
     const lifecycle = this.#lifecycle;
-    const { ports, queue } = lifecycle;
+    const { ports } = lifecycle;
+    // What it has given back may be for other runs, also when it has ended.
+    if (this.#shared?.pump(this) === false) return;
     // Before the start only a cancelled run has an end.
     if (lifecycle.ended || (!this.#slots.begun && lifecycle.closing === undefined)) return;
-    if (lifecycle.closing === undefined)
-      while (queue.active < lifecycle.limit && queue.peek() !== undefined)
-        if (this.#drain.rest()) return;
-        else this.#slots.next(queue.active);
+    if (this.#shared === undefined && !this.#startAll()) return;
     this.#slots.rest();
     const goesOn =
       lifecycle.open > 0
         ? !(ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
         : this.keepOpen && lifecycle.closing === undefined;
     if (goesOn) {
-      if (queue.active === 0 && lifecycle.closing === undefined && !this.#drain.pending) ports.resting();
+      if (this.active === 0 && lifecycle.closing === undefined && !this.#drain.pending) ports.resting();
       return;
     }
     lifecycle.ended = true;
     this.#slots.end();
     if (lifecycle.open > 0) lifecycle.leaveAll(runSuspended());
     ports.closed();
+  }
+
+  /** Starts what may start, where the queue is its own; false: the event loop has to be given back. */
+  #startAll(): boolean {
+    const { queue, closing } = this.#lifecycle;
+    while (closing === undefined && this.active < this.limit && queue.peek() !== undefined)
+      if (!this.startNext()) return false;
+    return true;
   }
 
   /** Binds a slot to the best task there is now. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Gate } from '../../lib/graph/gate.js';
-import { Group, Lane, Resource } from '../../lib/graph/lane.js';
+import { Group, Lane, Resource, RunSlots } from '../../lib/graph/lane.js';
 import { type AttemptHandle, TaskNode } from '../../lib/graph/node.js';
 import { Task } from '../../lib/model/task.js';
 import { runsBefore } from '../../lib/model/task-order.js';
@@ -112,9 +112,10 @@ function play(kinds: Kinds, all: readonly Step[], exact: boolean): void {
   const lanes = kinds.map(({ group, needs }) => {
     const needed = resources.map((resource, i) => ({ resource, amount: needs[i] as number }));
     return new Lane(
+      new RunSlots(Number.POSITIVE_INFINITY),
       group === undefined ? undefined : groups[group as 0],
       needed.filter(({ amount }) => amount > 0),
-      [doors[0]],
+      [[doors[0]]],
     );
   });
   const queue = new ReadyQueue(() => 0, false);

@@ -1,4 +1,3 @@
-import { onAbort } from '../../kernel/abort.js';
 import type { TaskContext } from '../../model/context.js';
 import {
   type AdaptedAgent,
@@ -173,7 +172,9 @@ export function beeMiddleware(
   options: Pick<BeeAgentMapping, 'model' | 'stream' | 'ownRetries'> = {},
 ): (run: BeeRunContext) => Promise<void> {
   return async (run) => {
-    onAbort(ctx.signal, (reason) => run.abort(reason as Error));
+    const stop = (): void => run.abort(ctx.signal.reason as Error);
+    if (ctx.signal.aborted) stop();
+    else ctx.signal.addEventListener('abort', stop, { once: true });
     watch(run.emitter, ctx, options, { validators: await BeeValidators.load() });
   };
 }

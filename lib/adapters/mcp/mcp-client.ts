@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { onAbort } from '../../kernel/abort.js';
 import { longestTimer } from '../../kernel/clock.js';
 import { RxhiveError, truncate } from '../../kernel/errors.js';
 import type { TaskContext } from '../../model/context.js';
@@ -114,7 +113,8 @@ export class McpClient implements Middleware, AsyncDisposable {
     { ctx, signal, progress }: McpCall,
   ): Promise<unknown> {
     const abort = new AbortController();
-    const unlink = onAbort(signal, (reason) => abort.abort(reason));
+    const stop = (): void => abort.abort(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
     let reject: (error: Error) => void = () => undefined;
     const lost = new Promise<never>((_, refuse) => {
       reject = refuse;
@@ -148,7 +148,7 @@ export class McpClient implements Middleware, AsyncDisposable {
       if (!settled) abort.abort();
       talks.delete(talk);
       session.resuming.delete(reject);
-      unlink();
+      signal.removeEventListener('abort', stop);
     }
   }
 
@@ -235,7 +235,9 @@ export function mcpClient(options: McpClientOptions): McpClient {
 /** A promise, or the reason of the signal where that is first. */
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const unlink = onAbort(signal, reject);
-    promise.then(resolve, reject).finally(unlink);
+    const stop = (): void => reject(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
   });
 }

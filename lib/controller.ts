@@ -1,0 +1,216 @@
+import {
+  catchError,
+  defer,
+  EMPTY,
+  filter,
+  firstValueFrom,
+  from,
+  map,
+  merge,
+  mergeMap,
+  type Observable,
+  of,
+  tap,
+} from 'rxjs';
+import { inputsOf } from './execute/inputs.js';
+import type { Group } from './graph/lane.js';
+import { shareParts } from './graph/shared-parts.js';
+import { Clock } from './kernel/clock.js';
+import { inspect, RxhiveError, truncate } from './kernel/errors.js';
+import { readOrRefuse } from './kernel/read-once.js';
+import { Breakpoints } from './limits/breakpoints.js';
+import type { EffectiveLimits } from './limits/effective-limits.js';
+import { LoadFeed } from './limits/load-feed.js';
+import { closeGates, limitsOf, placeGates } from './limits/place-gates.js';
+import { belowController, type ControllerOptions } from './model/controller.js';
+import type { WorkflowEvent } from './model/event.js';
+import type { GroupLimits } from './model/limiter.js';
+import type { RunController } from './model/run-controller.js';
+import type { Task } from './model/task.js';
+import { optionNames } from './model/workflow.js';
+import { EventHub } from './observe/events.js';
+import { checkLimit } from './plan/input.js';
+import { validateSettings } from './plan/validate.js';
+import type { Run } from './run.js';
+import { type JoinedRun, SharedQueue } from './schedule/shared-queue.js';
+
+/** Runs that `explain` tells of at most. */
+const mostExplained = 5;
+
+/**
+ * What runs share: slots, groups, resources, limiters, budgets. Of all their tasks that are ready the best starts next:
+ * the one with the highest priority (its own and that of its run); among equals one of the key that had the fewest starts
+ * for its weight (`fair`); then the one with the longest path behind it; then one of the older run.
+ */
+export class Controller<G extends string = string, X extends string = string> implements RunController<G, X> {
+  readonly name: string;
+  readonly groups: readonly G[];
+  readonly resources: readonly X[];
+  readonly #shared: SharedQueue;
+  readonly #hub: EventHub;
+  readonly #limits: EffectiveLimits;
+  readonly #breakpoints: Breakpoints;
+  readonly #load: LoadFeed;
+
+  /** Made by {@link controller}. @throws RxhiveError INVALID_OPTION */
+  constructor(given: ControllerOptions<G, X>) {
+    const options = checked(readOrRefuse('controller', given, belowController));
+    this.name = options.name ?? 'controller';
+    const clock = new Clock(options);
+    const shared = new SharedQueue(options, clock);
+    this.groups = [...shared.groups.keys()] as G[];
+    this.resources = [...shared.resources.keys()] as X[];
+    this.#shared = shared;
+    this.#hub = new EventHub(this.name, clock);
+    const failed = (error: unknown): void => {
+      for (const { subscribers } of shared.runs) subscribers.failed(error);
+    };
+    const ports = { watch: this.#hub, scheduler: shared, places: shared, clock, inputsOf, failed };
+    this.#limits = placeGates(shared, { ...options, name: this.name }, ports);
+    const words = { what: `controller "${truncate(this.name)}"`, how: 'its resume()' };
+    this.#breakpoints = new Breakpoints({ ...ports, words });
+    const load = { ...ports, effectiveLimits: this.#limits, short: () => undefined };
+    this.#load = new LoadFeed(options.load$, undefined, load);
+    shared.changes$.subscribe((change) => {
+      if ('joined' in change && shared.size === 1) this.#load.begin();
+      if (shared.size === 0) this.#load.end();
+    });
+    shareParts(this, shared);
+  }
+
+  /** Its runs: those under way at once, then each that begins. Hot; completes never. */
+  get runs$(): Observable<Run> {
+    return this.#runs$.pipe(map(({ owner }) => owner as Run));
+  }
+
+  /**
+   * Everything that happens, from now on: in all its runs, and with what they share, where `runId` is the name of the
+   * controller. Subscribing starts no run, leaving cancels none.
+   */
+  get events$(): Observable<WorkflowEvent> {
+    const ofRuns$ = this.#runs$.pipe(mergeMap(({ hub }) => hub.events$.pipe(catchError(() => EMPTY))));
+    return merge(this.#hub.events$, ofRuns$);
+  }
+
+  /**
+   * What a task is doing or waiting for, in one sentence for each of its runs under way that has a task of that id, five
+   * at most; `run`: that of one run. @throws RxhiveError INVALID_OPTION where none has it
+   */
+  explain(task: Task | string, run?: Run | string): string {
+    const id = typeof task === 'string' ? task : task.id;
+    const runId = typeof run === 'object' ? run.runId : run;
+    const having = this.#shared.runs.filter(
+      (one) => (runId === undefined || one.runId === runId) && one.graph.nodes.has(id),
+    );
+    if (having.length === 0)
+      throw new RxhiveError('INVALID_OPTION', `No run under way has a task ${inspect(id)}; check the id.`);
+    const sentences = having.slice(0, mostExplained).map(({ owner }) => (owner as Run).explain(id));
+    const [first = ''] = sentences;
+    if (having.length === 1) return first;
+    const more =
+      having.length > mostExplained ? ` And ${having.length - mostExplained} more runs have one.` : '';
+    return sentences.map((one, i) => `In run "${truncate(having[i]?.runId ?? '')}": ${one}`).join(' ') + more;
+  }
+
+  /** How much of their limits all runs together, and the groups of the controller, use now. */
+  limits(): GroupLimits[] {
+    return limitsOf(this.#shared, this.#shared);
+  }
+
+  /** Changes how many tasks of all runs run at once, or may at most where `adaptive`; 0 lets nothing start. */
+  setConcurrency(limit: number): void {
+    this.#limits.set(undefined, 'user', checkLimit(limit));
+  }
+
+  /** The same for a group of the controller. @throws RxhiveError INVALID_OPTION */
+  setGroupConcurrency(name: G, limit: number): void {
+    this.#limits.set(this.#groupOf(name), 'user', checkLimit(limit));
+  }
+
+  /** Lets nothing new start in any run; what runs goes on, and so do clocks. */
+  pause(): void {
+    this.#breakpoints.halt();
+  }
+
+  /** Goes on after a pause. */
+  resume(): void {
+    this.#breakpoints.goOn();
+  }
+
+  /** Does nothing start until {@link Controller.resume}? */
+  get paused(): boolean {
+    return this.#breakpoints.paused;
+  }
+
+  /**
+   * Takes no more runs in: `flow.run()` throws from now on. Resolves when those under way have ended. A run that is kept
+   * open ends when it is closed.
+   */
+  drain(): Promise<void> {
+    const shared = this.#shared;
+    shared.draining = true;
+    const changes$ = merge(
+      defer(() => of(0)),
+      shared.changes$,
+    );
+    return firstValueFrom(
+      changes$.pipe(
+        filter(() => shared.size === 0),
+        tap(() => {
+          closeGates(shared, () => undefined);
+          shared.clock.dispose();
+        }),
+        map(() => undefined),
+      ),
+    );
+  }
+
+  get #runs$(): Observable<JoinedRun> {
+    return defer(() =>
+      merge(
+        from(this.#shared.runs),
+        this.#shared.changes$.pipe(mergeMap((change) => ('joined' in change ? of(change.joined) : EMPTY))),
+      ),
+    );
+  }
+
+  #groupOf(name: string): Group {
+    const group = this.#shared.groups.get(name);
+    if (group !== undefined) return group;
+    const message = `There is no group ${inspect(name)}; use one of the controller's: ${this.groups.map((one) => truncate(one)).join(', ')}.`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+}
+
+/** @throws RxhiveError INVALID_OPTION with everything that makes no sense */
+function checked<O extends ControllerOptions>(options: O): O {
+  const { name = 'controller', fair, weights = {} } = options;
+  const faults = validateSettings({ ...options, name }, optionNames).map(({ message }) => message);
+  if (fair !== undefined && typeof fair !== 'function')
+    faults.push(`fair is ${inspect(fair)}; give a function of a task.`);
+  for (const [key, weight] of Object.entries(weights))
+    if (!(Number.isFinite(weight) && weight > 0))
+      faults.push(`weights.${truncate(key)} is ${inspect(weight)}; give a finite number above 0.`);
+  if (faults.length === 0) return options;
+  throw new RxhiveError('INVALID_OPTION', `controller: ${faults.join(' ')}`, { details: { faults } });
+}
+
+/**
+ * Makes what several workflows and runs share. It does nothing by itself, and needs no end.
+ *
+ * ```ts
+ * const hive = controller({
+ *   concurrency: 32,
+ *   groups: { llm: { concurrency: 8, limiter: { requestsPerMinute: 600 } } },
+ *   fair: ({ tags }) => tags.tenant ?? '',
+ * });
+ * const flow = workflow({ name: 'report', controller: hive });
+ * flow.run({ tags: { tenant: 'acme' }, priority: 1 });
+ * ```
+ * @throws RxhiveError INVALID_OPTION with everything that makes no sense
+ */
+export function controller<G extends string = never, X extends string = never>(
+  options: ControllerOptions<G, X> = {},
+): Controller<G, X> {
+  return new Controller(options);
+}
