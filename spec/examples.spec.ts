@@ -23,7 +23,7 @@ function run(...args: string[]): Promise<{ code: number | null; out: string; err
 const examples = readdirSync('examples').filter((name) => name.endsWith('.ts'));
 const outputs: Record<string, string> = {};
 
-/** A text as an expression: `<n>` is any number, a line of dots any lines; blanks at the beginning of lines do not count. */
+/** A text as an expression: `<n>` is any number, a line `...` any lines, `...` at its end any rest; leading blanks do not count. */
 function pattern(expected: string): RegExp {
   const lines = expected.trimEnd().split('\n');
   const texts = lines.map((line) =>
@@ -32,6 +32,7 @@ function pattern(expected: string): RegExp {
       : `[ ]*${line
           .trimStart()
           .replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+          .replace(/(\\\.){3}$/, '.*')
           .replaceAll('<n>', ' *[\\d.,]+')}\\n`,
   );
   return new RegExp(`^${texts.join('')}$`);
