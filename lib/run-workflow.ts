@@ -1,5 +1,6 @@
 import { defer, mergeMap, type Observable, type OperatorFunction, tap } from 'rxjs';
-import { inspect, LimitExceededError, RxhiveError } from './kernel/errors.js';
+import { LimitExceededError } from './kernel/errors.js';
+import { checked, number } from './kernel/option-rules.js';
 import type { WorkflowResult } from './model/result.js';
 import type { Workflow } from './workflow.js';
 
@@ -23,12 +24,7 @@ export function runWorkflow<S, I, G extends string, X extends string>(
   options: RunWorkflowOptions = {},
 ): OperatorFunction<I, WorkflowResult<S>> {
   const { concurrency = 1, capacity = 10_000 } = options;
-  if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
-    throw new RxhiveError(
-      'INVALID_OPTION',
-      `runWorkflow concurrency is ${inspect(concurrency)}; give a whole number from 1.`,
-    );
-  }
+  checked(concurrency, 'runWorkflow concurrency', number(1, 'whole'));
   return (source) =>
     defer(() => {
       let open = 0;

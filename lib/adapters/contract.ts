@@ -1,5 +1,6 @@
 import { Observable } from 'rxjs';
 import { RxhiveError, truncate } from '../kernel/errors.js';
+import { checked, number } from '../kernel/option-rules.js';
 import type { TaskContext } from '../model/context.js';
 import { agentError } from './agent-error.js';
 
@@ -88,11 +89,7 @@ export class AgentPool<A> {
  * @throws RxhiveError INVALID_OPTION when `size` is no whole number from 1
  */
 export function agentPool<A>(make: () => A | PromiseLike<A>, size: number): AgentPool<A> {
-  if (!(Number.isInteger(size) && size >= 1))
-    throw new RxhiveError(
-      'INVALID_OPTION',
-      `agentPool: size is ${String(size)}; give a whole number from 1.`,
-    );
+  checked(size, 'agentPool: size', number(1, 'whole'));
   return new AgentPool(make, size);
 }
 

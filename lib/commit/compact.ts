@@ -1,6 +1,7 @@
 import { encode } from '../codec/codec.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
+import { checked, number } from '../kernel/option-rules.js';
 import type { CommitRecord, LogRecord, StateRecord } from '../model/record.js';
 import type { CheckpointStore } from '../model/store.js';
 import { summedUsage } from './ledger.js';
@@ -113,8 +114,7 @@ function kept(record: LogRecord, past: ReplayedLog): LogRecord[] {
 
 /** Newest records that compaction leaves as they are. @throws RxhiveError INVALID_OPTION */
 export function checkKeep(keep: number = 100): number {
-  if (Number.isInteger(keep) && keep >= 0) return keep;
-  throw new RxhiveError('INVALID_OPTION', `compact.keep is ${inspect(keep)}; give a whole number from 0.`);
+  return checked(keep, 'compact.keep', number(0, 'whole'));
 }
 
 /**

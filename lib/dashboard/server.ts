@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Observable } from 'rxjs';
 import { inspect, RxhiveError } from '../kernel/errors.js';
+import { checked, number } from '../kernel/option-rules.js';
 import type { WorkflowEvent } from '../model/event.js';
 import { type EventLogOptions, eventLines } from '../observe/event-log.js';
 import { type ActionTarget, act, textOf } from './actions.js';
@@ -72,8 +73,7 @@ export async function serveDashboard(
   } = options;
   if (!(Number.isInteger(port) && port >= 0 && port < 65_536))
     throw new RxhiveError('INVALID_OPTION', `port is ${inspect(port)}; give a whole number from 0 to 65535.`);
-  if (!(Number.isInteger(capacity) && capacity >= 1))
-    throw new RxhiveError('INVALID_OPTION', `capacity is ${inspect(capacity)}; give a whole number from 1.`);
+  checked(capacity, 'capacity', number(1, 'whole'));
   if (token.length < 8)
     throw new RxhiveError('INVALID_OPTION', 'The token is too short; give at least 8 characters.');
   const page = readPage();

@@ -1,8 +1,8 @@
 import type { Clock } from '../kernel/clock.js';
-import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import type { ProviderLimit } from '../kernel/http-headers.js';
+import { bag, checked, isFunction, rule } from '../kernel/option-rules.js';
 import type { BudgetState } from './budget.js';
-import { type Backoff, backoffFault, type ExponentialOptions } from './policy.js';
+import { type Backoff, backoffRule, type ExponentialOptions } from './policy.js';
 import type { OrderedTask } from './task-order.js';
 
 /**
@@ -174,43 +174,25 @@ export const windowSizes: Readonly<Record<WindowName, { kind: 'requests' | 'toke
   tokensPerDay: { kind: 'tokens', size: 86_400_000 },
 };
 
-const wholeNumbers = [...Object.keys(windowSizes), 'maxConcurrent'];
-const known = new Set([...wholeNumbers, 'minTime', 'margin', 'countTokens', 'backoff']);
+const wholeNumber = rule(
+  (value) => Number.isInteger(value) && Number(value) >= 1,
+  'give a whole number from 1, or leave it out',
+);
+const ms = rule((value) => Number.isFinite(value) && Number(value) >= 0, 'give ms from 0');
 
-/** Everything that makes no sense about settings, one sentence each. */
-export function limiterFaults(settings: unknown): string[] {
-  if (typeof settings !== 'object' || settings === null || Array.isArray(settings))
-    return [
-      `limiter is ${inspect(settings)}; give settings such as { requestsPerMinute: 600 }, or a limiter.`,
-    ];
-  const faults: string[] = [];
-  for (const [name, value] of Object.entries(settings)) {
-    if (!known.has(name)) faults.push(`limiter.${truncate(name)} is unknown; use ${[...known].join(', ')}.`);
-    else if (value === undefined) continue;
-    else if (wholeNumbers.includes(name)) {
-      if (!(Number.isInteger(value) && value >= 1))
-        faults.push(`limiter.${name} is ${inspect(value)}; give a whole number from 1, or leave it out.`);
-    } else if (name === 'minTime' || name === 'margin') {
-      if (!(Number.isFinite(value) && value >= 0))
-        faults.push(`limiter.${name} is ${inspect(value)}; give ms from 0.`);
-    } else if (name === 'countTokens') {
-      if (typeof value !== 'function')
-        faults.push(`limiter.countTokens is ${inspect(value)}; give a function of a text.`);
-    } else if (typeof value !== 'function' && (typeof value !== 'object' || value === null))
-      faults.push(`limiter.backoff is ${inspect(value)}; give exponential(...) or { initial, max, factor }.`);
-    else {
-      const odd = backoffFault(value);
-      if (odd !== undefined) faults.push(`limiter.backoff${odd}`);
-    }
-  }
-  return faults;
-}
+/** What settings of a limiter may be. */
+export const limiterRule = bag<LimiterSettings>('settings such as { requestsPerMinute: 600 }, or a limiter', {
+  ...Object.fromEntries(Object.keys(windowSizes).map((name) => [name, wholeNumber])),
+  maxConcurrent: wholeNumber,
+  minTime: ms,
+  margin: ms,
+  countTokens: rule(isFunction, 'give a function of a text'),
+  backoff: backoffRule,
+});
 
 /** @throws RxhiveError INVALID_OPTION with everything that makes no sense */
 export function checkLimiter(settings: LimiterSettings): LimiterSettings {
-  const faults = limiterFaults(settings);
-  if (faults.length > 0) throw new RxhiveError('INVALID_OPTION', faults.join(' '), { details: { faults } });
-  return settings;
+  return checked(settings, 'limiter', limiterRule);
 }
 
 /** The smallest window of tokens; a job that needs more can never start. */

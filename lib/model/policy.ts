@@ -1,4 +1,15 @@
-import { inspect, RxhiveError } from '../kernel/errors.js';
+import { inspect } from '../kernel/errors.js';
+import {
+  all,
+  bag,
+  checked,
+  either,
+  isBag,
+  isFunction,
+  number,
+  type Rule,
+  rule,
+} from '../kernel/option-rules.js';
 import type { Random } from '../kernel/random.js';
 
 /** Delay before a retry, in ms. `retry` counts from 1; `random` is the run's seeded source. */
@@ -28,21 +39,32 @@ const hour = 3_600_000;
 export function exponential(options: ExponentialOptions = {}): Backoff {
   const { initial = 500, factor = 2, jitter = 'full' } = options;
   const { max = initial > usualMax ? day : usualMax } = options;
-  const fault = backoffFault(options);
-  if (fault !== undefined) throw new RxhiveError('INVALID_OPTION', `backoff${fault}`);
+  checked(options, 'backoff', inOrder);
   return (retry, random) => {
     const bound = Math.min(max, initial * factor ** (retry - 1));
     return jitter === 'full' ? Math.round(random() * bound) : bound;
   };
 }
 
-/** What makes no sense about the numbers of a backoff, after the name of the option. */
-export function backoffFault(backoff: unknown): string | undefined {
-  if (typeof backoff !== 'object' || backoff === null) return undefined;
+/** The first delay must not be above the longest one. */
+const inOrder: Rule = (backoff, where, fault) => {
   const { initial, max } = backoff as ExponentialOptions;
-  if (initial === undefined || max === undefined || !(initial > max)) return undefined;
-  return `.initial is ${inspect(initial)}, above max ${inspect(max)}; raise max or lower initial.`;
-}
+  if (initial === undefined || max === undefined || !(initial > max)) return;
+  fault(
+    'bad-number',
+    `${where}.initial is ${inspect(initial)}, above max ${inspect(max)}; raise max or lower initial.`,
+  );
+};
+
+/** What a backoff may be. */
+export const backoffRule: Rule = either(
+  isBag,
+  all(
+    bag<ExponentialOptions>('', { initial: number(0), max: number(0, 'infinite'), factor: number(1) }, false),
+    inOrder,
+  ),
+  rule(isFunction, 'give exponential(...) or { initial, max, factor }'),
+);
 
 /** When and how often a failed attempt is repeated. */
 export interface RetryOptions {

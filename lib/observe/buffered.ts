@@ -1,5 +1,5 @@
 import { from, Observable, type ObservableInput, type OperatorFunction, type Subscription } from 'rxjs';
-import { inspect, RxhiveError } from '../kernel/errors.js';
+import { checked, number } from '../kernel/option-rules.js';
 
 /** How much may wait for a slow consumer. */
 export interface BufferedOptions {
@@ -20,10 +20,7 @@ export function buffered<T, R>(
   consume: (value: T, dropped: number) => ObservableInput<R>,
   { capacity = 10_000 }: BufferedOptions = {},
 ): OperatorFunction<T, R> {
-  if (!(Number.isInteger(capacity) && capacity >= 1)) {
-    const message = `buffered(): capacity is ${inspect(capacity)}; give a whole number from 1.`;
-    throw new RxhiveError('INVALID_OPTION', message);
-  }
+  checked(capacity, 'buffered(): capacity', number(1, 'whole'));
   return (source) =>
     new Observable((subscriber) => {
       // A ring: the oldest is at `first`.

@@ -19,8 +19,7 @@ import { Choice, Dependency, Task, type TaskDefinition } from '../model/task.js'
 import type { OptionNames, WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 import { controllerFaults, type Membership } from './membership.js';
 import { orderAndRank, rankAgain } from './rank.js';
-import { validateSettings, validateTask } from './validate.js';
-import { problemOf } from './validate-guards.js';
+import { problemOf, validateSettings, validateTask } from './validate.js';
 
 /** The tasks of one run with everything they wait for. Grows while the run goes on. */
 export class Graph {

@@ -1,12 +1,24 @@
-import { isObservable } from 'rxjs';
 import { copy } from '../kernel/copy.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { disown } from '../kernel/guard.js';
+import {
+  all,
+  checkAll,
+  checked,
+  either,
+  number,
+  oneOf,
+  type Rule,
+  type Rules,
+  required,
+  rule,
+} from '../kernel/option-rules.js';
 import type { Breakpoint } from '../model/breakpoint.js';
 import type { ResolvedRunOptions, RunOptions } from '../model/run-options.js';
 import { placesOf, validate } from '../model/schema.js';
 import { Task } from '../model/task.js';
 import type { WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
+import { loadRule } from './validate.js';
 
 /**
  * The input of a run as its schema returns it.
@@ -33,58 +45,62 @@ export function checkInput(definition: WorkflowDefinition, input: unknown): unkn
   );
 }
 
-/** Options of a run of a workflow, when they make sense. @throws RxhiveError INVALID_OPTION */
-export function checkOptions<
-  O extends Pick<RunOptions, 'suspend' | 'store' | 'storeTimeout' | 'load$' | 'pauseBefore' | 'runId'>,
->(options: O, { load$: otherwise, memory }: WorkflowSettings): O {
-  const { suspend, store, storeTimeout, load$ = otherwise, pauseBefore = [] } = options;
-  if (options.runId !== undefined) checkRunId(options.runId);
-  checkBreakpoints(pauseBefore);
-  const watermark = memory?.soft !== undefined ? 'soft' : memory?.hard !== undefined ? 'hard' : undefined;
-  if (watermark !== undefined && load$ === undefined)
-    throw new RxhiveError(
-      'INVALID_OPTION',
-      `memory.${watermark} needs load$, which tells how much memory is taken; give load$: systemLoad() of rxhive/load.`,
-    );
-  if (storeTimeout !== undefined && !(typeof storeTimeout === 'number' && storeTimeout > 0))
-    throw new RxhiveError(
-      'INVALID_OPTION',
-      `storeTimeout is ${inspect(storeTimeout)}; give ms above 0, or leave it out.`,
-    );
-  if (options.load$ !== undefined && !isObservable(options.load$))
-    throw new RxhiveError(
-      'INVALID_OPTION',
-      `load$ is ${inspect(options.load$)}; give an Observable, such as systemLoad().`,
-    );
-  if (suspend === undefined || suspend === 'wait' || suspend === 'end') return options;
-  if (suspend === 'exit' && store !== undefined) return options;
-  const message =
-    suspend === 'exit'
-      ? 'suspend: "exit" needs a store, or the run could not go on; give one, or suspend: "wait", or "end" to end it for good.'
-      : `suspend is ${inspect(suspend)}; give "wait", "exit" or "end".`;
-  throw new RxhiveError('INVALID_OPTION', message);
+const runId = required(
+  (value) => typeof value === 'string' && /\S/.test(value),
+  'give a text that is not empty, the same for the same run',
+);
+
+const isBreakpoint = (one: unknown): boolean =>
+  typeof one === 'string' || typeof one === 'function' || one instanceof Task;
+
+const breakpoints: Rule = (points, _, fault) => {
+  if (points === undefined || (Array.isArray(points) && points.every(isBreakpoint))) return;
+  const bad: unknown = Array.isArray(points) ? points.find((one) => !isBreakpoint(one)) : points;
+  const message = `pauseBefore got ${inspect(bad)}; give tasks, their ids, or functions of the task that would start.`;
+  fault('bad-option', message);
+};
+
+/** Options of a run, and what they may be. */
+const runRules: Rules<RunOptions> = {
+  runId: either((value) => value === undefined, all(), runId),
+  pauseBefore: breakpoints,
+  storeTimeout: rule((value) => typeof value === 'number' && value > 0, 'give ms above 0, or leave it out'),
+  load$: loadRule,
+  suspend: oneOf(['wait', 'exit', 'end'], 'give "wait", "exit" or "end"'),
+};
+
+/** Options of a run of a workflow, when they make sense. @throws RxhiveError INVALID_OPTION with all that do not */
+export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'load$'> & { readonly store?: unknown }>(
+  options: O,
+  { load$, memory }: WorkflowSettings,
+): O {
+  const watermark = (['soft', 'hard'] as const).find((name) => memory?.[name] !== undefined);
+  return checked(options, '', (_, __, fault) => {
+    checkAll(runRules, options, '', fault);
+    if (watermark !== undefined && (options.load$ ?? load$) === undefined)
+      fault(
+        'bad-option',
+        `memory.${watermark} needs load$, which tells how much memory is taken; give load$: systemLoad() of rxhive/load.`,
+      );
+    if (options.suspend === 'exit' && options.store === undefined)
+      fault(
+        'bad-option',
+        'suspend: "exit" needs a store, or the run could not go on; give one, or suspend: "wait", or "end" to end it for good.',
+      );
+  });
 }
 
 /**
  * The id of a run. One without a letter is mostly a variable that was not set: all runs with it would be one.
  * @throws RxhiveError INVALID_OPTION
  */
-export function checkRunId(runId: string, name = 'runId'): string {
-  if (typeof runId === 'string' && /\S/.test(runId)) return runId;
-  const message = `${name} is ${inspect(runId)}; give a text that is not empty, the same for the same run.`;
-  throw new RxhiveError('INVALID_OPTION', message);
+export function checkRunId(id: string, name = 'runId'): string {
+  return checked(id, name, runId);
 }
 
 /** Where a run is to pause. @throws RxhiveError INVALID_OPTION */
 export function checkBreakpoints(points: readonly Breakpoint[]): readonly Breakpoint[] {
-  const bad = Array.isArray(points)
-    ? points.find((one) => typeof one !== 'string' && typeof one !== 'function' && !(one instanceof Task))
-    : points;
-  if (Array.isArray(points) && bad === undefined && !points.includes(undefined)) return points;
-  throw new RxhiveError(
-    'INVALID_OPTION',
-    `pauseBefore got ${inspect(bad)}; give tasks, their ids, or functions of the task that would start.`,
-  );
+  return checked(points, 'pauseBefore', breakpoints);
 }
 
 /** The input that a run begins with; a fork without one takes that of its log. @throws as {@link checkInput} */
@@ -98,9 +114,5 @@ export function inputOf(
 
 /** A concurrency given while a run goes on. @throws RxhiveError INVALID_OPTION */
 export function checkLimit(limit: number): number {
-  if (limit === Number.POSITIVE_INFINITY || (Number.isInteger(limit) && limit >= 0)) return limit;
-  throw new RxhiveError(
-    'INVALID_OPTION',
-    `The concurrency is ${inspect(limit)}; give a whole number from 0, or Infinity.`,
-  );
+  return checked(limit, 'The concurrency', number(0, 'whole', 'infinite'));
 }

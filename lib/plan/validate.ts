@@ -1,178 +1,258 @@
+import { isObservable } from 'rxjs';
 import { type DefinitionFault, inspect, truncate } from '../kernel/errors.js';
+import {
+  all,
+  type Bag,
+  bag,
+  checkAll,
+  each,
+  either,
+  type Fault,
+  isAboveZero,
+  isBag,
+  isFunction,
+  isShare,
+  number,
+  oneOf,
+  options,
+  type Rule,
+  type Rules,
+  required,
+  rule,
+} from '../kernel/option-rules.js';
 import { unreadable } from '../kernel/read-once.js';
 import { Adaptive, type AdaptiveOptions } from '../model/adaptive.js';
+import type { BreakerOptions } from '../model/breaker.js';
+import { type BudgetOptions, budgetLimits } from '../model/budget.js';
+import type { CacheOptions } from '../model/cache.js';
 import { candidatesOf } from '../model/candidate.js';
-import { isLimiter, limiterFaults, mostTokens } from '../model/limiter.js';
-import { backoffFault, type RetryOptions } from '../model/policy.js';
+import type { HedgeOptions } from '../model/hedge.js';
+import { isLimiter, limiterRule, mostTokens } from '../model/limiter.js';
+import type { MemoryOptions } from '../model/memory.js';
+import { backoffRule, type RetryOptions, type TimeoutOptions } from '../model/policy.js';
 import { isSchema } from '../model/schema.js';
-import type { TaskDefinition } from '../model/task.js';
-import type { OptionNames, WorkflowSettings } from '../model/workflow.js';
-import { checkHedge, checkWhenOpen, validateGuards } from './validate-guards.js';
+import { Dependency, type TaskDefinition } from '../model/task.js';
+import type { Price } from '../model/usage.js';
+import type { GroupOptions, OptionNames, WorkflowSettings } from '../model/workflow.js';
 
 /** Longest id in characters; longer ones are data, not names. */
 export const longestId = 1_000;
 
-type Fault = (kind: DefinitionFault['kind'], message: string) => void;
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isCount = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 1;
+const count = number(1, 'whole');
+const countOrInfinity = number(1, 'whole', 'infinite');
+const ms = rule(isAboveZero, 'give ms above 0', 'bad-number');
+const share = rule(isShare, 'give a share of the limit above 0, at most 1', 'bad-number');
+const schema = rule(isSchema, 'give a Standard Schema (zod, valibot, arktype) or typed<T>()');
+const whenOpen = oneOf(['wait', 'fail']);
+const price = required(
+  (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0,
+  'give a price per million tokens, from 0',
+  'bad-number',
+);
+const timer = all(
+  rule((value) => value !== 0, 'give ms above 0, or leave it out for no limit', 'bad-number'),
+  number(0, 'infinite'),
+);
 
-function checkNumber(
-  fault: Fault,
-  name: string,
-  value: unknown,
-  least: number,
-  whole: boolean,
-  infinite: boolean,
-): void {
-  if (value === undefined) return;
-  const fits =
-    typeof value === 'number' &&
-    value >= least &&
-    (Number.isFinite(value) || (infinite && value === Number.POSITIVE_INFINITY)) &&
-    (!whole || Number.isInteger(value) || value === Number.POSITIVE_INFINITY);
-  if (fits) return;
-  const kind = `${whole ? 'a whole number' : 'a number'} from ${least}${infinite ? ', or Infinity' : ''}`;
-  fault('bad-number', `${name} is ${inspect(value)}; give ${kind}.`);
-}
+/** The load that a workflow or run is given. */
+export const loadRule = rule(isObservable, 'give an Observable, such as systemLoad()');
 
-function checkRetry(fault: Fault, where: string, retry: number | RetryOptions | undefined): void {
-  if (retry === undefined) return;
-  if (typeof retry !== 'object' || retry === null) {
-    checkNumber(fault, `${where}.retry`, retry, 0, true, true);
-    return;
-  }
-  if (retry.count === undefined)
-    fault('bad-option', `${where}.retry.count is missing; give the number of tries after the first.`);
-  checkNumber(fault, `${where}.retry.count`, retry.count, 0, true, true);
-  if (retry.lost !== undefined) checkNumber(fault, `${where}.retry.lost`, retry.lost, 1, true, true);
-  checkNumber(fault, `${where}.retry.maxRetryAfter`, retry.maxRetryAfter, 0, false, true);
-  const backoff: unknown = retry.backoff;
-  if (typeof backoff === 'object' && backoff !== null) {
-    const numbers = backoff as Record<string, unknown>;
-    checkNumber(fault, `${where}.retry.backoff.initial`, numbers.initial, 0, false, false);
-    checkNumber(fault, `${where}.retry.backoff.max`, numbers.max, 0, false, true);
-    checkNumber(fault, `${where}.retry.backoff.factor`, numbers.factor, 1, false, false);
-    const odd = backoffFault(backoff);
-    if (odd !== undefined) fault('bad-number', `${where}.retry.backoff${odd}`);
-  } else if (backoff !== undefined && typeof backoff !== 'function') {
-    fault(
-      'bad-option',
-      `${where}.retry.backoff is ${inspect(backoff)}; give exponential(...) or { initial, max, factor }.`,
-    );
-  }
-}
+const concurrency = either(
+  (value) => value instanceof Adaptive,
+  (value, where, fault) => {
+    const given = ((value as Adaptive).options ?? {}) as Partial<AdaptiveOptions>;
+    const { min = 1, max, initial } = given;
+    if (max === undefined)
+      fault('bad-option', `${where}: adaptive needs max, the most that may ever run at once.`);
+    const overloaded = rule(isFunction, 'give a function of the error');
+    const rules: Rules<AdaptiveOptions> = { max: count, min: count, initial: count, overloaded };
+    checkAll(rules, given, `${where}: adaptive `, fault);
+    if (max !== undefined && max >= 1 && min > max)
+      fault('bad-number', `${where}: adaptive min ${min} is above max ${max}; exchange them.`);
+    if (initial !== undefined && (initial < min || (max !== undefined && initial > max)))
+      fault('bad-number', `${where}: adaptive initial ${initial} is not between min ${min} and max ${max}.`);
+  },
+  countOrInfinity,
+);
 
-function checkTimeout(fault: Fault, where: string, timeout: unknown): void {
-  if (timeout === undefined) return;
-  if (typeof timeout !== 'object' || timeout === null) {
-    checkTimer(fault, `${where}.timeout`, timeout);
-    return;
-  }
-  for (const [name, value] of Object.entries(timeout)) {
-    if (['attempt', 'total', 'idle', 'queue'].includes(name))
-      checkTimer(fault, `${where}.timeout.${name}`, value);
-    else
-      fault(
-        'bad-option',
-        `${where}.timeout.${truncate(name)} is unknown; use attempt, total, idle or queue.`,
-      );
-  }
-}
-
-function checkTimer(fault: Fault, name: string, value: unknown): void {
-  if (value === 0) fault('bad-number', `${name} is 0; give ms above 0, or leave it out for no limit.`);
-  else checkNumber(fault, name, value, 0, false, true);
-}
-
-function checkConcurrency(fault: Fault, name: string, concurrency: number | Adaptive | undefined): void {
-  if (!(concurrency instanceof Adaptive)) {
-    checkNumber(fault, name, concurrency, 1, true, true);
-    return;
-  }
-  const { min = 1, max, initial, overloaded } = (concurrency.options ?? {}) as Partial<AdaptiveOptions>;
-  if (max === undefined)
-    fault('bad-option', `${name}: adaptive needs max, the most that may ever run at once.`);
-  checkNumber(fault, `${name}: adaptive max`, max, 1, true, false);
-  checkNumber(fault, `${name}: adaptive min`, min, 1, true, false);
-  checkNumber(fault, `${name}: adaptive initial`, initial, 1, true, false);
-  if (max !== undefined && max >= 1 && min > max)
-    fault('bad-number', `${name}: adaptive min ${min} is above max ${max}; exchange them.`);
-  if (initial !== undefined && (initial < min || (max !== undefined && initial > max)))
-    fault('bad-number', `${name}: adaptive initial ${initial} is not between min ${min} and max ${max}.`);
-  if (overloaded !== undefined && typeof overloaded !== 'function')
-    fault(
-      'bad-option',
-      `${name}: adaptive overloaded is ${inspect(overloaded)}; give a function of the error.`,
-    );
-}
-
-function checkLimiter(fault: Fault, where: string, limiter: unknown): void {
+const limiter: Rule = (value, where, fault) => {
   try {
-    if (limiter === undefined || isLimiter(limiter)) return;
-    for (const one of limiterFaults(limiter)) fault('bad-option', `${where}${one}`);
+    if (value !== undefined && !isLimiter(value))
+      limiterRule(value, where, (_, message) => fault('bad-option', message));
   } catch (error) {
-    fault('bad-option', unreadable(`${where}limiter`, error));
+    fault('bad-option', unreadable(where, error));
   }
-}
+};
 
-/** Tokens a task says it needs must fit the windows of its limiters. */
-function checkTokens(fault: Fault, where: string, task: TaskDefinition, settings: WorkflowSettings): void {
-  const { tokens } = task;
-  if (tokens === undefined || typeof tokens === 'function') return;
-  checkNumber(fault, `${where}: tokens`, tokens, 0, false, false);
-  const group = task.group === undefined ? undefined : settings.groups?.[task.group];
-  for (const limiter of [group?.limiter, settings.limiter]) {
-    if (typeof limiter !== 'object' || limiter === null) continue;
-    const most = mostTokens(isLimiter(limiter) ? limiter.settings : limiter);
-    if (most !== undefined && tokens > most.max)
+const caps: Rules<BudgetOptions> = Object.fromEntries(
+  budgetLimits.map((name) => {
+    const fits = name === 'calls' ? isCount : isAboveZero;
+    const kind = name === 'calls' ? 'a whole number from 1' : 'a number above 0';
+    return [name, rule(fits, `give ${kind}, or leave it out for no cap`, 'bad-number')];
+  }),
+);
+
+const budget: Rule = all(
+  options<BudgetOptions>('{ calls, tokens, cost, hard }', {
+    ...caps,
+    hard: either(
+      isBag,
+      options('', caps),
+      rule((value) => typeof value === 'boolean', 'give true, or { calls, tokens, cost }'),
+    ),
+  }),
+  (value, where, fault) => {
+    if (!isBag(value)) return;
+    const hard = isBag(value.hard) ? value.hard : {};
+    for (const name of budgetLimits)
+      if (Number(hard[name]) < Number(value[name]))
+        fault(
+          'bad-number',
+          `${where}.hard.${name} is ${inspect(hard[name])}, below ${where}.${name}; the hard cap comes last.`,
+        );
+    if (budgetLimits.every((name) => value[name] === undefined && hard[name] === undefined))
+      fault('bad-option', `${where} has no cap; give calls, tokens or cost.`);
+  },
+);
+
+const breaker = options<BreakerOptions>('{ failures, openFor }', {
+  failures: either(
+    isBag,
+    options('', {
+      rate: required(isShare, 'give a share above 0, at most 1', 'bad-number'),
+      window: required(isAboveZero, 'give ms above 0', 'bad-number'),
+      least: count,
+    }),
+    required(isCount, 'give a whole number from 1', 'bad-number'),
+  ),
+  openFor: ms,
+  halfOpen: count,
+  whenOpen,
+  counts: rule(isFunction, 'give a function of the error'),
+});
+
+const memory: Rule = all(
+  options<MemoryOptions>('{ soft, hard, spillAbove }', {
+    soft: share,
+    hard: share,
+    spillAbove: number(0, 'whole', 'infinite'),
+  }),
+  (value, where, fault) => {
+    const { soft, hard } = (value ?? {}) as Bag;
+    if (Number(soft) > Number(hard))
       fault(
         'bad-number',
-        `${where} needs ${tokens} tokens but ${most.name} is ${most.max}; it could never start.`,
+        `${where}.soft ${inspect(soft)} is above ${where}.hard ${inspect(hard)}; exchange them.`,
       );
-  }
-}
+  },
+);
+
+const groupRules: Rules<GroupOptions> = { concurrency, limiter, budget, breaker };
+
+/** Options of a workflow, and what they may be. */
+const settingRules: Rules<WorkflowSettings> = {
+  name: required((value) => isText(value) && value !== '', 'give the workflow a name that is not empty'),
+  concurrency,
+  maxTasks: countOrInfinity,
+  retryBudget: number(0, 'whole', 'infinite'),
+  aging: either((value) => value === false, all(), timer),
+  failurePolicy: oneOf(['continue', 'fail-fast']),
+  input: schema,
+  policy: oneOf(['critical-path', 'fifo']),
+  limiter,
+  groups: each((value, where, fault) => checkAll(groupRules, (value ?? {}) as Bag, `${where}.`, fault)),
+  resources: each(required(isAboveZero, 'give a capacity above 0', 'bad-number')),
+  load$: loadRule,
+  memory,
+  prices: all(
+    options('{ "model": { input, output } }', {}, false),
+    either(isBag, each(bag<Price>('{ input, output }', { input: price, output: price })), all()),
+  ),
+  budget,
+};
+
+/** Options that a workflow has for its tasks, too. */
+const policyRules: Rules<Pick<TaskDefinition, 'retry' | 'timeout'>> = {
+  retry: either(
+    isBag,
+    all(
+      (value, where, fault) => {
+        if ((value as Bag).count === undefined)
+          fault('bad-option', `${where}.count is missing; give the number of tries after the first.`);
+      },
+      options<RetryOptions>(
+        '',
+        {
+          count: number(0, 'whole', 'infinite'),
+          lost: countOrInfinity,
+          maxRetryAfter: number(0, 'infinite'),
+          backoff: backoffRule,
+        },
+        false,
+      ),
+    ),
+    number(0, 'whole', 'infinite'),
+  ),
+  timeout: either(
+    isBag,
+    options<TimeoutOptions>(
+      '',
+      { attempt: timer, total: timer, idle: timer, queue: timer },
+      'attempt, total, idle or queue',
+    ),
+    timer,
+  ),
+};
+
+/** Options of a task, and what they may be by themselves. */
+const taskRules: Rules<TaskDefinition> = {
+  priority: rule(Number.isFinite, 'give a finite number', 'bad-number'),
+  tolerate: rule((value) => typeof value === 'boolean', 'give true or leave it out'),
+  estimate: number(0),
+  tokens: either(isFunction, all(), number(0)),
+  hedge: options<HedgeOptions>('{ after, max }', {
+    after: required(
+      (value) => value === 'p95' || isAboveZero(value),
+      'give ms above 0, or "p95"',
+      'bad-number',
+    ),
+    max: count,
+  }),
+  whenOpen,
+  cache: options<CacheOptions>('{ key, ttl }, both optional', { ttl: number(0, 'infinite') }, false),
+  result: schema,
+  version: rule(isText, 'give a text'),
+  compensate: rule(isFunction, 'give a function'),
+  isolation: oneOf(['serializable'], 'give "serializable" or leave it out'),
+  onConflict: oneOf(['rerun', 'replay', 'fail'], 'give rerun, replay or fail'),
+};
+
+/** What {@link validateTask} looks at beside the body. */
+const checkedOptions: ReadonlySet<string> = new Set([
+  ...Object.keys({ ...taskRules, ...policyRules }),
+  ...['executor', 'place', 'unread', 'group', 'resources'],
+]);
 
 /** Everything wrong with the settings of a workflow. */
 export function validateSettings(settings: WorkflowSettings, names: OptionNames): DefinitionFault[] {
   const faults: DefinitionFault[] = [];
   const fault: Fault = (kind, message) => faults.push({ kind, message });
-  if (typeof settings.name !== 'string' || settings.name === '') {
-    fault('bad-option', `name is ${inspect(settings.name)}; give the workflow a name that is not empty.`);
-  }
-  checkConcurrency(fault, names.concurrency, settings.concurrency);
-  checkNumber(fault, 'memory.spillAbove', settings.memory?.spillAbove, 0, true, true);
-  checkNumber(fault, 'maxTasks', settings.maxTasks, 1, true, true);
-  checkNumber(fault, 'retryBudget', settings.retryBudget, 0, true, true);
-  if (settings.aging !== false) checkTimer(fault, 'aging', settings.aging);
-  if (settings.failurePolicy !== undefined && !['continue', 'fail-fast'].includes(settings.failurePolicy)) {
-    fault(
-      'bad-option',
-      `failurePolicy is ${inspect(settings.failurePolicy)}; use "continue" or "fail-fast".`,
-    );
-  }
-  if (settings.input !== undefined && !isSchema(settings.input))
-    fault(
-      'bad-option',
-      `input is ${inspect(settings.input)}; give a Standard Schema (zod, valibot, arktype) or typed<T>().`,
-    );
-  if (settings.policy !== undefined && !['critical-path', 'fifo'].includes(settings.policy)) {
-    fault('bad-option', `policy is ${inspect(settings.policy)}; use "critical-path" or "fifo".`);
-  }
-  checkLimiter(fault, '', settings.limiter);
-  checkRetry(fault, 'workflow', settings.retry);
-  checkTimeout(fault, 'workflow', settings.timeout);
-  for (const [name, group] of Object.entries(settings.groups ?? {})) {
-    checkConcurrency(fault, `${names.groups}.${truncate(name)}.concurrency`, group?.concurrency);
-    checkLimiter(fault, `${names.groups}.${truncate(name)}.`, group?.limiter);
-  }
-  for (const [name, capacity] of Object.entries(settings.resources ?? {})) {
-    if (!(typeof capacity === 'number' && capacity > 0 && Number.isFinite(capacity))) {
-      fault('bad-number', `resources.${truncate(name)} is ${inspect(capacity)}; give a capacity above 0.`);
-    }
-  }
-  validateGuards(settings, fault, names);
+  checkAll(settingRules, settings, '', fault, { ...names });
+  checkAll(policyRules, settings, 'workflow.', fault);
   return faults;
 }
 
-/** Adds everything wrong with one task by itself: id, body, numbers, names of groups and resources. */
+/** Says what is wrong with a race or quorum. */
+export function problemOf(need: unknown, tasks: unknown): string | undefined {
+  if (!Array.isArray(tasks) || tasks.length === 0) return 'without tasks; give an array of tasks.';
+  if (new Set(tasks).size < tasks.length) return 'in which a task is twice; name each once.';
+  if (isCount(need) && Number(need) <= tasks.length) return undefined;
+  return `that needs ${inspect(need)} of ${tasks.length}; give a whole number from 1 to ${tasks.length}.`;
+}
+
+/** Adds everything wrong with one task: its id and body, its options, and how they go with others and the workflow. */
 export function validateTask(
   id: unknown,
   task: TaskDefinition,
@@ -197,113 +277,96 @@ export function validateTask(
     return;
   }
   for (const one of task.unread ?? []) fault('bad-option', `${where}: ${one}`);
-  if (task.executor !== undefined)
-    fault(
-      'bad-option',
-      task.run === undefined
-        ? `${where}: executor is ${inspect(task.executor)}; give one such as threads({ file }).`
-        : `${where} has run and executor; give one of them.`,
-    );
-  else if (typeof task.run !== 'function')
-    fault('bad-option', `${where}: run is ${inspect(task.run)}; give a function.`);
-  const slots: unknown = task.place?.slots;
-  if (task.place !== undefined && !(typeof slots === 'number' && slots >= 1))
-    fault('bad-number', `${where}: its executor has a place of ${inspect(slots)} slots; give 1 or more.`);
-  if (task.priority !== undefined && !Number.isFinite(task.priority)) {
-    fault('bad-number', `${where}: priority is ${inspect(task.priority)}; give a finite number.`);
-  }
-  if (task.tolerate !== undefined && typeof task.tolerate !== 'boolean')
-    fault('bad-option', `${where}: tolerate is ${inspect(task.tolerate)}; give true or leave it out.`);
-  checkNumber(fault, `${where}: estimate`, task.estimate, 0, false, false);
-  checkTokens(fault, where, task, settings);
-  checkRetry(fault, where, task.retry);
-  checkTimeout(fault, where, task.timeout);
-  checkHedge(fault, where, task);
-  checkWhenOpen(fault, `${where}: whenOpen`, task.whenOpen);
-  if (task.cache !== undefined && (typeof task.cache !== 'object' || task.cache === null))
-    fault('bad-option', `${where}: cache is ${inspect(task.cache)}; give { key, ttl }, both optional.`);
-  checkNumber(fault, `${where}: cache.ttl`, task.cache?.ttl, 0, false, true);
-  if (task.result !== undefined && !isSchema(task.result))
-    fault(
-      'bad-option',
-      `${where}: result is ${inspect(task.result)}; give a Standard Schema (zod, valibot, arktype) or typed<T>().`,
-    );
-  if (task.version !== undefined && typeof task.version !== 'string')
-    fault('bad-option', `${where}: version is ${inspect(task.version)}; give a text.`);
-  if (task.compensate !== undefined && typeof task.compensate !== 'function')
-    fault('bad-option', `${where}: compensate is ${inspect(task.compensate)}; give a function.`);
-  if (task.isolation !== undefined && task.isolation !== 'serializable')
-    fault(
-      'bad-option',
-      `${where}: isolation is ${inspect(task.isolation)}; give "serializable" or leave it out.`,
-    );
-  if (task.onConflict !== undefined && !['rerun', 'replay', 'fail'].includes(task.onConflict))
-    fault('bad-option', `${where}: onConflict is ${inspect(task.onConflict)}; give rerun, replay or fail.`);
-  if (task.onConflict !== undefined && task.isolation === undefined)
-    fault(
-      'bad-option',
-      `${where}: onConflict has no effect without isolation; add isolation: "serializable".`,
-    );
-  if (task.group !== undefined && !Object.hasOwn(settings.groups ?? {}, task.group)) {
-    fault(
-      'unknown-group',
-      `${where} is in group ${inspect(task.group)}, which does not exist; add it to ${names.groups}.`,
-    );
-  }
-  for (const { name, group } of candidatesOf(task.run) ?? []) {
-    if (group !== undefined && !Object.hasOwn(settings.groups ?? {}, group))
-      fault(
-        'unknown-group',
-        `${where}: candidate "${truncate(name)}" is in group ${inspect(group)}, which does not exist; add it to ${names.groups}.`,
-      );
-  }
-  for (const [name, amount] of Object.entries(task.resources ?? {})) {
-    const capacity = Object.hasOwn(settings.resources ?? {}, name) ? settings.resources?.[name] : undefined;
-    if (capacity === undefined) {
-      fault(
-        'unknown-resource',
-        `${where} needs resource "${truncate(name)}", which does not exist; add it to resources.`,
-      );
-    } else if (amount !== undefined && !(Number.isFinite(amount) && amount >= 0)) {
-      fault(
-        'bad-number',
-        `${where}: resources.${truncate(name)} is ${inspect(amount)}; give an amount of 0 or more.`,
-      );
-    } else if (amount !== undefined && amount > capacity) {
-      fault(
-        'bad-number',
-        `${where} needs ${amount} of "${truncate(name)}" but there is only ${capacity}; it could never start.`,
-      );
-    }
-  }
+  checkBody(fault, where, task);
+  checkAll(taskRules, task, `${where}: `, fault);
+  checkAll(policyRules, task, `${where}.`, fault);
+  checkTogether(fault, where, task);
+  checkAgainst(fault, where, task, settings, names);
 }
 
 /** Most tasks: a good id, a body and no option that could be wrong. */
 function isPlain(id: unknown, task: TaskDefinition): boolean {
-  return (
-    typeof id === 'string' &&
-    id.length > 0 &&
-    id.length <= longestId &&
-    typeof task?.run === 'function' &&
-    task.executor === undefined &&
-    task.place === undefined &&
-    task.priority === undefined &&
-    task.estimate === undefined &&
-    task.retry === undefined &&
-    task.tokens === undefined &&
-    task.tolerate === undefined &&
-    task.timeout === undefined &&
-    task.whenOpen === undefined &&
-    task.hedge === undefined &&
-    task.group === undefined &&
-    task.resources === undefined &&
-    task.cache === undefined &&
-    task.result === undefined &&
-    task.compensate === undefined &&
-    task.version === undefined &&
-    task.unread === undefined &&
-    task.isolation === undefined &&
-    task.onConflict === undefined &&
-    candidatesOf(task.run) === undefined
-  );
+  if (typeof id !== 'string' || id.length === 0 || id.length > longestId) return false;
+  if (typeof task?.run !== 'function' || candidatesOf(task.run) !== undefined) return false;
+  for (const name in task)
+    if (checkedOptions.has(name) && task[name as keyof TaskDefinition] !== undefined) return false;
+  return true;
+}
+
+function checkBody(fault: Fault, where: string, { run, executor, place }: TaskDefinition): void {
+  if (executor !== undefined)
+    fault(
+      'bad-option',
+      run === undefined
+        ? `${where}: executor is ${inspect(executor)}; give one such as threads({ file }).`
+        : `${where} has run and executor; give one of them.`,
+    );
+  else required(isFunction, 'give a function')(run, `${where}: run`, fault);
+  const slots: unknown = place?.slots;
+  if (place !== undefined && !(typeof slots === 'number' && slots >= 1))
+    fault('bad-number', `${where}: its executor has a place of ${inspect(slots)} slots; give 1 or more.`);
+}
+
+/** Options of a task that do not go together. */
+function checkTogether(fault: Fault, where: string, task: TaskDefinition): void {
+  const { hedge, dependencies, onConflict, isolation } = task;
+  const list = isBag(hedge) && typeof dependencies === 'object' ? Object.values(dependencies ?? {}) : [];
+  if (list.some((one) => one instanceof Dependency && one.mode === 'latest'))
+    fault(
+      'bad-option',
+      `${where}: hedge cannot be used with latest(...); a stream that grows has no second attempt.`,
+    );
+  if (onConflict !== undefined && isolation === undefined)
+    fault(
+      'bad-option',
+      `${where}: onConflict has no effect without isolation; add isolation: "serializable".`,
+    );
+}
+
+/** What a task needs that the workflow does not have. */
+function checkAgainst(
+  fault: Fault,
+  where: string,
+  { group, run, resources, tokens }: TaskDefinition,
+  settings: WorkflowSettings,
+  names: OptionNames,
+): void {
+  const own = group === undefined ? undefined : settings.groups?.[group];
+  for (const one of [own?.limiter, settings.limiter]) {
+    if (typeof tokens !== 'number' || typeof one !== 'object' || one === null) continue;
+    const most = mostTokens(isLimiter(one) ? one.settings : one);
+    if (most !== undefined && tokens > most.max)
+      fault(
+        'bad-number',
+        `${where} needs ${tokens} tokens but ${most.name} is ${most.max}; it could never start.`,
+      );
+  }
+  const inGroup = (who: string, name: string | undefined): void => {
+    if (name !== undefined && !Object.hasOwn(settings.groups ?? {}, name))
+      fault(
+        'unknown-group',
+        `${who} is in group ${inspect(name)}, which does not exist; add it to ${names.groups}.`,
+      );
+  };
+  inGroup(where, group);
+  for (const one of candidatesOf(run) ?? [])
+    inGroup(`${where}: candidate "${truncate(one.name)}"`, one.group);
+  for (const [name, amount] of Object.entries(resources ?? {})) {
+    const capacity = Object.hasOwn(settings.resources ?? {}, name) ? settings.resources?.[name] : undefined;
+    if (capacity === undefined)
+      fault(
+        'unknown-resource',
+        `${where} needs resource "${truncate(name)}", which does not exist; add it to resources.`,
+      );
+    else if (amount !== undefined && !(Number.isFinite(amount) && amount >= 0))
+      fault(
+        'bad-number',
+        `${where}: resources.${truncate(name)} is ${inspect(amount)}; give an amount of 0 or more.`,
+      );
+    else if (amount !== undefined && amount > capacity)
+      fault(
+        'bad-number',
+        `${where} needs ${amount} of "${truncate(name)}" but there is only ${capacity}; it could never start.`,
+      );
+  }
 }
