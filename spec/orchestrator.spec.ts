@@ -18,10 +18,25 @@ import {
   type WorkflowOptions,
   WorkflowOrchestrator,
 } from '../lib/index.js';
+import type { TaskDefinition } from '../lib/model/task.js';
 import { advance, SimulationScheduler, simulate } from '../lib/testing/index.js';
 
 /** `true` where nothing is left; else what was forgotten. */
 type Nothing<K> = [K] extends [never] ? true : K;
+
+/** `true` where both are the same type. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+
+test('an option is typed once: for tasks, agent tasks and the engine, for workflows and orchestrators', () => {
+  type Task = TaskSettings<never>;
+  type Other = 'dependencies' | 'group' | 'type' | 'tokens' | 'cache';
+  type Workflow = WorkflowOptions<unknown, unknown, string, string>;
+  type Shared = Exclude<keyof Workflow, 'name' | 'concurrency' | 'groups'>;
+  const agents: Same<Pick<AgentTaskOptions, Exclude<keyof Task, Other>>, Omit<Task, Other>> = true;
+  const engine: Nothing<Exclude<keyof Task, keyof TaskDefinition>> = true;
+  const facade: Same<Pick<OrchestratorOptions<Record<string, never>>, Shared>, Pick<Workflow, Shared>> = true;
+  assert.ok(agents && engine && facade);
+});
 
 test('an orchestrator has every option of a workflow, under its name or its own', () => {
   type Options = OrchestratorOptions<Record<string, never>>;

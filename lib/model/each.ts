@@ -1,11 +1,10 @@
 import type { TaskContext } from './context.js';
-import type { RetryOptions, TimeoutOptions } from './policy.js';
-import type { InputsOf } from './task.js';
+import type { InputsOf, TaskSettings } from './task.js';
 
 /** Items that come one after the other; nobody has to know how many. */
 export type Items<T> = Iterable<T> | AsyncIterable<T>;
 
-/** How `flow.each` treats a source and its items. */
+/** How `flow.each` treats a source and its items: `group`, `retry`, `timeout` and `resources` are those of each item. */
 export interface EachOptions<
   D,
   T,
@@ -15,7 +14,7 @@ export interface EachOptions<
   G extends string = string,
   X extends string = string,
   K extends boolean = boolean,
-> {
+> extends Pick<TaskSettings<D, S, I, G, X>, 'group' | 'retry' | 'timeout' | 'resources'> {
   /** Tasks whose results are needed before the first item is taken. Default: none. */
   readonly dependencies?: D;
   /**
@@ -34,18 +33,10 @@ export interface EachOptions<
    * Default: its index.
    */
   readonly key?: (item: T, index: number) => string | number;
-  /** Concurrency group of the items. Default: none. */
-  readonly group?: G;
   /** Priority of the items and of the task. Default 0. */
   readonly priority?: number;
-  /** Tries after the first of each item. Default: the workflow's, else 0. */
-  readonly retry?: number | RetryOptions;
-  /** Ms for one attempt at an item, or limits by kind. Default: the workflow's, else none. */
-  readonly timeout?: number | TimeoutOptions;
   /** Items that fail leave the run `succeeded`; see the same option of a task. Default false: it is `partial`. */
   readonly tolerate?: boolean;
-  /** Amounts of the workflow's `resources` each item holds while running. */
-  readonly resources?: { readonly [name in X]?: number };
   /** Change it and stored results of items are not used again. Default: the source text of `run`. */
   readonly version?: string;
 }

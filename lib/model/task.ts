@@ -336,42 +336,32 @@ export class TaskType<in T = never, out O = unknown> {
   }
 }
 
+/** The same options, of which each may be said to be undefined. */
+type Loose<T> = { readonly [K in keyof T]: T[K] | undefined };
+
 /** {@link TaskOptions} with all types forgotten: what the engine works with. */
-export interface TaskDefinition {
-  readonly dependencies?: Dependencies | undefined;
+export interface TaskDefinition
+  extends Loose<Omit<TaskSettings<Dependencies>, 'tokens' | 'cache' | 'compensate' | 'result'>> {
   readonly run: (inputs: never, ctx: never) => unknown;
   readonly executor?: Executor | undefined;
   /** Where the executor that `run` calls makes its attempts. */
   readonly place?: Place | undefined;
   readonly result?: StandardSchema | undefined;
-  readonly group?: string | undefined;
-  readonly whenOpen?: 'wait' | 'fail' | undefined;
+  readonly tokens?: number | ((inputs: never) => number) | undefined;
+  readonly cache?: CacheOptions | undefined;
+  readonly compensate?: ((value: never, ctx: never) => unknown) | undefined;
   /** One of several its parent tries: the parent's end tells how the run went. */
   readonly candidate?: boolean | undefined;
-  readonly tolerate?: boolean | undefined;
   /** It adds items that are forgotten when they have ended, and holds no slot meanwhile. */
   readonly feeds?: boolean | undefined;
   /** With {@link TaskDefinition.feeds}: makes an item again from its data; `inputs` are read when it runs. */
   readonly item?: ((data: unknown, inputs: () => unknown) => TaskDefinition) | undefined;
   /** What it can be made again from when its run goes on; undefined: its body is a closure. */
   readonly stored?: StoredTask | undefined;
-  readonly priority?: number | undefined;
-  readonly retry?: number | RetryOptions | undefined;
-  readonly timeout?: number | TimeoutOptions | undefined;
-  readonly hedge?: HedgeOptions | undefined;
-  readonly resources?: { readonly [name: string]: number | undefined } | undefined;
-  readonly estimate?: number | undefined;
-  readonly tokens?: number | ((inputs: never) => number) | undefined;
   /** What the task's body carries beside its inputs, where known: a part of the prompt. */
   readonly data?: unknown;
-  readonly type?: string | undefined;
-  readonly compensate?: ((value: never, ctx: never) => unknown) | undefined;
-  readonly cache?: CacheOptions | undefined;
-  readonly version?: string | undefined;
   /** What stands for its version where that is only made when a store or a cache asks for it. */
   readonly code?: (() => string) | undefined;
-  readonly isolation?: 'serializable' | undefined;
-  readonly onConflict?: 'rerun' | 'replay' | 'fail' | undefined;
   /** What of the options could not be read. */
   readonly unread?: readonly string[] | undefined;
 }
