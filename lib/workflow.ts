@@ -4,6 +4,7 @@ import { eachTask } from './execute/each.js';
 import { History } from './history.js';
 import { copy } from './kernel/copy.js';
 import { type DefinitionFault, inspect, RxhiveError, truncate } from './kernel/errors.js';
+import { getOrInsert } from './kernel/get-or-insert.js';
 import { thenMaybe, toPromise } from './kernel/maybe-promise.js';
 import { readOnce, readOrRefuse } from './kernel/read-once.js';
 import type { EachOptions, EachResult } from './model/each.js';
@@ -183,9 +184,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
 
   /** Registers a handler under `id:...` or `type:...`; what {@link Workflow.onTaskComplete} and the facade call. */
   handle(key: string, handler: CompletionHandler): this {
-    const known = this.#handlers.get(key);
-    if (known === undefined) this.#handlers.set(key, [handler]);
-    else known.push(handler);
+    getOrInsert(this.#handlers, key, () => []).push(handler);
     return this;
   }
 

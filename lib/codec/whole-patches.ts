@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { StatePatch, StatePath } from '../model/record.js';
 import { partOf } from './collection-patches.js';
 
@@ -64,12 +65,7 @@ function isAbove(a: StatePath, b: StatePath): boolean {
 function isOdd(value: unknown, odd: Odd): boolean {
   if (!(value instanceof Map || value instanceof Set)) return false;
   odd.known ??= new Map();
-  let is = odd.known.get(value);
-  if (is === undefined) {
-    is = value instanceof Map ? hasOddKey(value) : hasObject(value);
-    odd.known.set(value, is);
-  }
-  return is;
+  return getOrInsert(odd.known, value, () => (value instanceof Map ? hasOddKey(value) : hasObject(value)));
 }
 
 function hasOddKey(map: ReadonlyMap<unknown, unknown>): boolean {

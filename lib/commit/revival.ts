@@ -1,4 +1,5 @@
 import type { Replay, TaskNode } from '../graph/node.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { AddedTask } from '../model/record.js';
 import { Task, type TaskDefinition, type TypeMaker } from '../model/task.js';
 import { made, placeholder } from './added.js';
@@ -56,9 +57,7 @@ export class Revival {
   begin(): void {
     const { nodes } = this.#ports;
     for (const one of this.read().values()) {
-      const list = this.#children.get(one.parent);
-      if (list === undefined) this.#children.set(one.parent, [one]);
-      else list.push(one);
+      getOrInsert(this.#children, one.parent, () => []).push(one);
     }
     for (const one of this.added.values()) this.#want(one);
     this.known = new Set(nodes.keys());
@@ -189,9 +188,7 @@ export class Revival {
         // Who adds it again keeps the order; else it comes as soon as it can.
         const replay = one.parent === undefined ? undefined : this.#replays.get(one.parent);
         if (one.by === 'handler' ? replay?.handlers : replay?.body) replay?.wanted.add(id);
-        const list = this.#deferred.get(absent.id);
-        if (list === undefined) this.#deferred.set(absent.id, [one]);
-        else list.push(one);
+        getOrInsert(this.#deferred, absent.id, () => []).push(one);
       }
     }
     const back = [...batch.values()].map((one): Revived => {

@@ -1,5 +1,6 @@
 import type { TaskNode } from '../graph/node.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { RetryOptions } from '../model/policy.js';
 import type { LogRecord } from '../model/record.js';
 
@@ -73,12 +74,7 @@ export class Tries {
   }
 
   #of(task: string): Try {
-    let found = this.#tasks.get(task);
-    if (found === undefined) {
-      found = { failed: 0, lost: 0, open: false, until: 0 };
-      this.#tasks.set(task, found);
-    }
-    return found;
+    return getOrInsert(this.#tasks, task, () => ({ failed: 0, lost: 0, open: false, until: 0 }));
   }
 
   /** A process has ended: with what was under way, or after it had been stopped. */

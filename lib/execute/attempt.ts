@@ -29,6 +29,8 @@ export function launch(node: TaskNode, ports: ExecutePorts, signals: SignalSink)
   return attempt;
 }
 
+const noHandlers: readonly CompletionHandler[] = [];
+
 /** Runs the body once and follows what it returns: value, promise, stream, or a promise of one. */
 class Attempt extends AttemptContext implements BodySink {
   early = 0;
@@ -304,4 +306,15 @@ class Attempt extends AttemptContext implements BodySink {
       if (child?.definition.candidate === true && !child.ended) this.ports.drop(child, reason);
     }
   }
+}
+
+/** Handlers by id and by type; one registered for both is called once. */
+export function handlersOf(
+  node: TaskNode,
+  handlers: ReadonlyMap<string, readonly CompletionHandler[]>,
+): readonly CompletionHandler[] {
+  if (handlers.size === 0) return noHandlers;
+  const byType =
+    node.definition.type === undefined ? [] : (handlers.get(`type:${node.definition.type}`) ?? []);
+  return [...new Set([...(handlers.get(`id:${node.id}`) ?? []), ...byType])];
 }

@@ -42,15 +42,15 @@ function put(target: Record<string, unknown>, key: string, value: unknown): void
  */
 export function inputsOf(node: TaskNode, values?: readonly unknown[]): unknown {
   const edges = node.inEdges;
-  const inputAt = (edge: Edge, i: number): unknown => copy(values === undefined ? deliver(edge) : values[i]);
-  if (Array.isArray(node.definition.dependencies)) {
-    if (edges.every(isFirst)) return edges.map(inputAt);
-    return edges.flatMap((edge, i) => (isFirst(edge) ? [inputAt(edge, i)] : []));
-  }
+  const inputs = values === undefined ? edges.map(deliver) : values.map(copy);
+  const whole = edges.every(isFirst);
+  if (Array.isArray(node.definition.dependencies))
+    return whole ? inputs : inputs.filter((_, i) => isFirst(edges[i] as Edge));
   const record: Record<string, unknown> = {};
-  edges.forEach((edge, i) => {
-    if (isFirst(edge)) put(record, edge.key as string, inputAt(edge, i));
-  });
+  for (let i = 0; i < edges.length; i++) {
+    const edge = edges[i] as Edge;
+    if (whole || isFirst(edge)) put(record, edge.key as string, inputs[i]);
+  }
   return record;
 }
 
@@ -61,9 +61,13 @@ function isFirst(edge: Edge): boolean {
 }
 
 function deliver(edge: Edge): unknown {
+  return edge.mode === 'value' ? copy(edge.from.value) : copy(read(edge));
+}
+
+function read(edge: Edge): unknown {
   const choice = choiceOf(edge);
-  if (choice !== undefined) return choice.value;
-  return edge.mode === 'value' ? edge.from.value : delivered(edge.from, edge.mode, edge.fallback);
+  if (choice === undefined) return delivered(edge.from, edge.mode, edge.fallback);
+  return isFirst(edge) ? choice.value : undefined;
 }
 
 /**
@@ -82,7 +86,7 @@ export function inputs$(node: TaskNode, turnEnd$: Observable<void>): Observable<
 
 /** What an edge delivers now, and the values that follow; it ends with the turn, after the last of them is shown. */
 function valuesOf(edge: Edge, turnEnd$: Observable<void>): Observable<unknown> {
-  const now = deliver(edge);
+  const now = read(edge);
   if (!(edge instanceof LatestEdge) || edge.from.ended) return of(now);
   return edge.values$.pipe(startWith(now), concatWith(turnEnd$.pipe(take(1), ignoreElements())));
 }

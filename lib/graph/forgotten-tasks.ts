@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { Spending } from '../model/usage.js';
 import { isTolerated } from './choice-state.js';
 import type { TaskNode } from './node.js';
@@ -29,11 +30,7 @@ export class ForgottenTasks {
     this.workMs += node.runningMs;
     this.retries += Math.max(0, node.attempt - 1);
     const { group } = node.definition;
-    let spending = this.usage.get(group);
-    if (spending === undefined) {
-      spending = new Spending();
-      this.usage.set(group, spending);
-    }
+    const spending = getOrInsert(this.usage, group, () => new Spending());
     spending.add(node.usage);
     return true;
   }

@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { ProviderLimit } from '../kernel/http-headers.js';
 import {
   checkLimiter,
@@ -137,10 +138,5 @@ const ofSettings = new WeakMap<object, Limiter>();
 /** The limiter an option means: itself, or the one all runs share that were given the same settings object. */
 export function limiterOf(option: Limiter | LimiterSettings): Limiter {
   if (isLimiter(option)) return option;
-  let limiter = ofSettings.get(option);
-  if (limiter === undefined) {
-    limiter = new WindowLimiter(option);
-    ofSettings.set(option, limiter);
-  }
-  return limiter;
+  return getOrInsert(ofSettings, option, () => new WindowLimiter(option));
 }

@@ -3,6 +3,7 @@ import type { Group, Lane } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Timer } from '../kernel/clock.js';
 import { LimitExceededError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { badReturn, callForNumber, faultOf } from '../kernel/guard.js';
 import { providerLimits } from '../kernel/http-headers.js';
 import { isPromise } from '../kernel/maybe-promise.js';
@@ -358,11 +359,7 @@ export class LimiterGate implements Gate {
     if (settings instanceof RxhiveError) return settings;
     const most = mostTokens(settings);
     if (most === undefined) return { node, tokens: 0, again: false };
-    let guess = this.#guessed.get(node);
-    if (guess === undefined) {
-      guess = this.#estimate(node);
-      this.#guessed.set(node, guess);
-    }
+    const guess = getOrInsert(this.#guessed, node, () => this.#estimate(node));
     if (guess instanceof RxhiveError) return guess;
     const tokens = guess.tokens ?? this.#estimates.guess(node, guess.rough, settings);
     if (tokens > most.max) {

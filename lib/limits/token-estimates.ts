@@ -1,4 +1,5 @@
 import type { TaskNode } from '../graph/node.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { callForNumber } from '../kernel/guard.js';
 import type { Limiter, LimiterSettings } from '../model/limiter.js';
 import { mostTokens } from '../model/limiter.js';
@@ -167,10 +168,5 @@ const estimates = new WeakMap<Limiter, TokenEstimates>();
 
 /** What has been learnt with a limiter, by all runs that share it. */
 export function estimatesOf(limiter: Limiter): TokenEstimates {
-  let found = estimates.get(limiter);
-  if (found === undefined) {
-    found = new TokenEstimates();
-    estimates.set(limiter, found);
-  }
-  return found;
+  return getOrInsert(estimates, limiter, () => new TokenEstimates());
 }

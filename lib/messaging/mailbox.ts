@@ -2,6 +2,7 @@ import { sameText } from '../codec/canonical.js';
 import { decode, encode } from '../codec/codec.js';
 import type { AskObserver, Mailbox, MessageReader, SendObserver } from '../graph/mailbox.js';
 import { InvalidMessageError, LimitExceededError, RxhiveError, truncate } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { settleMaybe } from '../kernel/maybe-promise.js';
 import type { Channel } from '../model/channel.js';
 import { placesOf, type StandardSchema, type Validation, validate } from '../model/schema.js';
@@ -158,11 +159,7 @@ export class AttemptMailbox implements Mailbox {
 
   #open(log: ChannelLog, from: Iterable<string> | undefined): ChannelReader {
     const { task } = this.#sender;
-    let taken = this.#taken.get(log);
-    if (taken === undefined) {
-      taken = new Map();
-      this.#taken.set(log, taken);
-    }
+    const taken = getOrInsert(this.#taken, log, () => new Map());
     const reader = new ChannelReader(
       log,
       task,
@@ -256,12 +253,7 @@ export class AttemptMailbox implements Mailbox {
   }
 
   #sentIn(log: ChannelLog): SentBefore {
-    let said = this.#sent.get(log);
-    if (said === undefined) {
-      said = { upTo: 0, beyond: new Set(), keys: new Set() };
-      this.#sent.set(log, said);
-    }
-    return said;
+    return getOrInsert(this.#sent, log, () => ({ upTo: 0, beyond: new Set(), keys: new Set() }));
   }
 }
 

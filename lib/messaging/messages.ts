@@ -4,6 +4,7 @@ import type { AskObserver, AttemptScope, Mailbox, Messaging } from '../graph/mai
 import type { TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { Channel, Message } from '../model/channel.js';
 import type { EventBody, MessageEvent } from '../model/event.js';
 import type { PastMessage, ReaderRecord } from '../model/record.js';
@@ -114,9 +115,7 @@ export class Messages {
       });
       this.#logs.set(name, log);
     }
-    const logs = this.#logsOf.get(task);
-    if (logs === undefined) this.#logsOf.set(task, new Set([log]));
-    else logs.add(log);
+    getOrInsert(this.#logsOf, task, () => new Set()).add(log);
     return log;
   }
 
@@ -222,9 +221,7 @@ export class Messages {
     for (const task of [...(reader.from ?? [])]) {
       if (this.#ports.graph.nodes.get(task)?.ended === true) reader.gone(task);
       else {
-        const readings = this.#readings.get(task);
-        if (readings === undefined) this.#readings.set(task, new Set([reader]));
-        else readings.add(reader);
+        getOrInsert(this.#readings, task, () => new Set()).add(reader);
       }
     }
   }

@@ -3,6 +3,7 @@ import { shownPart } from '../codec/plain-records.js';
 import type { Asker } from '../graph/ports.js';
 import type { Timer } from '../kernel/clock.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { OpenQuestion, Question } from '../model/question.js';
 import type { AnswerRecord, QuestionRecord } from '../model/record.js';
 import { jsonSchemaOf } from '../model/schema.js';
@@ -126,9 +127,7 @@ export class QuestionTable {
       timer: undefined,
     };
     this.#byId.set(id, pending);
-    const mine = this.#byTask.get(task);
-    if (mine === undefined) this.#byTask.set(task, [pending]);
-    else mine.push(pending);
+    getOrInsert(this.#byTask, task, () => []).push(pending);
     return pending;
   }
 

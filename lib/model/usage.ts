@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
 /** Price of a model per million tokens, in a currency of your choice: the numbers carry none. */
 export interface Price {
   readonly input: number;
@@ -43,12 +44,7 @@ export class Spending implements UsageReport {
   /** The part of one model. */
   of(model: string): Spending {
     this.models ??= new Map();
-    let part = this.models.get(model);
-    if (part === undefined) {
-      part = new Spending();
-      this.models.set(model, part);
-    }
-    return part;
+    return getOrInsert(this.models, model, () => new Spending());
   }
 
   /** Plain numbers, for reports. */

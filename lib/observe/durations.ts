@@ -1,6 +1,7 @@
 import type { TaskNode } from '../graph/node.js';
 import type { Expected } from '../graph/ports.js';
 import { Ewma } from '../kernel/ewma.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { type MaybePromise, settleMaybe, thenMaybe } from '../kernel/maybe-promise.js';
 import type { ResolvedRunOptions } from '../model/run-options.js';
 import type { CheckpointStore } from '../model/store.js';
@@ -159,12 +160,7 @@ const memories = new WeakMap<object, Durations>();
 
 /** What is known by one workflow, or whatever else `memory` is. */
 export function durationsOf(memory: object): Durations {
-  let durations = memories.get(memory);
-  if (durations === undefined) {
-    durations = new Durations();
-    memories.set(memory, durations);
-  }
-  return durations;
+  return getOrInsert(memories, memory, () => new Durations());
 }
 
 function ewmaOf(known: Ewma | number): Ewma {

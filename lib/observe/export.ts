@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
 /** A task as a picture needs it. */
 export interface PictureTask {
   readonly id: string;
@@ -67,9 +68,7 @@ function label(text: string): string {
 function byGroup(tasks: readonly PictureTask[]): Map<string | undefined, PictureTask[]> {
   const groups = new Map<string | undefined, PictureTask[]>();
   for (const task of tasks) {
-    const members = groups.get(task.group);
-    if (members === undefined) groups.set(task.group, [task]);
-    else members.push(task);
+    getOrInsert(groups, task.group, () => []).push(task);
   }
   return groups;
 }

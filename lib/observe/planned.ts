@@ -2,6 +2,7 @@ import { type ChoiceState, choiceOf } from '../graph/choice-state.js';
 import type { Group } from '../graph/lane.js';
 import type { Edge, TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { PlannedTask } from '../model/event.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 
@@ -50,9 +51,7 @@ export function announceBack(watch: Watch, nodes: Iterable<TaskNode>): void {
   if (!watch.active) return;
   const byParent = new Map<TaskNode | undefined, TaskNode[]>();
   for (const node of nodes) {
-    const list = byParent.get(node.parent);
-    if (list === undefined) byParent.set(node.parent, [node]);
-    else list.push(node);
+    getOrInsert(byParent, node.parent, () => []).push(node);
   }
   for (const [parent, children] of byParent) announceAdded(watch, children, parent);
 }

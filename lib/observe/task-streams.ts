@@ -1,7 +1,9 @@
 import { Observable, Subject } from 'rxjs';
 import type { TaskNode } from '../graph/node.js';
 import type { Clock, Timer } from '../kernel/clock.js';
-import { finalNotification } from './last-word.js';
+import { copy } from '../kernel/copy.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 
 /**
  * The values of tasks somebody watches; nothing is made for the others, but for what a body says as soon as it is called:
@@ -27,11 +29,10 @@ export class TaskStreams {
       for (const value of early ?? []) subscriber.next(value);
       if (node.ended) return finalNotification(node, subscriber, early !== undefined);
       if (this.#failure !== undefined) return subscriber.error(this.#failure.error);
-      let stream = this.#streams.get(node);
-      if (stream === undefined) {
-        stream = { values: new Subject(), emitted: early !== undefined };
-        this.#streams.set(node, stream);
-      }
+      const stream = getOrInsert(this.#streams, node, () => ({
+        values: new Subject(),
+        emitted: early !== undefined,
+      }));
       subscriber.add(stream.values.subscribe(subscriber));
     });
   }
@@ -50,9 +51,7 @@ export class TaskStreams {
   }
 
   #keep(node: TaskNode, value: unknown): void {
-    const early = this.#early.get(node);
-    if (early === undefined) this.#early.set(node, [value]);
-    else early.push(value);
+    getOrInsert(this.#early, node, () => []).push(value);
     this.#forget ??= this.#clock.after(0, () => this.#turned());
   }
 
@@ -81,4 +80,24 @@ export class TaskStreams {
     this.#streams.delete(node);
     finalNotification(node, stream.values, stream.emitted);
   }
+}
+
+/** What somebody who watches a task's values hears last. */
+function finalNotification(
+  node: TaskNode,
+  to: { next(value: unknown): void; error(error: unknown): void; complete(): void },
+  emitted: boolean,
+): void {
+  if (node.status === 'succeeded' || node.status === 'restored') {
+    if (!emitted) to.next(copy(node.value));
+    to.complete();
+  } else if (node.status === 'skipped') {
+    to.error(
+      node.error ??
+        new RxhiveError(
+          'TASK_SKIPPED',
+          `Task "${truncate(node.id)}" was skipped because a task it depends on did not succeed.`,
+        ),
+    );
+  } else to.error(node.error);
 }

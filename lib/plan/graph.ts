@@ -12,6 +12,7 @@ import {
   WorkflowDefinitionError,
 } from '../kernel/errors.js';
 import type { Share } from '../kernel/fair-heap.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { unreadable } from '../kernel/read-once.js';
 import { mostOf } from '../model/adaptive.js';
 import type { Place } from '../model/executor.js';
@@ -251,12 +252,7 @@ export class Graph {
 
   /** The slots of a place are a resource of all whose executors run on it. */
   #placeOf(place: Place): Resource {
-    let resource = this.#places.get(place);
-    if (resource === undefined) {
-      resource = new Resource(place.name, place.slots, this.#places.size);
-      this.#places.set(place, resource);
-    }
-    return resource;
+    return getOrInsert(this.#places, place, () => new Resource(place.name, place.slots, this.#places.size));
   }
 
   /** Whose turns it counts for. A fault where nobody can say. */

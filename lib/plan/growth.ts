@@ -7,6 +7,7 @@ import {
   truncate,
   WorkflowDefinitionError,
 } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { Graph } from './graph.js';
 
@@ -102,9 +103,7 @@ export class Growth {
       const adder = this.#graph.nodes.get(parent);
       if (adder !== undefined) this.#adopt(adder, node, item);
       else if (parent !== '') {
-        const list = this.#apart.get(parent);
-        if (list === undefined) this.#apart.set(parent, [node]);
-        else list.push(node);
+        getOrInsert(this.#apart, parent, () => []).push(node);
       }
     }
     return added;

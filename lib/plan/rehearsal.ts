@@ -1,4 +1,5 @@
 import type { TaskNode } from '../graph/node.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 
 /** One thing tasks share: the slots of the run, the places of a group, a resource. */
 interface Pool {
@@ -144,12 +145,7 @@ export class Rehearsal {
   #demandsOf(nodes: readonly TaskNode[]): (readonly Demand[])[] {
     const pools = new Map<object, number>();
     const poolOf = (thing: object, capacity: number): number => {
-      let at = pools.get(thing);
-      if (at === undefined) {
-        at = this.#pools.push({ capacity }) - 1;
-        pools.set(thing, at);
-      }
-      return at;
+      return getOrInsert(pools, thing, () => this.#pools.push({ capacity }) - 1);
     };
     const slot: Demand = { pool: 0, amount: 1 };
     const byLane = new Map<object, readonly Demand[]>();

@@ -1,4 +1,5 @@
 import type { TaskNode } from '../graph/node.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { SpeedUp } from '../model/result.js';
 import { Rehearsal } from './rehearsal.js';
 
@@ -44,9 +45,7 @@ function before(nodes: readonly TaskNode[]): number[][] {
   const children = new Map<TaskNode, number[]>();
   for (const { parent, seq } of nodes) {
     if (parent === undefined) continue;
-    const known = children.get(parent);
-    if (known === undefined) children.set(parent, [seq]);
-    else known.push(seq);
+    getOrInsert(children, parent, () => []).push(seq);
   }
   return nodes.map(({ inEdges, parent, seq }) => {
     const list = inEdges.map((edge) => edge.from.seq);

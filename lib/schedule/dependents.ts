@@ -178,7 +178,7 @@ export class Dependents {
     if (!usable) this.#skips.push(to);
     else {
       this.satisfy(edge);
-      if (edge instanceof LatestEdge) edge.values$.complete();
+      if (edge.mode === 'latest' && edge instanceof LatestEdge) edge.values$.complete();
     }
   }
 

@@ -4,6 +4,7 @@ import { TaskNode } from '../graph/node.js';
 import type { Signal } from '../graph/signal.js';
 import { DurationWindow } from '../kernel/duration-window.js';
 import { WorkflowCancelledError } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Streaming } from './streaming.js';
 
@@ -59,11 +60,7 @@ export class Hedging {
     const { hedge, type = id } = definition;
     if (hedge === undefined) return undefined;
     if (hedge.after !== 'p95') return hedge.after;
-    let durations = this.#durations.get(type);
-    if (durations === undefined) {
-      durations = new DurationWindow();
-      this.#durations.set(type, durations);
-    }
+    const durations = getOrInsert(this.#durations, type, () => new DurationWindow());
     return durations.size < leastSamples ? undefined : durations.quantile(0.95);
   }
 

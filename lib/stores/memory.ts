@@ -1,4 +1,5 @@
 import { CheckpointCorruptError, RxhiveError, truncate } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { fnv1a } from '../kernel/hash.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { inOrder } from './order.js';
@@ -87,9 +88,7 @@ export class MemoryStore implements CheckpointStore {
     this.#forget(key);
     this.#kept.set(key, { text, runId });
     if (runId === undefined) return;
-    const keys = this.#keys.get(runId);
-    if (keys === undefined) this.#keys.set(runId, new Set([key]));
-    else keys.add(key);
+    getOrInsert(this.#keys, runId, () => new Set()).add(key);
   }
 
   #forget(key: string): void {

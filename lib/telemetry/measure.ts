@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { isRefusal } from '../kernel/provider-error.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { GroupLimits } from '../model/limiter.js';
@@ -63,11 +64,7 @@ class Counts {
   }
 
   add(value: string, more: number): void {
-    let cell = this.#cells.get(value);
-    if (cell === undefined) {
-      cell = this.#make(value);
-      this.#cells.set(value, cell);
-    }
+    const cell = getOrInsert(this.#cells, value, () => this.#make(value));
     cell.more += more;
   }
 }
@@ -294,21 +291,16 @@ export class Measure {
 
   #cell(name: MetricName, labels: Labels): Cell {
     const key = keyOf(name, labels);
-    let cell = this.#cells.get(key);
-    if (cell === undefined) {
-      cell = { name, labels, more: 0 };
-      this.#cells.set(key, cell);
-    }
-    return cell;
+    return getOrInsert(this.#cells, key, () => ({ name, labels, more: 0 }));
   }
 
   #level({ name, levels }: Workflow, group: string): Level {
-    let level = levels.get(group);
-    if (level === undefined) {
-      level = { labels: { workflow: name, group }, active: 0, ready: 0, limit: undefined };
-      levels.set(group, level);
-    }
-    return level;
+    return getOrInsert(levels, group, () => ({
+      labels: { workflow: name, group },
+      active: 0,
+      ready: 0,
+      limit: undefined,
+    }));
   }
 
   /** `analyze_17` is an `analyze_#`; beyond so many types the rest is one. */

@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { TaskStatus } from '../model/status.js';
 import type { RunView, TaskView } from './run-view.js';
 
@@ -81,9 +82,7 @@ function fold(
   const byShape = new Map<string, TaskView[]>();
   for (const task of tasks) {
     const key = shape(task);
-    const equal = byShape.get(key);
-    if (equal === undefined) byShape.set(key, [task]);
-    else equal.push(task);
+    getOrInsert(byShape, key, () => []).push(task);
   }
   const box = new Map<string, string>();
   const nodes: GraphNode[] = [];

@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { isRefusal } from '../kernel/provider-error.js';
 import type { PlannedTask, WorkflowEvent } from '../model/event.js';
 import type { GroupLimits } from '../model/limiter.js';
@@ -282,12 +283,7 @@ export class RunView {
   }
 
   #groupOf(name: string | undefined): GroupView {
-    let group = this.groups.get(name);
-    if (group === undefined) {
-      group = newGroup(name, undefined);
-      this.groups.set(name, group);
-    }
-    return group;
+    return getOrInsert(this.groups, name, () => newGroup(name, undefined));
   }
 }
 
