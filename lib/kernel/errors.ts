@@ -39,7 +39,20 @@ export type ErrorCode =
   | 'CHILD_MISSING'
   | 'ATTEMPT_LOST';
 
-/** Base of every error rxhive makes. `details` holds typed facts, free of task inputs and secrets. */
+/** Where each code has its section. From `homepage` of package.json, which the core does not read; a spec compares. */
+const sections = 'https://rxhive.github.io/rxhive/errors#';
+
+const address = new RegExp(`[ \\n]See ${sections.replaceAll('.', '\\.')}[A-Z_]+`, 'g');
+
+/** A message without the addresses of errors it is made from: it shall end with its own, if with any. */
+export function withoutAddress(message: string): string {
+  return message.includes(sections) ? message.replaceAll(address, '') : message;
+}
+
+/**
+ * Base of every error rxhive makes. The message ends with the address of what the documentation says of its code. `details` holds
+ * typed facts, free of task inputs and secrets.
+ */
 export class RxhiveError extends Error {
   /** Stable, machine-readable reason. */
   readonly code: ErrorCode;
@@ -51,7 +64,9 @@ export class RxhiveError extends Error {
     message: string,
     options: { readonly cause?: unknown; readonly details?: Readonly<Record<string, unknown>> } = {},
   ) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    const said = withoutAddress(message);
+    const gap = said.includes('\n') ? '\n' : ' ';
+    super(`${said}${gap}See ${sections}${code}`, 'cause' in options ? { cause: options.cause } : undefined);
     this.name = new.target.name;
     this.code = code;
     this.details = options.details ?? {};
@@ -304,12 +319,15 @@ export function truncate(text: string): string {
   return escapeControl(shortened.replaceAll(/[\n\r\t]+/g, ' '));
 }
 
-/** What something that was thrown says, in at most 2,000 characters. Never throws, whatever it is. */
+/**
+ * What something that was thrown says, in at most 2,000 characters and without the address of its code, for texts that are
+ * about more than this one error. Never throws, whatever it is.
+ */
 export function messageOf(error: unknown): string {
   let text: string;
   try {
     const message: unknown = (error as { readonly message?: unknown } | null | undefined)?.message;
-    text = typeof message === 'string' && message !== '' ? message : String(error);
+    text = withoutAddress(typeof message === 'string' && message !== '' ? message : String(error));
   } catch {
     text = `${inspect(error)} that cannot be shown`;
   }

@@ -228,7 +228,7 @@ export class LimiterGate implements Gate {
     const whose = this.#group === undefined ? 'the run' : `group "${truncate(this.#group.name)}"`;
     if (heldFor > 0) return `${whose}, which its provider holds for another ${Math.ceil(heldFor)} ms`;
     const request = this.#request(node);
-    if (request instanceof RxhiveError) return `its end: ${request.message}`;
+    if (request instanceof RxhiveError) return `its end: ${messageOf(request)}`;
     if (this.#admits(node, request) && this.#isHeardOfFirst(node))
       return `the first attempt of its kind to end: nobody knows yet how many tokens one needs, and ${whose} has a limit`;
     const ahead = node.lane.ready.before(node, mostAhead);

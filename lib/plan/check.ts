@@ -1,5 +1,5 @@
 import { partsOf } from '../graph/shared-parts.js';
-import { truncate, WorkflowDefinitionError } from '../kernel/errors.js';
+import { messageOf, truncate, WorkflowDefinitionError } from '../kernel/errors.js';
 import { exponential, type RetryOptions, timeoutsOf } from '../model/policy.js';
 import { type AnyDependency, Choice, Dependency, type TaskDefinition } from '../model/task.js';
 import type { Definable, WorkflowDefinition } from '../model/workflow.js';
@@ -68,7 +68,7 @@ function faultsOf(error: unknown): Finding[] {
       ...(taskId !== undefined && { taskId }),
       message,
     }));
-  return [{ kind: 'definition', message: (error as Error)?.message ?? String(error) }];
+  return [{ kind: 'definition', message: messageOf(error) }];
 }
 
 /** Retries and timeouts of one task that rule each other out. */

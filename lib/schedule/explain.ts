@@ -3,7 +3,7 @@ import { Lane } from '../graph/lane.js';
 import { describeWait } from '../graph/mailbox.js';
 import type { Edge, TaskNode } from '../graph/node.js';
 import type { StoreWait } from '../graph/ports.js';
-import { RxhiveError, truncate } from '../kernel/errors.js';
+import { messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 
 /** What the sentence needs to know about the run. */
 export interface RunMoment {
@@ -43,7 +43,7 @@ export function explain(node: TaskNode, moment: RunMoment): string {
   if (node.status === 'suspended')
     return `${name} gave its slot back ${seconds} s ago and waits for ${pause(node)}.`;
   if (node.status === 'skipped' && node.error instanceof Error)
-    return `${name} was skipped: ${node.error.message}`;
+    return `${name} was skipped: ${messageOf(node.error)}`;
   if (node.status === 'skipped') {
     const cause = node.inEdges.find((edge) => edge.from.ended && edge.from.status !== 'succeeded');
     return `${name} was skipped because "${truncate(cause?.from.id ?? '?')}" was ${cause?.from.status ?? 'lost'}.`;

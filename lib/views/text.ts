@@ -1,3 +1,4 @@
+import { withoutAddress } from '../kernel/errors.js';
 import { escapeControl } from '../kernel/escape-control.js';
 import type { TaskStatus } from '../model/status.js';
 import type { SpanKind } from './run-view.js';
@@ -41,12 +42,12 @@ function safeJson(value: unknown): string | undefined {
   }
 }
 
-/** The message of an error as it stands in a log. */
+/** The message of an error as it stands in a log, without the address of its code. */
 export function messageOf(error: unknown): string {
   if (typeof error === 'object' && error !== null) {
     const { name, code, message } = error as { name?: unknown; code?: unknown; message?: unknown };
     const kind = typeof code === 'string' ? code : typeof name === 'string' ? name : 'error';
-    return `${kind}: ${typeof message === 'string' ? message : shownValue(error, 500)}`;
+    return `${kind}: ${typeof message === 'string' ? withoutAddress(message) : shownValue(error, 500)}`;
   }
   return shownValue(error, 500);
 }

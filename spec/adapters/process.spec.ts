@@ -243,7 +243,7 @@ test('ends are told by code, signal and stderr, and tried again where that can h
   assert.is(stderr.length, 4_000);
   assert.match(stderr, 'no honey');
   const rows: [code: string, kind: string, retried: boolean, message: RegExp][] = [
-    ['process.exit(3)', 'other', true, /exit code 3$/],
+    ['process.exit(3)', 'other', true, /exit code 3 See https:\S+#AGENT_FAILED$/],
     ['process.exit(78)', 'other', false, /exit code 78/],
     ["process.kill(process.pid, 'SIGKILL')", 'other', true, /ended by SIGKILL \(memory\?\)/],
     ["console.error('connect ECONNREFUSED 127.0.0.1:1'); process.exit(1)", 'network', true, /ECONNREFUSED/],

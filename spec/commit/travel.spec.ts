@@ -23,6 +23,7 @@ import { seededRandom } from '../../lib/kernel/random.js';
 import { type SqliteStore, sqlite } from '../../lib/stores/sqlite.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
 import { LateStore } from '../support/late-store.js';
+import { told } from '../support/told.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -481,7 +482,7 @@ test('compaction that fails leaves the old log, says so, and the run goes on', a
   assert.is((await run.result()).status, 'succeeded');
   assert.equal(
     errors.map((error) => (error as RxhiveError).message),
-    ['The store failed: no room.'],
+    [told('STORE_FAILED', 'The store failed: no room.')],
   );
   assert.is(inner.dump().r?.filter((line) => line.includes('{"kind":"commit"')).length, 100);
 });

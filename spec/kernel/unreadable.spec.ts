@@ -18,6 +18,7 @@ import {
   workflow,
 } from '../../lib/index.js';
 import { escaped, turn } from '../support/escaped.js';
+import { told } from '../support/told.js';
 
 const codeOf = (error: unknown) => (error as RxhiveError | undefined)?.code;
 
@@ -521,7 +522,7 @@ test('listeners of ctx.signal that throw or reject are told, and harm nobody', a
   assert.is(codeOf(tasks.get('t')?.error), 'TASK_TIMEOUT');
   assert.equal(
     report.subscriberErrors?.map((error) => (error as Error).message),
-    Array.from({ length: 4 }, () => 'A listener of ctx.signal threw: boom'),
+    Array.from({ length: 4 }, () => told('CALLBACK_FAILED', 'A listener of ctx.signal threw: boom')),
   );
 });
 

@@ -3,9 +3,13 @@ import * as assert from 'uvu/assert';
 import { channel, type RxhiveError, type WorkflowResult, workflow } from '../../lib/index.js';
 import { simulate } from '../../lib/testing/index.js';
 import { LateStore } from '../support/late-store.js';
+import { told } from '../support/told.js';
 
 const said = channel<string>('said');
-const advice = 'Let one of them send first, read only whom you wait for (from), or give a wait a timeout.';
+const advice = told(
+  'WAIT_CYCLE',
+  'Let one of them send first, read only whom you wait for (from), or give a wait a timeout.',
+);
 
 /** Errors of failed tasks, by id. */
 function failures(result: WorkflowResult): Record<string, string> {

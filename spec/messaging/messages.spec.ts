@@ -17,6 +17,7 @@ import {
   workflow,
 } from '../../lib/index.js';
 import { advance, SimulationScheduler, simulate } from '../../lib/testing/index.js';
+import { told } from '../support/told.js';
 
 const said = channel<string>('said');
 
@@ -258,8 +259,10 @@ test('onFull fail: the sender is told who is slow', async () => {
   const { flow, log } = slowReader({ capacity: 2, onFull: 'fail' });
   const { result } = await simulate(flow);
   assert.equal(result.results.get('reader'), [1, 2, 3]);
-  const full =
-    'LIMIT_EXCEEDED: Channel "numbers" is full: "reader" did not take 2 messages yet. Raise its capacity or choose another onFull.';
+  const full = told(
+    'LIMIT_EXCEEDED',
+    'LIMIT_EXCEEDED: Channel "numbers" is full: "reader" did not take 2 messages yet. Raise its capacity or choose another onFull.',
+  );
   assert.equal(
     log,
     [4, 5, 6].map((n) => `${n} ${full}`),
@@ -385,7 +388,10 @@ test('ask and reply, before the other one has started, several at once, with a s
     ['re', { b: 1 }],
     6,
     'INVALID_MESSAGE',
-    'A reply of task "oracle" does not fit its schema at the value itself. Say something else, or change the schema.',
+    told(
+      'INVALID_MESSAGE',
+      'A reply of task "oracle" does not fit its schema at the value itself. Say something else, or change the schema.',
+    ),
   ]);
   assert.equal(result.results.get(oracle)?.[0], 'asker @oracle/asker/1 @oracle');
   assert.is(result.results.get(oracle)?.length, 4);
@@ -450,21 +456,34 @@ test('ask ends without a reply: time, the end of the other, itself, nobody', asy
   assert.equal(result.results.get(errors), [
     [
       'TASK_TIMEOUT',
-      'Task "asker" timed out: the task it asked did not reply within 20 ms. Raise the timeout of ctx.ask or catch this.',
+      told(
+        'TASK_TIMEOUT',
+        'Task "asker" timed out: the task it asked did not reply within 20 ms. Raise the timeout of ctx.ask or catch this.',
+      ),
       undefined,
     ],
     ...[2, 3].map((n) => [
       'NO_REPLY',
-      `Task "${n === 2 ? 'deaf' : 'broken'}" was asked and has ended (${n === 2 ? 'succeeded' : 'failed'}) without a reply; answer what ctx.requests$() gives, or ask earlier.`,
+      told(
+        'NO_REPLY',
+        `Task "${n === 2 ? 'deaf' : 'broken'}" was asked and has ended (${n === 2 ? 'succeeded' : 'failed'}) without a reply; answer what ctx.requests$() gives, or ask earlier.`,
+      ),
       n === 2 ? undefined : 'no idea',
     ]),
     [
       'NO_REPLY',
-      'Task "deaf" was asked and has ended (succeeded) without a reply; answer what ctx.requests$() gives, or ask earlier.',
+      told(
+        'NO_REPLY',
+        'Task "deaf" was asked and has ended (succeeded) without a reply; answer what ctx.requests$() gives, or ask earlier.',
+      ),
       undefined,
     ],
-    ['INVALID_OPTION', 'Task "asker" asks itself; ask another one.', undefined],
-    ['INVALID_OPTION', 'ctx.ask got "nobody", which is no task of this run.', undefined],
+    ['INVALID_OPTION', told('INVALID_OPTION', 'Task "asker" asks itself; ask another one.'), undefined],
+    [
+      'INVALID_OPTION',
+      told('INVALID_OPTION', 'ctx.ask got "nobody", which is no task of this run.'),
+      undefined,
+    ],
   ]);
 });
 
@@ -489,8 +508,14 @@ test('receive ends: time, and nobody left; for await and streams just end', asyn
   const { result } = await simulate(flow);
   assert.equal(result.results.get(reader), [
     ['TASK_TIMEOUT', 'CHANNEL_ENDED', 'CHANNEL_ENDED'],
-    'Task "reader" timed out: no message came within 10 ms. Raise the timeout of ctx.receive or catch this.',
-    'Task "reader" waits for a message on channel "said", but all that could send one have ended. Read with for await, which ends then, or catch this.',
+    told(
+      'TASK_TIMEOUT',
+      'Task "reader" timed out: no message came within 10 ms. Raise the timeout of ctx.receive or catch this.',
+    ),
+    told(
+      'CHANNEL_ENDED',
+      'Task "reader" waits for a message on channel "said", but all that could send one have ended. Read with for await, which ends then, or catch this.',
+    ),
     [],
     [],
   ]);
@@ -674,7 +699,10 @@ test('a message that does not fit is not sent, and says where', async () => {
   const { result } = await simulate(flow);
   assert.equal(result.results.get(sender), [
     'INVALID_MESSAGE',
-    'A message on channel "votes" does not fit its schema at ok. Say something else, or change the schema.',
+    told(
+      'INVALID_MESSAGE',
+      'A message on channel "votes" does not fit its schema at ok. Say something else, or change the schema.',
+    ),
   ]);
   assert.equal(values(result.results.get(reader) ?? []), [{ ok: true }]);
 });
@@ -717,14 +745,20 @@ test('wrong options are refused with what to change', async () => {
   });
   const { result } = await simulate(flow);
   assert.equal(result.results.get(task), [
-    'ctx.send got "said"; give a channel(\'name\').',
-    'ctx.send: key is ""; give a text of 1 to 200 characters.',
-    'Two channels are called "twins"; use one, or give each a name of its own.',
-    'Task "task" uses the key "k" twice on "said"; give each message a key of its own.',
-    'ctx.receive: timeout is 0; give ms above 0.',
-    'ctx.receive$ got "ghost", which is no task of this run.',
-    "ctx.receive got an array; give a channel('name').",
-    'ctx.ask got a value of type object; give human(schema, prompt), or a task and a message.',
+    told('INVALID_OPTION', 'ctx.send got "said"; give a channel(\'name\').'),
+    told('INVALID_OPTION', 'ctx.send: key is ""; give a text of 1 to 200 characters.'),
+    told('INVALID_OPTION', 'Two channels are called "twins"; use one, or give each a name of its own.'),
+    told(
+      'INVALID_OPTION',
+      'Task "task" uses the key "k" twice on "said"; give each message a key of its own.',
+    ),
+    told('INVALID_OPTION', 'ctx.receive: timeout is 0; give ms above 0.'),
+    told('INVALID_OPTION', 'ctx.receive$ got "ghost", which is no task of this run.'),
+    told('INVALID_OPTION', "ctx.receive got an array; give a channel('name')."),
+    told(
+      'INVALID_OPTION',
+      'ctx.ask got a value of type object; give human(schema, prompt), or a task and a message.',
+    ),
   ]);
 });
 

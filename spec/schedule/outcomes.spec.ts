@@ -284,7 +284,10 @@ for (const why of ['the user went home', new Error('the user went home')]) {
     const { error, report, status } = await result;
     assert.is(status, 'cancelled');
     assert.is(error?.cause, why);
-    assert.match(error?.message ?? '', /^Cancelled: cancel\(\) was called: the user went home$/);
+    assert.match(
+      error?.message ?? '',
+      /^Cancelled: cancel\(\) was called: the user went home See https:\S+#WORKFLOW_CANCELLED$/,
+    );
     assert.is(seen, error);
     assert.match(String(report), /\nCancelled: cancel\(\) was called: the user went home\n/);
     const last = events.at(-1);

@@ -1,4 +1,4 @@
-import { truncate } from '../../kernel/errors.js';
+import { messageOf, truncate } from '../../kernel/errors.js';
 import type { WorkflowEvent } from '../../model/event.js';
 import { PartialWorkflowError } from '../../model/partial-error.js';
 import type { WorkflowResult } from '../../model/result.js';
@@ -303,7 +303,7 @@ function spent({ inputTokens, outputTokens, cost }: UsageReport): object {
 function failureOf(error: unknown): { said: string; facts: Readonly<Record<string, unknown>> } {
   const [first] = error instanceof PartialWorkflowError ? error.failed.values() : [];
   const cause: unknown = first ?? error;
-  const said = truncate(cause instanceof Error ? cause.message : String(cause));
+  const said = truncate(messageOf(cause));
   if (!(cause instanceof AgentError)) return { said, facts: {} };
   const { status, retryAfter, isRetryable } = cause;
   const facts = {

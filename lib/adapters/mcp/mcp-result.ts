@@ -1,4 +1,4 @@
-import { AnswerRefusedError } from '../../kernel/errors.js';
+import { AnswerRefusedError, withoutAddress } from '../../kernel/errors.js';
 import type { McpContent } from './mcp-tool.js';
 
 /** What a tool gives, as the protocol has it. */
@@ -19,7 +19,7 @@ export function given(answer: unknown): McpToolResult {
 
 /** A failed call, and why. */
 export function failed(error: unknown): McpToolResult {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = withoutAddress(error instanceof Error ? error.message : String(error));
   const refused =
     error instanceof AnswerRefusedError ? `: ${error.issues.map(({ message }) => message).join(', ')}` : '';
   return { content: [{ type: 'text', text: `${text}${refused}` }], isError: true };
