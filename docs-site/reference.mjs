@@ -1,7 +1,9 @@
 // Options of TypeDoc: a page for each entry point of the package, made from the docstrings of what it exports.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from './pages.mjs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** What the entry points are for, in the order of the sidebar. */
 const about = {

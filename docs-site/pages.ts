@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Folders of docs/ in the order of the sidebar, with what they are called there. '' is docs/ itself. */
-const folders = [
+const folders: readonly (readonly [folder: string, title: string])[] = [
   ['start', 'Start'],
   ['concepts', 'Concepts'],
   ['guides', 'Guides'],
@@ -19,10 +19,17 @@ const folders = [
 /** Files of the repository that stand in no folder of docs/ and are pages all the same. */
 const outside = ['CHANGELOG.md', 'CONTRIBUTING.md', 'CODE_OF_CONDUCT.md', 'ARCHITECTURE.md', 'README.md'];
 
-const slashes = (path) => path.split(sep).join('/');
+/** An entry of the sidebar. */
+export interface Item {
+  readonly text: string;
+  readonly link?: string;
+  readonly items?: Item[];
+}
+
+const slashes = (path: string): string => path.split(sep).join('/');
 
 /** The anchor of a heading, as GitHub makes it; that of an error code is the code. */
-export function slug(heading) {
+export function slug(heading: string): string {
   const text = heading.trim();
   if (/^[A-Z]+_[A-Z_]+$/.test(text)) return text;
   return text
@@ -32,10 +39,10 @@ export function slug(heading) {
 }
 
 /** The front matter of a page and its title: `title` there, else the first heading. */
-export function headOf(text) {
+export function headOf(text: string): Partial<Record<'title' | 'order' | 'sidebar', string | undefined>> {
   const matter = /^---\n([\s\S]*?)\n---\n/.exec(text)?.[1] ?? '';
   const fields = Object.fromEntries(
-    [...matter.matchAll(/^(\w+): *(.*)$/gm)].map(([, key, value]) => [
+    [...matter.matchAll(/^(\w+): *(.*)$/gm)].map(([, key = '', value = '']) => [
       key,
       value.replaceAll(/^['"]|['"]$/g, ''),
     ]),
@@ -48,7 +55,7 @@ export function headOf(text) {
  * The pages of a folder of docs/ in the order of the sidebar: by `order` of the front matter, else by the number a file name
  * begins with, else by title.
  */
-export function pagesOf(folder) {
+export function pagesOf(folder: string): Item[] {
   const at = join(root, 'docs', folder);
   if (!existsSync(at)) return [];
   return readdirSync(at)
@@ -66,41 +73,42 @@ export function pagesOf(folder) {
     }));
 }
 
-/** The reference in the sidebar: the entry points, and the names of the first of them by what they are for. */
-function referencePages() {
+/** The reference in its sidebar: the names of the main entry by what they are for, and the other entry points. */
+function referencePages(): Item[] {
   const at = join(root, 'docs/reference');
-  const list = (page, pattern) => (existsSync(page) ? [...readFileSync(page, 'utf8').matchAll(pattern)] : []);
-  return list(join(at, 'README.md'), /^\| \[`(.+?)`\]\((.+?)README\.md\)/gm).map(([, name, path]) => {
-    const items = [];
-    if (name === 'rxhive')
-      for (const [, group, text, link] of list(
-        join(at, path, 'README.md'),
-        /^## (.+)$|^\| \[(\w+)\]\((.+?)\.md\)/gm,
-      )) {
-        if (group !== undefined) items.push({ text: group, collapsed: true, items: [] });
-        else items.at(-1).items.push({ text, link: `/reference/${path}${link}` });
-      }
-    return {
-      text: name,
-      link: `/reference/${path}`,
-      ...(items.length === 0 ? {} : { collapsed: true, items }),
-    };
-  });
+  const list = (page: string, pattern: RegExp): RegExpMatchArray[] =>
+    existsSync(page) ? [...readFileSync(page, 'utf8').matchAll(pattern)] : [];
+  const groups: { text: string; items: Item[] }[] = [];
+  const listed = list(join(at, 'rxhive/README.md'), /^## (.+)$|^\| \[(\w+)\]\((.+?)\.md\)/gm);
+  for (const [, group, text = '', link] of listed) {
+    if (group !== undefined) groups.push({ text: group, items: [] });
+    else groups.at(-1)?.items.push({ text, link: `/reference/rxhive/${link}` });
+  }
+  const entries = list(join(at, 'README.md'), /^\| \[`(.+?)`\]\((.+?)README\.md\)/gm);
+  const items = entries.map(([, text = '', path]) => ({ text, link: `/reference/${path}` }));
+  return [{ text: 'Import from', items }, ...groups];
 }
 
-/** The sidebar: one block a folder that has pages. */
-export function sidebar() {
-  return folders
-    .map(([folder, text]) => ({
-      text,
-      collapsed: ['reference', 'decisions', 'coming-from'].includes(folder),
-      items: folder === 'reference' ? referencePages() : pagesOf(folder),
-    }))
+/** The sidebars: reference and decisions have their own, as they are long; all other pages share one. */
+export function sidebars(): Record<string, Item[]> {
+  const blocks = folders
+    .filter(([folder]) => folder !== 'reference' && folder !== 'decisions')
+    .map(([folder, text]) => ({ text, items: pagesOf(folder) }))
     .filter(({ items }) => items.length > 0);
+  const more = [
+    { text: 'API reference', link: '/reference/' },
+    { text: 'Decisions', link: '/decisions/' },
+    { text: 'Changes', link: '/reference/source/CHANGELOG' },
+  ];
+  return {
+    '/reference/': referencePages(),
+    '/decisions/': [{ text: 'Decisions', items: pagesOf('decisions') }],
+    '/': [...blocks, { text: 'More', items: more }],
+  };
 }
 
 /** The bar at the top: the first page of the folders that readers look for. */
-export function nav() {
+export function nav(): { text: string; link: string | undefined; activeMatch: string }[] {
   return folders
     .filter(([folder]) => ['start', 'concepts', 'guides', 'coming-from', 'reference'].includes(folder))
     .map(([folder, text]) => ({
@@ -112,14 +120,19 @@ export function nav() {
 }
 
 /** Where the page made from a markdown file of docs/ stands. */
-function routeOf(file) {
+function routeOf(file: string): string {
   const parts = file.slice('docs/'.length).replace(/\.md$/, '');
   return `/${parts.replace(/(^|\/)(index|README)$/, '$1')}`;
 }
 
 /** Where a file of the repository can be read on the site. */
-export function siteAddress(file) {
-  if (/^docs\/errors\//.test(file)) return '/errors';
+export function siteAddress(file: string, anchor?: string): string {
+  if (anchor !== undefined) return `${siteAddress(file).replace(/#.*/, '')}#${anchor}`;
+  // They are one page there: each begins with its first code.
+  if (/^docs\/errors\//.test(file)) {
+    const [, first = ''] = /^## (.+)$/m.exec(readFileSync(join(root, file), 'utf8')) ?? [];
+    return `/errors#${first}`;
+  }
   if (file.startsWith('docs/')) {
     if (file.endsWith('.md')) return routeOf(file);
     const index = ['index.md', 'README.md'].find((name) => existsSync(join(root, file, name)));
@@ -131,7 +144,7 @@ export function siteAddress(file) {
 }
 
 /** The file of the repository a link in `page` is to, both from the root; undefined where there is none. */
-export function targetOf(page, path) {
+export function targetOf(page: string, path: string): string | undefined {
   const plain = decodeURIComponent(path);
   // The second is for pages that include a file of the root.
   return [posix.join(posix.dirname(page), plain), posix.normalize(plain)]
@@ -140,22 +153,22 @@ export function targetOf(page, path) {
 }
 
 /** Links of a text that are to files: `[text](path#anchor)`, but those in fences. */
-export function linksIn(text) {
+export function linksIn(text: string): string[] {
   return [...text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/\]\(([^()\s]+)\)/g)]
-    .map(([, link]) => link)
+    .map(([, link = '']) => link)
     .filter((link) => !/^[a-z]+:/.test(link));
 }
 
 /** Files that pages link to and that stand outside docs/, with those they link to in turn, and the fixed ones. */
-export function linkedFiles() {
+export function linkedFiles(): string[] {
   const pages = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
     .map(slashes)
     .filter((name) => name.endsWith('.md') && !name.startsWith('reference/'))
     .map((name) => `docs/${name}`);
   const found = new Set(outside.filter((file) => existsSync(join(root, file))));
-  const look = (page) => {
+  const look = (page: string): void => {
     for (const link of linksIn(readFileSync(join(root, page), 'utf8'))) {
-      const file = link.startsWith('#') ? undefined : targetOf(page, link.split('#')[0]);
+      const file = link.startsWith('#') ? undefined : targetOf(page, link.split('#')[0] ?? '');
       if (file === undefined || found.has(file)) continue;
       if (file.startsWith('docs/') && file.endsWith('.md')) continue;
       if (/\.(svg|png)$/.test(file)) continue;
@@ -168,16 +181,17 @@ export function linkedFiles() {
 }
 
 /** The page that shows a file which is no page: a document as it is, code in a fence, a folder as a list. */
-export function sourcePage(file) {
+export function sourcePage(file: string): string {
   const at = join(root, file);
-  const head = (title) => `---\ntitle: ${JSON.stringify(title)}\norigin: ${file}\nsearch: false\n---\n\n`;
+  const head = (title: string): string =>
+    `---\ntitle: ${JSON.stringify(title)}\norigin: ${file}\nsearch: false\n---\n\n`;
   if (statSync(at).isDirectory()) {
     const names = readdirSync(at).filter((name) => !name.startsWith('.') && name !== 'node_modules');
     return `${head(file)}# ${file}\n\n${names.map((name) => `- ${name}`).join('\n')}\n`;
   }
   const text = readFileSync(at, 'utf8');
   if (file.endsWith('.md')) return `${head(headOf(text).title ?? file)}${text}`;
-  const ending = /\.(\w+)$/.exec(file)?.[1] ?? 'txt';
-  const language = { mjs: 'js', cjs: 'js', svg: 'xml' }[ending] ?? ending;
+  const ending = /\.(\w+)$/.exec(file)?.[1] ?? 'text';
+  const language = ({ mjs: 'js', cjs: 'js', svg: 'xml' } as Record<string, string>)[ending] ?? ending;
   return `${head(file)}# ${file}\n\n\`\`\`\`${language}\n${text.trimEnd()}\n\`\`\`\`\n`;
 }
