@@ -1,9 +1,9 @@
 // The site: `npm run docs` builds it into docs-site/dist, `npm run docs -- dev` serves it while pages are written,
-// `npm run docs -- preview` serves what was built. Both on the loopback address only.
+// `npm run docs -- preview` serves what was built, both on the loopback address only. `npm run docs -- check` builds and checks it.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { linkedFiles, root, siteAddress, sourcePage } from './pages.mjs';
+import { linkedFiles, root, siteAddress, sourcePage } from './pages.ts';
 import { entries } from './reference.mjs';
 
 const here = join(root, 'docs-site');
@@ -17,8 +17,8 @@ function call(command, ...args) {
 }
 
 const [verb = 'build', ...rest] = process.argv.slice(2);
-if (!['build', 'dev', 'preview'].includes(verb)) {
-  console.error(`Unknown: ${verb}. Use \`npm run docs\`, or add -- dev or -- preview.`);
+if (!['build', 'check', 'dev', 'preview'].includes(verb)) {
+  console.error(`Unknown: ${verb}. Use \`npm run docs\`, or add -- check, -- dev or -- preview.`);
   process.exit(2);
 }
 
@@ -41,4 +41,6 @@ if (verb !== 'preview') {
     writeFileSync(page, sourcePage(file));
   }
 }
-call('node_modules/.bin/vitepress', verb, '.', ...(verb === 'build' ? [] : ['--host', '127.0.0.1']), ...rest);
+const flags = verb === 'build' || verb === 'check' ? [] : ['--host', '127.0.0.1'];
+call('node_modules/.bin/vitepress', verb === 'check' ? 'build' : verb, '.', ...flags, ...rest);
+if (verb === 'check') await import('./check.ts');

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vitepress';
-import { nav, root, sidebar, siteAddress, slug, targetOf } from '../pages.mjs';
+import { nav, root, sidebars, siteAddress, slug, targetOf } from '../pages.ts';
+import { options } from '../search.ts';
 
 const here = join(root, 'docs-site');
 
@@ -13,9 +14,17 @@ function siteLinks(md) {
       if (href === null || /^([a-z]+:|#|\/)/.test(href)) continue;
       const [path, anchor] = href.split('#');
       const file = targetOf(page, path);
-      if (file !== undefined)
-        token.attrSet('href', `${siteAddress(file)}${anchor === undefined ? '' : `#${anchor}`}`);
+      if (file !== undefined) token.attrSet('href', siteAddress(file, anchor));
     }
+  });
+}
+
+/** A cell of a table's head that is empty heads nothing: it is a cell like others. */
+function emptyHeads(md) {
+  md.core.ruler.after('inline', 'empty-heads', ({ tokens }) => {
+    tokens.forEach((token, i) => {
+      if (token.type === 'th_open' && tokens[i + 1]?.content === '') token.tag = tokens[i + 2].tag = 'td';
+    });
   });
 }
 
@@ -51,25 +60,32 @@ export default defineConfig({
   cleanUrls: true,
   rewrites: (page) => page.replace(/(^|\/)README\.md$/, '$1index.md'),
   ignoreDeadLinks: false,
+  head: [['link', { rel: 'icon', href: 'data:,' }]],
   lastUpdated: false,
   markdown: {
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     anchor: { slugify: slug },
     toc: { slugify: slug },
     config: (md) => {
       md.use(siteLinks);
+      md.use(emptyHeads);
       md.use(diagrams);
     },
   },
   themeConfig: {
     nav: nav(),
-    sidebar: sidebar(),
+    sidebar: sidebars(),
     outline: [2, 3],
     search: {
       provider: 'local',
       options: {
+        miniSearch: options,
+        // `keywords` of the front matter: words of those who ask, where a page has others.
         _render: (source, env, md) => {
           const html = md.render(source, env);
-          return env.frontmatter?.search === false ? '' : html;
+          const { search, keywords } = env.frontmatter ?? {};
+          if (search === false) return '';
+          return keywords === undefined ? html : html.replace('</h1>', `</h1><p>${keywords}</p>`);
         },
       },
     },
