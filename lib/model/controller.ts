@@ -15,7 +15,7 @@ export interface FairTask {
   /** Name of its workflow. */
   readonly workflow: string;
   readonly runId: string;
-  /** Those of its run; see {@link RunOptions.tags}. */
+  /** Those of its run; see `RunOptions.tags`. */
   readonly tags: Readonly<Record<string, string>>;
 }
 
