@@ -34,7 +34,7 @@ const questions: readonly (readonly [question: string, pages: RegExp])[] = [
   ['error code', /errors/],
   ['checkpoint postgres', /guides\/(checkpoints|stores)|reference\/rxhive\/postgres/],
   ['monitor progress', /guides\/(dashboard|events|orchestrator)/],
-  ['stream tokens', /guides\/(values|events|limits|each|rxjs)|concepts\/streams/],
+  ['stream tokens', /concepts\/streams|guides\/rxjs/],
   ['worker threads', /guides\/threads/],
 ];
 
