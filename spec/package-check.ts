@@ -95,8 +95,13 @@ try {
   const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) as string;
   const listed = call('tar', ['-tf', tarball]).split('\n');
   check(
-    'the package holds only dist and its papers',
-    !listed.some((name) => /(spec|examples|bench|lib)\//.test(name)),
+    'the package holds only dist, the pages, the examples and its papers',
+    listed.every(
+      (name) =>
+        /^$|^package\/(dist\/|docs\/|examples\/|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(name) &&
+        !/node_modules|docs\/reference|examples\/output/.test(name),
+    ),
+    listed.join('\n'),
   );
   writeFileSync(join(folder, 'package.json'), '{ "name": "empty", "private": true }');
   call('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`]);
