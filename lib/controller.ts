@@ -9,12 +9,16 @@ import {
   merge,
   mergeMap,
   type Observable,
+  type ObservableNotification,
+  type OperatorFunction,
   of,
   tap,
 } from 'rxjs';
 import { inputsOf } from './execute/inputs.js';
 import type { Group } from './graph/lane.js';
+import type { TaskNode } from './graph/node.js';
 import { shareParts } from './graph/shared-parts.js';
+import { callerContext } from './kernel/async-context.js';
 import { Clock } from './kernel/clock.js';
 import { inspect, RxhiveError, truncate } from './kernel/errors.js';
 import { readOrRefuse } from './kernel/read-once.js';
@@ -22,17 +26,27 @@ import { Breakpoints } from './limits/breakpoints.js';
 import type { EffectiveLimits } from './limits/effective-limits.js';
 import { LoadFeed } from './limits/load-feed.js';
 import { closeGates, limitsOf, placeGates } from './limits/place-gates.js';
+import type { TaskContext } from './model/context.js';
 import { belowController, type ControllerOptions } from './model/controller.js';
 import type { WorkflowEvent } from './model/event.js';
+import { bodied } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
 import type { RunController } from './model/run-controller.js';
-import type { Task } from './model/task.js';
+import type { ScheduleOptions, StreamOptions } from './model/stream-options.js';
+import { type ResultOf, Task, type TaskDefinition } from './model/task.js';
 import { optionNames } from './model/workflow.js';
 import { EventHub } from './observe/events.js';
+import { type Project, type Strategy, type TaskRun, taskOperator } from './operators/task-operator.js';
 import { checkLimit } from './plan/input.js';
 import { validateSettings } from './plan/validate.js';
 import type { Run } from './run.js';
 import { type JoinedRun, SharedQueue } from './schedule/shared-queue.js';
+import { Workflow } from './workflow.js';
+
+/** What an operator with these options emits. */
+export type StreamResult<R, O> = O extends { readonly onError: 'materialize' }
+  ? ObservableNotification<ResultOf<R>>
+  : ResultOf<R>;
 
 /** Runs that `explain` tells of at most. */
 const mostExplained = 5;
@@ -51,6 +65,8 @@ export class Controller<G extends string = string, X extends string = string> im
   readonly #limits: EffectiveLimits;
   readonly #breakpoints: Breakpoints;
   readonly #load: LoadFeed;
+  #taskRun: TaskRun | undefined;
+  #open: Run | undefined;
 
   /** Made by {@link controller}. @throws RxhiveError INVALID_OPTION */
   constructor(given: ControllerOptions<G, X>) {
@@ -149,6 +165,7 @@ export class Controller<G extends string = string, X extends string = string> im
   drain(): Promise<void> {
     const shared = this.#shared;
     shared.draining = true;
+    this.#open?.close();
     const changes$ = merge(
       defer(() => of(0)),
       shared.changes$,
@@ -163,6 +180,104 @@ export class Controller<G extends string = string, X extends string = string> im
         map(() => undefined),
       ),
     );
+  }
+
+  /**
+   * Runs one piece of work as a task: when it is its turn, within all limits, with retry and timeout. The promise is that of
+   * its result, or rejects with its last error. `ctx.signal` is aborted when an attempt is over before it has ended.
+   *
+   * ```ts
+   * const page = await hive.schedule((ctx) => fetch(url, { signal: ctx.signal }), { group: 'web', retry: 3 });
+   * ```
+   */
+  schedule<R>(work: (ctx: TaskContext) => R, options: ScheduleOptions<G, X> = {}): Promise<ResultOf<R>> {
+    return new Promise((done, failed) => {
+      const { name = 'task', ...rest } = options;
+      const ended = ({ status, value, error }: TaskNode): void =>
+        status === 'succeeded' ? done(value as ResultOf<R>) : failed(error);
+      const run = (_: unknown, ctx: unknown): unknown => work(ctx as TaskContext);
+      this.#tasks().offer({ ...rest, type: name, run } as TaskDefinition, {
+        started: () => undefined,
+        ended,
+      });
+    });
+  }
+
+  /**
+   * The operator `mergeMap` of which each value is a task of the type `name`: as many run at once as the controller lets.
+   * A stream that `work` returns may say many results. Unsubscribing cancels all. @throws RxhiveError INVALID_OPTION
+   *
+   * ```ts
+   * docs$.pipe(hive.mergeMap('summarise', (doc, ctx) => llm(doc, ctx.signal), { group: 'llm', retry: 3, ordered: true }));
+   * ```
+   */
+  mergeMap<T, R, const O extends StreamOptions<G, X> = StreamOptions<G, X>>(
+    name: string,
+    work: Project<T, R>,
+    options?: O,
+  ): OperatorFunction<T, StreamResult<R, O>> {
+    return this.#operator('merge', name, work, options);
+  }
+
+  /** The same one value after the other, in the order of the source. */
+  concatMap<T, R, const O extends StreamOptions<G, X> = StreamOptions<G, X>>(
+    name: string,
+    work: Project<T, R>,
+    options?: O,
+  ): OperatorFunction<T, StreamResult<R, O>> {
+    return this.#operator('concat', name, work, options);
+  }
+
+  /** The same for the newest value alone: the attempt at the one before is aborted. */
+  switchMap<T, R, const O extends StreamOptions<G, X> = StreamOptions<G, X>>(
+    name: string,
+    work: Project<T, R>,
+    options?: O,
+  ): OperatorFunction<T, StreamResult<R, O>> {
+    return this.#operator('switch', name, work, options);
+  }
+
+  /** The same, where values are left out that come while one is worked on. */
+  exhaustMap<T, R, const O extends StreamOptions<G, X> = StreamOptions<G, X>>(
+    name: string,
+    work: Project<T, R>,
+    options?: O,
+  ): OperatorFunction<T, StreamResult<R, O>> {
+    return this.#operator('exhaust', name, work, options);
+  }
+
+  #operator<T, R, O extends StreamOptions>(
+    strategy: Strategy,
+    name: string,
+    work: Project<T, R>,
+    options?: O,
+  ): OperatorFunction<T, StreamResult<R, O>> {
+    const { ordered: _, onError: _e, capacity: _c, onFull: _f, ...definition } = options ?? {};
+    const given = { ...definition, type: name } as Omit<TaskDefinition, 'run'>;
+    return taskOperator(strategy, () => this.#tasks(), given, work, options ?? {}) as OperatorFunction<
+      T,
+      StreamResult<R, O>
+    >;
+  }
+
+  /** The run of all that is no workflow: kept open, it forgets tasks that have ended. */
+  #tasks(): TaskRun {
+    if (this.#taskRun !== undefined) return this.#taskRun;
+    const flow = new Workflow({ name: this.name, controller: this, maxTasks: Number.POSITIVE_INFINITY });
+    const run = flow.run({ runId: `${this.name}/tasks`, keepOpen: true, learn: false });
+    void run.result();
+    this.#open = run as Run;
+    const joined = this.#shared.runs.find(({ owner }) => owner === run) as JoinedRun;
+    let made = 0;
+    this.#taskRun = {
+      offer: (given, watch) => {
+        made += 1;
+        const handle = new Task(`${given.type}-${made}`, flow);
+        return joined.offer({ handle, definition: bodied(given), context: callerContext() }, watch);
+      },
+      drop: (node, why) => joined.scheduler.cancelTask(node, why),
+    };
+    return this.#taskRun;
   }
 
   get #runs$(): Observable<JoinedRun> {

@@ -9,7 +9,7 @@ import { inputsOf } from './execute/inputs.js';
 import { Locks } from './execute/locks.js';
 import { MiddlewareStack } from './execute/middleware.js';
 import type { ExecutePorts } from './execute/ports.js';
-import type { AttemptHandle, Spawned, TaskNode } from './graph/node.js';
+import type { AttemptHandle, ItemWatch, Spawned, TaskNode } from './graph/node.js';
 import type { CommitDone, CommitOutcome, SchedulerPorts } from './graph/ports.js';
 import { partsOf } from './graph/shared-parts.js';
 import { onAbort } from './kernel/abort.js';
@@ -40,7 +40,7 @@ import { type Facts, resultOf } from './observe/report.js';
 import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
 import { Growth, runEnded } from './plan/growth.js';
-import { checkOptions, inputOf } from './plan/input.js';
+import { checkOptions, inputOf, newRunId } from './plan/input.js';
 import { checkStanding, Membership } from './plan/membership.js';
 import { speedUps } from './plan/speed-up.js';
 import { Scheduler } from './schedule/scheduler.js';
@@ -86,8 +86,7 @@ export class Engine {
   readonly #transactions: Transactions;
   readonly #limits: LimitsFeed;
   readonly #deadlock: DeadlockDetector;
-  /** Records of tasks that were added before the log was open. */
-  readonly #early: string[] = [];
+  readonly #early: string[] = []; // records of tasks that were added before the log was open
   #started = false;
   /** The store has answered: the scheduler has begun. */
   #opened = false;
@@ -117,11 +116,12 @@ export class Engine {
     const watch = new EventHub(this.runId, clock);
     this.hub = watch;
     this.commits = new CommitFeed(watch);
-    const { nodes, slots } = this.graph;
+    const { graph } = this;
+    const { nodes } = graph;
     const log = logOf(options, { runId: this.runId, clock, settings }, watch);
     this.#transactions = new Transactions(this.state, log, this.#commitPorts());
     this.#growth = new Growth(this.graph, definition.types);
-    const talk = { clock, watch, log: this.#transactions, graph: this.graph };
+    const talk = { clock, watch, log: this.#transactions, graph };
     this.questions = new Questions({ ...talk, waiting: () => this.scheduler.recheck() });
     this.messages = new Messages({
       ...talk,
@@ -129,8 +129,7 @@ export class Engine {
       settled: () => this.#deadlock.recheck(),
     });
     const ports = this.#schedulerPorts();
-    const scheduled = { nodes, slots, shared };
-    this.scheduler = new Scheduler(scheduled, member.settings, clock, ports, options.keepOpen);
+    this.scheduler = new Scheduler({ graph, shared }, member.settings, clock, ports, options.keepOpen);
     const { scheduler } = this;
     this.#limits = new LimitsFeed(watch, clock, () => limitsOf(this.graph, scheduler));
     this.#ports = this.#executePorts(inputOf(definition, options));
@@ -168,6 +167,7 @@ export class Engine {
       launch: (node, signals) => launch(node, this.#ports, signals),
       commit: (node, attempt, done) => this.#commit(node, attempt, done),
       value: (node, value) => {
+        node.item?.value?.(value);
         this.streams.value(node, value);
         this.hub.push({ type: 'value', reason: 'emitted', taskId: node.id, value });
       },
@@ -332,12 +332,19 @@ export class Engine {
       this.#admit(this.#growth.add(tasks, parent), parent, holder);
       return;
     }
-    // Made first: what cannot be written is not added.
-    const text = this.#transactions.addedText(tasks);
+    const text = this.#transactions.addedText(tasks); // First: what cannot be written is not added.
     const nodes = this.#growth.add(tasks, parent);
     if (text !== undefined && this.#opened) this.#transactions.added(text);
     else if (text !== undefined) this.#early.push(text);
     this.#admit(nodes);
+  }
+
+  /** Takes in a task that is forgotten when it has ended. @throws as {@link Engine.add} */
+  offer(task: Spawned, watch: ItemWatch): TaskNode {
+    if (this.scheduler.ended || this.scheduler.closing !== undefined) throw runEnded(this.runId);
+    const node = this.#growth.addAlone(task, watch);
+    this.#admit([node]);
+    return node;
   }
 
   /** Takes tasks of an earlier process in. */
@@ -389,8 +396,4 @@ export class Engine {
       drop: (node, why) => this.scheduler.cancelTask(node, why, 'parent'),
     };
   }
-}
-
-function newRunId(workflow: string, clock: Clock): string {
-  return `${workflow}-${Math.floor(clock.random() * 2 ** 52).toString(36)}`;
 }

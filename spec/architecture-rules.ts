@@ -18,6 +18,7 @@ const floors: Readonly<Record<string, number>> = {
   messaging: 4,
   commit: 4,
   observe: 4,
+  operators: 5,
   'engine.ts': 5,
   'history.ts': 5,
   'run.ts': 6,

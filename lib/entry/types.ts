@@ -1,4 +1,6 @@
 // Types of options and results that few have to name.
+
+export type { StreamResult } from '../controller.js';
 export type { Clock } from '../kernel/clock.js';
 export type { CancelReason, DefinitionFault, TimeoutKind } from '../kernel/errors.js';
 export type { MaybePromise } from '../kernel/maybe-promise.js';
@@ -12,6 +14,7 @@ export type { Backoff, ExponentialOptions } from '../model/policy.js';
 export type { AttemptReport, Results, SpeedUp, TaskReports, Waits } from '../model/result.js';
 export type { RunController } from '../model/run-controller.js';
 export type { SchemaIssue } from '../model/schema.js';
+export type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
 export type {
   Choice,
   Dependencies,
@@ -22,5 +25,6 @@ export type {
   TypedTaskOptions,
 } from '../model/task.js';
 export type { FailurePolicy, SchedulingPolicy } from '../model/workflow.js';
+export type { Project } from '../operators/task-operator.js';
 export type { RunWorkflowOptions } from '../run-workflow.js';
 export type { AddTask } from '../workflow.js';

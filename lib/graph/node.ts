@@ -382,10 +382,10 @@ export class TaskNode implements HeapItem {
   }
 }
 
-/** Who has added an item hears what becomes of it. */
+/** Who has added an item hears that its first attempt begins, what it says where it is a stream, and that it has ended. */
 export interface ItemWatch {
-  /** Its first attempt begins. */
   started(node: TaskNode): void;
+  value?(value: unknown): void;
   ended(node: TaskNode): void;
 }
 

@@ -79,6 +79,15 @@ export class Growth {
     return added;
   }
 
+  /** Makes the node of a task nobody depends on, to be forgotten like an item. @throws LimitExceededError, WorkflowDefinitionError */
+  addAlone({ handle, definition, context }: Spawned, watch: ItemWatch): TaskNode {
+    this.#checkSize(1);
+    const [node] = this.#graph.add([handle.id], [definition], [handle]) as [TaskNode];
+    node.context = context;
+    node.item = watch;
+    return node;
+  }
+
   /** A task has ended: an item is counted and forgotten. */
   ended(node: TaskNode): void {
     if (node.item === undefined) return;

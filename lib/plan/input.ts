@@ -1,3 +1,4 @@
+import type { Clock } from '../kernel/clock.js';
 import { copy } from '../kernel/copy.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { disown } from '../kernel/guard.js';
@@ -115,4 +116,9 @@ export function inputOf(
 /** A concurrency given while a run goes on. @throws RxhiveError INVALID_OPTION */
 export function checkLimit(limit: number): number {
   return checked(limit, 'The concurrency', number(0, 'whole', 'infinite'));
+}
+
+/** The id of a run that was given none. */
+export function newRunId(workflow: string, clock: Pick<Clock, 'random'>): string {
+  return `${workflow}-${Math.floor(clock.random() * 2 ** 52).toString(36)}`;
 }

@@ -28,8 +28,7 @@ type Command = { readonly kind: 'command'; run(): void };
 
 /** What a scheduler works on. */
 export interface ScheduledRun {
-  readonly nodes: ReadonlyMap<string, TaskNode>;
-  readonly slots: RunSlots;
+  readonly graph: { readonly nodes: ReadonlyMap<string, TaskNode>; readonly slots: RunSlots };
   /** Of a run under a controller: the queue of all of them. */
   readonly shared: SharedQueue | undefined;
 }
@@ -64,7 +63,7 @@ export class Scheduler implements QueuedRun {
   readonly #drain: Drain<Signal | Command>;
 
   constructor(
-    { nodes, slots, shared }: ScheduledRun,
+    { graph: { nodes, slots }, shared }: ScheduledRun,
     settings: WorkflowSettings,
     clock: Clock,
     ports: SchedulerPorts,

@@ -1,7 +1,7 @@
 import { type Observable, Subject } from 'rxjs';
 import type { Gate, ProbingGate, Refusal } from '../graph/gate.js';
 import { Group, Resource, type RunSlots } from '../graph/lane.js';
-import type { TaskNode } from '../graph/node.js';
+import type { ItemWatch, Spawned, TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
 import type { SharedParts } from '../graph/shared-parts.js';
 import type { Clock } from '../kernel/clock.js';
@@ -22,8 +22,11 @@ export interface JoinedRun {
   readonly owner: object;
   readonly graph: { readonly nodes: ReadonlyMap<string, TaskNode> };
   readonly hub: Watch & { readonly events$: Observable<WorkflowEvent> };
+  readonly scheduler: { cancelTask(node: TaskNode, why?: unknown): void };
   /** Told what code of users throws where no task is to blame. */
   readonly subscribers: { failed(error: unknown): void };
+  /** Takes in a task that is forgotten when it has ended. */
+  offer(task: Spawned, watch: ItemWatch): TaskNode;
 }
 
 /** A run has begun, or ended. */

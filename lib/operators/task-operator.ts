@@ -1,0 +1,268 @@
+import {
+  isObservable,
+  Observable,
+  type ObservableNotification,
+  type OperatorFunction,
+  type Subscriber,
+} from 'rxjs';
+import type { ItemWatch, TaskNode } from '../graph/node.js';
+import { inspect, LimitExceededError, RxhiveError } from '../kernel/errors.js';
+import type { TaskContext } from '../model/context.js';
+import type { StreamOptions } from '../model/stream-options.js';
+import type { TaskDefinition } from '../model/task.js';
+
+/** What becomes of a value while others are worked on. */
+export type Strategy = 'merge' | 'concat' | 'switch' | 'exhaust';
+
+/** Where tasks of operators run. */
+export interface TaskRun {
+  /** Takes a task in that is forgotten when it has ended. @throws RxhiveError, WorkflowDefinitionError */
+  offer(definition: TaskDefinition, watch: ItemWatch): TaskNode;
+  /** Ends a task that has not ended. */
+  drop(node: TaskNode, why: unknown): void;
+}
+
+/** A function of each value, run as a task. */
+export type Project<T, R> = (value: T, ctx: TaskContext, index: number) => R;
+
+const usualCapacity = 10_000;
+
+/** @throws RxhiveError INVALID_OPTION */
+function check({ capacity, onFull = 'error', onError = 'error' }: StreamOptions, project: unknown): void {
+  const fail = (message: string): never => {
+    throw new RxhiveError('INVALID_OPTION', message);
+  };
+  if (typeof project !== 'function') fail(`The work is ${inspect(project)}; give a function of a value.`);
+  if (
+    capacity !== undefined &&
+    capacity !== Number.POSITIVE_INFINITY &&
+    !(Number.isInteger(capacity) && capacity >= 0)
+  )
+    fail(`capacity is ${inspect(capacity)}; give a whole number from 0, or Infinity.`);
+  if (!['error', 'drop-oldest', 'drop-newest'].includes(onFull))
+    fail(`onFull is ${inspect(onFull)}; give "error", "drop-oldest" or "drop-newest".`);
+  if (!['error', 'skip', 'materialize'].includes(onError))
+    fail(`onError is ${inspect(onError)}; give "error", "skip" or "materialize".`);
+}
+
+/** An operator that runs a task for each value. @throws RxhiveError INVALID_OPTION */
+export function taskOperator<T, R>(
+  strategy: Strategy,
+  runOf: () => TaskRun,
+  definition: Omit<TaskDefinition, 'run'>,
+  project: Project<T, R>,
+  options: StreamOptions,
+): OperatorFunction<T, unknown> {
+  check(options, project);
+  return (source) =>
+    new Observable<unknown>((subscriber) => {
+      const pass = new Pass<T, R>(strategy, runOf(), definition, project, options, subscriber);
+      subscriber.add(() => pass.stop());
+      subscriber.add(
+        source.subscribe({
+          next: (value) => pass.next(value),
+          error: (error: unknown) => pass.fail(error),
+          complete: () => pass.complete(),
+        }),
+      );
+    });
+}
+
+/** One value on its way. */
+interface Entry<T> {
+  readonly index: number;
+  readonly value: T;
+  node: TaskNode | undefined;
+  ended: boolean;
+  /** Its body returned a stream: what that says are the results. */
+  streams: boolean;
+  /** Results that have to wait for those of values before. */
+  readonly held: unknown[];
+}
+
+/** One subscription of an operator. */
+class Pass<T, R> {
+  readonly #strategy: Strategy;
+  readonly #run: TaskRun;
+  readonly #definition: Omit<TaskDefinition, 'run'>;
+  readonly #project: Project<T, R>;
+  readonly #options: StreamOptions;
+  readonly #subscriber: Subscriber<unknown>;
+  readonly #ordered: boolean;
+  /** Values that have not ended, or whose results are held, in order of the source. */
+  readonly #open = new Set<Entry<T>>();
+  /** Those of them that wait for the one before, and those whose task waits to start. */
+  readonly #queue: Entry<T>[] = [];
+  readonly #waiting = new Set<Entry<T>>();
+  #index = 0;
+  #busy = 0;
+  #completed = false;
+  #stopped = false;
+
+  constructor(
+    strategy: Strategy,
+    run: TaskRun,
+    definition: Omit<TaskDefinition, 'run'>,
+    project: Project<T, R>,
+    options: StreamOptions,
+    subscriber: Subscriber<unknown>,
+  ) {
+    this.#strategy = strategy;
+    this.#run = run;
+    this.#definition = definition;
+    this.#project = project;
+    this.#options = options;
+    this.#subscriber = subscriber;
+    this.#ordered = options.ordered === true;
+  }
+
+  next(value: T): void {
+    if (this.#stopped || (this.#strategy === 'exhaust' && this.#busy > 0)) return;
+    if (this.#strategy === 'switch')
+      for (const entry of [...this.#open]) this.#drop(entry, 'A newer value came.');
+    if (!this.#makeRoom()) return;
+    const index = this.#index++;
+    const entry = { index, value, node: undefined, ended: false, streams: false, held: [] };
+    this.#open.add(entry);
+    this.#waiting.add(entry);
+    if (this.#strategy === 'concat' && this.#busy > 0) this.#queue.push(entry);
+    else this.#begin(entry);
+  }
+
+  complete(): void {
+    this.#completed = true;
+    this.#settle();
+  }
+
+  fail(error: unknown): void {
+    if (this.#stopped) return;
+    this.#subscriber.error(error);
+    this.stop();
+  }
+
+  /** Nobody listens any more. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#queue.length = 0;
+    // Those that wait first, or they would start one after the other in the slots that come free.
+    for (const entry of [...this.#waiting, ...this.#open])
+      this.#drop(entry, 'Nobody listens to the stream any more.');
+  }
+
+  /** False: the value has no room. */
+  #makeRoom(): boolean {
+    const { capacity = usualCapacity, onFull = 'error' } = this.#options;
+    // One that can start at once does not wait; whether it can is known a moment later.
+    if (this.#waiting.size <= capacity) return true;
+    if (onFull === 'drop-newest') return false;
+    const [oldest] = this.#waiting;
+    if (onFull === 'drop-oldest' && oldest !== undefined) {
+      this.#drop(oldest, 'Newer values had no room.');
+      return true;
+    }
+    const { type: name } = this.#definition;
+    const message = `More than ${capacity} values wait for "${name}"; slow the source down, raise capacity, or set onFull.`;
+    this.fail(new LimitExceededError('capacity', capacity, message));
+    return false;
+  }
+
+  #begin(entry: Entry<T>): void {
+    this.#busy += 1;
+    const { index, value } = entry;
+    const watch: ItemWatch = {
+      started: () => {
+        this.#waiting.delete(entry);
+      },
+      value: (one) => this.#result(entry, one),
+      ended: (node) => this.#ended(entry, node),
+    };
+    const run = (_: unknown, ctx: TaskContext): unknown => {
+      const result = this.#project(value, ctx, index);
+      entry.streams = isStream(result);
+      return result;
+    };
+    try {
+      entry.node = this.#run.offer({ ...this.#definition, run } as TaskDefinition, watch);
+    } catch (error) {
+      this.#open.delete(entry);
+      this.fail(error);
+    }
+  }
+
+  #result(entry: Entry<T>, value: unknown): void {
+    if (this.#stopped || !this.#open.has(entry)) return;
+    const one =
+      this.#options.onError === 'materialize'
+        ? ({ kind: 'N', value } as ObservableNotification<unknown>)
+        : value;
+    if (this.#isTurn(entry)) this.#subscriber.next(one);
+    else entry.held.push(one);
+  }
+
+  #ended(entry: Entry<T>, node: TaskNode): void {
+    this.#busy -= 1;
+    this.#waiting.delete(entry);
+    entry.ended = true;
+    if (!this.#open.has(entry)) {
+      this.#follow();
+      return;
+    }
+    const { status, value, error } = node;
+    if (status === 'succeeded') {
+      if (!entry.streams) this.#result(entry, value);
+    } else if (this.#options.onError === 'materialize') {
+      const failure: ObservableNotification<unknown> = { kind: 'E', error };
+      if (this.#isTurn(entry)) this.#subscriber.next(failure);
+      else entry.held.push(failure);
+    } else if (this.#options.onError !== 'skip') {
+      this.#open.delete(entry);
+      this.fail(error);
+      return;
+    }
+    if (!this.#ordered) this.#open.delete(entry);
+    else this.#release();
+    this.#follow();
+    this.#settle();
+  }
+
+  /** Is it the first in order whose results are not all told? */
+  #isTurn(entry: Entry<T>): boolean {
+    if (!this.#ordered) return true;
+    const [first] = this.#open;
+    return first === entry;
+  }
+
+  /** Tells what was held, as far as all before it has ended. */
+  #release(): void {
+    for (const entry of this.#open) {
+      for (const one of entry.held.splice(0)) this.#subscriber.next(one);
+      if (!entry.ended) return;
+      this.#open.delete(entry);
+    }
+  }
+
+  #follow(): void {
+    const next = this.#stopped || this.#busy > 0 ? undefined : this.#queue.shift();
+    if (next !== undefined) this.#begin(next);
+  }
+
+  #settle(): void {
+    if (!this.#completed || this.#open.size > 0 || this.#stopped) return;
+    this.#stopped = true;
+    this.#subscriber.complete();
+  }
+
+  #drop(entry: Entry<T>, why: string): void {
+    if (!this.#open.delete(entry)) return;
+    this.#waiting.delete(entry);
+    const at = this.#queue.indexOf(entry);
+    if (at >= 0) this.#queue.splice(at, 1);
+    if (entry.node !== undefined && !entry.ended) this.#run.drop(entry.node, why);
+  }
+}
+
+function isStream(result: unknown): boolean {
+  if (isObservable(result)) return true;
+  return typeof result === 'object' && result !== null && Symbol.asyncIterator in result;
+}
