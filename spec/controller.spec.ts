@@ -82,6 +82,39 @@ test('runs that feed each other synchronously do not grow the stack', async () =
   }
 });
 
+test('code of users that is asked about the queue may end another run: that one hears of it afterwards', async () => {
+  const scheduler = new SimulationScheduler();
+  const hive = controller({ scheduler, concurrency: 1 });
+  const first = bulk(hive, 'first', 3, () => timer(10, scheduler));
+  const succeeds = first.result();
+  const other = bulk(hive, 'other', 3, () => timer(10, scheduler), { priority: 1 });
+  const seen: string[] = [];
+  other.events$.subscribe(
+    (event) => event.type === 'task' && event.reason === 'cancelled' && seen.push('heard'),
+  );
+  const flow = workflow({ name: 'asked', controller: hive });
+  flow.task('only', { run: () => seen.push('started') });
+  const run = flow.run({
+    priority: 2,
+    pauseBefore: [
+      () => {
+        if (seen.length === 0) {
+          seen.push('asked');
+          other.cancel();
+          seen.push('told');
+        }
+        return false;
+      },
+    ],
+  });
+  const ends = [succeeds, other.result(), run.result()];
+  await advance(scheduler);
+  const statuses = (await Promise.all(ends)).map(({ status }) => status);
+  assert.equal(statuses, ['succeeded', 'cancelled', 'succeeded']);
+  assert.equal(seen.slice(0, 2), ['asked', 'told']);
+  assert.is(hive.limits()[0]?.active, 0);
+});
+
 function depth(): number {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = Number.POSITIVE_INFINITY;

@@ -7,6 +7,14 @@ export interface TurnEnd extends HeapItem {
   run(): void;
 }
 
+/** Decides when a loop may run, where several share something. */
+export interface Outside {
+  /** Calls `turns`, or, where they are not to be now, sees to it that `flush` is called later. */
+  enter(turns: () => void): void;
+  /** The loop is over, or was not let in. */
+  left(): void;
+}
+
 /** Items between two looks at the event loop. */
 const steps = 16;
 /** Looks before the first rest: a small run goes from start to end in one go, however slow the machine is. */
@@ -35,17 +43,17 @@ export class Drain<T> {
   readonly #step: (item: T) => void;
   readonly #idle: () => void;
   readonly #item: (work: () => void) => T;
-  readonly #within: ((turns: () => void) => void) | undefined;
+  readonly #outside: Outside | undefined;
 
-  /** `within` calls the turns it is given, or, where they are not to be now, sees to it that `flush` is called later. */
+  /** `outside`: who lets it in; default: it comes in whenever something is pushed. */
   constructor(
     clock: Pick<Clock, 'overdue' | 'nextTurn' | 'context'>,
     step: (item: T) => void,
     idle: () => void,
     item: (work: () => void) => T,
-    within?: (turns: () => void) => void,
+    outside?: Outside,
   ) {
-    this.#within = within;
+    this.#outside = outside;
     this.#clock = clock;
     this.#step = step;
     this.#idle = idle;
@@ -97,10 +105,11 @@ export class Drain<T> {
     if (this.#draining || this.#parked) return;
     this.#draining = true;
     try {
-      if (this.#within === undefined) this.#clock.context.runInAsyncScope(this.#turns);
-      else this.#within(() => this.#clock.context.runInAsyncScope(this.#turns));
+      if (this.#outside === undefined) this.#clock.context.runInAsyncScope(this.#turns);
+      else this.#outside.enter(() => this.#clock.context.runInAsyncScope(this.#turns));
     } finally {
       this.#draining = false;
+      this.#outside?.left();
     }
   }
 

@@ -29,7 +29,9 @@ export function adaptive(options: AdaptiveOptions): Adaptive {
   return new Adaptive(options);
 }
 
-/** The most that a concurrency allows. */
+/** The most that a concurrency allows, also of one whose faults are still to be told. */
 export function mostOf(concurrency: number | Adaptive | undefined, otherwise: number): number {
-  return concurrency instanceof Adaptive ? concurrency.options.max : (concurrency ?? otherwise);
+  if (!(concurrency instanceof Adaptive)) return concurrency ?? otherwise;
+  const { max } = (concurrency.options ?? {}) as Partial<AdaptiveOptions>;
+  return max ?? otherwise;
 }

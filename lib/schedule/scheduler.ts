@@ -86,7 +86,7 @@ export class Scheduler implements QueuedRun {
       (item) => this.#step(item),
       () => this.#pump(),
       (run) => ({ kind: 'command', run }),
-      shared && ((turns) => shared.enter(this, turns)),
+      shared && { enter: (turns) => shared.enter(this, turns), left: () => shared.left() },
     );
     this.priorityInheritance = new PriorityInheritance({
       ranked: () => settings.policy !== 'fifo',

@@ -230,9 +230,12 @@ export class SharedQueue implements SharedParts {
       turns();
     } finally {
       this.#inside = outer;
-      // It has put off what is left of its own.
-      if (outer === undefined && this.#owes) this.pump();
     }
+  }
+
+  /** The loop of a run is over: what others were told meanwhile is for now, where no outer loop sees to it. */
+  left(): void {
+    if (this.#inside === undefined && this.#owes) this.pump();
   }
 
   /**
@@ -273,9 +276,12 @@ export class SharedQueue implements SharedParts {
     return this.queue.taken !== taken || this.#best !== node;
   }
 
-  /** Starts what is best as long as that is of `run`. */
+  /** Starts what is best as long as that is of `run`, and nobody is owed anything: at least one, or nothing would go on. */
   #startOwn(run: QueuedRun): boolean {
-    while (!this.#owes && this.#best?.lane.slots === run.slots) if (!run.startNext()) return false;
+    do {
+      if (this.#best?.lane.slots !== run.slots) return true;
+      if (!run.startNext()) return false;
+    } while (!this.#owes);
     return true;
   }
 
