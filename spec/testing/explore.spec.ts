@@ -69,7 +69,7 @@ interface Fault {
 
 const plants: Record<string, Fault> = {
   'a slot leak': {
-    plants: [['schedule/ready-queue.ts', 'this.active -= 1;', 'if (node.attempt < 2) this.active -= 1;']],
+    plants: [['schedule/ready-queue.ts', 'slots.active -= 1;', 'if (node.attempt < 2) slots.active -= 1;']],
     finds: /^(no slot is left idle|the run ends)$/,
   },
   'a lost wake-up': {
@@ -131,7 +131,12 @@ const plants: Record<string, Fault> = {
   },
   'an attempt beside another one without a slot': {
     plants: [
-      ['schedule/lifecycle.ts', 'this.queue.active >= this.limit)', 'this.queue.active > this.limit)'],
+      [
+        'schedule/lifecycle.ts',
+        'this.slots.active >= this.slots.limit)',
+        'this.slots.active > this.slots.limit)',
+      ],
+      ['schedule/ready-queue.ts', 'slots.active >= slots.limit ||', 'slots.active > slots.limit ||'],
     ],
     finds: /^limits hold$/,
   },
