@@ -1,3 +1,14 @@
+import { Heap, type HeapItem } from '../kernel/heap.js';
+
+/** The tasks of one priority that wait; in the heap while there are any. */
+interface Level extends HeapItem {
+  readonly priority: number;
+  waiting: number;
+}
+
+/** Empty levels nobody minds, beside as many as there are others. */
+const fewLevels = 64;
+
 /**
  * The time that counts as waiting. It passes only where tasks start before less important ones that wait: for half a step
  * after each such start, so that one of them alone changes nothing. Nothing starves behind more important tasks, and
@@ -8,10 +19,13 @@ export class Aging {
   readonly #now: () => number;
   /** Ms that weigh as much as one step of priority. */
   readonly #step: number;
-  /** How many wait, by priority. */
-  readonly #waiting = new Map<number, number>();
-  /** The least priority that waits; undefined: not known. */
-  #least: number | undefined;
+  /**
+   * By priority. Those that are empty stay for a while: a key that is deleted and set again and again while there are many
+   * others leaves a gap in the Map each time, and each is looked at.
+   */
+  readonly #levels = new Map<number, Level>();
+  /** Those that are not empty, the least priority first. */
+  readonly #waiting = new Heap<Level>((a, b) => a.priority < b.priority);
   /** Ms that had passed at the last start before a less important task, and when that was. */
   #passed = 0;
   #overtookAt: number | undefined;
@@ -29,13 +43,13 @@ export class Aging {
 
   /** A task of this priority waits no longer. */
   remove(priority: number): void {
-    const others = (this.#waiting.get(priority) ?? 0) - 1;
-    if (others > 0) {
-      this.#waiting.set(priority, others);
-      return;
-    }
-    this.#waiting.delete(priority);
-    if (priority === this.#least) this.#least = undefined;
+    const level = this.#levels.get(priority);
+    if (level === undefined) return;
+    level.waiting -= 1;
+    if (level.waiting > 0) return;
+    this.#waiting.remove(level);
+    if (this.#levels.size <= 2 * this.#waiting.size + fewLevels) return;
+    for (const [key, { waiting }] of this.#levels) if (waiting === 0) this.#levels.delete(key);
   }
 
   /** A task that waits has another priority from now on; what it has waited goes on to count. */
@@ -46,17 +60,18 @@ export class Aging {
 
   /** A task of this priority starts; it has left before. */
   started(priority: number): void {
-    if (this.#least === undefined)
-      for (const other of this.#waiting.keys())
-        if (this.#least === undefined || other < this.#least) this.#least = other;
-    if (this.#least === undefined || priority <= this.#least) return;
+    const least = this.#waiting.peek()?.priority;
+    if (least === undefined || priority <= least) return;
     this.#passed = this.#time();
     this.#overtookAt = this.#now();
   }
 
   #count(priority: number): void {
-    this.#waiting.set(priority, (this.#waiting.get(priority) ?? 0) + 1);
-    if (this.#least !== undefined && priority < this.#least) this.#least = priority;
+    const level = this.#levels.get(priority) ?? { priority, waiting: 0, heapIndex: -1 };
+    level.waiting += 1;
+    if (level.waiting > 1) return;
+    this.#levels.set(priority, level);
+    this.#waiting.push(level);
   }
 
   #time(): number {
