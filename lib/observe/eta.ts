@@ -53,15 +53,29 @@ export function etaOf(
   progress: RunProgress,
   expectedOf: (node: TaskNode) => number | undefined,
 ): number | undefined {
-  const open = [...nodes.values()].filter((node) => !node.ended);
+  const open: TaskNode[] = [];
+  /** What is expected of each, below 0 where nothing is known; then what is left of it. */
+  const left: number[] = [];
+  let sum = 0;
+  let known = 0;
+  for (const node of nodes.values()) {
+    if (node.ended) continue;
+    const ms = expectedOf(node);
+    open.push(node);
+    left.push(ms ?? -1);
+    if (ms === undefined) continue;
+    sum += ms;
+    known += 1;
+  }
   if (open.length === 0) return 0;
-  const expected = open.map(expectedOf);
+  if (known === 0) return undefined;
+  const mean = sum / known;
   const now = progress.now();
-  const known = expected.filter((ms) => ms !== undefined);
-  if (known.length === 0) return undefined;
-  const mean = known.reduce((sum, ms) => sum + ms, 0) / known.length;
-  const left = new Map(open.map((node, i) => [node, remaining(node, expected[i] ?? mean, now)]));
-  const eta = Math.max(longestPath(open, left), mostWork(left, progress.limit));
+  for (const [i, node] of open.entries()) {
+    const ms = left[i] as number;
+    left[i] = remaining(node, ms < 0 ? mean : ms, now);
+  }
+  const eta = Math.max(longestPath(open, left), mostWork(open, left, progress.limit));
   return Number.isFinite(eta) ? Math.round(eta) : undefined;
 }
 
@@ -72,26 +86,43 @@ function remaining(node: TaskNode, expected: number, now: number): number {
   return Math.max(expected - spent, spent / 10);
 }
 
-function longestPath(open: readonly TaskNode[], left: ReadonlyMap<TaskNode, number>): number {
+function longestPath(open: readonly TaskNode[], left: readonly number[]): number {
   const paths = new Map<TaskNode, number>();
   let longest = 0;
-  // Dependents are deeper than what they depend on.
-  for (const node of [...open].sort((a, b) => b.depth - a.depth)) {
+  for (const i of deepestFirst(open)) {
+    const node = open[i] as TaskNode;
     let behind = 0;
     for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
       behind = Math.max(behind, paths.get(edge.to) ?? 0);
-    const path = behind + (left.get(node) as number);
+    const path = behind + (left[i] as number);
     paths.set(node, path);
     longest = Math.max(longest, path);
   }
   return longest;
 }
 
-function mostWork(left: ReadonlyMap<TaskNode, number>, limit: number): number {
+/** Places of tasks, dependents before what they depend on, for they are deeper; equals in their order. */
+function deepestFirst(open: readonly TaskNode[]): Uint32Array {
+  let deepest = 0;
+  for (const { depth } of open) deepest = Math.max(deepest, depth);
+  // Counted by depth: to sort by comparing was most of the work.
+  const starts = new Uint32Array(deepest + 2);
+  for (const { depth } of open) (starts[deepest - depth + 1] as number) += 1;
+  for (let i = 1; i < starts.length; i++) (starts[i] as number) += starts[i - 1] as number;
+  const places = new Uint32Array(open.length);
+  for (const [i, { depth }] of open.entries()) {
+    places[starts[deepest - depth] as number] = i;
+    (starts[deepest - depth] as number) += 1;
+  }
+  return places;
+}
+
+function mostWork(open: readonly TaskNode[], left: readonly number[], limit: number): number {
   let work = 0;
   const shares = new Map<object, number>();
   const add = (pool: object, share: number): void => void shares.set(pool, (shares.get(pool) ?? 0) + share);
-  for (const [{ lane }, ms] of left) {
+  for (const [i, { lane }] of open.entries()) {
+    const ms = left[i] as number;
     work += ms;
     if (lane.group !== undefined) add(lane.group, ms / lane.group.limit);
     for (const { resource, amount } of lane.needs) add(resource, (ms * amount) / resource.capacity);

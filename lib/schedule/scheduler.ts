@@ -160,7 +160,7 @@ export class Scheduler implements QueuedRun {
   /** Starts the best task of the queue, which is its own; false: it gives the event loop back first. */
   startNext(): boolean {
     if (this.#drain.rest()) return false;
-    this.#slots.next(this.active);
+    this.#slots.next();
     return true;
   }
 

@@ -17,7 +17,7 @@ type Bind = (slot: SignalSink) => AttemptHandle | undefined;
  * once an attempt.
  */
 export class Slots {
-  /** Enough for all slots in use, at about {@link bundleSize} each. */
+  /** Enough for all slots that are open, at about {@link bundleSize} each. */
   readonly #bundles: Subject<void>[] = [];
   readonly #bind: Bind;
   readonly #onSignal: (signal: Signal) => void;
@@ -26,6 +26,8 @@ export class Slots {
   #running: Subscription | undefined;
   /** Tokens made since the newest bundle was opened. */
   #made = 0;
+  /** Slots that are open, those of attempts that wait for others as well. */
+  #count = 0;
 
   /** `onSignal` gets what attempts say. */
   constructor(bind: Bind, onSignal: (signal: Signal) => void) {
@@ -43,15 +45,15 @@ export class Slots {
     this.#open();
   }
 
-  /** Lets one task more begin, with `active` slots in use. */
-  next(active: number): void {
+  /** Lets one task more begin. */
+  next(): void {
     const slot = this.#idle.pop();
     if (slot !== undefined) {
       slot.run(this.#bind);
       return;
     }
     const { length } = this.#bundles;
-    if (active >= length * bundleSize && this.#made >= bundleSize) this.#open();
+    if (this.#count >= length * bundleSize && this.#made >= bundleSize) this.#open();
     // A new bundle is filled first; then all get the same.
     const at = this.#made < bundleSize ? this.#bundles.length - 1 : this.#made % length;
     this.#made += 1;
@@ -75,8 +77,12 @@ export class Slots {
   #slot(bind: Bind): Observable<Signal> {
     return new Observable<Signal>((subscriber) => {
       const slot = new Slot(subscriber, this.#idle);
+      this.#count += 1;
       slot.run(bind);
-      return () => slot.leave();
+      return () => {
+        this.#count -= 1;
+        slot.leave();
+      };
     });
   }
 
