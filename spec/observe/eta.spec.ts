@@ -19,7 +19,8 @@ test('the longest path or the most work that is left, whichever is more, in what
   fc.assert(
     fc.property(tasks, fc.boolean(), fc.integer({ min: 1, max: 8 }), (all, reversed, limit) => {
       const group = new Group('g', 2);
-      const lanes = [new Lane(undefined, []), new Lane(group, [])];
+      const slots = { active: 0, limit };
+      const lanes = [undefined, group].map((one) => new Lane(slots as never, one, [], []));
       const nodes = all.map(({ ms, grouped, status }, i) => {
         const definition = { estimate: ms, run: () => undefined };
         const lane = lanes[grouped ? 1 : 0] as Lane;
