@@ -1,4 +1,5 @@
 import { Observable } from 'rxjs';
+import { onAbort } from '../kernel/abort.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 import { checked, number } from '../kernel/option-rules.js';
 import type { TaskContext } from '../model/context.js';
@@ -68,16 +69,15 @@ export class AgentPool<A> {
 
   #turn(signal: AbortSignal): Promise<A | undefined> {
     return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        this.#queue.splice(this.#queue.indexOf(go), 1);
-        reject(signal.reason);
-      };
       const go = (agent: A | undefined): void => {
-        signal.removeEventListener('abort', leave);
+        unlink();
         resolve(agent);
       };
-      signal.addEventListener('abort', leave, { once: true });
       this.#queue.push(go);
+      const unlink = onAbort(signal, (reason) => {
+        this.#queue.splice(this.#queue.indexOf(go), 1);
+        reject(reason);
+      });
     });
   }
 }
@@ -109,8 +109,7 @@ export function adaptAgent<I, R>(
   return (input, ctx) =>
     new Observable<R>((subscriber) => {
       const abort = new AbortController();
-      const stop = (): void => abort.abort(ctx.signal.reason);
-      ctx.signal.addEventListener('abort', stop, { once: true });
+      const unlink = onAbort(ctx.signal, (reason) => abort.abort(reason));
       const tell = { value: (value: R): void => subscriber.next(value) };
       // What has ended by itself needs no abort, which costs more than the rest of this.
       let over = false;
@@ -129,7 +128,7 @@ export function adaptAgent<I, R>(
         fail(error);
       }
       return () => {
-        ctx.signal.removeEventListener('abort', stop);
+        unlink();
         if (!over && !abort.signal.aborted)
           abort.abort(ctx.signal.reason ?? new Error('The attempt has ended.'));
       };

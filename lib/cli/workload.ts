@@ -1,4 +1,5 @@
 import { inspect, truncate } from '../kernel/errors.js';
+import { isRecord } from '../kernel/plain.js';
 import { readText } from './option.js';
 import { WrongCall } from './wrong-call.js';
 
@@ -81,10 +82,6 @@ export function readEstimates(file: string): ReadonlyMap<string, number> {
 /** `mProject_ID0000001` is an `mProject`. */
 function typeOf(id: string): string {
   return id.replace(/[-_.]?(ID)?\d+$/, '') || id;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isAmount(value: unknown): value is number {

@@ -62,7 +62,9 @@ export class Clock {
    * virtual time, as the scheduler counts it.
    */
   now(): number {
-    if (!this.#isReal) return this.#scheduler.now();
+    const now = this.#scheduler.now();
+    // Inside `TestScheduler.run` the default scheduler is virtual too.
+    if (this.#scheduler !== asyncScheduler || now <= leastReal) return now;
     return Math.max(this.#least, monotonic());
   }
 

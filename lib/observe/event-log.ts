@@ -1,5 +1,6 @@
 import { map, type OperatorFunction } from 'rxjs';
 import { RxhiveError } from '../kernel/errors.js';
+import { isRecord } from '../kernel/plain.js';
 import type { WorkflowEvent } from '../model/event.js';
 import { JsonWriter } from './json-writer.js';
 import { type RedactOptions, Redactor } from './redact.js';
@@ -64,8 +65,4 @@ function isEvent(event: unknown): event is WorkflowEvent {
 function isPlanned(task: unknown): boolean {
   if (!isRecord(task) || typeof task.id !== 'string' || !Array.isArray(task.dependencies)) return false;
   return task.dependencies.every((one) => isRecord(one) && typeof one.id === 'string');
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

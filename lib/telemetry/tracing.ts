@@ -11,7 +11,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
-import { isObservable, Observable } from 'rxjs';
+import { isObservable, Observable, tap } from 'rxjs';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { withoutSecrets } from '../kernel/secret-texts.js';
 import type { AttemptCall, Middleware, RunCall, TaskCall, TaskEnd } from '../model/middleware.js';
@@ -196,22 +196,10 @@ class AttemptSpan {
   }
 
   #observable(source: Observable<unknown>): Observable<unknown> {
-    return new Observable((subscriber) => {
-      const subscription = context.with(this.#within, () =>
-        source.subscribe({
-          next: (value) => subscriber.next(value),
-          error: (error: unknown) => {
-            this.#end(error);
-            subscriber.error(error);
-          },
-          complete: () => {
-            this.#end();
-            subscriber.complete();
-          },
-        }),
-      );
-      return () => subscription.unsubscribe();
-    });
+    const ended = source.pipe(
+      tap({ error: (error: unknown) => this.#end(error), complete: () => this.#end() }),
+    );
+    return new Observable((subscriber) => context.with(this.#within, () => ended.subscribe(subscriber)));
   }
 
   /** A generator goes on in the context of who asks for the next value: that has to be this one. */

@@ -1,3 +1,4 @@
+import { onAbort } from '../../kernel/abort.js';
 import type { TaskContext } from '../../model/context.js';
 import {
   type AdaptedAgent,
@@ -172,9 +173,7 @@ export function beeMiddleware(
   options: Pick<BeeAgentMapping, 'model' | 'stream' | 'ownRetries'> = {},
 ): (run: BeeRunContext) => Promise<void> {
   return async (run) => {
-    const stop = (): void => run.abort(ctx.signal.reason as Error);
-    if (ctx.signal.aborted) stop();
-    else ctx.signal.addEventListener('abort', stop, { once: true });
+    onAbort(ctx.signal, (reason) => run.abort(reason as Error));
     watch(run.emitter, ctx, options, { validators: await BeeValidators.load() });
   };
 }

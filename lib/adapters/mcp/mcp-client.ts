@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { onAbort } from '../../kernel/abort.js';
 import { longestTimer } from '../../kernel/clock.js';
 import { RxhiveError, truncate } from '../../kernel/errors.js';
 import type { TaskContext } from '../../model/context.js';
@@ -113,8 +114,7 @@ export class McpClient implements Middleware, AsyncDisposable {
     { ctx, signal, progress }: McpCall,
   ): Promise<unknown> {
     const abort = new AbortController();
-    const stop = (): void => abort.abort(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
+    const unlink = onAbort(signal, (reason) => abort.abort(reason));
     let reject: (error: Error) => void = () => undefined;
     const lost = new Promise<never>((_, refuse) => {
       reject = refuse;
@@ -148,7 +148,7 @@ export class McpClient implements Middleware, AsyncDisposable {
       if (!settled) abort.abort();
       talks.delete(talk);
       session.resuming.delete(reject);
-      signal.removeEventListener('abort', stop);
+      unlink();
     }
   }
 
@@ -235,9 +235,7 @@ export function mcpClient(options: McpClientOptions): McpClient {
 /** A promise, or the reason of the signal where that is first. */
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const stop = (): void => reject(signal.reason);
-    if (signal.aborted) stop();
-    signal.addEventListener('abort', stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+    const unlink = onAbort(signal, reject);
+    promise.then(resolve, reject).finally(unlink);
   });
 }
