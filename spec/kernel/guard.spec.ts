@@ -10,6 +10,7 @@ import {
   AgentTask,
   adaptive,
   channel,
+  controller,
   fallback,
   human,
   type Run,
@@ -168,6 +169,11 @@ const places: Readonly<Record<string, (fn: Fn) => Run>> = {
   'retry.retryIf': (fn) => {
     const flow = workflow({ name: 'guard' });
     flow.task('t', { retry: { count: 1, retryIf: fn, backoff: () => 0 }, run: fails(500) });
+    return flow.run() as Run;
+  },
+  'fair of a controller': (fn) => {
+    const flow = workflow({ name: 'guard', controller: controller({ fair: fn }) });
+    flow.task('t', { run: () => 1 });
     return flow.run() as Run;
   },
   'breaker.counts': (fn) => {
@@ -465,6 +471,7 @@ const tried: Readonly<Record<string, string>> = {
   'CacheOptions.key': 'cache.key',
   'Candidate.run': 'a candidate',
   'ChannelOptions.schema': 'the schema of a channel',
+  'ControllerOptions.fair': 'fair of a controller',
   'EachOptions.from': 'from as a function',
   'EachOptions.key': 'key of flow.each',
   'EachOptions.run': 'an item',
