@@ -69,7 +69,7 @@ export class Tries {
     const { count = 0, lost: most = Math.max(count + 1, mostLost) } =
       typeof retry === 'number' ? { count: retry } : (retry ?? {});
     if (lost < most) return undefined;
-    const message = `Task "${truncate(node.id)}" was under way each time when its process ended, ${lost} times. Find out whether it ends the process; retry: 'failed' tries it again.`;
+    const message = `Task "${truncate(node.id)}" was under way when its process ended, ${lost === 1 ? 'once' : `${lost} times in a row`}. Find out whether it ends the process; retry: 'failed' tries it again.`;
     return new RxhiveError('ATTEMPT_LOST', message, { details: { taskId: node.id, lost } });
   }
 

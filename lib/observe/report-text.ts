@@ -88,7 +88,10 @@ function verbOf({ status, error, tolerated }: Failure, closing: unknown): string
 function whyOf(failure: Failure): string {
   const { status, error } = failure;
   if (status === 'cancelled') return `: ${messageOf(error)}`;
-  if (status !== 'skipped') return ` after ${failure.attempts()} attempts: ${messageOf(error)}`;
+  if (status !== 'skipped') {
+    const attempts = failure.attempts();
+    return ` after ${attempts} attempt${attempts === 1 ? '' : 's'}: ${messageOf(error)}`;
+  }
   const skippedBecause = failure.skippedBecause();
   const more = skippedBecause.length > mostNames ? ` and ${skippedBecause.length - mostNames} more` : '';
   return ` because of ${skippedBecause.slice(0, mostNames).map(truncate).join(', ')}${more}`;

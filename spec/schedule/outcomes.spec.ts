@@ -201,7 +201,7 @@ test('a report says whatever was thrown, and never throws itself', async () => {
   const text = String(result.report);
   assert.ok(text.length < 100_000, `${text.length} characters`);
   assert.is(text.includes('\u001b'), false);
-  assert.match(text, /failed "t1" after 1 attempts: Symbol\(why\)/);
+  assert.match(text, /failed "t1" after 1 attempt: Symbol\(why\)/);
   assert.throws(() => result.orThrow(), /"t0"/);
   await fc.assert(
     fc.asyncProperty(fc.anything({ withNullPrototype: true, withBigInt: true }), async (error) => {
@@ -239,9 +239,9 @@ test('a wide failure is told in a few lines, and its causes are kept once', asyn
   const result = await wide(10_000);
   const lines = String(result.report).split('\n');
   assert.equal(lines.slice(2, 6), [
-    'failed "f0" and 3333 more after 1 attempts: cause 0',
-    'failed "f1" and 3332 more after 1 attempts: cause 1',
-    'failed "f2" and 3332 more after 1 attempts: cause 2',
+    'failed "f0" and 3333 more after 1 attempt: cause 0',
+    'failed "f1" and 3332 more after 1 attempt: cause 1',
+    'failed "f2" and 3332 more after 1 attempt: cause 2',
     'skipped "join" and 10001 more because of f0, f1, f2, f3, f4 and 9995 more',
   ]);
   const causes = result.tasks.get('join')?.skippedBecause;
