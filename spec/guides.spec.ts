@@ -27,7 +27,7 @@ test('every guide says when you need it, shows an example, warns, and tells how 
 test('every guide and concept has its place in the order of reading', () => {
   for (const folder of ['guides', 'concepts']) {
     const orders = pagesOf(folder).map(
-      ({ page, text }) => [page, /^---\norder: (\d+)\n---\n/.exec(text)?.[1]] as const,
+      ({ page, text }) => [page, /^---\n(?:\w+: .*\n)*?order: (\d+)\n/.exec(text)?.[1]] as const,
     );
     assert.equal(
       orders.filter(([, order]) => order === undefined).map(([page]) => page),
