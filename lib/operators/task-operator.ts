@@ -78,6 +78,8 @@ interface Entry<T> {
   streams: boolean;
   /** Results that have to wait for those of values before. */
   readonly held: unknown[];
+  /** The value after it, where order counts. */
+  after: Entry<T> | undefined;
 }
 
 /** One subscription of an operator. */
@@ -89,11 +91,14 @@ class Pass<T, R> {
   readonly #options: StreamOptions;
   readonly #subscriber: Subscriber<unknown>;
   readonly #ordered: boolean;
-  /** Values that have not ended, or whose results are held, in order of the source. */
+  /** Values that have not ended, or whose results are held. */
   readonly #open = new Set<Entry<T>>();
   /** Those of them that wait for the one before, and those whose task waits to start. */
   readonly #queue: Entry<T>[] = [];
   readonly #waiting = new Set<Entry<T>>();
+  /** The first of them in order of the source, or one before it, and the last: a Set gets slow whose first is asked for often. */
+  #head: Entry<T> | undefined;
+  #tail: Entry<T> | undefined;
   #index = 0;
   #busy = 0;
   #completed = false;
@@ -122,8 +127,17 @@ class Pass<T, R> {
       for (const entry of [...this.#open]) this.#drop(entry, 'A newer value came.');
     if (!this.#makeRoom()) return;
     const index = this.#index++;
-    const entry = { index, value, node: undefined, ended: false, streams: false, held: [] };
+    const entry: Entry<T> = {
+      index,
+      value,
+      node: undefined,
+      ended: false,
+      streams: false,
+      held: [],
+      after: undefined,
+    };
     this.#open.add(entry);
+    if (this.#ordered) this.#append(entry);
     this.#waiting.add(entry);
     if (this.#strategy === 'concat' && this.#busy > 0) this.#queue.push(entry);
     else this.#begin(entry);
@@ -228,14 +242,24 @@ class Pass<T, R> {
 
   /** Is it the first in order whose results are not all told? */
   #isTurn(entry: Entry<T>): boolean {
-    if (!this.#ordered) return true;
-    const [first] = this.#open;
-    return first === entry;
+    return !this.#ordered || this.#first() === entry;
+  }
+
+  #append(entry: Entry<T>): void {
+    if (this.#head === undefined) this.#head = entry;
+    else if (this.#tail !== undefined) this.#tail.after = entry;
+    this.#tail = entry;
+  }
+
+  /** The first in order that is open. */
+  #first(): Entry<T> | undefined {
+    while (this.#head !== undefined && !this.#open.has(this.#head)) this.#head = this.#head.after;
+    return this.#head;
   }
 
   /** Tells what was held, as far as all before it has ended. */
   #release(): void {
-    for (const entry of this.#open) {
+    for (let entry = this.#first(); entry !== undefined; entry = this.#first()) {
       for (const one of entry.held.splice(0)) this.#subscriber.next(one);
       if (!entry.ended) return;
       this.#open.delete(entry);
