@@ -14,7 +14,8 @@ const width = 32;
  * here it is one path of a tree four levels deep. Used like a Map, in recipes and in reads.
  */
 export class Collection<T> {
-  readonly [immerable] = true;
+  /** Of the class, not of each one: Immer would take any object for a draft that has a collection as `constructor`. */
+  static readonly [immerable] = true;
   size = 0;
   /** Branches, twigs and leaves by hash of the key. Not a #private field: a draft of Immer is a proxy, and has none. */
   private root: Record<string, Branch<T>> = {};

@@ -546,4 +546,21 @@ test('content of agents counts as the same in any order of its names', async () 
   assert.is(calls, 1);
 });
 
+test('an error in the state comes back whole, whatever its fields are called', async () => {
+  const value = Object.assign(new Error('no'), { constructor: collection([['a', 1]]) });
+  const store = memory();
+  const go = () => {
+    const flow = workflow({ name: 'fields', state: {} as { x?: Error } });
+    flow.task('t', {
+      version: '1',
+      run: (_, ctx) =>
+        ctx.update((s) => {
+          s.x = value;
+        }),
+    });
+    return flow.run({ store, runId: 'r' }).result();
+  };
+  for (const { state } of [await go(), await go()]) assert.is(state.x?.message, 'no');
+});
+
 test.run();
