@@ -12,6 +12,7 @@ import {
   type ObservableNotification,
   type OperatorFunction,
   of,
+  startWith,
   tap,
 } from 'rxjs';
 import { inputsOf } from './execute/inputs.js';
@@ -21,6 +22,15 @@ import { shareParts } from './graph/shared-parts.js';
 import { callerContext } from './kernel/async-context.js';
 import { Clock } from './kernel/clock.js';
 import { inspect, RxhiveError, truncate } from './kernel/errors.js';
+import {
+  checkAll,
+  each,
+  isAboveZero,
+  isFunction,
+  type Rules,
+  required,
+  rule,
+} from './kernel/option-rules.js';
 import { readOrRefuse } from './kernel/read-once.js';
 import { Breakpoints } from './limits/breakpoints.js';
 import type { EffectiveLimits } from './limits/effective-limits.js';
@@ -166,12 +176,9 @@ export class Controller<G extends string = string, X extends string = string> im
     const shared = this.#shared;
     shared.draining = true;
     this.#open?.close();
-    const changes$ = merge(
-      defer(() => of(0)),
-      shared.changes$,
-    );
     return firstValueFrom(
-      changes$.pipe(
+      shared.changes$.pipe(
+        startWith(undefined),
         filter(() => shared.size === 0),
         tap(() => {
           closeGates(shared, () => undefined);
@@ -297,15 +304,17 @@ export class Controller<G extends string = string, X extends string = string> im
   }
 }
 
+/** Options that no workflow has. */
+const ownRules: Rules<ControllerOptions> = {
+  fair: rule(isFunction, 'give a function of a task'),
+  weights: each(required(isAboveZero, 'give a finite number above 0')),
+};
+
 /** @throws RxhiveError INVALID_OPTION with everything that makes no sense */
 function checked<O extends ControllerOptions>(options: O): O {
-  const { name = 'controller', fair, weights = {} } = options;
+  const { name = 'controller' } = options;
   const faults = validateSettings({ ...options, name }, optionNames).map(({ message }) => message);
-  if (fair !== undefined && typeof fair !== 'function')
-    faults.push(`fair is ${inspect(fair)}; give a function of a task.`);
-  for (const [key, weight] of Object.entries(weights))
-    if (!(Number.isFinite(weight) && weight > 0))
-      faults.push(`weights.${truncate(key)} is ${inspect(weight)}; give a finite number above 0.`);
+  checkAll(ownRules, options, '', (_, message) => faults.push(message));
   if (faults.length === 0) return options;
   throw new RxhiveError('INVALID_OPTION', `controller: ${faults.join(' ')}`, { details: { faults } });
 }

@@ -6,7 +6,16 @@ import {
   type Subscriber,
 } from 'rxjs';
 import type { ItemWatch, TaskNode } from '../graph/node.js';
-import { inspect, LimitExceededError, RxhiveError } from '../kernel/errors.js';
+import { LimitExceededError } from '../kernel/errors.js';
+import {
+  checkAll,
+  checked,
+  isFunction,
+  number,
+  oneOf,
+  type Rules,
+  required,
+} from '../kernel/option-rules.js';
 import type { TaskContext } from '../model/context.js';
 import type { StreamOptions } from '../model/stream-options.js';
 import type { TaskDefinition } from '../model/task.js';
@@ -27,23 +36,12 @@ export type Project<T, R> = (value: T, ctx: TaskContext, index: number) => R;
 
 const usualCapacity = 10_000;
 
-/** @throws RxhiveError INVALID_OPTION */
-function check({ capacity, onFull = 'error', onError = 'error' }: StreamOptions, project: unknown): void {
-  const fail = (message: string): never => {
-    throw new RxhiveError('INVALID_OPTION', message);
-  };
-  if (typeof project !== 'function') fail(`The work is ${inspect(project)}; give a function of a value.`);
-  if (
-    capacity !== undefined &&
-    capacity !== Number.POSITIVE_INFINITY &&
-    !(Number.isInteger(capacity) && capacity >= 0)
-  )
-    fail(`capacity is ${inspect(capacity)}; give a whole number from 0, or Infinity.`);
-  if (!['error', 'drop-oldest', 'drop-newest'].includes(onFull))
-    fail(`onFull is ${inspect(onFull)}; give "error", "drop-oldest" or "drop-newest".`);
-  if (!['error', 'skip', 'materialize'].includes(onError))
-    fail(`onError is ${inspect(onError)}; give "error", "skip" or "materialize".`);
-}
+const streamRules: Rules<StreamOptions> = {
+  capacity: number(0, 'whole', 'infinite'),
+  onFull: oneOf(['error', 'drop-oldest', 'drop-newest'], 'give "error", "drop-oldest" or "drop-newest"'),
+  onError: oneOf(['error', 'skip', 'materialize'], 'give "error", "skip" or "materialize"'),
+};
+const work = required(isFunction, 'give a function of a value');
 
 /** An operator that runs a task for each value. @throws RxhiveError INVALID_OPTION */
 export function taskOperator<T, R>(
@@ -53,7 +51,10 @@ export function taskOperator<T, R>(
   project: Project<T, R>,
   options: StreamOptions,
 ): OperatorFunction<T, unknown> {
-  check(options, project);
+  checked(options, '', (_, __, fault) => {
+    work(project, 'The work', fault);
+    checkAll(streamRules, options, '', fault);
+  });
   return (source) =>
     new Observable<unknown>((subscriber) => {
       const pass = new Pass<T, R>(strategy, runOf(), definition, project, options, subscriber);
