@@ -7,6 +7,7 @@ import {
   NEVER,
   type Observable,
   type OperatorFunction,
+  of,
   range,
   Subject,
   switchMap,
@@ -261,6 +262,20 @@ test('schedule is a promise of one piece of work: limits, order, errors', async 
       (error: RxhiveError) => assert.is(error.code, 'RUN_ENDED'),
     );
   await late;
+});
+
+test('a promise of a stream says what the stream says, each once', async () => {
+  const hive = controller({ concurrency: 2 });
+  const said = (work: () => unknown) => lastValueFrom(of(0).pipe(hive.mergeMap('say', work), toArray()));
+  assert.equal(await said(async () => of(1, 2)), [1, 2]);
+  assert.equal(await said(async () => of()), []);
+  assert.equal(
+    await said(async function* () {
+      yield 1;
+    }),
+    [1],
+  );
+  assert.equal(await said(async () => 7), [7]);
 });
 
 test.run();

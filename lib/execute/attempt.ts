@@ -191,6 +191,10 @@ class Attempt extends AttemptContext implements BodySink {
     this.#timeouts?.still(still);
   }
 
+  streams(): void {
+    this.node.item?.streams?.();
+  }
+
   value(value: unknown): void {
     if (this.ended) return;
     this.#timeouts?.beat();

@@ -25,13 +25,7 @@ export class Edge {
   satisfied = false;
   nextOut: Edge | undefined;
 
-  constructor(
-    from: TaskNode,
-    to: TaskNode,
-    mode: DependencyMode | 'join',
-    key: string | undefined,
-    fallback: unknown,
-  ) {
+  constructor(from: TaskNode, to: TaskNode, mode: Edge['mode'], key: Edge['key'], fallback: unknown) {
     this.from = from;
     this.to = to;
     this.mode = mode;
@@ -382,9 +376,10 @@ export class TaskNode implements HeapItem {
   }
 }
 
-/** Who has added an item hears that its first attempt begins, what it says where it is a stream, and that it has ended. */
+/** Who has added an item hears that an attempt begins, that it gave a stream and what that says, and that the item has ended. */
 export interface ItemWatch {
   started(node: TaskNode): void;
+  streams?(): void;
   value?(value: unknown): void;
   ended(node: TaskNode): void;
 }

@@ -13,6 +13,8 @@ export interface BodySink {
   readonly clock: Pick<Clock, 'overdue' | 'nextTurn'>;
   /** Leaves the stream that is followed, as long as there is one. */
   leaveStream: (() => void) | undefined;
+  /** It was a stream: its values follow, or it is empty. */
+  streams(): void;
   value(value: unknown): void;
   /** The last value, or the only one. */
   succeeded(last: unknown): void;
@@ -78,6 +80,7 @@ function followObservable(stream: unknown, sink: BodySink): void {
     (error) => sink.tornBadly(error),
   );
   sink.leaveStream = () => follower.unsubscribe();
+  sink.streams();
   from(stream as ObservableInput<unknown>).subscribe(follower);
 }
 
@@ -95,6 +98,7 @@ function followIterable(iterable: AsyncIterable<unknown>, sink: BodySink): void 
       // A hand-written iterator may throw instead of rejecting.
     }
   };
+  sink.streams();
   const broken = (error: unknown): void => {
     sink.leaveStream = undefined;
     sink.failed(error);

@@ -1,10 +1,4 @@
-import {
-  isObservable,
-  Observable,
-  type ObservableNotification,
-  type OperatorFunction,
-  type Subscriber,
-} from 'rxjs';
+import { Observable, type ObservableNotification, type OperatorFunction, type Subscriber } from 'rxjs';
 import type { ItemWatch, TaskNode } from '../graph/node.js';
 import { LimitExceededError } from '../kernel/errors.js';
 import {
@@ -75,7 +69,7 @@ interface Entry<T> {
   readonly value: T;
   node: TaskNode | undefined;
   ended: boolean;
-  /** Its body returned a stream: what that says are the results. */
+  /** Its attempt gave a stream: what that says are the results. */
   streams: boolean;
   /** Results that have to wait for those of values before. */
   readonly held: unknown[];
@@ -188,15 +182,15 @@ class Pass<T, R> {
     const watch: ItemWatch = {
       started: () => {
         this.#waiting.delete(entry);
+        entry.streams = false;
+      },
+      streams: () => {
+        entry.streams = true;
       },
       value: (one) => this.#result(entry, one),
       ended: (node) => this.#ended(entry, node),
     };
-    const run = (_: unknown, ctx: TaskContext): unknown => {
-      const result = this.#project(value, ctx, index);
-      entry.streams = isStream(result);
-      return result;
-    };
+    const run = (_: unknown, ctx: TaskContext): unknown => this.#project(value, ctx, index);
     try {
       entry.node = this.#run.offer({ ...this.#definition, run } as TaskDefinition, watch);
     } catch (error) {
@@ -285,9 +279,4 @@ class Pass<T, R> {
     if (at >= 0) this.#queue.splice(at, 1);
     if (entry.node !== undefined && !entry.ended) this.#run.drop(entry.node, why);
   }
-}
-
-function isStream(result: unknown): boolean {
-  if (isObservable(result)) return true;
-  return typeof result === 'object' && result !== null && Symbol.asyncIterator in result;
 }
