@@ -61,12 +61,20 @@ const breakpoints: Rule = (points, _, fault) => {
   fault('bad-option', message);
 };
 
+const tags: Rule = (value, _, fault) => {
+  const texts = typeof value === 'object' && value !== null ? Object.values(value) : undefined;
+  if (value !== undefined && texts?.every((one) => typeof one === 'string') !== true)
+    fault('bad-option', `tags are ${inspect(value)}; give a record of texts, such as { tenant: "acme" }.`);
+};
+
 /** Options of a run, and what they may be. */
 const runRules: Rules<RunOptions> = {
   runId: either((value) => value === undefined, all(), runId),
   pauseBefore: breakpoints,
   storeTimeout: rule((value) => typeof value === 'number' && value > 0, 'give ms above 0, or leave it out'),
   load$: loadRule,
+  priority: rule(Number.isFinite, 'give a finite number'),
+  tags,
   suspend: oneOf(['wait', 'exit', 'end'], 'give "wait", "exit" or "end"'),
 };
 

@@ -106,7 +106,7 @@ function keepsTime(scheduler: SchedulerLike, { options, clock }: SharedParts): b
   return scheduler === asyncScheduler || scheduler.now() === clock.now();
 }
 
-/** Options that say how a run stands among others. @throws RxhiveError INVALID_OPTION */
+/** How the options of a run go with its controller. @throws RxhiveError INVALID_OPTION */
 export function checkStanding(
   { priority, tags, scheduler }: Pick<ResolvedRunOptions, 'priority' | 'tags' | 'scheduler'>,
   shared: SharedParts | undefined,
@@ -114,11 +114,6 @@ export function checkStanding(
   const fail = (message: string): never => {
     throw new RxhiveError('INVALID_OPTION', message);
   };
-  if (priority !== undefined && !Number.isFinite(priority))
-    fail(`priority is ${inspect(priority)}; give a finite number.`);
-  const texts = typeof tags === 'object' && tags !== null ? Object.values(tags) : undefined;
-  if (tags !== undefined && texts?.every((one) => typeof one === 'string') !== true)
-    fail(`tags are ${inspect(tags)}; give a record of texts, such as { tenant: "acme" }.`);
   if (shared === undefined && (priority !== undefined || tags !== undefined))
     fail(
       `The run has ${priority === undefined ? 'tags' : 'a priority'}, but no controller that would heed it; give controller, or leave it out.`,
