@@ -1,4 +1,4 @@
-import { fieldOf, isList, type Layer } from '../kernel/error-layers.js';
+import { fieldOf, isList } from '../kernel/error-layers.js';
 import { isRxhiveError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 import { readable } from '../kernel/guard.js';
 import { type ProviderErrorKind, readProviderError } from '../kernel/provider-error.js';
@@ -99,17 +99,16 @@ function* wrapped(error: unknown, seen: Set<unknown>): Generator<unknown> {
   seen.add(error);
   yield error;
   const [cause, lastError, inner, errors] = ['cause', 'lastError', 'error', 'errors'].map((name) =>
-    fieldOf(error as Layer, name),
+    fieldOf(error, name),
   );
   for (const one of [cause, lastError, inner]) yield* wrapped(one, seen);
   if (isList(errors))
-    for (let i = 0; i < Math.min(errors.length, 50); i++)
-      yield* wrapped(fieldOf(errors as never, String(i)), seen);
+    for (let i = 0; i < Math.min(errors.length, 50); i++) yield* wrapped(fieldOf(errors, String(i)), seen);
 }
 
 /** What the innermost error says: frameworks wrap it in phrases that say nothing. */
 function wordsOf(error: unknown): string {
-  const all = [...wrapped(error, new Set())].map((one) => fieldOf(one as Layer, 'message'));
+  const all = [...wrapped(error, new Set())].map((one) => fieldOf(one as object, 'message'));
   const words =
     all.findLast((one): one is string => typeof one === 'string' && one !== '') ?? messageOf(error);
   // Providers show parts of a key, which are too short to be known as one.

@@ -1,3 +1,4 @@
+import type { Failure } from '../graph/gate.js';
 import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { Signal } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
@@ -58,20 +59,21 @@ export function afterFailure(
 ): Signal {
   const { node } = source;
   try {
-    const { isRetryable, retryAfter: asked } = readProviderError(error, clock.wall());
-    // As long as anybody wants to wait for it.
+    const read = readProviderError(error, clock.wall());
+    const { isRetryable, retryAfter: asked } = read;
     const retryAfter =
       asked === undefined
         ? undefined
         : Math.min(asked, longestRetryAfter(node.definition.retry, settings.retry));
+    const failure: Failure = { kind: 'failed', error, retryAfter, read };
     const retry = node.definition.retry ?? settings.retry;
     const delay = decideRetry(retry, error, isRetryable, node.attempt, retryAfter, clock.random, budget);
-    return delay === undefined
-      ? { kind: 'failed', node, source, error, retryAfter }
-      : { kind: 'retry', node, source, error, delay, retryAfter };
+    return { kind: 'failed', node, source, failure, ...(delay !== undefined && { delay }) };
   } catch (cause) {
     // The failure to show is that of the user's function, with what it was asked about as its cause.
     const { message, code, details } = faultOf(cause, 'An error that was thrown');
-    return { kind: 'failed', node, source, error: new RxhiveError(code, message, { cause: error, details }) };
+    const fault = new RxhiveError(code, message, { cause: error, details });
+    const failure: Failure = { kind: 'failed', error: fault, read: readProviderError(fault, 0) };
+    return { kind: 'failed', node, source, failure };
   }
 }

@@ -1,4 +1,5 @@
 import type { RxhiveError } from '../kernel/errors.js';
+import type { ProviderError } from '../kernel/provider-error.js';
 import type { UsageReport } from '../model/usage.js';
 import type { Blocker } from './lane.js';
 import type { TaskNode } from './node.js';
@@ -8,8 +9,16 @@ export interface AttemptEnd {
   readonly kind: 'succeeded' | 'failed' | 'stopped';
   /** With `failed` and `stopped`. */
   readonly error?: unknown;
-  /** Ms a provider asked to wait, also where no attempt follows. */
+  /** Ms a provider asked to wait, as long as anybody wants to; also where no attempt follows. */
   readonly retryAfter?: number | undefined;
+  /** What the error of the body means: read once, for all gates. */
+  readonly read?: ProviderError;
+}
+
+/** The end of an attempt that has failed. */
+export interface Failure extends AttemptEnd {
+  readonly kind: 'failed';
+  readonly error: unknown;
 }
 
 /** How a task ends that a gate will not let in. */

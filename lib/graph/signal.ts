@@ -1,3 +1,4 @@
+import type { Failure } from './gate.js';
 import type { AttemptHandle, TaskNode } from './node.js';
 
 /** Where an attempt is heard. */
@@ -26,17 +27,7 @@ export type Signal =
       readonly kind: 'failed';
       readonly node: TaskNode;
       readonly source: AttemptHandle;
-      readonly error: unknown;
-      /** As with `retry`. */
-      readonly retryAfter?: number | undefined;
-    }
-  | {
-      readonly kind: 'retry';
-      readonly node: TaskNode;
-      readonly source: AttemptHandle;
-      readonly error: unknown;
-      /** Ms until the next attempt. */
-      readonly delay: number;
-      /** Ms the whole group has to wait, where a provider said so. */
-      readonly retryAfter: number | undefined;
+      readonly failure: Failure;
+      /** Ms until the next attempt; undefined: it was the last. */
+      readonly delay?: number;
     };

@@ -19,34 +19,64 @@ const inner = [
   'statusDetails',
   'violations',
   'metadata',
-];
+] as const;
 /** Where they keep the same as JSON text. */
-const texts = ['message', 'responseBody', 'body', 'data'];
+const texts = ['message', 'responseBody', 'body', 'data'] as const;
+/** All that is read of an object. */
+const names = [
+  ...[...inner, ...texts, 'name', 'code', 'lc_error_code', 'type', '__type', 'reason', 'stderr'],
+  ...['status', 'statusCode', 'status_code', 'httpStatusCode', 'raw_status_code', '$metadata', '$fault'],
+  ...['headers', 'responseHeaders', 'retryAfter', 'retryDelay', 'isRetryable', 'isFatal'],
+  ...['quotaId', 'quota_limit', 'description'],
+  ...['throttlingException', 'serviceUnavailableException', 'internalServerException'],
+  ...['modelStreamErrorException', 'modelTimeoutException', 'validationException'],
+] as const;
 
-/** One object of an error, by the names of its fields. */
-export type Layer = Readonly<Record<string, unknown>>;
+/** What was read of one object of an error. */
+export type Layer = { readonly [name in (typeof names)[number]]?: unknown };
 
 /**
- * An error and all it was made from, outermost first: causes, answers of providers, and JSON in texts. Reads no deeper
- * than into errors of rxhive that stand for themselves (`opaque`). Never throws: what cannot be read is not there.
+ * An error and all it was made from, outermost first: causes, answers of providers, and JSON in texts. Passes over errors
+ * of rxhive that stand for themselves (`opaque`). Each field is read once. Never throws: what cannot be read is not there.
  */
 export function layersOf(error: unknown, opaque: (layer: object) => boolean): readonly Layer[] {
   const found: Layer[] = [];
   const seen = new Set<unknown>();
-  const visit = (one: unknown): void => {
-    if (typeof one !== 'object' || one === null || seen.has(one) || seen.size >= mostLayers) return;
+  const visit = (one: object): void => {
+    if (seen.has(one) || seen.size >= mostLayers) return;
     seen.add(one);
     if (isList(one)) {
-      for (let i = 0; i < Math.min(one.length, mostLayers); i++) visit(fieldOf(one as never, String(i)));
+      for (let i = 0; i < Math.min(one.length, mostLayers); i++) look(fieldOf(one, String(i)));
       return;
     }
-    found.push(one as Layer);
     if (opaque(one)) return;
-    for (const name of inner) visit(fieldOf(one as Layer, name));
-    for (const name of texts) for (const parsed of jsonIn(fieldOf(one as Layer, name))) visit(parsed);
+    const layer = layerOf(one);
+    found.push(layer);
+    for (const name of inner) if (typeof layer[name] === 'object') look(layer[name]);
+    for (const name of texts) {
+      const text = layer[name];
+      if (typeof text === 'string' && text.includes('{')) look(jsonIn(text));
+    }
   };
-  visit(error);
+  const look = (one: unknown): void => {
+    if (typeof one === 'object' && one !== null) visit(one);
+  };
+  look(error);
   return found;
+}
+
+/** What can be read of an object. */
+export function layerOf(one: object): Layer {
+  const layer: { -readonly [name in keyof Layer]: unknown } = {};
+  for (const name of names) {
+    try {
+      const value = (one as Layer)[name];
+      if (value !== undefined) layer[name] = value;
+    } catch {
+      // A getter or proxy that throws.
+    }
+  }
+  return layer;
 }
 
 /** False for a proxy that cannot be asked. */
@@ -59,9 +89,9 @@ export function isList(one: unknown): one is readonly unknown[] {
 }
 
 /** A field; undefined where it cannot be read. */
-export function fieldOf(layer: Layer, name: string): unknown {
+export function fieldOf(one: object, name: string): unknown {
   try {
-    return layer[name];
+    return (one as Readonly<Record<string, unknown>>)[name];
   } catch {
     // A getter or proxy that throws.
     return undefined;
@@ -69,8 +99,8 @@ export function fieldOf(layer: Layer, name: string): unknown {
 }
 
 /** The JSON that some SDKs put into the message of an error, after words of theirs. */
-function jsonIn(text: unknown): readonly unknown[] {
-  if (typeof text !== 'string' || text.length > longestText || !text.includes('{')) return [];
+function jsonIn(text: string): unknown {
+  if (text.length > longestText) return undefined;
   for (const [open, close] of [
     ['{', '}'],
     ['[{', ']'],
@@ -79,10 +109,10 @@ function jsonIn(text: unknown): readonly unknown[] {
     const to = text.lastIndexOf(close);
     if (from < 0 || to < from) continue;
     try {
-      return [JSON.parse(text.slice(from, to + 1))];
+      return JSON.parse(text.slice(from, to + 1));
     } catch {
       // Words with braces in them.
     }
   }
-  return [];
+  return undefined;
 }

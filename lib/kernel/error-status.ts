@@ -1,4 +1,4 @@
-import { fieldOf, type Layer } from './error-layers.js';
+import { type Layer, layerOf } from './error-layers.js';
 
 const numbers = ['status', 'statusCode', 'status_code', 'httpStatusCode', 'raw_status_code', 'code'] as const;
 
@@ -19,7 +19,8 @@ export function statusIn(
     first = one;
     break;
   }
-  const named = [...names].map((name) => namedStatus.get(name)).find((one) => one !== undefined);
+  let named: number | undefined;
+  for (const name of names) named ??= namedStatus.get(name);
   // Some throttle with 400, 403 or 503; a stream that has begun with 200 can still break off with a name.
   if (named === 429 && (first === undefined || first < 400 || [400, 403, 503].includes(first))) return 429;
   if (named === 529 && (first === undefined || first < 500)) return 529;
@@ -31,21 +32,20 @@ export function statusIn(
 
 function statusOfLayer(layer: Layer): number | undefined {
   for (const name of numbers) {
-    const value = fieldOf(layer, name);
+    const value = layer[name];
     const status = typeof value === 'string' && /^\d{3}$/.test(value) ? Number(value) : value;
     const isHttp = typeof status === 'number' && status >= (name === 'code' ? 400 : 100) && status < 600;
     if (isHttp && Number.isInteger(status)) return status;
     if (name === 'code' && typeof status === 'number' && isGrpc(layer)) return grpcStatus[status];
   }
-  const meta = fieldOf(layer, '$metadata');
-  return typeof meta === 'object' && meta !== null ? statusOfLayer(meta as Layer) : undefined;
+  const { $metadata: meta } = layer;
+  return typeof meta === 'object' && meta !== null ? statusOfLayer(layerOf(meta)) : undefined;
 }
 
 /** A small `code` is that of gRPC where the error looks like one; exits of commands and DOMExceptions have such too. */
-function isGrpc(layer: Layer): boolean {
-  const message = fieldOf(layer, 'message');
+function isGrpc({ message, details, metadata }: Layer): boolean {
   if (typeof message === 'string' && /^(\d{1,2} [A-Z_]{3,}|\[[a-z_]{3,}\])/.test(message)) return true;
-  return typeof fieldOf(layer, 'details') === 'string' || typeof fieldOf(layer, 'metadata') === 'object';
+  return typeof details === 'string' || typeof metadata === 'object';
 }
 
 /** By number. Source: google.rpc.Code. */
@@ -97,8 +97,8 @@ const streamEvents = [
 /** What names an error, without its spelling: `rate_limit_error`, `RateLimitError` and `RATE-LIMIT` are one. */
 export function namesIn(layer: Layer): string[] {
   const found: string[] = [];
-  for (const name of ['code', 'type', 'status', 'name', '__type', 'reason', 'lc_error_code']) {
-    const value = fieldOf(layer, name);
+  for (const name of ['code', 'type', 'status', 'name', '__type', 'reason', 'lc_error_code'] as const) {
+    const value = layer[name];
     if (typeof value !== 'string' || value.length > 100) continue;
     const plain = value
       .replace(/^.*#/, '')
@@ -111,7 +111,7 @@ export function namesIn(layer: Layer): string[] {
     );
   }
   // Events in a stream of AWS: { throttlingException: {...} }.
-  for (const [field, name] of streamEvents) if (typeof fieldOf(layer, field) === 'object') found.push(name);
+  for (const [field, name] of streamEvents) if (typeof layer[field] === 'object') found.push(name);
   return found;
 }
 

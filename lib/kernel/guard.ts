@@ -1,4 +1,4 @@
-import { fieldOf, type Layer } from './error-layers.js';
+import { fieldOf } from './error-layers.js';
 import { inspect, isRxhiveError, messageOf, RxhiveError } from './errors.js';
 import { isPromise } from './maybe-promise.js';
 
@@ -90,7 +90,7 @@ function partOf(error: object): object | undefined {
     const own = Object.getOwnPropertyNames(error);
     let some = false;
     for (const name of new Set([...fields, ...own])) {
-      const value = fieldOf(error as Layer, name);
+      const value = fieldOf(error, name);
       some ||= value !== undefined && typeof value !== 'function' && name !== 'stack' && own.includes(name);
       const enumerable = Object.prototype.propertyIsEnumerable.call(error, name);
       // Where it cannot be read it must not be asked for on the class either.

@@ -81,7 +81,8 @@ export function providerLimits(headers: unknown, now: number): ProviderLimit[] {
         `anthropic-ratelimit-${kind}-reset`,
       ],
     ] as const) {
-      const remaining = count(headerOf(headers, left));
+      const text = headerOf(headers, left);
+      const remaining = text === undefined ? undefined : count(text);
       if (remaining === undefined) continue;
       const resetMs = timeLeft(headerOf(headers, reset), now);
       found.push({ kind, remaining, limit: count(headerOf(headers, limit)), resetMs });

@@ -57,8 +57,11 @@ export function readProviderError(error: unknown, now: number, depth = 0): Provi
     return some.find(({ kind }) => kind !== 'other') ?? (some[0] as ProviderError);
   }
   const layers = layersOf(typeof error === 'string' ? { message: error } : error, standsForItself);
-  const headers = layers.flatMap(headersIn);
-  const words = layers.map((layer) => (standsForItself(layer) ? '' : wordsOf(layer))).join('\n');
+  const headers: unknown[] = [];
+  for (const layer of layers)
+    for (const one of [layer.headers, layer.responseHeaders])
+      if (typeof one === 'object' && one !== null) headers.push(one);
+  const words = wordsOf(layers);
   const names = new Set(layers.flatMap(namesIn));
   const told = retryAfterIn(layers, headers, now);
   const status = statusIn(layers, names, words);
@@ -91,14 +94,13 @@ export function saysNotNow({ kind, status }: ProviderError, retryAfter?: number)
 }
 
 /** Does the provider have too much to do? A refusal, or a 503. */
-export function isOverload(error: unknown): boolean {
-  const read = readProviderError(error, 0);
+export function isOverload(read: ProviderError): boolean {
   return read.status === 503 || saysNotNow(read);
 }
 
 /** Does an error speak against the provider? HTTP 5xx and 408, timeouts, errors of the network. */
-export function speaksAgainstProvider(error: unknown): boolean {
-  const { kind, status } = readProviderError(error, 0);
+export function speaksAgainstProvider(error: unknown, read = readProviderError(error, 0)): boolean {
+  const { kind, status } = read;
   if (kind === 'timeout' || kind === 'network' || kind === 'server') return true;
   return kind === 'overloaded' && status !== 429;
 }
@@ -130,7 +132,7 @@ function kindOf({ layers, status, names, words, asked }: Facts): ProviderErrorKi
   // fetch calls a timeout "fetch failed" as well.
   if (timeoutWords.test(words)) return 'timeout';
   if (networkWords.test(words)) return 'network';
-  if (layers.some((layer) => fieldOf(layer, '$fault') === 'client')) return 'client';
+  if (layers.some(({ $fault }) => $fault === 'client')) return 'client';
   return asked && mayAskToWait(status) ? 'rate-limit' : 'other';
 }
 
@@ -143,31 +145,31 @@ function mayAskToWait(status: number | undefined): boolean {
 
 /** The errors of an aggregate that says nothing itself. */
 function partsOf(error: unknown): readonly unknown[] {
-  if (typeof error !== 'object' || error === null || fieldOf(error as Layer, 'name') !== 'AggregateError')
-    return [];
-  const errors = fieldOf(error as Layer, 'errors');
+  if (typeof error !== 'object' || error === null || fieldOf(error, 'name') !== 'AggregateError') return [];
+  const errors = fieldOf(error, 'errors');
   const speaks = ['status', 'statusCode', 'isRetryable', 'response'].some(
-    (name) => fieldOf(error as Layer, name) !== undefined,
+    (name) => fieldOf(error, name) !== undefined,
   );
   if (speaks || !isList(errors)) return [];
-  return Array.from({ length: Math.min(errors.length, 50) }, (_, i) => fieldOf(errors as never, String(i)));
+  return Array.from({ length: Math.min(errors.length, 50) }, (_, i) => fieldOf(errors, String(i)));
 }
 
 const retryableStatus = new Set([408, 409, 425, 429, 498]);
 const neverMends = new Set<ProviderErrorKind>(['quota', 'context-length', 'content-filter', 'auth']);
 
 function retryable(
-  layers: readonly Layer[],
+  [outermost]: readonly Layer[],
   headers: readonly unknown[],
   kind: ProviderErrorKind,
   status: number | undefined,
 ): boolean {
   if (kind === 'quota') return false;
-  const own = layers[0] === undefined ? undefined : fieldOf(layers[0], 'isRetryable');
+  const own = outermost?.isRetryable;
   // Frameworks that know "fatal" call all their errors so, whatever these were made from.
-  const blanket = layers[0] !== undefined && typeof fieldOf(layers[0], 'isFatal') === 'boolean';
+  const blanket = typeof outermost?.isFatal === 'boolean';
   if (typeof own === 'boolean' && !(blanket && kind !== 'other')) return own;
-  const should = headers.map((one) => headerOf(one, 'x-should-retry')).find((one) => one !== undefined);
+  let should: string | undefined;
+  for (const one of headers) should ??= headerOf(one, 'x-should-retry');
   if (should === 'true' || should === 'false') return should === 'true';
   if (neverMends.has(kind)) return false;
   if (kind === 'client') return status !== undefined && retryableStatus.has(status);
@@ -178,7 +180,7 @@ function retryable(
 function standsForItself(error: unknown): boolean {
   if (isRxhiveError(error)) return error.code !== 'AGENT_FAILED';
   // From a log, where classes are lost.
-  return typeof error === 'object' && error !== null && fieldOf(error as Layer, 'name') === 'RxhiveError';
+  return typeof error === 'object' && error !== null && fieldOf(error, 'name') === 'RxhiveError';
 }
 
 function ownError(error: unknown): ProviderError {
@@ -219,24 +221,15 @@ function isQuota(
   asked: boolean,
 ): boolean {
   if (status === 402) return true;
-  if ([...names].some((name) => quotaNames.has(name)) || quotaWords.test(words)) return true;
+  for (const name of names) if (quotaNames.has(name)) return true;
+  if (quotaWords.test(words)) return true;
   if (planWords.test(words) && !asked && !googleWords.test(words)) return true;
   if (!asked && dayWords.test(words) && waitIn(words) === undefined) return true;
   // A quota of Google that is counted by the day comes back at midnight, whatever delay stands beside it.
-  return layers.some((layer) =>
-    ['quotaId', 'quota_limit', 'description'].some((name) =>
-      ofTheDay.test(String(fieldOf(layer, name) ?? '')),
-    ),
-  );
+  return layers.some((layer) => ofTheDay.test(textsOf(layer, ['quotaId', 'quota_limit', 'description'])));
 }
 
 // --- waiting
-
-function headersIn(layer: Layer): unknown[] {
-  return ['headers', 'responseHeaders']
-    .map((name) => fieldOf(layer, name))
-    .filter((one) => typeof one === 'object' && one !== null);
-}
 
 function retryAfterIn(
   layers: readonly Layer[],
@@ -244,7 +237,7 @@ function retryAfterIn(
   now: number,
 ): number | undefined {
   for (const layer of layers) {
-    const own = fieldOf(layer, 'retryAfter') ?? secondsOf(fieldOf(layer, 'retryDelay'));
+    const own = layer.retryAfter ?? secondsOf(layer.retryDelay);
     const ms = own === undefined ? undefined : retryAfterOf({ 'retry-after': textOf(own) }, now);
     if (ms !== undefined) return ms;
   }
@@ -257,7 +250,7 @@ function retryAfterIn(
 
 /** It says that one should wait, also where how long makes no sense. */
 function asksToWait(layers: readonly Layer[], headers: readonly unknown[]): boolean {
-  if (layers.some((layer) => typeof fieldOf(layer, 'retryAfter') === 'number')) return true;
+  if (layers.some(({ retryAfter }) => typeof retryAfter === 'number')) return true;
   return headers.some((one) => headerOf(one, 'retry-after') ?? headerOf(one, 'retry-after-ms'));
 }
 
@@ -290,22 +283,22 @@ const timeoutWords =
 const loadWords =
   /overloaded|server busy|server is busy|high demand|(at|over) capacity|currently loading|capacity exceeded|try again later/i;
 
+const wordy = [
+  ...(['name', 'message', 'code', 'lc_error_code', 'type'] as const),
+  ...(['responseBody', 'body', 'stderr', 'details', 'error'] as const),
+];
+
 /** What tells the kind of an error, as one text. */
-function wordsOf(layer: Layer): string {
-  return [
-    'name',
-    'message',
-    'code',
-    'lc_error_code',
-    'type',
-    'responseBody',
-    'body',
-    'stderr',
-    'details',
-    'error',
-  ]
-    .map((name) => fieldOf(layer, name))
-    .filter((one): one is string => typeof one === 'string')
-    .map((one) => one.slice(0, 4_000))
-    .join(' ');
+function wordsOf(layers: readonly Layer[]): string {
+  return layers.map((layer) => textsOf(layer, wordy)).join('\n');
+}
+
+/** Those of some fields that are texts. */
+function textsOf(layer: Layer, names: readonly (keyof Layer)[]): string {
+  let words = '';
+  for (const name of names) {
+    const text = layer[name];
+    if (typeof text === 'string') words += `${words && ' '}${text.slice(0, 4_000)}`;
+  }
+  return words;
 }

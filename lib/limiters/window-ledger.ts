@@ -183,8 +183,8 @@ export class WindowLedger {
     const now = this.now(client);
     const late = this.#real ? this.#late(now, permit, retryAfter) : undefined;
     if (late === 0) return undefined;
-    const bound = typeof backoff === 'function' ? backoff : exponential({ ...backoff, jitter: 'none' });
     const held = this.#cooldown.refused(now, permit.at, late ?? retryAfter, (strikes) => {
+      const bound = typeof backoff === 'function' ? backoff : exponential({ ...backoff, jitter: 'none' });
       const ms = callForNumber('limiter.backoff', () => bound(strikes, random));
       return typeof backoff === 'function' ? ms : spread(ms, random);
     });

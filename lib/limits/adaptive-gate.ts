@@ -35,7 +35,7 @@ export class AdaptiveGate implements Gate {
   readonly #group: Group | undefined;
   readonly #ports: AdaptivePorts;
   readonly #limit: AdaptiveLimit;
-  readonly #overloaded: (error: unknown) => boolean;
+  readonly #overloaded: AdaptiveOptions['overloaded'];
   readonly #attempts = new Map<TaskNode, AdaptiveAttempt>();
   #opened: () => void = () => undefined;
   #hold: Timer | undefined;
@@ -48,7 +48,7 @@ export class AdaptiveGate implements Gate {
     this.#group = group;
     this.#ports = ports;
     this.#limit = new AdaptiveLimit(options, () => ports.effectiveLimits.get(group, 'user'));
-    this.#overloaded = options.overloaded ?? isOverload;
+    this.#overloaded = options.overloaded;
   }
 
   /** How many it would let run. */
@@ -101,7 +101,7 @@ export class AdaptiveGate implements Gate {
     const told = (error: unknown): void => {
       fault = error;
     };
-    if (end.kind === 'failed' && this.#isOverload(end.error, told)) {
+    if (end.kind === 'failed' && this.#isOverload(end, told)) {
       this.#discount(attempt);
       this.#limit.refused(attempt, now, end.retryAfter);
       this.#answers = 0;
@@ -156,9 +156,11 @@ export class AdaptiveGate implements Gate {
   }
 
   /** What the user's function cannot judge counts as no overload; `failed` is told. */
-  #isOverload(error: unknown, failed: (fault: unknown) => void): boolean {
+  #isOverload({ error, read }: AttemptEnd, failed: (fault: unknown) => void): boolean {
+    const overloaded = this.#overloaded;
+    if (overloaded === undefined) return read !== undefined && isOverload(read);
     try {
-      return callForBoolean('adaptive.overloaded', () => this.#overloaded(error));
+      return callForBoolean('adaptive.overloaded', () => overloaded(error));
     } catch (fault) {
       failed(fault);
       return false;

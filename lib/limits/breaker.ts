@@ -21,7 +21,6 @@ export class Breaker implements ProbingGate {
   readonly #group: Group;
   readonly #options: BreakerOptions;
   readonly #ports: GatePorts;
-  readonly #counts: (error: unknown) => boolean;
   readonly #probeLimit: number;
   readonly probes = new Set<TaskNode>();
   /** Attempts that were let through because a probe needs them. */
@@ -40,7 +39,6 @@ export class Breaker implements ProbingGate {
     this.#group = group;
     this.#options = options;
     this.#ports = ports;
-    this.#counts = options.counts ?? speaksAgainstProvider;
     this.#probeLimit = options.halfOpen ?? 1;
   }
 
@@ -112,11 +110,13 @@ export class Breaker implements ProbingGate {
     return this.probes.size + this.#successes < this.#probeLimit;
   }
 
-  #judge({ kind, error }: AttemptEnd, failed: (fault: unknown) => void): 'good' | 'bad' | 'none' {
+  #judge({ kind, error, read }: AttemptEnd, failed: (fault: unknown) => void): 'good' | 'bad' | 'none' {
     if (kind === 'succeeded') return 'good';
     if (kind === 'stopped' && !(error instanceof TaskTimeoutError)) return 'none';
+    const { counts } = this.#options;
+    if (counts === undefined) return speaksAgainstProvider(error, read) ? 'bad' : 'none';
     try {
-      return callForBoolean('breaker.counts', () => this.#counts(error)) ? 'bad' : 'none';
+      return callForBoolean('breaker.counts', () => counts(error)) ? 'bad' : 'none';
     } catch (fault) {
       // What it could not judge counts.
       failed(fault);

@@ -7,7 +7,7 @@ import { getOrInsert } from '../kernel/get-or-insert.js';
 import { badReturn, callForNumber, faultOf } from '../kernel/guard.js';
 import { providerLimits } from '../kernel/http-headers.js';
 import { isPromise } from '../kernel/maybe-promise.js';
-import { type ProviderError, readProviderError, saysNotNow } from '../kernel/provider-error.js';
+import { type ProviderError, saysNotNow } from '../kernel/provider-error.js';
 import {
   type Limiter,
   type LimiterSettings,
@@ -150,7 +150,7 @@ export class LimiterGate implements Gate {
     const used = usedBy(node) - held.before;
     // What a task it joined was refused is that task's: its own call was answered.
     const own = end.kind === 'failed' && node.extra?.joinError !== end.error;
-    const read = own ? readProviderError(end.error, 0) : undefined;
+    const read = own ? end.read : undefined;
     try {
       if (end.kind === 'succeeded') {
         this.#learn(node, held, used);

@@ -1,4 +1,3 @@
-import type { AttemptEnd } from '../graph/gate.js';
 import type { Hedge } from '../graph/node.js';
 import { TaskNode } from '../graph/node.js';
 import type { Signal } from '../graph/signal.js';
@@ -121,15 +120,14 @@ export class Hedging {
   }
 
   /** An attempt has failed: as long as another one goes on the task does. */
-  #lose(hedge: Hedge, item: Signal & { readonly kind: 'failed' | 'retry' }): Signal | undefined {
+  #lose(hedge: Hedge, item: Signal & { readonly kind: 'failed' }): Signal | undefined {
     const { node, rivals } = hedge;
-    const { error, retryAfter } = item;
-    const end: AttemptEnd = { kind: 'failed', error, retryAfter };
+    const { error, retryAfter } = item.failure;
     if (item.node !== node) {
       rivals.splice(rivals.indexOf(item.node), 1);
       const isLast = rivals.length === 0 && node.running === undefined;
       if (!isLast) this.#lifecycle.bookRival(node, item.node, error);
-      this.#lifecycle.free(item.node, end);
+      this.#lifecycle.free(item.node, item.failure);
       this.#lifecycle.attempt(item.node, 'failed', error, retryAfter);
       if (!isLast) return undefined;
       node.startedAt = item.node.startedAt;
@@ -140,7 +138,7 @@ export class Hedging {
       this.#lifecycle.forgetHedge(hedge);
       return item;
     }
-    this.#lifecycle.free(node, end);
+    this.#lifecycle.free(node, item.failure);
     // It is announced when the task goes on without the others.
     this.#lifecycle.bookAttempt(node, error, retryAfter);
     this.#streaming.retract(node);

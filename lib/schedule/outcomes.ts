@@ -1,4 +1,4 @@
-import type { Refusal } from '../graph/gate.js';
+import type { Failure, Refusal } from '../graph/gate.js';
 import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { CommitOutcome } from '../graph/ports.js';
 import type { Signal } from '../graph/signal.js';
@@ -42,8 +42,7 @@ export class Outcomes {
       const fault = this.#lifecycle.free(node, { kind: 'succeeded' });
       if (fault === undefined) this.#commit(node, item.source, item.value);
       else this.#failed(node, fault);
-    } else if (item.kind === 'failed') this.#fail(node, item.error, item.retryAfter);
-    else if (item.kind === 'retry') this.#retry(node, item.error, item.delay, item.retryAfter);
+    } else if (item.kind === 'failed') this.#fail(node, item.failure, item.delay);
     else {
       node.more().live = { value: item.value };
       this.#lifecycle.ports.value(node, item.value);
@@ -61,14 +60,16 @@ export class Outcomes {
   /** Ends a task from outside: clocks, gates and `cancelTask`. */
   abandon(node: TaskNode, status: 'failed' | 'cancelled', error: RxhiveError): void {
     this.#lifecycle.stop(node, error);
-    if (status === 'failed') this.#fail(node, error);
+    if (status === 'failed') this.#fail(node, { kind: 'failed', error });
     else this.#dependents.endTask(node, status, error);
   }
 
-  /** `gate`: ms a provider asked to wait. */
-  #fail(node: TaskNode, error: unknown, retryAfter?: number): void {
-    const fault = this.#lifecycle.free(node, { kind: 'failed', error, retryAfter });
-    this.#failed(node, fault ?? error, retryAfter);
+  /** `delay`: ms until the next attempt; undefined: there is none. */
+  #fail(node: TaskNode, failure: Failure, delay?: number): void {
+    const { error, retryAfter } = failure;
+    const fault = this.#lifecycle.free(node, failure);
+    if (delay === undefined || fault !== undefined) this.#failed(node, fault ?? error, retryAfter);
+    else this.#retry(node, error, delay, retryAfter);
   }
 
   #failed(node: TaskNode, error: unknown, retryAfter?: number): void {
@@ -78,11 +79,6 @@ export class Outcomes {
 
   #retry(node: TaskNode, error: unknown, delay: number, retryAfter: number | undefined): void {
     const { ports } = this.#lifecycle;
-    const fault = this.#lifecycle.free(node, { kind: 'failed', error, retryAfter });
-    if (fault !== undefined) {
-      this.#failed(node, fault, retryAfter);
-      return;
-    }
     this.#lifecycle.attempt(node, 'failed', error, retryAfter);
     this.#lifecycle.bookAttempt(node, error, retryAfter);
     ports.log.used(node);
@@ -143,6 +139,6 @@ export class Outcomes {
 
   #lost(node: TaskNode, error: unknown): void {
     node.value = undefined;
-    this.#fail(node, error);
+    this.#fail(node, { kind: 'failed', error });
   }
 }

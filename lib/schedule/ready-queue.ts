@@ -137,9 +137,8 @@ export class ReadyQueue {
     this.#served(lane);
   }
 
-  /** Takes the task {@link ReadyQueue.peek} showed and books its group and resources. */
-  take(): TaskNode | undefined {
-    const node = this.peek();
+  /** Takes the task {@link ReadyQueue.peek} has just shown and books its group and resources. */
+  take(node = this.peek()): TaskNode | undefined {
     if (node === undefined) return undefined;
     const { lane } = node;
     lane.ready.pop();

@@ -56,10 +56,7 @@ export class Scheduler implements QueuedRun {
   readonly #dependents: Dependents;
   readonly #streaming: Streaming;
   readonly #outcomes: Outcomes;
-  readonly #slots = new Slots(
-    (slot) => this.#bind(slot),
-    (signal) => this.#drain.push(signal),
-  );
+  readonly #slots = new Slots((signal) => this.#drain.push(signal));
   readonly #drain: Drain<Signal | Command>;
 
   constructor(
@@ -157,10 +154,10 @@ export class Scheduler implements QueuedRun {
     return this.#drain.pending;
   }
 
-  /** Starts the best task of the queue, which is its own; false: it gives the event loop back first. */
-  startNext(): boolean {
+  /** Starts `best`, the best task of the queue, which is its own; false: it gives the event loop back first. */
+  startNext(best: TaskNode): boolean {
     if (this.#drain.rest()) return false;
-    this.#slots.next();
+    this.#slots.next((slot) => this.#bind(slot, best));
     return true;
   }
 
@@ -298,16 +295,18 @@ export class Scheduler implements QueuedRun {
   /** Starts what may start, where the queue is its own; false: the event loop has to be given back. */
   #startAll(): boolean {
     const { queue, closing } = this.#lifecycle;
-    while (closing === undefined && this.active < this.limit && queue.peek() !== undefined)
-      if (!this.startNext()) return false;
+    while (closing === undefined && this.active < this.limit) {
+      const best = queue.peek();
+      if (best === undefined) return true;
+      if (!this.startNext(best)) return false;
+    }
     return true;
   }
 
-  /** Binds a slot to the best task there is now. */
-  #bind(slot: SignalSink): AttemptHandle | undefined {
+  /** Binds a slot to the best task there is. */
+  #bind(slot: SignalSink, node: TaskNode): AttemptHandle | undefined {
     const { ports, queue } = this.#lifecycle;
-    const node = queue.take();
-    if (node === undefined) return undefined;
+    queue.take(node);
     if (node.running !== undefined) {
       ports.log.began(node);
       this.#streaming.resume(node);

@@ -46,8 +46,8 @@ export interface QueuedRun {
     abort(group: Group, error: RxhiveError): void;
   };
   readonly probing: Probing;
-  /** Starts the best task of the queue, which is its own; false: it gives the event loop back first. */
-  startNext(): boolean;
+  /** Starts `best`, the best task of the queue, which is its own; false: it gives the event loop back first. */
+  startNext(best: TaskNode): boolean;
   /** Does what it has been told, and starts what is its own and first in the queue. */
   turn(): void;
   cancel(reason: RxhiveError): void;
@@ -262,7 +262,7 @@ export class SharedQueue implements SharedParts {
       const next = this.#runs.get(slots);
       if (next === undefined) slots.closed = true;
       else if (next === host) {
-        if (!host.startNext()) return false;
+        if (!host.startNext(node)) return false;
         // What the host has heard may make something better ready. Who is busy comes here itself.
       } else if (next.busy || host?.pending === true || this.#rest()) return true;
       else if (!this.#starts(next, node)) return true;
@@ -279,8 +279,9 @@ export class SharedQueue implements SharedParts {
   /** Starts what is best as long as that is of `run`, and nobody is owed anything: at least one, or nothing would go on. */
   #startOwn(run: QueuedRun): boolean {
     do {
-      if (this.#best?.lane.slots !== run.slots) return true;
-      if (!run.startNext()) return false;
+      const best = this.#best;
+      if (best?.lane.slots !== run.slots) return true;
+      if (!run.startNext(best)) return false;
     } while (!this.#owes);
     return true;
   }

@@ -18,8 +18,7 @@ type Bind = (slot: SignalSink) => AttemptHandle | undefined;
  */
 export class Slots {
   /** Enough for all slots that are open, at about {@link bundleSize} each. */
-  readonly #bundles: Subject<void>[] = [];
-  readonly #bind: Bind;
+  readonly #bundles: Subject<Bind>[] = [];
   readonly #onSignal: (signal: Signal) => void;
   /** Slots whose attempt has ended. */
   readonly #idle: Slot[] = [];
@@ -30,8 +29,7 @@ export class Slots {
   #count = 0;
 
   /** `onSignal` gets what attempts say. */
-  constructor(bind: Bind, onSignal: (signal: Signal) => void) {
-    this.#bind = bind;
+  constructor(onSignal: (signal: Signal) => void) {
     this.#onSignal = onSignal;
   }
 
@@ -46,10 +44,10 @@ export class Slots {
   }
 
   /** Lets one task more begin. */
-  next(): void {
+  next(bind: Bind): void {
     const slot = this.#idle.pop();
     if (slot !== undefined) {
-      slot.run(this.#bind);
+      slot.run(bind);
       return;
     }
     const { length } = this.#bundles;
@@ -57,7 +55,7 @@ export class Slots {
     // A new bundle is filled first; then all get the same.
     const at = this.#made < bundleSize ? this.#bundles.length - 1 : this.#made % length;
     this.#made += 1;
-    this.#bundles[at]?.next();
+    this.#bundles[at]?.next(bind);
   }
 
   /** Nothing more begins for now: slots without an attempt that are too many to keep complete. */
@@ -87,8 +85,8 @@ export class Slots {
   }
 
   #open(): void {
-    const tokens = new Subject<void>();
-    const signals$ = tokens.pipe(mergeMap(() => this.#slot(this.#bind), hardLimit));
+    const tokens = new Subject<Bind>();
+    const signals$ = tokens.pipe(mergeMap((bind) => this.#slot(bind), hardLimit));
     this.#running?.add(signals$.subscribe(this.#onSignal));
     this.#bundles.push(tokens);
     this.#made = 0;
