@@ -27,9 +27,9 @@ import { closeGates, limitsOf, onHeaders, placeGates } from './limits/place-gate
 import { DeadlockDetector } from './messaging/deadlock.js';
 import { Messages } from './messaging/messages.js';
 import { Questions } from './messaging/questions.js';
+import { Task } from './model/dependency.js';
 import type { WorkflowResult } from './model/result.js';
 import type { ResolvedRunOptions } from './model/run-options.js';
-import { Task } from './model/task.js';
 import type { WorkflowDefinition } from './model/workflow.js';
 import { CommitFeed } from './observe/commit-feed.js';
 import { Learning } from './observe/durations.js';

@@ -5,7 +5,8 @@ import { callForBoolean } from './kernel/guard.js';
 import { readOrRefuse } from './kernel/read-once.js';
 import { type Candidate, type FallbackOptions, withCandidates } from './model/candidate.js';
 import type { TaskContext } from './model/context.js';
-import { belowTask, type ResultOf, settled, type TaskOptions } from './model/task.js';
+import { settled } from './model/dependency.js';
+import { belowTask, type ResultOf, type TaskOptions } from './model/task.js';
 
 /**
  * A task body that tries one candidate after the other until one succeeds. Each runs as a task `TASK/NAME` in its own

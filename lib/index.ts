@@ -6,7 +6,8 @@ export type { TaskContext } from './model/context.js';
 export type { EachOptions, EachResult } from './model/each.js';
 export { exponential, type RetryOptions, type TimeoutOptions } from './model/policy.js';
 export { type StandardSchema, typed } from './model/schema.js';
-export type { Task, TaskOptions, TaskType } from './model/task.js';
+export type { Task } from './model/dependency.js';
+export type { TaskOptions, TaskType } from './model/task.js';
 export type { GroupOptions, WorkflowOptions } from './model/workflow.js';
 export { checkWorkflow, type Finding } from './plan/check.js';
 export { workflow, type Workflow } from './workflow.js';
@@ -20,9 +21,9 @@ export {
   orElse,
   quorum,
   race,
-  type ResultOf,
   settled,
-} from './model/task.js';
+} from './model/dependency.js';
+export type { ResultOf } from './model/task.js';
 
 // Run it and watch it
 export type { WorkflowEvent } from './model/event.js';

@@ -19,11 +19,12 @@ import {
   AgentTask,
 } from './model/agent.js';
 import type { TaskContext } from './model/context.js';
+import { type AnyDependency, Dependency, Task } from './model/dependency.js';
 import type { WorkflowEvent } from './model/event.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
 import type { CheckpointStore } from './model/store.js';
-import { type AnyDependency, Dependency, Task, type TaskDefinition } from './model/task.js';
+import type { TaskDefinition } from './model/task.js';
 import {
   belowWorkflow,
   type GroupOptions,

@@ -6,20 +6,14 @@ import { GuardedStream } from './kernel/guarded-stream.js';
 import { limitsOf } from './limits/place-gates.js';
 import type { Breakpoint } from './model/breakpoint.js';
 import type { Channel, Message } from './model/channel.js';
+import { type Dependencies, Task } from './model/dependency.js';
 import type { WorkflowEvent } from './model/event.js';
 import { addedBy } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
 import type { OpenQuestion } from './model/question.js';
 import type { Snapshot, WorkflowResult } from './model/result.js';
 import type { ResolvedRunOptions } from './model/run-options.js';
-import {
-  type Dependencies,
-  type ResultOf,
-  Task,
-  type TaskOptions,
-  type TaskType,
-  type TypedTaskOptions,
-} from './model/task.js';
+import type { ResultOf, TaskOptions, TaskType, TypedTaskOptions } from './model/task.js';
 import type { WorkflowDefinition } from './model/workflow.js';
 import { conflated } from './observe/conflated.js';
 import type { Connect } from './observe/ref-count.js';

@@ -7,6 +7,7 @@ import { type DefinitionFault, inspect, RxhiveError, truncate } from './kernel/e
 import { getOrInsert } from './kernel/get-or-insert.js';
 import { thenMaybe, toPromise } from './kernel/maybe-promise.js';
 import { readOnce, readOrRefuse } from './kernel/read-once.js';
+import { type Dependencies, Task } from './model/dependency.js';
 import type { EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
 import type { OpenQuestion } from './model/question.js';
@@ -16,9 +17,7 @@ import { belowRun, type ForkOptions, type ResolvedRunOptions, type RunOptions } 
 import type { CheckpointStore } from './model/store.js';
 import {
   belowTask,
-  type Dependencies,
   type ResultOf,
-  Task,
   type TaskDefinition,
   type TaskOptions,
   TaskType,

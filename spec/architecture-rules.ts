@@ -41,8 +41,8 @@ const core = new Set(Object.keys(floors).filter((place) => (floors[place] as num
 /** Files that know each other, and why. Nothing else does. */
 const circles: readonly (readonly [reason: string, files: readonly string[]])[] = [
   [
-    'A body gets a context, a context hands out tasks and channels, and an executor gives tasks their bodies.',
-    ['model/channel.ts', 'model/context.ts', 'model/executor.ts', 'model/task.ts'],
+    'A body gets a context, a context hands out tasks, and an executor gives tasks their bodies.',
+    ['model/context.ts', 'model/executor.ts', 'model/task.ts'],
   ],
   [
     'A task stands in a lane, a lane has gates, gates look at tasks, and a choice is made among their edges.',

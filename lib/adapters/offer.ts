@@ -1,9 +1,9 @@
 import type { Observable } from 'rxjs';
 import { onAbort } from '../kernel/abort.js';
+import { Choice, Dependency, type Task } from '../model/dependency.js';
 import type { QuestionEvent, WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import type { RunOptions } from '../model/run-options.js';
-import { Choice, Dependency, type Task } from '../model/task.js';
 import type { Definable, WorkflowDefinition } from '../model/workflow.js';
 
 /** A run, as far as those need it who offer workflows to a framework. */

@@ -1,7 +1,7 @@
 import { Observable, type Subscriber } from 'rxjs';
 import { WorkflowDefinitionError } from '../kernel/errors.js';
 import { SimulationScheduler } from '../kernel/simulation-scheduler.js';
-import { Task } from '../model/task.js';
+import { Task } from '../model/dependency.js';
 import type { SchedulingPolicy } from '../model/workflow.js';
 import { type Workflow, workflow } from '../workflow.js';
 import { command } from './command.js';

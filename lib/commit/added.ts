@@ -1,16 +1,8 @@
 import { encode } from '../codec/codec.js';
 import type { Spawned, TaskNode } from '../graph/node.js';
+import { type AnyDependency, Choice, type Dependencies, Dependency, type Task } from '../model/dependency.js';
 import type { AddedDependency, AddedTask } from '../model/record.js';
-import {
-  type AnyDependency,
-  Choice,
-  type Dependencies,
-  Dependency,
-  type StoredTask,
-  type Task,
-  type TaskDefinition,
-  type TypeMaker,
-} from '../model/task.js';
+import type { StoredTask, TaskDefinition, TypeMaker } from '../model/task.js';
 
 /** Stands for a closure that has ended: nobody calls it. */
 const gone = (): undefined => undefined;

@@ -5,6 +5,7 @@ import { CheckpointCorruptError, inspect, RxhiveError, truncate } from '../kerne
 import { callUser } from '../kernel/guard.js';
 import { fnv1a } from '../kernel/hash.js';
 import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
+import type { DependencyMode } from '../model/dependency.js';
 import type {
   AddedDependency,
   AddedTask,
@@ -20,7 +21,7 @@ import type {
   StatePath,
 } from '../model/record.js';
 import { type Validation, validate } from '../model/schema.js';
-import type { DependencyMode, TaskDefinition } from '../model/task.js';
+import type { TaskDefinition } from '../model/task.js';
 import type { Spending } from '../model/usage.js';
 import { versionText } from './added.js';
 import { patched } from './state.js';

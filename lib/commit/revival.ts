@@ -1,7 +1,8 @@
 import type { Replay, TaskNode } from '../graph/node.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
+import { Task } from '../model/dependency.js';
 import type { AddedTask } from '../model/record.js';
-import { Task, type TaskDefinition, type TypeMaker } from '../model/task.js';
+import type { TaskDefinition, TypeMaker } from '../model/task.js';
 import { made, placeholder } from './added.js';
 import type { Added, ReplayedLog } from './resume.js';
 

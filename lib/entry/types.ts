@@ -7,6 +7,7 @@ export type { MaybePromise } from '../kernel/maybe-promise.js';
 export type { CacheOptions } from '../model/cache.js';
 export type { GroupState, Recipe, Shared } from '../model/context.js';
 export type { FairTask } from '../model/controller.js';
+export type { Choice, Dependencies, Settled } from '../model/dependency.js';
 export type { EachItem, Items } from '../model/each.js';
 export type { Executor, Place } from '../model/executor.js';
 export type { HedgeOptions } from '../model/hedge.js';
@@ -15,15 +16,7 @@ export type { AttemptReport, Results, SpeedUp, TaskReports, Waits } from '../mod
 export type { RunController } from '../model/run-controller.js';
 export type { SchemaIssue } from '../model/schema.js';
 export type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
-export type {
-  Choice,
-  Dependencies,
-  Settled,
-  TaskSettings,
-  TaskTypeOptions,
-  TaskWork,
-  TypedTaskOptions,
-} from '../model/task.js';
+export type { TaskSettings, TaskTypeOptions, TaskWork, TypedTaskOptions } from '../model/task.js';
 export type { FailurePolicy, SchedulingPolicy } from '../model/workflow.js';
 export type { Project } from '../operators/task-operator.js';
 export type { RunWorkflowOptions } from '../run-workflow.js';

@@ -16,9 +16,10 @@ import type {
   SendOptions,
 } from '../model/channel.js';
 import type { GroupState, Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
+import { Task } from '../model/dependency.js';
 import { addedBy } from '../model/executor.js';
 import { Question } from '../model/question.js';
-import { Task, type TaskDefinition, type TypedTaskOptions } from '../model/task.js';
+import type { TaskDefinition, TypedTaskOptions } from '../model/task.js';
 import { type JoinTarget, joined } from './inputs.js';
 import { joinTargets, shapeOf } from './join-targets.js';
 import type { ExecutePorts } from './ports.js';

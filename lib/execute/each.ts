@@ -5,8 +5,9 @@ import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import { badReturn, disown } from '../kernel/guard.js';
 import { settleMaybe } from '../kernel/maybe-promise.js';
 import type { TaskContext } from '../model/context.js';
+import { Task } from '../model/dependency.js';
 import type { EachItem, EachOptions, EachResult, Items } from '../model/each.js';
-import { Task, type TaskDefinition } from '../model/task.js';
+import type { TaskDefinition } from '../model/task.js';
 import type { AttemptContext } from './context.js';
 import { ItemKeys } from './item-keys.js';
 

@@ -14,7 +14,7 @@ import { ChoiceState, choiceOf } from '../graph/choice-state.js';
 import { type Edge, LatestEdge, type TaskNode } from '../graph/node.js';
 import { copy } from '../kernel/copy.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
-import type { DependencyMode, Settled } from '../model/task.js';
+import type { DependencyMode, Settled } from '../model/dependency.js';
 
 /** What one dependency delivers at this moment. */
 function delivered(from: TaskNode, mode: DependencyMode | 'join', fallback: unknown): unknown {

@@ -1,7 +1,7 @@
 import { ChoiceState } from '../graph/choice-state.js';
 import { Edge, type TaskNode } from '../graph/node.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
-import { Choice, Dependency, Task } from '../model/task.js';
+import { Choice, Dependency, Task } from '../model/dependency.js';
 import type { JoinTarget } from './inputs.js';
 
 /** In which shape tasks were given to `ctx.join`, and results go back. */

@@ -9,7 +9,7 @@ import type {
   Request,
   SendOptions,
 } from '../model/channel.js';
-import type { Task } from '../model/task.js';
+import type { Task } from '../model/dependency.js';
 
 /** What a task waits for that others have to say or do. */
 export interface MessageWait {

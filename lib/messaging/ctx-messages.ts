@@ -13,8 +13,8 @@ import {
   type Request,
   type SendOptions,
 } from '../model/channel.js';
+import { Task } from '../model/dependency.js';
 import { placesOf, type Validation, validate } from '../model/schema.js';
-import { Task } from '../model/task.js';
 import { AttemptInbox, type InboxPorts, pull } from './inbox.js';
 import { AttemptWait, type WaitFor } from './message-wait.js';
 

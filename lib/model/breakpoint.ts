@@ -1,4 +1,4 @@
-import type { Task } from './task.js';
+import type { Task } from './dependency.js';
 
 /** A task that would start next, for breakpoints. */
 export interface StartingTask {

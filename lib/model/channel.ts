@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs';
 import { inspect, RxhiveError } from '../kernel/errors.js';
+import type { Task } from './dependency.js';
 import { isSchema, type StandardSchema } from './schema.js';
-import type { Task } from './task.js';
 
 /** How a channel keeps and bounds its messages. */
 export interface ChannelOptions<T = unknown> {

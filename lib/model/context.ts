@@ -10,17 +10,9 @@ import type {
   Request,
   SendOptions,
 } from './channel.js';
+import type { Choice, Dependencies, InputsOf, Task } from './dependency.js';
 import type { Question } from './question.js';
-import type {
-  Choice,
-  Dependencies,
-  InputsOf,
-  ResultOf,
-  Task,
-  TaskOptions,
-  TaskType,
-  TypedTaskOptions,
-} from './task.js';
+import type { ResultOf, TaskOptions, TaskType, TypedTaskOptions } from './task.js';
 
 /** What an attempt used, reported by the body through `ctx.usage`. Amounts add up. */
 export interface Usage {

@@ -1,5 +1,6 @@
 import type { TaskContext } from './context.js';
-import type { InputsOf, TaskSettings } from './task.js';
+import type { InputsOf } from './dependency.js';
+import type { TaskSettings } from './task.js';
 
 /** Items that come one after the other; nobody has to know how many. */
 export type Items<T> = Iterable<T> | AsyncIterable<T>;

@@ -1,9 +1,9 @@
 import type { BreakerState } from './breaker.js';
 import type { BudgetLimit } from './budget.js';
+import type { DependencyMode } from './dependency.js';
 import type { GroupLimits } from './limiter.js';
 import type { StatePatch } from './record.js';
 import type { RunStatus, TaskStatus } from './status.js';
-import type { DependencyMode } from './task.js';
 import type { FailurePolicy, SchedulingPolicy } from './workflow.js';
 
 interface EventBase {

@@ -1,5 +1,5 @@
 import type { Message } from './channel.js';
-import type { DependencyMode } from './task.js';
+import type { DependencyMode } from './dependency.js';
 import type { UsageReport } from './usage.js';
 
 /** First record of a log. */

@@ -1,8 +1,8 @@
 import type { RxhiveError } from '../kernel/errors.js';
 import type { BudgetReport } from './budget.js';
+import type { Task } from './dependency.js';
 import type { OpenQuestion } from './question.js';
 import type { RunStatus, TaskStatus } from './status.js';
-import type { Task } from './task.js';
 import type { UsageReport } from './usage.js';
 
 /** One try of a task. Times in ms since the run started. */

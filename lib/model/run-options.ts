@@ -2,11 +2,11 @@ import type { Observable, SchedulerLike } from 'rxjs';
 import type { Below } from '../kernel/read-once.js';
 import type { Breakpoint } from './breakpoint.js';
 import type { Recipe } from './context.js';
+import type { Task } from './dependency.js';
 import type { LoadSample } from './load.js';
 import type { Middleware } from './middleware.js';
 import type { RunController } from './run-controller.js';
 import type { CheckpointStore, Durability } from './store.js';
-import type { Task } from './task.js';
 import type { GroupOptions } from './workflow.js';
 
 /** How one run is to go. */

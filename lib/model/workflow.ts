@@ -4,6 +4,7 @@ import type { Below } from '../kernel/read-once.js';
 import type { Adaptive } from './adaptive.js';
 import type { BreakerOptions } from './breaker.js';
 import type { BudgetOptions } from './budget.js';
+import type { Task } from './dependency.js';
 import type { Limiter, LimiterSettings } from './limiter.js';
 import type { LoadSample } from './load.js';
 import type { MemoryOptions } from './memory.js';
@@ -11,7 +12,7 @@ import type { Middleware } from './middleware.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { RunController } from './run-controller.js';
 import type { StandardSchema } from './schema.js';
-import type { Task, TaskDefinition, TaskType, TypedTaskOptions, TypeMaker } from './task.js';
+import type { TaskDefinition, TaskType, TypedTaskOptions, TypeMaker } from './task.js';
 import type { Price } from './usage.js';
 
 /** What happens to the rest of a run when a task fails. */

@@ -1,5 +1,5 @@
+import { Choice, Dependency, type Task } from '../model/dependency.js';
 import type { PlannedTask } from '../model/event.js';
-import { Choice, Dependency, type Task } from '../model/task.js';
 import type { WorkflowDefinition } from '../model/workflow.js';
 
 /** The tasks of a workflow as they are defined, for pictures of it; nothing is checked. */

@@ -3,6 +3,7 @@ import type { ForgottenTasks } from '../graph/forgotten-tasks.js';
 import type { TaskNode } from '../graph/node.js';
 import { LimitExceededError, type RxhiveError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
+import type { Task } from '../model/dependency.js';
 import { PartialWorkflowError } from '../model/partial-error.js';
 import type { OpenQuestion } from '../model/question.js';
 import type {
@@ -15,7 +16,6 @@ import type {
   WorkflowResult,
 } from '../model/result.js';
 import { isEnd, type RunStatus } from '../model/status.js';
-import type { Task } from '../model/task.js';
 import { asText, type Failure } from './report-text.js';
 import { LazyResults } from './results.js';
 import { type Bill, spendersOf, usageOf } from './spending.js';

@@ -1,5 +1,5 @@
 import type { TaskNode } from '../graph/node.js';
-import type { Task } from '../model/task.js';
+import type { Task } from '../model/dependency.js';
 
 /** Results by id or handle. Each is read from its task when it is asked for: large ones may be in a store. */
 export class LazyResults extends Map<string, unknown> {

@@ -1,7 +1,8 @@
 import { partsOf } from '../graph/shared-parts.js';
 import { messageOf, truncate, WorkflowDefinitionError } from '../kernel/errors.js';
+import { type AnyDependency, Choice, Dependency } from '../model/dependency.js';
 import { exponential, type RetryOptions, timeoutsOf } from '../model/policy.js';
-import { type AnyDependency, Choice, Dependency, type TaskDefinition } from '../model/task.js';
+import type { TaskDefinition } from '../model/task.js';
 import type { Definable, WorkflowDefinition } from '../model/workflow.js';
 import { plan } from './graph.js';
 import { Membership } from './membership.js';

@@ -15,9 +15,9 @@ import {
   rule,
 } from '../kernel/option-rules.js';
 import type { Breakpoint } from '../model/breakpoint.js';
+import { Task } from '../model/dependency.js';
 import type { ResolvedRunOptions, RunOptions } from '../model/run-options.js';
 import { placesOf, validate } from '../model/schema.js';
-import { Task } from '../model/task.js';
 import type { WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 import { loadRule } from './validate.js';
 

@@ -26,12 +26,13 @@ import type { BreakerOptions } from '../model/breaker.js';
 import { type BudgetOptions, budgetLimits } from '../model/budget.js';
 import type { CacheOptions } from '../model/cache.js';
 import { candidatesOf } from '../model/candidate.js';
+import { Dependency } from '../model/dependency.js';
 import type { HedgeOptions } from '../model/hedge.js';
 import { isLimiter, limiterRule, mostTokens } from '../model/limiter.js';
 import type { MemoryOptions } from '../model/memory.js';
 import { backoffRule, type RetryOptions, type TimeoutOptions } from '../model/policy.js';
 import { isSchema } from '../model/schema.js';
-import { Dependency, type TaskDefinition } from '../model/task.js';
+import type { TaskDefinition } from '../model/task.js';
 import type { Price } from '../model/usage.js';
 import type { GroupOptions, OptionNames, WorkflowSettings } from '../model/workflow.js';
 

@@ -10,8 +10,9 @@ import {
   timer,
 } from 'rxjs';
 import type { TaskContext } from '../model/context.js';
+import { latest, optional, orElse, quorum, race, settled, Task } from '../model/dependency.js';
 import type { PlannedTask } from '../model/event.js';
-import { latest, optional, orElse, quorum, race, settled, Task, type TaskDefinition } from '../model/task.js';
+import type { TaskDefinition } from '../model/task.js';
 import { type Workflow, workflow } from '../workflow.js';
 import type { RecordedAttempt, RecordedTask, Recording } from './recording.js';
 

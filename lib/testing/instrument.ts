@@ -1,5 +1,6 @@
+import type { Task } from '../model/dependency.js';
 import { addedBy } from '../model/executor.js';
-import type { Task, TaskDefinition } from '../model/task.js';
+import type { TaskDefinition } from '../model/task.js';
 import type { CompletionHandler, WorkflowDefinition } from '../model/workflow.js';
 
 /** A body with its types forgotten. */

@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Group, Lane } from '../../lib/graph/lane.js';
 import { Edge, TaskNode } from '../../lib/graph/node.js';
-import { Task } from '../../lib/model/task.js';
+import { Task } from '../../lib/model/dependency.js';
 import { etaOf } from '../../lib/observe/eta.js';
 
 const given = fc.record({

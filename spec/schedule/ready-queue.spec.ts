@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import type { Gate } from '../../lib/graph/gate.js';
 import { Group, Lane, Resource, RunSlots } from '../../lib/graph/lane.js';
 import { type AttemptHandle, TaskNode } from '../../lib/graph/node.js';
-import { Task } from '../../lib/model/task.js';
+import { Task } from '../../lib/model/dependency.js';
 import { runsBefore } from '../../lib/model/task-order.js';
 import { ReadyQueue } from '../../lib/schedule/ready-queue.js';
 

@@ -1,10 +1,10 @@
 import { NEVER } from 'rxjs';
 import type { SimulationScheduler } from '../../kernel/simulation-scheduler.js';
+import { Task } from '../../model/dependency.js';
 import type { WorkflowEvent } from '../../model/event.js';
 import type { WorkflowResult } from '../../model/result.js';
 import type { ResolvedRunOptions } from '../../model/run-options.js';
 import { isEnd, type TaskStatus } from '../../model/status.js';
-import { Task } from '../../model/task.js';
 import type { Definable } from '../../model/workflow.js';
 import { Run } from '../../run.js';
 import { type Agents, instrument } from '../instrument.js';

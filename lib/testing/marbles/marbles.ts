@@ -1,11 +1,11 @@
 import type { Observable } from 'rxjs';
 import { inspect, RxhiveError } from '../../kernel/errors.js';
 import { SimulationScheduler } from '../../kernel/simulation-scheduler.js';
+import type { Task } from '../../model/dependency.js';
 import type { WorkflowEvent } from '../../model/event.js';
 import type { LoadSample } from '../../model/load.js';
 import type { WorkflowResult } from '../../model/result.js';
 import type { RunStatus } from '../../model/status.js';
-import type { Task } from '../../model/task.js';
 import type { Definable } from '../../model/workflow.js';
 import type { Run } from '../../run.js';
 import { type ExploreOptions, playSchedule, type Subject } from '../explore/explore.js';

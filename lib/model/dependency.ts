@@ -1,0 +1,142 @@
+import type { Observable } from 'rxjs';
+
+/**
+ * Handle of a task: what `flow.task()`, `run.task()` and `ctx.spawn()` return and what dependencies are
+ * made of. It carries the type of the task's result; it holds no result itself.
+ */
+export class Task<out T = unknown> {
+  /** Type of the task's result. Exists for the compiler only. */
+  declare readonly '~output': T;
+  readonly id: string;
+  /** The workflow or run that made the handle; undefined for a reference by id (facade). */
+  readonly owner: object | undefined;
+
+  constructor(id: string, owner?: object) {
+    this.id = id;
+    this.owner = owner;
+  }
+}
+
+/** How a dependent uses a dependency. `value` is the default: wait for success, receive the result. */
+export type DependencyMode = 'value' | 'latest' | 'optional' | 'settled' | 'orElse' | 'race' | 'quorum';
+
+/** A dependency with a mode other than the default; made by {@link latest}, {@link optional}, {@link settled}, {@link orElse}. */
+export class Dependency<out T = unknown, out M extends DependencyMode = DependencyMode> {
+  /** Type of what the dependent receives. Exists for the compiler only. */
+  declare readonly '~output': T;
+  readonly task: Task;
+  readonly mode: M;
+  readonly fallback: unknown;
+
+  constructor(task: Task, mode: M, fallback?: unknown) {
+    this.task = task;
+    this.mode = mode;
+    this.fallback = fallback;
+  }
+}
+
+/** What {@link settled} delivers. */
+export type Settled<T> =
+  | { readonly status: 'succeeded'; readonly value: T }
+  | { readonly status: 'failed' | 'skipped' | 'cancelled'; readonly error: unknown };
+
+/**
+ * Streaming join: the dependent starts at the dependency's first value and receives an Observable of its
+ * inputs, newest value of each, until all of them end. Values of one turn are conflated, so a diamond never
+ * shows a mixture of old and new. When the dependency retries, the dependent starts again from the beginning.
+ */
+export function latest<T>(task: Task<T>): Dependency<T, 'latest'> {
+  return new Dependency(task, 'latest');
+}
+
+/** The dependent runs whether or not the task succeeds; it receives the result, or `undefined`. */
+export function optional<T>(task: Task<T>): Dependency<T | undefined, 'optional'> {
+  return new Dependency(task, 'optional');
+}
+
+/** The dependent runs whether or not the task succeeds; it receives the outcome as data. */
+export function settled<T>(task: Task<T>): Dependency<Settled<T>, 'settled'> {
+  return new Dependency(task, 'settled');
+}
+
+/** The dependent runs whether or not the task succeeds; without a result it receives `value`. */
+export function orElse<T, const F>(task: Task<T>, value: F): Dependency<T | F, 'orElse'> {
+  return new Dependency(task, 'orElse', value);
+}
+
+/** A dependency on some of several tasks; made by {@link race} and {@link quorum}. */
+export class Choice<out T = unknown> {
+  /** Type of what the dependent receives. Exists for the compiler only. */
+  declare readonly '~output': T;
+  readonly mode: 'race' | 'quorum';
+  /** So many of the tasks have to succeed. */
+  readonly need: number;
+  readonly tasks: readonly Task[];
+
+  constructor(mode: 'race' | 'quorum', need: number, tasks: readonly Task[]) {
+    this.mode = mode;
+    this.need = need;
+    this.tasks = tasks;
+  }
+}
+
+/**
+ * Lets `instanceof` go by a mark: where a loader has made two copies of this package, as happens when ES modules and
+ * CommonJS meet, what one has made is known to the other.
+ */
+function marked(type: { readonly name: string; readonly prototype: object }): void {
+  const mark = Symbol.for(`rxhive.${type.name}`);
+  Object.defineProperty(type.prototype, mark, { value: true });
+  Object.defineProperty(type, Symbol.hasInstance, {
+    value: (one: unknown) => typeof one === 'object' && one !== null && mark in one,
+  });
+}
+marked(Task);
+marked(Dependency);
+marked(Choice);
+
+/**
+ * The dependent starts when the first of `tasks` has succeeded, and receives its result. The others are stopped with
+ * reason `lost`, unless something else needs them; what they have used counts. It is skipped when all have failed.
+ */
+export function race<const T extends readonly Task<unknown>[]>(tasks: T): Choice<OutputOf<T[number]>> {
+  return new Choice('race', 1, tasks);
+}
+
+/**
+ * The dependent starts when `need` of `tasks` have succeeded, and receives their results in order of success. The others
+ * are stopped as in a {@link race}. It is skipped as soon as fewer than `need` can still succeed.
+ */
+export function quorum<const K extends number, const T extends readonly Task<unknown>[]>(
+  need: K,
+  tasks: T,
+): Choice<Repeated<OutputOf<T[number]>, K>> {
+  return new Choice('quorum', need, tasks);
+}
+
+/** `K` times `T`; an array where `K` is not known. */
+type Repeated<T, K extends number, A extends readonly T[] = readonly []> = number extends K
+  ? readonly T[]
+  : A['length'] extends K
+    ? A
+    : A['length'] extends 64
+      ? readonly T[]
+      : Repeated<T, K, readonly [...A, T]>;
+
+/** One dependency: a task, a task with a mode, or some of several. */
+export type AnyDependency = Task<unknown> | Dependency<unknown> | Choice<unknown>;
+
+/** Dependencies by name, or in order. The body receives its inputs in the same shape. */
+export type Dependencies = { readonly [name: string]: AnyDependency } | readonly AnyDependency[];
+
+/** Type a dependency delivers. */
+export type OutputOf<X> = X extends { readonly '~output': infer T } ? T : never;
+
+/** Inputs delivered for dependencies `D`, name by name or place by place. */
+export type InputsOf<D> = { readonly [K in keyof D]: OutputOf<D[K]> };
+
+type ModeOf<X> = X extends Dependency<unknown, infer M> ? M : never;
+type ModesOf<D> = D extends readonly (infer X)[] ? ModeOf<X> : ModeOf<D[keyof D]>;
+
+/** What a body receives: its inputs, or an Observable of them as soon as one dependency is {@link latest}. */
+export type BodyInputs<D> = 'latest' extends ModesOf<D> ? Observable<InputsOf<D>> : InputsOf<D>;
