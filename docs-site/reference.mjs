@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const about = {
   rxhive: 'What most programs need: define a workflow, run it, watch it, limit it.',
   'rxhive/events': 'What happens in a run: events, logs of events, middleware, breakpoints.',
+  'rxhive/streams': 'Runs and Observables to browsers and back: server-sent events, streams of Web and Node.',
   'rxhive/limits': 'Limiters of your own, and what limits, budgets and breakers report.',
   'rxhive/stores': 'Stores, and what a store tells of past runs.',
   'rxhive/sqlite': 'A store in a file: SQLite.',

@@ -31,6 +31,7 @@ const floors: Readonly<Record<string, number>> = {
   'index.ts': 9,
   entry: 9,
   views: 9,
+  streams: 9,
   dashboard: 10,
   cli: 11,
 };

@@ -1,13 +1,16 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Observable } from 'rxjs';
+import { map, type Observable } from 'rxjs';
+import { Clock } from '../kernel/clock.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { checked, number } from '../kernel/option-rules.js';
 import type { WorkflowEvent } from '../model/event.js';
 import { type EventLogOptions, eventLines } from '../observe/event-log.js';
+import { EventFeed } from '../streams/event-feed.js';
+import { eventText } from '../streams/event-text.js';
+import { nodeOutlet, streamHeaders } from '../streams/outlets.js';
 import { type ActionTarget, act, textOf } from './actions.js';
-import { LineBuffer } from './line-buffer.js';
 import { policyOf, readPage } from './page-file.js';
 
 /** How a dashboard is served. */
@@ -77,8 +80,15 @@ export async function serveDashboard(
   if (token.length < 8)
     throw new RxhiveError('INVALID_OPTION', 'The token is too short; give at least 8 characters.');
   const page = readPage();
-  const buffer = new LineBuffer(capacity);
-  const serving = new Serving({ page, buffer, token, options, source });
+  const feed = new EventFeed({
+    capacity,
+    onFull: 'drop-oldest',
+    tag: '',
+    clock: new Clock(),
+    // A log that breaks off has an end too.
+    endText: () => eventText('', 'end'),
+  });
+  const serving = new Serving({ page, feed, token, options, source });
   const server = createServer((request, response) => serving.answer(request, response));
   await listening(server, port, host);
   const { port: bound } = server.address() as AddressInfo;
@@ -98,7 +108,7 @@ export async function serveDashboard(
 
 interface Facts {
   readonly page: string;
-  readonly buffer: LineBuffer;
+  readonly feed: EventFeed;
   readonly token: string;
   readonly options: DashboardOptions;
   readonly source: DashboardSource;
@@ -109,8 +119,7 @@ class Serving {
   readonly #facts: Facts;
   #target: Partial<ActionTarget>;
   #stop: () => void = () => undefined;
-  /** Pages that watch, and the limits they were told last. */
-  readonly #pages = new Set<ServerResponse>();
+  /** The limits that pages were told last. */
   #limits = '';
   readonly #looks: NodeJS.Timeout;
 
@@ -127,7 +136,7 @@ class Serving {
     const lines$ = source.lines$ ?? source.events$?.pipe(eventLines(this.#facts.options));
     if (lines$ === undefined)
       throw new RxhiveError('INVALID_OPTION', 'There is nothing to show; give a run or lines$.');
-    const subscription = this.#facts.buffer.take(lines$);
+    const subscription = this.#facts.feed.take(lines$.pipe(map((line) => eventText(line))));
     this.#stop = () => subscription.unsubscribe();
   }
 
@@ -163,54 +172,20 @@ class Serving {
   }
 
   #look(): void {
-    if (this.#pages.size === 0 || this.#facts.buffer.ended) return;
+    const { feed } = this.#facts;
+    if (feed.clients === 0 || feed.ended) return;
     const limits = JSON.stringify(this.#target.limits?.() ?? []);
     if (limits === this.#limits) return;
     this.#limits = limits;
-    for (const page of this.#pages)
-      if (!page.writableNeedDrain) page.write(`event: limits\ndata: ${limits}\n\n`);
+    feed.send(`${eventText(limits, 'limits')}\n`);
   }
 
-  /** Server-sent events. Who reads slowly is not written to faster; what it misses meanwhile is counted. */
   #stream(request: IncomingMessage, response: ServerResponse): void {
-    const { buffer } = this.#facts;
-    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+    response.writeHead(200, streamHeaders);
     response.flushHeaders();
-    const { fork } = this.#facts.options;
-    if (fork !== undefined) response.write('event: actions\ndata: ["fork"]\n\n');
-    const last = Number(request.headers['last-event-id']);
-    let at = Number.isInteger(last) && last >= 0 && last < buffer.next ? last + 1 : 0;
-    let full = false;
-    let told = false;
-    const wake = (): void => {
-      while (!full) {
-        const found = buffer.read(at);
-        if (found === undefined) break;
-        if (found.lost > 0) response.write(`event: dropped\ndata: ${found.lost}\n\n`);
-        at = found.at + 1;
-        full = !response.write(`id: ${found.at}\ndata: ${found.line}\n\n`);
-      }
-      if (full || !buffer.ended || told) return;
-      told = true;
-      response.write('event: end\ndata: \n\n');
-    };
-    response.on('drain', () => {
-      full = false;
-      wake();
-    });
-    const leave = buffer.follow({
-      wake: () => {
-        if (!buffer.ended) told = false;
-        wake();
-      },
-    });
-    this.#pages.add(response);
+    if (this.#facts.options.fork !== undefined) response.write(`${eventText('["fork"]', 'actions')}\n`);
     this.#limits = '';
-    response.on('close', () => {
-      this.#pages.delete(response);
-      leave();
-    });
-    wake();
+    nodeOutlet(this.#facts.feed, request, response);
   }
 
   #action(request: IncomingMessage, response: ServerResponse): void {

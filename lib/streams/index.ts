@@ -1,0 +1,1 @@
+export { type EventStream, type EventStreamOptions, toEventSource } from './event-stream.js';
