@@ -10,14 +10,12 @@ import {
   mergeMap,
   type Observable,
   type ObservableNotification,
-  type OperatorFunction,
   of,
   startWith,
   tap,
 } from 'rxjs';
 import { inputsOf } from './execute/inputs.js';
 import type { Group } from './graph/lane.js';
-import type { TaskNode } from './graph/node.js';
 import { shareParts } from './graph/shared-parts.js';
 import { callerContext } from './kernel/async-context.js';
 import { Clock } from './kernel/clock.js';
@@ -43,11 +41,17 @@ import type { WorkflowEvent } from './model/event.js';
 import { bodied } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
 import type { RunController } from './model/run-controller.js';
+import type { RunOptions } from './model/run-options.js';
 import type { ScheduleOptions, StreamOptions } from './model/stream-options.js';
 import type { ResultOf, TaskDefinition } from './model/task.js';
 import { optionNames } from './model/workflow.js';
 import { EventHub } from './observe/events.js';
-import { type Project, type Strategy, type TaskRun, taskOperator } from './operators/task-operator.js';
+import { call, KeyedCalls } from './operators/calls.js';
+import type { Strategy } from './operators/pass.js';
+import { checkSchedule, type Project, type TaskOperator, taskOperator } from './operators/task-operator.js';
+import type { AskForRun, TaskRun } from './operators/task-run.js';
+import { type OpenRun, ValueLogs } from './operators/value-logs.js';
+import { runEnded } from './plan/growth.js';
 import { checkLimit } from './plan/input.js';
 import { validateSettings } from './plan/validate.js';
 import type { Run } from './run.js';
@@ -76,8 +80,11 @@ export class Controller<G extends string = string, X extends string = string> im
   readonly #limits: EffectiveLimits;
   readonly #breakpoints: Breakpoints;
   readonly #load: LoadFeed;
-  #taskRun: TaskRun | undefined;
-  #open: Run | undefined;
+  #taskRun: (OpenRun & TaskRun) | undefined;
+  readonly #logs = new ValueLogs(({ name, runId, store }, ended) =>
+    this.#begin(name, runId, { store, retry: 'failed' }, ended),
+  );
+  readonly #calls: KeyedCalls;
 
   /** Made by {@link controller}. @throws RxhiveError INVALID_OPTION */
   constructor(given: ControllerOptions<G, X>) {
@@ -88,6 +95,7 @@ export class Controller<G extends string = string, X extends string = string> im
     this.groups = [...shared.groups.keys()] as G[];
     this.resources = [...shared.resources.keys()] as X[];
     this.#shared = shared;
+    this.#calls = new KeyedCalls(this.#logs, clock);
     this.#hub = new EventHub(this.name, clock);
     const failed = (error: unknown): void => {
       for (const { subscribers } of shared.runs) subscribers.failed(error);
@@ -176,7 +184,9 @@ export class Controller<G extends string = string, X extends string = string> im
   drain(): Promise<void> {
     const shared = this.#shared;
     shared.draining = true;
-    this.#open?.close();
+    this.#taskRun?.close();
+    this.#calls.close();
+    this.#logs.close();
     return firstValueFrom(
       shared.changes$.pipe(
         startWith(undefined),
@@ -200,14 +210,17 @@ export class Controller<G extends string = string, X extends string = string> im
    */
   schedule<R>(work: (ctx: TaskContext) => R, options: ScheduleOptions<G, X> = {}): Promise<ResultOf<R>> {
     return new Promise((done, failed) => {
-      const { name = 'task', ...rest } = options;
-      const ended = ({ status, value, error }: TaskNode): void =>
-        status === 'succeeded' ? done(value as ResultOf<R>) : failed(error);
+      const { name = 'task', store, runId = this.name, key, signal, ...rest } = checkSchedule(options);
       const run = (_: unknown, ctx: unknown): unknown => work(ctx as TaskContext);
-      this.#tasks().offer({ ...rest, type: name, run } as TaskDefinition, {
-        started: () => undefined,
-        ended,
-      });
+      const given = { ...rest, type: name, run } as TaskDefinition;
+      const end = { next: (value: unknown) => done(value as ResultOf<R>), error: failed };
+      if (store === undefined) {
+        call((ready) => ready(this.#tasks()), bodied(given), { signal }, end);
+        return;
+      }
+      const { version = String(work) } = rest;
+      const address = { store, runId: `${runId}/${name}`, name };
+      this.#calls.call(address, bodied({ ...given, version }), { key: String(key), signal }, end);
     });
   }
 
@@ -219,73 +232,94 @@ export class Controller<G extends string = string, X extends string = string> im
    * docs$.pipe(hive.mergeMap('summarise', (doc, ctx) => llm(doc, ctx.signal), { group: 'llm', retry: 3, ordered: true }));
    * ```
    */
-  mergeMap<T, R, const O extends StreamOptions<G, X> = StreamOptions<G, X>>(
+  mergeMap<T, R, const O extends StreamOptions<G, X, T> = StreamOptions<G, X, T>>(
     name: string,
     work: Project<T, R>,
     options?: O,
-  ): OperatorFunction<T, StreamResult<R, O>> {
+  ): TaskOperator<T, StreamResult<R, O>> {
     return this.#operator('merge', name, work, options);
   }
 
   /** The same one value after the other, in the order of the source. */
-  concatMap<T, R, const O extends StreamOptions<G, X> = StreamOptions<G, X>>(
+  concatMap<T, R, const O extends StreamOptions<G, X, T> = StreamOptions<G, X, T>>(
     name: string,
     work: Project<T, R>,
     options?: O,
-  ): OperatorFunction<T, StreamResult<R, O>> {
+  ): TaskOperator<T, StreamResult<R, O>> {
     return this.#operator('concat', name, work, options);
   }
 
   /** The same for the newest value alone: the attempt at the one before is aborted. */
-  switchMap<T, R, const O extends StreamOptions<G, X> = StreamOptions<G, X>>(
+  switchMap<T, R, const O extends StreamOptions<G, X, T> = StreamOptions<G, X, T>>(
     name: string,
     work: Project<T, R>,
     options?: O,
-  ): OperatorFunction<T, StreamResult<R, O>> {
+  ): TaskOperator<T, StreamResult<R, O>> {
     return this.#operator('switch', name, work, options);
   }
 
   /** The same, where values are left out that come while one is worked on. */
-  exhaustMap<T, R, const O extends StreamOptions<G, X> = StreamOptions<G, X>>(
+  exhaustMap<T, R, const O extends StreamOptions<G, X, T> = StreamOptions<G, X, T>>(
     name: string,
     work: Project<T, R>,
     options?: O,
-  ): OperatorFunction<T, StreamResult<R, O>> {
+  ): TaskOperator<T, StreamResult<R, O>> {
     return this.#operator('exhaust', name, work, options);
   }
 
-  #operator<T, R, O extends StreamOptions>(
+  #operator<T, R, O extends StreamOptions<G, X, T>>(
     strategy: Strategy,
     name: string,
     work: Project<T, R>,
     options?: O,
-  ): OperatorFunction<T, StreamResult<R, O>> {
-    const { ordered: _, onError: _e, capacity: _c, onFull: _f, ...definition } = options ?? {};
+  ): TaskOperator<T, StreamResult<R, O>> {
+    const {
+      ordered: _,
+      onError: _e,
+      capacity: _c,
+      onFull: _f,
+      key: _k,
+      store,
+      runId,
+      ...definition
+    } = options ?? {};
     const given = { ...definition, type: name } as Omit<TaskDefinition, 'run'>;
-    return taskOperator(strategy, () => this.#tasks(), given, work, options ?? {}) as OperatorFunction<
-      T,
-      StreamResult<R, O>
-    >;
+    const address = store === undefined ? undefined : { store, runId: `${runId ?? this.name}/${name}`, name };
+    const ask: AskForRun =
+      address === undefined
+        ? (ready) => ready(this.#tasks())
+        : (ready, failed) => this.#logs.open(address, ready, failed);
+    return taskOperator(strategy, ask, given, work, options ?? {}) as TaskOperator<T, StreamResult<R, O>>;
   }
 
-  /** The run of all that is no workflow: kept open, it forgets tasks that have ended. */
+  /** The run of all that is no workflow and kept nowhere. */
   #tasks(): TaskRun {
-    if (this.#taskRun !== undefined) return this.#taskRun;
-    const flow = new Workflow({ name: this.name, controller: this, maxTasks: Number.POSITIVE_INFINITY });
-    const run = flow.run({ runId: `${this.name}/tasks`, keepOpen: true, learn: false });
-    void run.result();
-    this.#open = run as Run;
-    const joined = this.#shared.runs.find(({ owner }) => owner === run) as JoinedRun;
-    let made = 0;
-    this.#taskRun = {
-      offer: (given, watch) => {
-        made += 1;
-        const handle = new Task(`${given.type}-${made}`, flow);
-        return joined.offer({ handle, definition: bodied(given), context: callerContext() }, watch);
-      },
-      drop: (node, why) => joined.scheduler.cancelTask(node, why),
-    };
+    this.#taskRun ??= { ...this.#begin(this.name, `${this.name}/tasks`), leave: (done) => done() };
     return this.#taskRun;
+  }
+
+  /** Begins a run that is kept open and forgets tasks that have ended. */
+  #begin(
+    name: string,
+    runId: string,
+    options: RunOptions = {},
+    ended = (_?: unknown): void => undefined,
+  ): OpenRun {
+    const flow = new Workflow({ name, controller: this, maxTasks: Number.POSITIVE_INFINITY });
+    const run = flow.run({ ...options, runId, keepOpen: true, learn: false });
+    run.result$().subscribe({ next: ({ error }) => ended(error), error: ended });
+    const joined = this.#shared.runs.find(({ owner }) => owner === run);
+    let made = 0;
+    return {
+      offer: (definition, watch, key) => {
+        if (joined === undefined) throw runEnded(runId);
+        made += 1;
+        const handle = new Task(key === undefined ? `${definition.type}-${made}` : `${name}/${key}`, flow);
+        return joined.offer({ handle, definition, context: callerContext() }, watch);
+      },
+      drop: (node, why) => joined?.scheduler.cancelTask(node, why),
+      close: () => run.close(),
+    };
   }
 
   get #runs$(): Observable<JoinedRun> {

@@ -18,6 +18,6 @@ export type { SchemaIssue } from '../model/schema.js';
 export type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
 export type { TaskSettings, TaskTypeOptions, TaskWork, TypedTaskOptions } from '../model/task.js';
 export type { FailurePolicy, SchedulingPolicy } from '../model/workflow.js';
-export type { Project } from '../operators/task-operator.js';
+export type { Project, TaskOperator } from '../operators/task-operator.js';
 export type { RunWorkflowOptions } from '../run-workflow.js';
 export type { AddTask } from '../workflow.js';

@@ -216,6 +216,8 @@ export interface TaskDefinition
   readonly feeds?: boolean | undefined;
   /** With {@link TaskDefinition.feeds}: makes an item again from its data; `inputs` are read when it runs. */
   readonly item?: ((data: unknown, inputs: () => unknown) => TaskDefinition) | undefined;
+  /** What `fair` of a controller may go by, beside the tags of its run. */
+  readonly tags?: Readonly<Record<string, string>> | undefined;
   /** What it can be made again from when its run goes on; undefined: its body is a closure. */
   readonly stored?: StoredTask | undefined;
   /** What the task's body carries beside its inputs, where known: a part of the prompt. */

@@ -81,6 +81,8 @@ export class Growth {
 
   /** Makes the node of a task nobody depends on, to be forgotten like an item. @throws LimitExceededError, WorkflowDefinitionError */
   addAlone({ handle, definition, context }: Spawned, watch: ItemWatch): TaskNode {
+    // One that has failed is kept for the report; whoever tries it again means the same.
+    if (this.#graph.nodes.get(handle.id)?.ended === true) this.#graph.nodes.delete(handle.id);
     this.#checkSize(1);
     const [node] = this.#graph.add([handle.id], [definition], [handle]) as [TaskNode];
     node.context = context;

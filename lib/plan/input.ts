@@ -46,7 +46,8 @@ export function checkInput(definition: WorkflowDefinition, input: unknown): unkn
   );
 }
 
-const runId = required(
+/** A text that names a run. */
+export const runIdRule: Rule = required(
   (value) => typeof value === 'string' && /\S/.test(value),
   'give a text that is not empty, the same for the same run',
 );
@@ -61,7 +62,8 @@ const breakpoints: Rule = (points, _, fault) => {
   fault('bad-option', message);
 };
 
-const tags: Rule = (value, _, fault) => {
+/** A record of texts. */
+export const tagsRule: Rule = (value, _, fault) => {
   const texts = typeof value === 'object' && value !== null ? Object.values(value) : undefined;
   if (value !== undefined && texts?.every((one) => typeof one === 'string') !== true)
     fault('bad-option', `tags are ${inspect(value)}; give a record of texts, such as { tenant: "acme" }.`);
@@ -69,12 +71,12 @@ const tags: Rule = (value, _, fault) => {
 
 /** Options of a run, and what they may be. */
 const runRules: Rules<RunOptions> = {
-  runId: either((value) => value === undefined, all(), runId),
+  runId: either((value) => value === undefined, all(), runIdRule),
   pauseBefore: breakpoints,
   storeTimeout: rule((value) => typeof value === 'number' && value > 0, 'give ms above 0, or leave it out'),
   load$: loadRule,
   priority: rule(Number.isFinite, 'give a finite number'),
-  tags,
+  tags: tagsRule,
   suspend: oneOf(['wait', 'exit', 'end'], 'give "wait", "exit" or "end"'),
 };
 
@@ -104,7 +106,7 @@ export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'load$'> & {
  * @throws RxhiveError INVALID_OPTION
  */
 export function checkRunId(id: string, name = 'runId'): string {
-  return checked(id, name, runId);
+  return checked(id, name, runIdRule);
 }
 
 /** Where a run is to pause. @throws RxhiveError INVALID_OPTION */

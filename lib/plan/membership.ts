@@ -37,12 +37,14 @@ export class Membership {
   }
 
   /** Who takes turns with whom for this task. @throws RxhiveError CALLBACK_FAILED */
-  shareOf(id: string, { type = id, group }: TaskDefinition): Share | undefined {
+  shareOf(id: string, { type = id, group, tags: own }: TaskDefinition): Share | undefined {
     const { shared } = this;
     const fair = shared?.options.fair;
     if (shared === undefined || fair === undefined) return undefined;
     const workflow = this.settings.name;
-    const key: unknown = callUser('fair', () => fair({ id, type, group, workflow, ...this.#facts }));
+    const { runId, tags } = this.#facts;
+    const task = { id, type, group, workflow, runId, tags: own === undefined ? tags : { ...tags, ...own } };
+    const key: unknown = callUser('fair', () => fair(task));
     if (typeof key !== 'string' && typeof key !== 'number')
       throw badReturn('fair', key, 'a text or a number');
     return shared.shareOf(String(key));

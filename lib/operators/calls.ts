@@ -1,0 +1,161 @@
+import { type Observer, ReplaySubject } from 'rxjs';
+import type { TaskNode } from '../graph/node.js';
+import { onAbort } from '../kernel/abort.js';
+import type { Clock, Timer } from '../kernel/clock.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
+import type { TaskDefinition } from '../model/task.js';
+import type { AskForRun, TaskRun } from './task-run.js';
+import type { LogAddress, ValueLogs } from './value-logs.js';
+
+/** Ms a log stays open after the last call: who makes one after the other must not read it each time. */
+const lingers = 1_000;
+
+/** Hears how a call has ended. */
+export type CallEnd = Pick<Observer<unknown>, 'next' | 'error'>;
+
+/** Runs one task, and tells how it ends. `key`: its key in the log of the run. */
+export function call(
+  ask: AskForRun,
+  definition: TaskDefinition,
+  { key, signal }: { readonly key?: string | undefined; readonly signal?: AbortSignal | undefined },
+  end: CallEnd,
+): void {
+  let over = false;
+  let stop = (_: unknown): void => undefined;
+  let unlisten: (() => void) | undefined;
+  const tell = (how: 'next' | 'error', what: unknown): void => {
+    if (over) return;
+    over = true;
+    unlisten?.();
+    end[how](what);
+  };
+  const failed = (error: unknown): void => tell('error', error);
+  const aborted = (reason: unknown): void => {
+    failed(reason);
+    stop(reason);
+  };
+  if (signal !== undefined) unlisten = onAbort(signal, aborted);
+  if (over) return;
+  const ended = ({ status, value, error }: TaskNode): void =>
+    status === 'succeeded' || status === 'restored' ? tell('next', value) : failed(error);
+  ask((run) => {
+    if (over) return;
+    try {
+      const node = run.offer(definition, { started: () => undefined, ended }, key);
+      stop = (reason) => run.drop(node, reason);
+    } catch (error) {
+      failed(error);
+    }
+  }, failed);
+}
+
+/** What `schedule` is called for with keys: each log is shared, and stays open for a while after the last call. */
+export class KeyedCalls {
+  readonly #logs: ValueLogs;
+  readonly #clock: Clock;
+  readonly #open = new Map<LogAddress['store'], Map<string, SharedLog>>();
+
+  constructor(logs: ValueLogs, clock: Clock) {
+    this.#logs = logs;
+    this.#clock = clock;
+  }
+
+  /** Runs a task unless the log has its result, or another call has been made for that key since it was opened. */
+  call(
+    address: LogAddress,
+    definition: TaskDefinition,
+    options: { readonly key: string; readonly signal?: AbortSignal | undefined },
+    end: CallEnd,
+  ): void {
+    const logs = getOrInsert(this.#open, address.store, () => new Map<string, SharedLog>());
+    const log = getOrInsert(logs, address.runId, () => {
+      const left = (): void => {
+        if (logs.get(address.runId) === log) logs.delete(address.runId);
+        if (logs.size === 0 && this.#open.get(address.store) === logs) this.#open.delete(address.store);
+      };
+      return new SharedLog(this.#clock, left);
+    });
+    const known = log.results.get(options.key);
+    if (known !== undefined) {
+      known.subscribe(end);
+      return;
+    }
+    const result$ = new ReplaySubject<unknown>(1);
+    log.results.set(options.key, result$);
+    result$.subscribe(end);
+    log.enter();
+    call(log.ask, definition, options, {
+      next: (value) => {
+        result$.next(value);
+        log.leave();
+      },
+      error: (error) => {
+        log.results.delete(options.key);
+        result$.error(error);
+        log.leave();
+      },
+    });
+    if (log.isNew) log.open((ready, failed) => this.#logs.open(address, ready, failed));
+  }
+
+  /** Closes what nobody uses. */
+  close(): void {
+    for (const logs of [...this.#open.values()]) for (const log of [...logs.values()]) log.closeIfIdle();
+  }
+}
+
+/** One log, and the results that have been asked of it since it was opened. */
+class SharedLog {
+  readonly results = new Map<string, ReplaySubject<unknown>>();
+  isNew = true;
+  readonly #clock: Clock;
+  readonly #left: () => void;
+  #run: TaskRun | undefined;
+  /** Who waits for the run. */
+  #early: Parameters<AskForRun>[] = [];
+  #calls = 0;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, left: () => void) {
+    this.#clock = clock;
+    this.#left = left;
+  }
+
+  readonly ask: AskForRun = (ready, failed) => {
+    if (this.#run === undefined) this.#early.push([ready, failed]);
+    else ready(this.#run);
+  };
+
+  open(ask: AskForRun): void {
+    this.isNew = false;
+    ask(
+      (run) => {
+        this.#run = run;
+        for (const [ready] of this.#early.splice(0)) ready(run);
+      },
+      (error) => {
+        this.#left();
+        for (const [, failed] of this.#early.splice(0)) failed(error);
+      },
+    );
+  }
+
+  enter(): void {
+    this.#calls += 1;
+    this.#clock.cancel(this.#timer);
+    this.#timer = undefined;
+  }
+
+  leave(): void {
+    this.#calls -= 1;
+    if (this.#calls === 0) this.#timer = this.#clock.after(lingers, () => this.closeIfIdle());
+  }
+
+  closeIfIdle(): void {
+    if (this.#calls > 0) return;
+    this.#clock.cancel(this.#timer);
+    this.#left();
+    this.#run?.leave(() => undefined);
+    this.#run = undefined;
+  }
+}
