@@ -203,4 +203,28 @@ test('the mistakes of the first day do not compile', async () => {
     .subscribe((event) => event satisfies WorkflowEvent);
 });
 
+test('items of a stage are the results of the one before', () => {
+  const flow = workflow({ name: 'stages' });
+  const text = flow.task('text', { run: async () => 'abc' });
+  const lengths = flow.each('lengths', {
+    dependencies: { text },
+    from: ({ text }) => [text],
+    run: async (one) => one.length,
+  });
+  const halves = flow.each('halves', {
+    from: lengths,
+    keep: true,
+    run: (n, _, inputs) => [n satisfies number, Object.keys(inputs)] as const,
+  });
+  flow.each('pairs', {
+    dependencies: [text],
+    from: halves,
+    run: ([n, names], _, [text]) => [n.toFixed(), names.length, text.length],
+  });
+  // @ts-expect-error an item is the result of the stage before, a number
+  flow.each('c', { from: lengths, run: (n) => n.length });
+  // @ts-expect-error a task gives no items
+  flow.each('d', { from: text, run: (one: string) => one });
+});
+
 test.run();

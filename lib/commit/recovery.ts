@@ -131,7 +131,8 @@ export class Recovery {
   recall(node: TaskNode): Recalled | undefined {
     this.ledger.bill(node);
     const end = this.#endOf(node);
-    const replay = this.#revival.replayOf(node.id);
+    const replay =
+      this.#revival.replayOf(node.id) ?? (end === 'restored' ? this.#feedsAgain(node) : undefined);
     this.#revival.comeWith(node);
     if (end !== undefined) this.#revival.bringBack([node.id]);
     if (end !== undefined && (replay === undefined || end === 'skipped')) return end;
@@ -145,6 +146,19 @@ export class Recovery {
     const poison = this.tries.restore(node, this.#ports.time(), this.#ports.retry);
     if (poison !== undefined) node.error = poison;
     return poison && 'failed';
+  }
+
+  /** Who takes its items has not ended: it gives them again, and its result holds. */
+  #feedsAgain(node: TaskNode): Omit<Replay, 'end' | 'error'> | undefined {
+    if (node.definition.feeds !== true) return undefined;
+    const behind = new Set([node]);
+    for (const one of behind)
+      for (let edge = one.firstOut; edge !== undefined; edge = edge.nextOut) {
+        if (edge.mode !== 'items') continue;
+        if (!this.past.has(edge.to.id)) return { body: true, handlers: false, wanted: new Set() };
+        behind.add(edge.to);
+      }
+    return undefined;
   }
 
   /** A task has ended without adding again what it had added before: it lost, say. What has ended of that comes back. */

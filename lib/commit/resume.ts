@@ -1,4 +1,4 @@
-import { canonical } from '../codec/canonical.js';
+import { canonical, contentText } from '../codec/canonical.js';
 import { ChoiceState } from '../graph/choice-state.js';
 import type { TaskNode } from '../graph/node.js';
 import { CheckpointCorruptError, inspect, RxhiveError, truncate } from '../kernel/errors.js';
@@ -47,7 +47,9 @@ export function versionOf(node: TaskNode): string {
 /** The same for a task that is not in the graph. */
 export function versionFrom(definition: TaskDefinition, dependencies: readonly AddedDependency[]): string {
   const { stored } = definition;
-  const own = stored?.type !== undefined && stored.lenient !== true ? `\n${canonical(stored.data)}` : '';
+  let own = '';
+  if (stored?.passed === true) own = `\n${contentText(stored.data)}`;
+  else if (stored?.type !== undefined && stored.lenient !== true) own = `\n${canonical(stored.data)}`;
   return fnv1a(versionText(codeOf(definition) + own, dependencies)).toString(36);
 }
 

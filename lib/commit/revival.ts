@@ -68,7 +68,7 @@ export class Revival {
   /** The task as it would be made today, to be compared with its record; undefined for a closure. */
   comparable(one: Added): TaskDefinition | undefined {
     const item = one.item === undefined ? undefined : this.#feed(one.parent);
-    return item?.(undefined, () => undefined) ?? this.#made(one);
+    return item?.(one.item?.data, () => undefined) ?? this.#made(one);
   }
 
   /** What a task that has ended is called again for; undefined: nothing. */

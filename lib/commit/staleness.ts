@@ -56,13 +56,16 @@ export function staleTasks(
       }
     return undefined;
   };
+  const givesItems = (from: string, to: string): boolean =>
+    nodes.get(to)?.inEdges.some((edge) => edge.mode === 'items' && edge.from.id === from) === true;
   do {
     changed = false;
     const written: StatePath[] = [];
     for (const record of ends) {
       const { task } = record;
       const above = behind(task);
-      if (above !== undefined) mark(task, `"${truncate(above)}" runs again`);
+      // Its items are told by their data from those it would be given now.
+      if (above !== undefined) mark(task, `"${truncate(above)}" runs again`, givesItems(above, task));
       const joined = record.joined?.find(again);
       if (joined !== undefined) mark(task, `"${truncate(joined)}", which it waited for, runs again`, true);
       const parent = added.get(task)?.parent;

@@ -43,15 +43,20 @@ function put(target: Record<string, unknown>, key: string, value: unknown): void
 export function inputsOf(node: TaskNode, values?: readonly unknown[]): unknown {
   const edges = node.inEdges;
   const inputs = values === undefined ? edges.map(deliver) : values.map(copy);
-  const whole = edges.every(isFirst);
+  const whole = edges.every(isInput);
   if (Array.isArray(node.definition.dependencies))
-    return whole ? inputs : inputs.filter((_, i) => isFirst(edges[i] as Edge));
+    return whole ? inputs : inputs.filter((_, i) => isInput(edges[i] as Edge));
   const record: Record<string, unknown> = {};
   for (let i = 0; i < edges.length; i++) {
     const edge = edges[i] as Edge;
-    if (whole || isFirst(edge)) put(record, edge.key as string, inputs[i]);
+    if (whole || isInput(edge)) put(record, edge.key as string, inputs[i]);
   }
   return record;
+}
+
+/** Items come one by one, not as an input. */
+function isInput(edge: Edge): boolean {
+  return edge.mode !== 'items' && isFirst(edge);
 }
 
 /** Of the edges of a race or quorum only the first stands for an input. */
@@ -65,6 +70,7 @@ function deliver(edge: Edge): unknown {
 }
 
 function read(edge: Edge): unknown {
+  if (edge.mode === 'items') return undefined;
   const choice = choiceOf(edge);
   if (choice === undefined) return delivered(edge.from, edge.mode, edge.fallback);
   return isFirst(edge) ? choice.value : undefined;

@@ -5,21 +5,32 @@ import { callUser, disown } from '../kernel/guard.js';
 export class ItemKeys {
   readonly #task: string;
   readonly #key: ((item: unknown, index: number) => unknown) | undefined;
+  /** Has the stage before given an item of that key? Its keys differ, and hold here too where there is no `key`. */
+  readonly #before: ((key: string) => boolean) | undefined;
   /** Which item has a key. Of indices nothing has to be remembered. */
   readonly #items = new Map<string, number>();
   #next = 0;
 
-  /** `key`: default is the index. */
-  constructor(task: string, key: ((item: unknown, index: number) => unknown) | undefined) {
+  /** `key`: default is the index, or the key an item had in the stage before. */
+  constructor(
+    task: string,
+    key: ((item: unknown, index: number) => unknown) | undefined,
+    before: ((key: string) => boolean) | undefined,
+  ) {
     this.#task = task;
     this.#key = key;
+    this.#before = before;
   }
 
-  /** The id of the next item. @throws RxhiveError INVALID_OPTION */
-  idOf(item: unknown): string {
+  /** The key of the next item; `given`: the one it has from the stage before. @throws RxhiveError INVALID_OPTION */
+  keyOf(item: unknown, given: string | undefined): string {
     const index = this.#next;
     const keyOf = this.#key;
-    const key = keyOf === undefined ? index : callUser('flow.each key', () => keyOf(item, index));
+    if (keyOf === undefined) {
+      this.#next += 1;
+      return given ?? String(index);
+    }
+    const key = callUser('flow.each key', () => keyOf(item, index));
     // It is refused; what it says later must not end the process.
     disown(key);
     if ((typeof key !== 'string' || key === '') && !Number.isFinite(key))
@@ -33,17 +44,23 @@ export class ItemKeys {
         `items ${other} and ${index} have the same key ${inspect(text)}; return one that differs from all others, for instance with the index in it`,
         { key: text, items: [other, index] },
       );
-    if (this.#key !== undefined) this.#items.set(text, index);
+    this.#items.set(text, index);
     this.#next += 1;
-    return `${this.#task}/${text}`;
+    return text;
   }
 
-  /** Is that, or was it, the id of one of the items? */
+  /** The id of the item with that key. */
+  idOf(key: string): string {
+    return `${this.#task}/${key}`;
+  }
+
+  /** Is that, or was it, the id of one of the items? Where keys come from the stage before: will it be? */
   has(id: string): boolean {
-    const text = id.slice(this.#task.length + 1);
-    if (this.#key !== undefined) return this.#items.has(text);
-    const index = Number(text);
-    return String(index) === text && Number.isInteger(index) && index >= 0 && index < this.#next;
+    const key = id.slice(this.#task.length + 1);
+    if (this.#key !== undefined) return this.#items.has(key);
+    if (this.#before !== undefined) return this.#before(key);
+    const index = Number(key);
+    return String(index) === key && Number.isInteger(index) && index >= 0 && index < this.#next;
   }
 
   #wrong(what: string, details: Readonly<Record<string, unknown>> = {}): RxhiveError {

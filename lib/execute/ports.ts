@@ -24,6 +24,8 @@ export interface ExecutePorts {
     childOf(parent: TaskNode, id: string): TaskNode | undefined;
     /** @throws RxhiveError INVALID_OPTION */
     groupOf(name: string): Group;
+    /** How many tasks of a group, or of none, may run at once. */
+    limitOf(name: string | undefined): number;
   };
   readonly runId: string;
   /** Set once more when the log says what it is. */

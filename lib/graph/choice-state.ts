@@ -43,7 +43,7 @@ export class ChoiceState {
 export function isTolerated(node: TaskNode): boolean {
   if (node.status !== 'failed' || node.definition.tolerate !== true) return false;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
-    if (edge.mode === 'value' || edge.mode === 'latest' || choiceOf(edge)?.state === 'failed') return false;
+    if (['value', 'latest', 'items'].includes(edge.mode) || choiceOf(edge)?.state === 'failed') return false;
   return true;
 }
 

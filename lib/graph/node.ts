@@ -154,8 +154,8 @@ export interface NodeExtra {
   items: Set<TaskNode> | undefined;
   /** Who is told what the body reports with `ctx.usage`. */
   onUsage: ((usage: Usage) => void)[] | undefined;
-  /** Ids that its items have, or had before they were forgotten. */
-  itemKeys: { has(id: string): boolean } | undefined;
+  /** With `flow.each`: which ids its items have, or had before they were forgotten, and what it waits for. */
+  feed: { has(id: string): boolean; waitsFor(): string } | undefined;
   /** Suspended because a producer it streams from is suspended. */
   starved: boolean;
   /** Ids of the open questions its attempt waits for. */
@@ -356,7 +356,7 @@ export class TaskNode implements HeapItem {
       children: undefined,
       items: undefined,
       onUsage: undefined,
-      itemKeys: undefined,
+      feed: undefined,
       held: false,
       joined: undefined,
       joinError: undefined,

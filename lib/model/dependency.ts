@@ -17,8 +17,19 @@ export class Task<out T = unknown> {
   }
 }
 
-/** How a dependent uses a dependency. `value` is the default: wait for success, receive the result. */
-export type DependencyMode = 'value' | 'latest' | 'optional' | 'settled' | 'orElse' | 'race' | 'quorum';
+/**
+ * How a dependent uses a dependency. `value` is the default: wait for success, receive the result. `items`: a `flow.each` that
+ * takes what another one has ended (`from`).
+ */
+export type DependencyMode =
+  | 'value'
+  | 'latest'
+  | 'optional'
+  | 'settled'
+  | 'orElse'
+  | 'race'
+  | 'quorum'
+  | 'items';
 
 /** A dependency with a mode other than the default; made by {@link latest}, {@link optional}, {@link settled}, {@link orElse}. */
 export class Dependency<out T = unknown, out M extends DependencyMode = DependencyMode> {

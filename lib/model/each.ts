@@ -1,5 +1,5 @@
 import type { TaskContext } from './context.js';
-import type { InputsOf } from './dependency.js';
+import type { InputsOf, Task } from './dependency.js';
 import type { TaskSettings } from './task.js';
 
 /** Items that come one after the other; nobody has to know how many. */
@@ -20,9 +20,11 @@ export interface EachOptions<
   readonly dependencies?: D;
   /**
    * Where items come from: an iterable, an async iterable, or a function of the inputs that returns one, such as a
-   * generator function. A function is called anew by each run; a generator can be used up once only.
+   * generator function. A function is called anew by each run; a generator can be used up once only. Or another
+   * `flow.each`: what an item comes to there is an item here, as soon as it has succeeded, while others are still at work
+   * there. Items that failed there do not come. When that one fails, or is cancelled or skipped, this one is skipped.
    */
-  readonly from: Items<T> | ((inputs: InputsOf<D>) => Items<T>);
+  readonly from: Items<T> | ((inputs: InputsOf<D>) => Items<T>) | Task<EachResult<unknown, T, boolean>>;
   /** The work for one item, as `run` of a task: a value, a promise, a stream of which the last value counts. */
   readonly run: (item: T, ctx: TaskContext<S, I>, inputs: InputsOf<D>) => R;
   /** Keep the results for `values` of the result? Default false: they are forgotten once they were shown. */
@@ -31,9 +33,15 @@ export interface EachOptions<
    * Name of an item's task, behind the id of this one and a slash: a text that is not empty, or a finite number. It has
    * to differ from all others, and is remembered for that; for two items with the same, or one that is the id of another
    * task, this task fails. With a store, an item with the name of one that has succeeded is not worked on again.
-   * Default: its index.
+   * Default: its index; where `from` is another `flow.each`, the name it had there.
    */
   readonly key?: (item: T, index: number) => string | number;
+  /**
+   * Where `from` is another `flow.each`: how many items may be on their way here, under way there or waiting here. While
+   * there are as many, that one takes no new item. Whole number from 1, or Infinity. Default: as many as may run at once
+   * there and here together.
+   */
+  readonly buffer?: number;
   /** Priority of the items and of the task. Default 0. */
   readonly priority?: number;
   /** Items that fail leave the run `succeeded`; see the same option of a task. Default false: it is `partial`. */

@@ -8,6 +8,7 @@ import type { Executor, Place } from './executor.js';
 import type { HedgeOptions } from './hedge.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { StandardSchema } from './schema.js';
+import type { Stage } from './stage.js';
 
 /** Result type of a body that returns `R`: promises are awaited, streams give their last value. */
 export type ResultOf<R> =
@@ -128,6 +129,8 @@ export interface StoredTask {
   readonly data: unknown;
   /** What differs from the options of its type; plain data. */
   readonly options?: Readonly<Record<string, unknown>>;
+  /** With an item: it comes from a stage before, so that its data tells it from another with the same id. */
+  readonly passed?: boolean;
   /** Where its data cannot be written it is stored as a closure, instead of failing who adds it. */
   readonly lenient?: boolean;
 }
@@ -218,6 +221,8 @@ export interface TaskDefinition
   readonly item?: ((data: unknown, inputs: () => unknown) => TaskDefinition) | undefined;
   /** What `fair` of a controller may go by, beside the tags of its run. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** With {@link TaskDefinition.feeds}: what the stage before it has to know. */
+  readonly stage?: Stage | undefined;
   /** What it can be made again from when its run goes on; undefined: its body is a closure. */
   readonly stored?: StoredTask | undefined;
   /** What the task's body carries beside its inputs, where known: a part of the prompt. */

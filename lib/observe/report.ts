@@ -201,7 +201,7 @@ function guiltyOf(node: TaskNode): TaskNode[] {
     const { mode, from } = edge;
     const choice = choiceOf(edge);
     if (choice?.state === 'failed' && isEnd(from.status) && !usable(from) && !isLost(from)) guilty.push(from);
-    if ((mode === 'value' || mode === 'latest') && isEnd(from.status) && !usable(from)) guilty.push(from);
+    if (['value', 'latest', 'items'].includes(mode) && isEnd(from.status) && !usable(from)) guilty.push(from);
   }
   // Held until its parent was durable, which it never was.
   const { parent } = node;

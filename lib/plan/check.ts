@@ -146,7 +146,7 @@ function blockedBy(one: AnyDependency, never: ReadonlyMap<string, string>): stri
     return one.tasks.length - lost.length < one.need ? never.get(lost[0]?.id ?? '') : undefined;
   }
   if (one instanceof Dependency)
-    return one.mode === 'value' || one.mode === 'latest' ? never.get(one.task.id) : undefined;
+    return ['value', 'latest', 'items'].includes(one.mode) ? never.get(one.task.id) : undefined;
   return never.get(one?.id);
 }
 

@@ -1,5 +1,6 @@
 import { ChoiceState } from '../graph/choice-state.js';
 import type { Gate } from '../graph/gate.js';
+import { ItemsEdge } from '../graph/items-edge.js';
 import { Group, Lane, type Need, Resource, type RunSlots } from '../graph/lane.js';
 import { Edge, LatestEdge, TaskNode } from '../graph/node.js';
 import type { Expected } from '../graph/ports.js';
@@ -15,12 +16,13 @@ import type { Share } from '../kernel/fair-heap.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import { unreadable } from '../kernel/read-once.js';
 import { mostOf } from '../model/adaptive.js';
-import { Choice, Dependency, Task } from '../model/dependency.js';
+import { Choice, Dependency, type DependencyMode, Task } from '../model/dependency.js';
 import type { Place } from '../model/executor.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { OptionNames, WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 import { controllerFaults, type Membership } from './membership.js';
 import { orderAndRank, rankAgain } from './rank.js';
+import { stageFaults } from './stages.js';
 import { problemOf, validateSettings, validateTask } from './validate.js';
 
 /** The tasks of one run with everything they wait for. Grows while the run goes on. */
@@ -98,6 +100,13 @@ export class Graph {
     throw new RxhiveError('INVALID_OPTION', message);
   }
 
+  /** How many tasks of a group, or of none, may run at once. */
+  limitOf(name: string | undefined): number {
+    const group = name === undefined ? undefined : this.groups.get(name);
+    const { shared } = this.#member;
+    return Math.min(group?.limit ?? Infinity, this.slots.limit, shared?.limit ?? Infinity);
+  }
+
   /** The node of a handle, unless it is another workflow's. */
   find(task: Task): TaskNode | undefined {
     const node = this.nodes.get(task.id);
@@ -155,6 +164,7 @@ export class Graph {
     }
     if (faults.length === 0 || faults.every((fault) => fault.kind !== 'cycle'))
       orderAndRank(added, faults, this.settings, this.#expected);
+    faults.push(...stageFaults(added));
     if (faults.length > 0) {
       for (const node of added) {
         this.nodes.delete(node.id);
@@ -204,10 +214,7 @@ export class Graph {
       const from = this.#dependencyOf(node, dependency === undefined ? item : dependency.task, faults);
       if (from === undefined) continue;
       const mode = dependency === undefined ? 'value' : dependency.mode;
-      edges[connected++] =
-        mode === 'latest'
-          ? new LatestEdge(from, node, key)
-          : new Edge(from, node, mode, key, dependency?.fallback);
+      edges[connected++] = edgeOf(from, node, mode, key, dependency?.fallback);
       pending += 1;
     }
     edges.length = connected;
@@ -293,6 +300,18 @@ export class Graph {
     }
     return lane;
   }
+}
+
+function edgeOf(
+  from: TaskNode,
+  to: TaskNode,
+  mode: DependencyMode,
+  key: string | undefined,
+  fallback: unknown,
+): Edge {
+  if (mode === 'latest') return new LatestEdge(from, to, key);
+  if (mode === 'items') return new ItemsEdge(from, to, key);
+  return new Edge(from, to, mode, key, fallback);
 }
 
 function unlink(edge: Edge): void {

@@ -1,4 +1,5 @@
 import { ForgottenTasks } from '../graph/forgotten-tasks.js';
+import { ItemsEdge } from '../graph/items-edge.js';
 import type { ItemWatch, Spawned, TaskNode } from '../graph/node.js';
 import {
   inspect,
@@ -63,6 +64,14 @@ export class Growth {
     watch: ItemWatch,
     known: (node: TaskNode) => void,
   ): TaskNode[] {
+    const back = this.back.get(handle.id);
+    if (back?.item === unwatched && back.parent === parent) {
+      // It has failed in an earlier process, where its task had ended.
+      back.item = watch;
+      known(back);
+      if (back.ended) watch.ended(back);
+      return [];
+    }
     this.#checkSize(1);
     this.#checkId(handle.id, parent);
     const added = this.#graph.add([handle.id], [definition], [handle]);
@@ -92,6 +101,8 @@ export class Growth {
 
   /** A task has ended: an item is counted and forgotten. */
   ended(node: TaskNode): void {
+    if (node.definition.stage !== undefined)
+      for (const edge of node.inEdges) if (edge instanceof ItemsEdge) edge.close();
     if (node.item === undefined) return;
     node.parent?.extra?.items?.delete(node);
     node.item.ended(node);
@@ -148,7 +159,7 @@ export class Growth {
     if (typeof id !== 'string') return;
     for (let at = id.indexOf('/'); at >= 0; at = id.indexOf('/', at + 1)) {
       const other = this.#graph.nodes.get(id.slice(0, at));
-      if (other === undefined || other === feed || other.extra?.itemKeys?.has(id) !== true) continue;
+      if (other === undefined || other === feed || other.extra?.feed?.has(id) !== true) continue;
       const message = `There are two tasks with the id "${truncate(id)}", one an item of flow.each "${truncate(other.id)}"; rename one.`;
       throw new WorkflowDefinitionError(this.#graph.settings.name, [
         { kind: 'duplicate-id', taskId: id, message },

@@ -1,6 +1,7 @@
 import { type ChoiceState, choiceOf } from '../graph/choice-state.js';
+import { ItemsEdge } from '../graph/items-edge.js';
 import { Edge, type Join, LatestEdge, type TaskNode } from '../graph/node.js';
-import { RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
+import { RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
 import type { TaskStatus } from '../model/status.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Streaming } from './streaming.js';
@@ -118,7 +119,12 @@ export class Dependents {
   #skip(node: TaskNode): void {
     if (node.running === undefined) this.#lifecycle.free(node);
     else {
-      const message = `Task "${node.id}" is skipped: its stream failed.`;
+      const source = node.inEdges.find(({ mode, from }) => mode === 'items' && from.ended)?.from;
+      const cause =
+        source === undefined
+          ? 'its stream failed'
+          : `"${truncate(source.id)}", whose items it takes, was ${source.status}`;
+      const message = `Task "${node.id}" is skipped: ${cause}.`;
       this.#lifecycle.stop(node, new RxhiveError('TASK_SKIPPED', message));
     }
     this.#lifecycle.finish(node, 'skipped', undefined);
@@ -138,6 +144,12 @@ export class Dependents {
       this.satisfy(edge);
       edge.values$.next(value);
     }
+  }
+
+  /** A source of items begins: who takes them may begin too. */
+  feeds(node: TaskNode): void {
+    for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+      if (edge.mode === 'items' && !edge.to.ended) this.satisfy(edge);
   }
 
   /** Delivers to a new task what was there before it. */
@@ -174,11 +186,12 @@ export class Dependents {
     const usable =
       from.status === 'succeeded' ||
       from.status === 'restored' ||
-      (edge.mode !== 'value' && edge.mode !== 'latest');
+      (edge.mode !== 'value' && edge.mode !== 'latest' && edge.mode !== 'items');
     if (!usable) this.#skips.push(to);
     else {
       this.satisfy(edge);
       if (edge.mode === 'latest' && edge instanceof LatestEdge) edge.values$.complete();
+      if (edge.mode === 'items' && edge instanceof ItemsEdge) edge.complete();
     }
   }
 

@@ -71,7 +71,7 @@ function pause(node: TaskNode): string {
   const silent = node.inEdges.filter(({ mode, from }) => mode === 'latest' && from.status === 'suspended');
   if (starved === true && silent.length > 0)
     return `the stream of ${some(silent.map(({ from }) => `"${truncate(from.id)}"`))}, which is suspended too`;
-  if (node.definition.feeds === true) return 'its source to give an item, or for those it has given to end';
+  if (node.definition.feeds === true) return node.extra?.feed?.waitsFor() ?? 'its source';
   return 'something that another task has: a shared thing, or the same work';
 }
 

@@ -27,6 +27,7 @@ export class Outcomes {
 
   /** An attempt begins. The result of a replay is there: no clock may end it, no other attempt may win. */
   began(node: TaskNode): void {
+    if (node.definition.feeds === true) this.#dependents.feeds(node);
     if (node.extra?.replay !== undefined) return;
     this.#lifecycle.deadlines.armTotal(node);
     if (node.definition.hedge !== undefined) this.#hedging.arm(node);

@@ -55,7 +55,7 @@ function rootsOf(
   const own = new Set<string>();
   const others = new Set<ReadonlySet<string>>();
   for (const { id, mode } of dependencies) {
-    if (mode !== 'value' && mode !== 'latest') continue;
+    if (!['value', 'latest', 'items'].includes(mode)) continue;
     const status = view.tasks.get(id)?.status;
     const roots = known.get(id);
     if (status === 'failed' || status === 'cancelled') own.add(id);

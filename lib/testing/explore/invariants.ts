@@ -56,7 +56,7 @@ const order: Invariant = {
 
 function fits(status: TaskStatus | undefined, mode: string): boolean {
   if (status === undefined) return false;
-  if (mode === 'latest') return status !== 'waiting' && status !== 'ready';
+  if (mode === 'latest' || mode === 'items') return status !== 'waiting' && status !== 'ready';
   if (mode === 'value' || mode === 'race' || mode === 'quorum')
     return status === 'succeeded' || status === 'restored';
   return isEnd(status);

@@ -1,0 +1,229 @@
+import type { Subscriber } from 'rxjs';
+import { ItemsEdge } from '../graph/items-edge.js';
+import type { ItemWatch, TaskNode } from '../graph/node.js';
+import { copy, frozenCopy } from '../kernel/copy.js';
+import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
+import { disown } from '../kernel/guard.js';
+import { Task } from '../model/dependency.js';
+import type { EachItem, EachOptions, EachResult } from '../model/each.js';
+import type { TaskDefinition } from '../model/task.js';
+import type { AttemptContext } from './context.js';
+import { ItemKeys } from './item-keys.js';
+import { type GivenItem, type ItemSource, IteratedItems, isItems, PassedItems } from './item-source.js';
+
+/** Items that wait for a slot. One: the source is asked when a slot is free, not before. */
+const ahead = 1;
+const mostFailures = 100;
+
+/** {@link EachOptions} with all types forgotten. */
+export type Options = EachOptions<unknown, unknown, unknown>;
+type EachProgress = EachResult<unknown, unknown, boolean>;
+
+/** One item on its way. */
+interface Entry {
+  readonly index: number;
+  readonly item: unknown;
+  readonly key: string;
+}
+
+/** One pass over a source: takes items while there is somebody to work on them, and passes on what has ended. */
+export class Feed implements ItemWatch {
+  readonly #ctx: AttemptContext;
+  readonly #inputs: unknown;
+  /** The inputs as all items are given them: a copy for each could be the whole source for each. */
+  readonly #shared: unknown;
+  readonly #options: Options;
+  readonly #item: NonNullable<TaskDefinition['item']>;
+  readonly #subscriber: Subscriber<EachProgress>;
+  readonly #keys: ItemKeys;
+  /** Stages that follow. */
+  readonly #next: readonly ItemsEdge[];
+  /** Items that have not ended, and those of them that have not begun. */
+  readonly #open = new Map<TaskNode, Entry>();
+  readonly #waiting = new Set<TaskNode>();
+  #source: ItemSource | undefined;
+  #goOn: (() => void) | undefined;
+  /** It is taking items, further down the stack. */
+  #busy = false;
+  #stopped = false;
+  #taken = 0;
+  #succeeded = 0;
+  #failed = 0;
+  readonly #failures: { readonly index: number; readonly error: unknown }[] = [];
+  readonly #values: unknown[] | undefined;
+
+  constructor(
+    ctx: AttemptContext,
+    inputs: unknown,
+    options: Options,
+    item: NonNullable<TaskDefinition['item']>,
+    subscriber: Subscriber<EachProgress>,
+  ) {
+    this.#ctx = ctx;
+    this.#inputs = inputs;
+    this.#shared = frozenCopy(inputs);
+    this.#options = options;
+    this.#item = item;
+    this.#subscriber = subscriber;
+    this.#values = options.keep === true ? [] : undefined;
+    const before = this.#edge?.from;
+    this.#keys = new ItemKeys(
+      ctx.taskId,
+      options.key,
+      before && ((key) => before.extra?.feed?.has(`${before.id}/${key}`) === true),
+    );
+    this.#next = edgesFrom(ctx.node);
+    for (const edge of this.#next) edge.onRoom = () => this.#pull();
+    ctx.node.more().feed = { has: (id) => this.#keys.has(id), waitsFor: () => this.#waitsFor() };
+  }
+
+  /** Gives the slot back and begins; the returned function stops it. */
+  begin(): () => void {
+    this.#source = this.#connect();
+    this.#goOn = this.#ctx.ports.waits.pause(this.#ctx.node, () => {
+      this.#subscriber.next(this.#progress(undefined));
+      this.#subscriber.complete();
+    });
+    this.#pull();
+    return () => this.#stop();
+  }
+
+  started(node: TaskNode): void {
+    if (!this.#waiting.delete(node)) return;
+    this.#source?.begun(1);
+    this.#pull();
+  }
+
+  ended(node: TaskNode): void {
+    const entry = this.#open.get(node);
+    if (entry === undefined) return;
+    this.#open.delete(node);
+    if (this.#waiting.delete(node)) this.#source?.begun(1);
+    if (this.#stopped) return;
+    this.#show(entry, this.#outcome(node, entry));
+    this.#pull();
+  }
+
+  /** The way from the stage before. */
+  get #edge(): ItemsEdge | undefined {
+    return this.#ctx.node.inEdges.find((edge) => edge instanceof ItemsEdge);
+  }
+
+  #connect(): ItemSource {
+    const more = (): void => this.#pull();
+    const edge = this.#edge;
+    if (edge !== undefined) return new PassedItems(edge, truncate(edge.from.id), more);
+    const { from } = this.#options;
+    const items: unknown = typeof from === 'function' ? from(this.#inputs as never) : from;
+    if (isItems(items)) return new IteratedItems(items, more);
+    disown(items);
+    const message = `Task "${truncate(this.#ctx.taskId)}": from returned ${inspect(items)}; return an iterable or an asynchronous iterable.`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+
+  /** Takes items while somebody could work on them. A loop: a source that answers at once must not recurse. */
+  #pull(): void {
+    const source = this.#source;
+    if (this.#busy || this.#stopped || source === undefined) return;
+    this.#busy = true;
+    try {
+      while (!this.#stopped && this.#waiting.size < ahead && this.#full() === undefined) {
+        const given = source.take();
+        if (given === undefined) break;
+        this.#take(given);
+      }
+    } catch (error) {
+      // The source, `key` or the graph refused: no more items, and the task fails.
+      this.#subscriber.error(error);
+    } finally {
+      this.#busy = false;
+    }
+    if (source.done && !this.#stopped && this.#open.size === 0) this.#goOn?.();
+  }
+
+  /** A stage that follows and has no room for one item more. */
+  #full(): ItemsEdge | undefined {
+    return this.#next.find((edge) => !edge.closed && this.#open.size + edge.count >= this.#roomOf(edge));
+  }
+
+  /** Items that may be on their way to a stage that follows: under way here, or waiting there. */
+  #roomOf({ to }: ItemsEdge): number {
+    const { stage: own } = this.#ctx.node.definition;
+    const { stage } = to.definition;
+    const { graph } = this.#ctx.ports;
+    return stage?.buffer ?? graph.limitOf(own?.group) + graph.limitOf(stage?.group) * (stage?.size ?? 1);
+  }
+
+  #take({ item, key: given }: GivenItem): void {
+    const index = this.#taken;
+    const key = this.#keys.keyOf(item, given);
+    const definition = this.#item(item, () => this.#shared);
+    const { node: parent, ports } = this.#ctx;
+    const spawned = { handle: new Task(this.#keys.idOf(key), parent.handle.owner), definition };
+    this.#taken += 1;
+    ports.item(parent, spawned, this, (node) => {
+      this.#open.set(node, { index, item, key });
+      this.#waiting.add(node);
+    });
+  }
+
+  #outcome(node: TaskNode, { index, item }: Entry): EachItem<unknown, unknown> {
+    const { status, value, error } = node;
+    if (status === 'succeeded' || status === 'restored') return { index, item, status: 'succeeded', value };
+    return { index, item, status: status as 'failed', error };
+  }
+
+  /** Counts an item that has ended, passes it on and tells of it. */
+  #show({ index, key }: Entry, outcome: EachItem<unknown, unknown>): void {
+    if (outcome.status === 'succeeded') {
+      const { value } = outcome;
+      this.#succeeded += 1;
+      if (this.#values !== undefined) this.#values[index] = value;
+      // Who is shown the result may change it.
+      for (const edge of this.#next) edge.pass({ item: copy(value), key });
+    } else {
+      this.#failed += 1;
+      if (this.#failures.length < mostFailures) this.#failures.push({ index, error: outcome.error });
+    }
+    this.#subscriber.next(this.#progress(outcome));
+  }
+
+  #progress(last: EachItem<unknown, unknown> | undefined): EachProgress {
+    const { length } = this.#values ?? [];
+    // Holes of failed items at the end.
+    if (last === undefined && this.#values !== undefined && length < this.#taken)
+      this.#values.length = this.#taken;
+    return {
+      taken: this.#taken,
+      succeeded: this.#succeeded,
+      failed: this.#failed,
+      failures: this.#failures,
+      last,
+      values: last === undefined && this.#values !== undefined ? Array.from(this.#values) : this.#values,
+    };
+  }
+
+  #waitsFor(): string {
+    const full = this.#full();
+    if (full === undefined) return this.#source?.waitsFor ?? 'its source';
+    const room = this.#roomOf(full);
+    return `room in "${truncate(full.to.id)}": ${room} of ${room} items are on their way there`;
+  }
+
+  #stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const node of this.#open.keys()) this.#ctx.ports.drop(node);
+    this.#open.clear();
+    this.#waiting.clear();
+    this.#source?.leave();
+  }
+}
+
+/** Ways to the stages that follow. */
+function edgesFrom(node: TaskNode): ItemsEdge[] {
+  const found: ItemsEdge[] = [];
+  for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+    if (edge instanceof ItemsEdge) found.push(edge);
+  return found;
+}

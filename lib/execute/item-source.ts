@@ -1,0 +1,131 @@
+import type { ItemsEdge } from '../graph/items-edge.js';
+import { badReturn, disown } from '../kernel/guard.js';
+import { settleMaybe } from '../kernel/maybe-promise.js';
+import type { Items } from '../model/each.js';
+
+/** An item as its source gives it. `key`: the one it had in the stage before. */
+export interface GivenItem {
+  readonly item: unknown;
+  readonly key: string | undefined;
+}
+
+/** Where items come from, asked for one at a time. */
+export interface ItemSource {
+  /** No more will come. */
+  readonly done: boolean;
+  /** What it waits for, as the end of a sentence. */
+  readonly waitsFor: string;
+  /** The next item; undefined: there is none yet, and `more` is called when that changes. @throws what the source throws */
+  take(): GivenItem | undefined;
+  /** Work on so many has begun, or will never begin. */
+  begun(items: number): void;
+  /** Nobody takes items any more. */
+  leave(): void;
+}
+
+export function isItems(value: unknown): value is Items<unknown> {
+  if (typeof value === 'string') return true;
+  if (typeof value !== 'object' || value === null) return false;
+  return Symbol.iterator in value || Symbol.asyncIterator in value;
+}
+
+/** An iterable or an async iterable: it is asked for an item when one is wanted. */
+export class IteratedItems implements ItemSource {
+  readonly waitsFor = 'its source to give an item, or for those it has given to end';
+  done = false;
+  readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>;
+  readonly #more: () => void;
+  /** It has not answered yet. */
+  #asked = false;
+  #answer: (() => unknown) | undefined;
+
+  constructor(items: Items<unknown>, more: () => void) {
+    const source = items as Partial<AsyncIterable<unknown> & Iterable<unknown>>;
+    this.#iterator = source[Symbol.asyncIterator]?.() ?? (source as Iterable<unknown>)[Symbol.iterator]();
+    this.#more = more;
+  }
+
+  take(): GivenItem | undefined {
+    if (this.done || this.#asked) return undefined;
+    const late = this.#answer;
+    this.#answer = undefined;
+    try {
+      if (late !== undefined) return this.#read(late());
+      const answer = this.#iterator.next() as unknown;
+      if (typeof (answer as PromiseLike<unknown>).then !== 'function') return this.#read(answer);
+      this.#wait(answer as PromiseLike<unknown>);
+    } catch (error) {
+      this.done = true;
+      throw error;
+    }
+    return undefined;
+  }
+
+  begun(): void {
+    // It gives only what is taken.
+  }
+
+  leave(): void {
+    if (this.done) return;
+    this.done = true;
+    try {
+      disown(this.#iterator.return?.());
+    } catch {
+      // A hand-written iterator may throw; nobody waits for it any more.
+    }
+  }
+
+  #wait(answer: PromiseLike<unknown>): void {
+    this.#asked = true;
+    const came = (read: () => unknown): void => {
+      this.#asked = false;
+      this.#answer = read;
+      this.#more();
+    };
+    settleMaybe(
+      () => answer,
+      (one) => came(() => one),
+      (error) =>
+        came(() => {
+          throw error;
+        }),
+    );
+  }
+
+  #read(answer: unknown): GivenItem | undefined {
+    if (typeof answer !== 'object' || answer === null)
+      throw badReturn('next() of the source', answer, '{ done, value }');
+    const { done, value } = answer as IteratorResult<unknown>;
+    if (done !== true) return { item: value, key: undefined };
+    this.done = true;
+    return undefined;
+  }
+}
+
+/** What the stage before has ended. */
+export class PassedItems implements ItemSource {
+  readonly #edge: ItemsEdge;
+  readonly waitsFor: string;
+
+  constructor(edge: ItemsEdge, name: string, more: () => void) {
+    this.#edge = edge;
+    this.waitsFor = `"${name}" to give it an item, or for those it was given to end`;
+    edge.onItem = more;
+  }
+
+  get done(): boolean {
+    return this.#edge.done;
+  }
+
+  take(): GivenItem | undefined {
+    return this.#edge.take();
+  }
+
+  begun(items: number): void {
+    this.#edge.begun(items);
+  }
+
+  leave(): void {
+    this.#edge.close();
+  }
+}
