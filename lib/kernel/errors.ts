@@ -37,7 +37,8 @@ export type ErrorCode =
   | 'RUN_SUSPENDED'
   | 'AGENT_FAILED'
   | 'CHILD_MISSING'
-  | 'ATTEMPT_LOST';
+  | 'ATTEMPT_LOST'
+  | 'STREAM_FAILED';
 
 /** Where each code has its section. From `homepage` of package.json, which the core does not read; a spec compares. */
 const sections = 'https://rxhive.github.io/rxhive/errors#';

@@ -1,1 +1,9 @@
+export { toAsyncIterable, toReadableStream, type WaitingOptions } from './async-iterable.js';
 export { type EventStream, type EventStreamOptions, toEventSource } from './event-stream.js';
+export {
+  type EventReaders,
+  type EventSourceLike,
+  type EventSourceOptions,
+  fromEventSource,
+  type ReceivedEvent,
+} from './from-event-source.js';

@@ -1,0 +1,158 @@
+import { Observable, type Subscriber } from 'rxjs';
+import { messageOf, RxhiveError, truncate } from '../kernel/errors.js';
+import { callUser } from '../kernel/guard.js';
+import {
+  all,
+  bag,
+  checked,
+  each,
+  isFunction,
+  options as optionsOf,
+  required,
+} from '../kernel/option-rules.js';
+import { isRecord } from '../kernel/plain.js';
+
+/** The part of an `EventSource` that is used: that of a browser, of the package `eventsource`, or one of yours. */
+export interface EventSourceLike {
+  /** 2: it does not try to connect any more. */
+  readonly readyState: number;
+  addEventListener(type: string, listener: (event: object) => void): void;
+  close(): void;
+}
+
+/** Names of events, each with the function that makes a value of the text of its data. `V`: those values, by name. */
+export type EventReaders<V extends object> = { readonly [K in keyof V]: (text: string) => V[K] };
+
+/** An event of a server, by its name. */
+export type ReceivedEvent<V extends object> = {
+  readonly [K in keyof V]: {
+    readonly event: K;
+    readonly data: V[K];
+    /** The newest id the server has given; empty where it gives none. */
+    readonly id: string;
+  };
+}[keyof V];
+
+/** What is taken from a server. */
+export interface EventSourceOptions<V extends object> {
+  /** Events by name, and how their data are read; those of other names are passed over. Default: `{ message: JSON.parse }`. */
+  readonly events?: EventReaders<V>;
+}
+
+type Readers = EventReaders<Record<string, unknown>>;
+const closed = 2;
+
+/**
+ * Server-sent events as an Observable. Each subscription opens a connection, unsubscribing closes it, and one that is lost is
+ * opened again by the `EventSource` itself, from the last event on. It completes with an event `end` and fails with an event
+ * `failed`, as {@link toEventSource} sends them, where `events` does not name those; else it goes on until the server refuses.
+ * Its errors are STREAM_FAILED, CALLBACK_FAILED for what a reader throws, and INVALID_OPTION where there is no `EventSource`.
+ *
+ * `source`: an address, for the `EventSource` of the platform or else of the package `eventsource` (`npm install eventsource`); a
+ * function that makes one, for headers of yours; or one that is open, for a single subscription.
+ *
+ * ```ts
+ * fromEventSource('/events', { events: { message: (text) => JSON.parse(text) as Progress, limits: Number } });
+ * ```
+ */
+export function fromEventSource<V extends object = { message: unknown }>(
+  source: string | URL | EventSourceLike | (() => EventSourceLike),
+  options: EventSourceOptions<V> = {},
+): Observable<ReceivedEvent<V>> {
+  checked(options, 'fromEventSource()', optionRules);
+  const readers = (options.events ?? { message: (text) => JSON.parse(text) as unknown }) as Readers;
+  return new Observable<ReceivedEvent<V>>((subscriber) => {
+    const follow = (stream: EventSourceLike): void => {
+      subscriber.add(() => stream.close());
+      if (!subscriber.closed) listen(stream, readers, subscriber as Subscriber<unknown>);
+    };
+    if (typeof source === 'function') follow(callUser('source', source));
+    else if (typeof source === 'object' && 'addEventListener' in source) follow(source);
+    else open(source).then(follow, (error: unknown) => subscriber.error(error));
+  });
+}
+
+const optionRules = bag<EventSourceOptions<object>>(
+  'an object of options',
+  {
+    events: all(
+      optionsOf('readers by the name of their event', {}, false),
+      each(required(isFunction, 'give a function of a text')),
+    ),
+  },
+  'events',
+);
+
+function listen(stream: EventSourceLike, readers: Readers, subscriber: Subscriber<unknown>): void {
+  for (const [event, read] of Object.entries(readers))
+    stream.addEventListener(event, (message) => {
+      // One about the connection may have the name of one of the server.
+      if (!isMessage(message) || subscriber.closed) return;
+      const { data: text, lastEventId: id = '' } = message;
+      try {
+        subscriber.next({ event, data: callUser(`events.${event}`, () => read(text)), id });
+      } catch (error) {
+        subscriber.error(error);
+      }
+    });
+  if (!Object.hasOwn(readers, 'end')) stream.addEventListener('end', () => subscriber.complete());
+  if (!Object.hasOwn(readers, 'failed'))
+    stream.addEventListener('failed', (message) =>
+      subscriber.error(failureOf(isMessage(message) ? message.data : '')),
+    );
+  stream.addEventListener('error', (event) => {
+    // While it opens the connection again nothing is lost.
+    if (!isMessage(event) && stream.readyState === closed) subscriber.error(refusalOf(event));
+  });
+}
+
+function isMessage(event: object): event is { readonly data: string; readonly lastEventId?: string } {
+  return 'data' in event && typeof event.data === 'string';
+}
+
+/** The error for what an event `failed` says. It comes from somebody else. */
+function failureOf(text: string): RxhiveError {
+  let told: unknown = text;
+  try {
+    told = JSON.parse(text);
+  } catch {
+    // Another server may say it in words.
+  }
+  const { name, code } = isRecord(told) ? told : {};
+  return new RxhiveError('STREAM_FAILED', `The server's stream of events failed: ${messageOf(told)}`, {
+    details: {
+      ...(typeof name === 'string' && { name: truncate(name) }),
+      ...(typeof code === 'string' && { code: truncate(code) }),
+    },
+  });
+}
+
+/** The error for a connection that is not opened again. Browsers do not say why, the package `eventsource` does. */
+function refusalOf(event: object): RxhiveError {
+  const { code: status, message } = event as { readonly code?: unknown; readonly message?: unknown };
+  const why = typeof message === 'string' && message !== '' ? ` (${messageOf(event)})` : '';
+  return new RxhiveError(
+    'STREAM_FAILED',
+    `The server refused a stream of events${why}; check address, status and content type of its answer.`,
+    { details: typeof status === 'number' ? { status } : {} },
+  );
+}
+
+type Maker = new (address: string | URL) => EventSourceLike;
+
+async function open(address: string | URL): Promise<EventSourceLike> {
+  const own = (globalThis as { readonly EventSource?: Maker }).EventSource;
+  return new (own ?? (await installed()))(address);
+}
+
+async function installed(): Promise<Maker> {
+  // Not by a literal: who builds for browsers need not have it.
+  const name: string = 'eventsource';
+  try {
+    return ((await import(name)) as { readonly EventSource: Maker }).EventSource;
+  } catch (cause) {
+    const message =
+      'fromEventSource() needs an EventSource, and there is none here: npm install eventsource.';
+    throw new RxhiveError('INVALID_OPTION', message, { cause });
+  }
+}
