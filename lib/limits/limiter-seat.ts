@@ -1,4 +1,5 @@
 import { TaskNode } from '../graph/node.js';
+import type { Timer } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import {
   badReturn,
@@ -94,6 +95,8 @@ class GuardedSeat implements Seat {
   readonly #client: LimiterClient;
   readonly #failed: Failed;
   readonly #waiting = new Set<PermitRequest['node']>();
+  /** Looks again when what holds everybody is over. */
+  #recheck: Timer | undefined;
 
   constructor(limiter: Limiter, seat: LimiterSeat, client: LimiterClient, failed: Failed) {
     this.#limiter = limiter;
@@ -116,10 +119,21 @@ class GuardedSeat implements Seat {
   lasts(request: PermitRequest): boolean {
     if ((holders.get(this.#limiter) ?? 0) > 0) return false;
     try {
-      return this.state().heldFor === 0 && this.delay(request, 0) === undefined;
+      const { heldFor } = this.state();
+      if (heldFor > 0) this.#lookAgain(heldFor);
+      return heldFor === 0 && this.delay(request, 0) === undefined;
     } catch {
       return false; // It is going to be told of that when it is asked for a permit.
     }
+  }
+
+  /** It may not say that it has opened; where it has not, somebody is to hear that they wait for ever. */
+  #lookAgain(heldFor: number): void {
+    const { clock, opened } = this.#client;
+    this.#recheck ??= clock.after(heldFor, () => {
+      this.#recheck = undefined;
+      opened();
+    });
   }
 
   #notify(callback: string, call: () => unknown): void {

@@ -6,9 +6,11 @@ import {
   type Run,
   RxhiveError,
   typed,
+  virtual,
   type WorkflowEvent,
   workflow,
 } from '../../lib/index.js';
+import type { Limiter } from '../../lib/model/limiter.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
 
 /** Four tasks of 10 ms: a, b beside it, c behind a, d behind c. */
@@ -322,6 +324,41 @@ test('nothing is stuck that ends by itself: a deadline, a total timeout, work of
   await advance(scheduler);
   assert.is((await first.result()).status, 'succeeded');
   assert.is((await second.result()).status, 'succeeded');
+});
+
+test('stuck is said when a hold ends after which a limiter of the user gives nothing', async () => {
+  const scheduler = new SimulationScheduler();
+  const inner = virtual({ maxConcurrent: 1, backoff: () => 50 });
+  const seat: Limiter['seat'] = (client) => {
+    const one = inner.seat(client);
+    return {
+      admits: (request) => one.admits(request),
+      wait: (request) => one.wait(request),
+      unwait: (node) => one.unwait(node),
+      take: (request) => ({ at: one.take(request).at, pause: () => undefined, release: () => undefined }),
+      delay: (request, ahead) => one.delay(request, ahead),
+      refused: (permit, retryAfter) => one.refused(permit, retryAfter),
+      passed: (permit) => one.passed(permit),
+      told: (limits) => one.told(limits),
+      state: () => one.state(),
+      close: () => one.close(),
+    };
+  };
+  const limiter: Limiter = { settings: inner.settings, update: () => undefined, seat };
+  const flow = workflow({ name: 'held', groups: { llm: { limiter } } });
+  flow.task('t', {
+    group: 'llm',
+    retry: { count: 1, backoff: () => 0 },
+    run: () => {
+      throw Object.assign(new Error('busy'), { status: 429 });
+    },
+  });
+  const run = flow.run({ scheduler });
+  const said = watch(run as never);
+  await advance(scheduler, 100);
+  assert.equal(said, ['0 t', '50 stuck']);
+  run.cancel();
+  await run.result();
 });
 
 test('a task that will be given up by its queue timeout is not stuck behind a limit of 0', async () => {
