@@ -200,7 +200,8 @@ export class Lane implements HeapItem {
   }
 
   get gated(): boolean {
-    return this.gates.some((gates) => gates.length > 0);
+    for (const { length } of this.gates) if (length > 0) return true;
+    return false;
   }
 
   /** Where tasks that come back from a pause wait: a gate must not make them wait behind those it does not admit. */

@@ -35,7 +35,7 @@ export class WindowLimiter implements Limiter {
   }
 
   seat(client: LimiterClient): LimiterSeat {
-    return new Seat(this, client);
+    return new Seat(this.#ledgerOf(client), client);
   }
 
   update(settings: LimiterSettings): void {
@@ -43,8 +43,8 @@ export class WindowLimiter implements Limiter {
     for (const one of this.#all) one.deref()?.apply();
   }
 
-  /** The ledger for the time of `client`. */
-  ledgerOf(client: LimiterClient): WindowLedger {
+  /** The ledger for the time of `client`, which its run has begun in. */
+  #ledgerOf(client: LimiterClient): WindowLedger {
     const { source } = client.clock;
     let ledger = this.#ledgers.get(source);
     if (ledger === undefined) {
@@ -72,19 +72,12 @@ export class WindowLimiter implements Limiter {
 }
 
 class Seat implements LimiterSeat {
-  readonly #limiter: WindowLimiter;
+  readonly #ledger: WindowLedger;
   readonly #client: LimiterClient;
-  #found: WindowLedger | undefined;
 
-  constructor(limiter: WindowLimiter, client: LimiterClient) {
-    this.#limiter = limiter;
+  constructor(ledger: WindowLedger, client: LimiterClient) {
+    this.#ledger = ledger;
     this.#client = client;
-  }
-
-  /** Looked up when first needed: only a run that has started knows its time. */
-  get #ledger(): WindowLedger {
-    this.#found ??= this.#limiter.ledgerOf(this.#client);
-    return this.#found;
   }
 
   admits(request: PermitRequest): boolean {
@@ -121,7 +114,7 @@ class Seat implements LimiterSeat {
 
   /** Nobody in this process has a permit, and nothing says when there will be one. */
   lasts(): boolean {
-    return this.#found?.stalled === true;
+    return this.#ledger.stalled;
   }
 
   state(): LimiterState {
@@ -129,7 +122,7 @@ class Seat implements LimiterSeat {
   }
 
   close(): void {
-    this.#found?.close(this.#client);
+    this.#ledger.close(this.#client);
   }
 }
 

@@ -64,7 +64,7 @@ export class LimiterGate implements Gate {
   readonly #held = new Map<TaskNode, Held>();
   /** Tasks that cannot get a permit because code of the user failed. */
   readonly #faults = new WeakMap<TaskNode, RxhiveError>();
-  #seat: Seat | undefined;
+  #taken: Seat | undefined;
   /** It could not say how it stands. */
   #mute = false;
   #opened: (node?: TaskNode) => void = () => undefined;
@@ -79,12 +79,7 @@ export class LimiterGate implements Gate {
   }
 
   connect(opened: (node?: TaskNode) => void): void {
-    const { clock, scheduler } = this.#ports;
     this.#opened = opened;
-    const failed = (node: TaskNode, cause: unknown): void =>
-      this.#failTask(node, this.#refusedBy(node, cause));
-    const told = (error: unknown): void => this.#ports.failed(error);
-    this.#seat = seatAt(this.limiter, { clock, run: scheduler, opened, failed }, told);
   }
 
   admits(node: TaskNode): boolean {
@@ -100,8 +95,8 @@ export class LimiterGate implements Gate {
     // The ledger wakes whoever waits; time has gone on since it was asked.
     else if (this.#isHeardOfFirst(node) && this.#admits(node, request as PermitRequest)) {
       this.#estimates.wait(this.#opened);
-      this.#guard(node, () => this.#at.unwait(node));
-    } else this.#guard(node, () => this.#at.wait(request as PermitRequest));
+      this.#guard(node, () => this.#seat.unwait(node));
+    } else this.#guard(node, () => this.#seat.wait(request as PermitRequest));
   }
 
   refuses(node: TaskNode): Refusal | undefined {
@@ -117,14 +112,14 @@ export class LimiterGate implements Gate {
   unwait(node: TaskNode): void {
     this.#guessed.delete(node);
     this.#faults.delete(node);
-    this.#guard(node, () => this.#at.unwait(node));
+    this.#guard(node, () => this.#seat.unwait(node));
   }
 
   acquire(node: TaskNode): void {
     const held = this.#held.get(node);
     const request = this.#request(node) as PermitRequest;
     if (held !== undefined) {
-      this.#guard(node, () => this.#at.take(request, held.permit));
+      this.#guard(node, () => this.#seat.take(request, held.permit));
       return;
     }
     const guess = this.#guessed.get(node) as Sizes | undefined;
@@ -132,7 +127,7 @@ export class LimiterGate implements Gate {
     const trial = this.#isUnseen(node, guess) ? this.#try() : undefined;
     const rough = guess?.rough;
     this.#guard(node, () => {
-      const permit = this.#at.take(request);
+      const permit = this.#seat.take(request);
       this.#held.set(node, { permit, rough, before: usedBy(node), calls: node.calls, trial });
     });
   }
@@ -154,7 +149,7 @@ export class LimiterGate implements Gate {
     try {
       if (end.kind === 'succeeded') {
         this.#learn(node, held, used);
-        this.#at.passed(held.permit);
+        this.#seat.passed(held.permit);
       } else if (end.kind === 'failed') {
         if (held.trial !== undefined && used === 0) this.#estimates.failed();
         if (read !== undefined) this.#refused(node, held.permit, read, end.retryAfter);
@@ -176,13 +171,13 @@ export class LimiterGate implements Gate {
   /** Headers of an answer that one of its tasks got. */
   onHeaders(headers: unknown): void {
     const limits = providerLimits(headers, this.#ports.clock.wall());
-    if (limits.length > 0) this.#at.told(limits);
+    if (limits.length > 0) this.#seat.told(limits);
   }
 
   /** For those who look; one that cannot say it is told of once, and has nothing to say. */
   state(): LimiterState {
     try {
-      return this.#at.state();
+      return this.#seat.state();
     } catch (error) {
       if (!this.#mute) this.#ports.failed(error);
       this.#mute = true;
@@ -194,7 +189,7 @@ export class LimiterGate implements Gate {
   lasts(node: TaskNode): boolean {
     if (!this.parked.has(node.lane)) return false;
     const request = this.#request(node);
-    return !(request instanceof RxhiveError) && this.#at.lasts?.(request) === true;
+    return !(request instanceof RxhiveError) && this.#seat.lasts?.(request) === true;
   }
 
   shareLeft(queued: number): number {
@@ -220,7 +215,7 @@ export class LimiterGate implements Gate {
     this.#guessed = new WeakMap();
     this.#estimates.forget(this.#opened);
     for (const { trial } of this.#held.values()) this.#stop(trial);
-    this.#at.close();
+    this.#taken?.close();
   }
 
   reason(node: TaskNode): string {
@@ -243,7 +238,7 @@ export class LimiterGate implements Gate {
 
   #delay(request: PermitRequest, ahead: number): number | undefined {
     try {
-      return this.#at.delay(request, ahead);
+      return this.#seat.delay(request, ahead);
     } catch {
       return undefined; // It is asked for people who want to know; they hear that it does not say.
     }
@@ -263,7 +258,7 @@ export class LimiterGate implements Gate {
 
   #admits(node: TaskNode, request: PermitRequest): boolean {
     try {
-      return this.#at.admits(request);
+      return this.#seat.admits(request);
     } catch (error) {
       this.#faults.set(node, faultOf(error, 'limiter.admits'));
       return false;
@@ -289,8 +284,15 @@ export class LimiterGate implements Gate {
     return new RxhiveError('LIMITER_FAILED', message, { cause, details: { group: this.#group?.name } });
   }
 
-  get #at(): Seat {
-    return this.#seat as Seat;
+  /** Its place at the limiter; taken when first needed: only a run that has started knows its time. */
+  get #seat(): Seat {
+    if (this.#taken !== undefined) return this.#taken;
+    const { clock, scheduler } = this.#ports;
+    const failed = (node: TaskNode, cause: unknown): void =>
+      this.#failTask(node, this.#refusedBy(node, cause));
+    const told = (error: unknown): void => this.#ports.failed(error);
+    this.#taken = seatAt(this.limiter, { clock, run: scheduler, opened: this.#opened, failed }, told);
+    return this.#taken;
   }
 
   /** Is its type one of which nobody knows yet what it uses, and would one more be too many at once? */
@@ -339,7 +341,7 @@ export class LimiterGate implements Gate {
     if (!this.#answersFor(node)) return;
     for (const headers of read.headers) this.onHeaders(headers);
     if (!saysNotNow(read, retryAfter) || (retryAfter === undefined && this.#adaptive)) return;
-    const delay = this.#at.refused(permit, retryAfter);
+    const delay = this.#seat.refused(permit, retryAfter);
     const { watch } = this.#ports;
     if (delay === undefined || !watch.active) return;
     const group = this.#group === undefined ? {} : { group: this.#group.name };
