@@ -1,5 +1,5 @@
 import { Observable, type Observer, Subscriber, type Subscription, type TeardownLogic } from 'rxjs';
-import { notify } from './guard.js';
+import { disown, notify } from './guard.js';
 
 type Lifted = { source?: unknown; operator?: unknown };
 
@@ -45,7 +45,14 @@ export class GuardedStream<T> extends Observable<T> {
         : observerOrNext;
     const failed = this.#onFailure;
     return super.subscribe({
-      next: (value) => notify(() => own.next?.(value), failed),
+      next: (value) => {
+        try {
+          const answer: unknown = own.next?.(value);
+          if (answer !== undefined) disown(answer, failed);
+        } catch (error) {
+          failed(error);
+        }
+      },
       error: (failure) =>
         notify(() => (own.error === undefined ? failed(failure) : own.error(failure)), failed),
       complete: () => notify(() => own.complete?.(), failed),

@@ -132,7 +132,7 @@ export class Lifecycle {
 
   /** Ms since the run started, the same for all that follows from one thing; exactly where events tell of it. */
   #when(): number {
-    if (this.#moment < 0 || this.ports.watch.active) this.#moment = this.now();
+    if (this.#moment < 0 || this.ports.watch.active) this.#moment = this.clock.elapsed();
     return this.#moment;
   }
 

@@ -71,8 +71,11 @@ export class ReadyQueue {
       gateOf(lane.blockedBy)?.unwait?.(node);
       this.#firstChanged(lane);
     } else {
-      this.#afterRemoval(lane);
-      if (lane.ready.size === 0) this.#answer(lane);
+      this.#reorder(lane);
+      if (lane.ready.size === 0) {
+        this.#leave(lane);
+        this.#answer(lane);
+      }
     }
     // Who waits behind the lane may be more urgent than what is first in it now.
     if (first) this.#serveClaims(lane);
@@ -146,10 +149,8 @@ export class ReadyQueue {
     this.#aging.started(node.priority);
     this.#take(node);
     this.#answer(lane, lane.called?.gate, node);
-    this.#afterRemoval(lane);
-    this.#unclaim(lane);
-    if (this.#reserved === lane) this.#unreserve();
-    this.#served(lane);
+    this.#reorder(lane);
+    this.#leave(lane);
     // Who goes on after a pause has had its turn.
     if (node.running === undefined) this.#fair?.took(lane.share);
     return node;
@@ -376,15 +377,17 @@ export class ReadyQueue {
   }
 
   /** Puts a lane that lost a task in its new place, before any other lane is compared with it. */
-  #afterRemoval(lane: Lane): void {
+  #reorder(lane: Lane): void {
+    const empty = lane.ready.size === 0;
     if (lane.heapIndex >= 0) {
-      if (lane.ready.size === 0) this.#lanes.remove(lane);
+      if (empty) this.#lanes.remove(lane);
       else this.#lanes.update(lane);
     }
-    if (lane.ready.size > 0) {
-      this.#rankClaims(lane);
-      return;
-    }
+    if (!empty) this.#rankClaims(lane);
+  }
+
+  /** The lane no longer waits for what it claimed, or was to have. */
+  #leave(lane: Lane): void {
     this.#unclaim(lane);
     if (this.#reserved === lane) this.#unreserve();
     this.#served(lane);
