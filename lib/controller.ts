@@ -17,7 +17,6 @@ import {
 import { inputsOf } from './execute/inputs.js';
 import type { Group } from './graph/lane.js';
 import { shareParts } from './graph/shared-parts.js';
-import { callerContext } from './kernel/async-context.js';
 import { Clock } from './kernel/clock.js';
 import { inspect, RxhiveError, truncate } from './kernel/errors.js';
 import {
@@ -36,22 +35,18 @@ import { LoadFeed } from './limits/load-feed.js';
 import { closeGates, limitsOf, placeGates } from './limits/place-gates.js';
 import type { TaskContext } from './model/context.js';
 import { belowController, type ControllerOptions } from './model/controller.js';
-import { Task } from './model/dependency.js';
+import type { Task } from './model/dependency.js';
 import type { WorkflowEvent } from './model/event.js';
-import { bodied } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
 import type { RunController } from './model/run-controller.js';
 import type { RunOptions } from './model/run-options.js';
 import type { ScheduleOptions, StreamOptions } from './model/stream-options.js';
-import type { ResultOf, TaskDefinition } from './model/task.js';
+import type { ResultOf } from './model/task.js';
 import { optionNames } from './model/workflow.js';
 import { EventHub } from './observe/events.js';
-import { call, KeyedCalls } from './operators/calls.js';
+import { DirectWork, type OwnRun } from './operators/direct-work.js';
 import type { Strategy } from './operators/pass.js';
-import { checkSchedule, type Project, type TaskOperator, taskOperator } from './operators/task-operator.js';
-import type { AskForRun, TaskRun } from './operators/task-run.js';
-import { type OpenRun, ValueLogs } from './operators/value-logs.js';
-import { runEnded } from './plan/growth.js';
+import type { Project, TaskOperator } from './operators/task-operator.js';
 import { checkLimit } from './plan/input.js';
 import { validateSettings } from './plan/validate.js';
 import type { Run } from './run.js';
@@ -80,11 +75,7 @@ export class Controller<G extends string = string, X extends string = string> im
   readonly #limits: EffectiveLimits;
   readonly #breakpoints: Breakpoints;
   readonly #load: LoadFeed;
-  #taskRun: (OpenRun & TaskRun) | undefined;
-  readonly #logs = new ValueLogs(({ name, runId, store }, ended) =>
-    this.#begin(name, runId, { store, retry: 'failed' }, ended),
-  );
-  readonly #calls: KeyedCalls;
+  readonly #work: DirectWork;
 
   /** Made by {@link controller}. @throws RxhiveError INVALID_OPTION */
   constructor(given: ControllerOptions<G, X>) {
@@ -95,7 +86,7 @@ export class Controller<G extends string = string, X extends string = string> im
     this.groups = [...shared.groups.keys()] as G[];
     this.resources = [...shared.resources.keys()] as X[];
     this.#shared = shared;
-    this.#calls = new KeyedCalls(this.#logs, clock);
+    this.#work = new DirectWork(this.name, shared, (name, run) => this.#begin(name, run));
     this.#hub = new EventHub(this.name, clock);
     const failed = (error: unknown): void => {
       for (const { subscribers } of shared.runs) subscribers.failed(error);
@@ -184,9 +175,7 @@ export class Controller<G extends string = string, X extends string = string> im
   drain(): Promise<void> {
     const shared = this.#shared;
     shared.draining = true;
-    this.#taskRun?.close();
-    this.#calls.close();
-    this.#logs.close();
+    this.#work.close();
     return firstValueFrom(
       shared.changes$.pipe(
         startWith(undefined),
@@ -200,6 +189,26 @@ export class Controller<G extends string = string, X extends string = string> im
     );
   }
 
+  /** Work of `schedule` and of operators that runs now. */
+  get active(): number {
+    return this.#work.active;
+  }
+
+  /** Work of `schedule` and of operators that waits: for its start, or before a retry. */
+  get waiting(): number {
+    return this.#work.open - this.#work.active;
+  }
+
+  /** Resolves as soon as no work of `schedule` and of operators is left, now or later; a stream may still be open. */
+  idle(): Promise<void> {
+    return firstValueFrom(this.#work.idle$);
+  }
+
+  /** Cancels work of `schedule` that has not started or waits for a retry: its promises reject. `why` is told by their errors. */
+  cancelWaiting(why?: unknown): void {
+    this.#work.cancelWaiting(why);
+  }
+
   /**
    * Runs one piece of work as a task: when it is its turn, within all limits, with retry and timeout. The promise is that of
    * its result, or rejects with its last error. `ctx.signal` is aborted when an attempt is over before it has ended.
@@ -209,19 +218,9 @@ export class Controller<G extends string = string, X extends string = string> im
    * ```
    */
   schedule<R>(work: (ctx: TaskContext) => R, options: ScheduleOptions<G, X> = {}): Promise<ResultOf<R>> {
-    return new Promise((done, failed) => {
-      const { name = 'task', store, runId = this.name, key, signal, ...rest } = checkSchedule(options);
-      const run = (_: unknown, ctx: unknown): unknown => work(ctx as TaskContext);
-      const given = { ...rest, type: name, run } as TaskDefinition;
-      const end = { next: (value: unknown) => done(value as ResultOf<R>), error: failed };
-      if (store === undefined) {
-        call((ready) => ready(this.#tasks()), bodied(given), { signal }, end);
-        return;
-      }
-      const { version = String(work) } = rest;
-      const address = { store, runId: `${runId}/${name}`, name };
-      this.#calls.call(address, bodied({ ...given, version }), { key: String(key), signal }, end);
-    });
+    return new Promise((done, failed) =>
+      this.#work.schedule(work, options, { next: (value) => done(value as ResultOf<R>), error: failed }),
+    );
   }
 
   /**
@@ -273,52 +272,19 @@ export class Controller<G extends string = string, X extends string = string> im
     work: Project<T, R>,
     options?: O,
   ): TaskOperator<T, StreamResult<R, O>> {
-    const {
-      ordered: _,
-      onError: _e,
-      capacity: _c,
-      onFull: _f,
-      key: _k,
-      store,
-      runId,
-      ...definition
-    } = options ?? {};
-    const given = { ...definition, type: name } as Omit<TaskDefinition, 'run'>;
-    const address = store === undefined ? undefined : { store, runId: `${runId ?? this.name}/${name}`, name };
-    const ask: AskForRun =
-      address === undefined
-        ? (ready) => ready(this.#tasks())
-        : (ready, failed) => this.#logs.open(address, ready, failed);
-    return taskOperator(strategy, ask, given, work, options ?? {}) as TaskOperator<T, StreamResult<R, O>>;
+    return this.#work.operator(strategy, name, work, options ?? {}) as TaskOperator<T, StreamResult<R, O>>;
   }
 
-  /** The run of all that is no workflow and kept nowhere. */
-  #tasks(): TaskRun {
-    this.#taskRun ??= { ...this.#begin(this.name, `${this.name}/tasks`), leave: (done) => done() };
-    return this.#taskRun;
-  }
-
-  /** Begins a run that is kept open and forgets tasks that have ended. */
-  #begin(
-    name: string,
-    runId: string,
-    options: RunOptions = {},
-    ended = (_?: unknown): void => undefined,
-  ): OpenRun {
+  /** Begins a run that is kept open, of tasks that belong to no workflow. */
+  #begin(name: string, options: RunOptions): OwnRun {
     const flow = new Workflow({ name, controller: this, maxTasks: Number.POSITIVE_INFINITY });
-    const run = flow.run({ ...options, runId, keepOpen: true, learn: false });
-    run.result$().subscribe({ next: ({ error }) => ended(error), error: ended });
-    const joined = this.#shared.runs.find(({ owner }) => owner === run);
-    let made = 0;
+    const run = flow.run({ ...options, keepOpen: true, learn: false });
+    const result$ = run.result$();
     return {
-      offer: (definition, watch, key) => {
-        if (joined === undefined) throw runEnded(runId);
-        made += 1;
-        const handle = new Task(key === undefined ? `${definition.type}-${made}` : `${name}/${key}`, flow);
-        return joined.offer({ handle, definition, context: callerContext() }, watch);
-      },
-      drop: (node, why) => joined?.scheduler.cancelTask(node, why),
+      owner: flow,
+      result$,
       close: () => run.close(),
+      joined: () => this.#shared.runs.find(({ owner }) => owner === run),
     };
   }
 

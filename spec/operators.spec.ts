@@ -1,107 +1,11 @@
-import fc from 'fast-check';
-import {
-  concatMap,
-  exhaustMap,
-  lastValueFrom,
-  mergeMap,
-  NEVER,
-  type Observable,
-  type OperatorFunction,
-  of,
-  range,
-  Subject,
-  switchMap,
-  timer,
-  toArray,
-} from 'rxjs';
+import { lastValueFrom, mergeMap, NEVER, type Observable, of, range, Subject, timer, toArray } from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Controller, controller, type RxhiveError } from '../lib/index.js';
+import { controller, type RxhiveError } from '../lib/index.js';
 import { advance, SimulationScheduler } from '../lib/testing/index.js';
 
 type Letter = 'a' | 'b' | 'c';
-type Inners = Readonly<Record<Letter, string>>;
-type Work = (letter: string) => Observable<string>;
-type Operator = (work: Work, hive: Controller) => readonly OperatorFunction<string, string>[];
-
-/** Each operator, and the one of rxjs that it is held to. */
-const operators: Readonly<Record<string, Operator>> = {
-  mergeMap: (work, hive) => [hive.mergeMap('work', work), mergeMap(work)],
-  concatMap: (work, hive) => [hive.concatMap('work', work), concatMap(work)],
-  switchMap: (work, hive) => [hive.switchMap('work', work), switchMap(work)],
-  exhaustMap: (work, hive) => [hive.exhaustMap('work', work), exhaustMap(work)],
-};
-
-/** Plays marbles through an operator and the one of rxjs: what they emit and when they subscribe has to be the same. */
-function same(name: string, source: string, inners: Inners): void {
-  new TestScheduler((actual, expected) => assert.equal(actual, expected)).run(
-    ({ cold, hot, expectObservable, flush }) => {
-      const hive = controller({ concurrency: 100 }) as Controller;
-      const make = operators[name] as Operator;
-      const seen = [0, 1].map((which) => {
-        const cells = { a: cold(inners.a), b: cold(inners.b), c: cold(inners.c) };
-        const source$ = hot(source);
-        const operator = make((letter) => cells[letter as Letter], hive)[which];
-        return { cells, source$, result$: source$.pipe(operator as OperatorFunction<string, string>) };
-      });
-      const [ours, theirs] = seen as [(typeof seen)[0], (typeof seen)[0]];
-      expectObservable(ours.result$).toEqual(theirs.result$ as never);
-      flush();
-      for (const letter of ['a', 'b', 'c'] as const)
-        assert.equal(
-          ours.cells[letter].subscriptions,
-          theirs.cells[letter].subscriptions,
-          `${name} ${letter}`,
-        );
-      assert.equal(ours.source$.subscriptions, theirs.source$.subscriptions);
-    },
-  );
-}
-
-const cases: readonly (readonly [what: string, source: string, inners: Inners])[] = [
-  ['values of overlapping streams', '-a-b---c-|', { a: '--x--y--z|', b: '-u---v|', c: '--w-|' }],
-  ['streams that do not overlap', '-a-----b-----c----|', { a: 'x-y|', b: 'u|', c: 'w-v|' }],
-  ['an empty source', '------|', { a: 'x|', b: 'x|', c: 'x|' }],
-  ['a source that never says anything', '-------', { a: 'x|', b: 'x|', c: 'x|' }],
-  ['a source that fails', '-a-b-#', { a: '--x---y|', b: '-u|', c: '|' }],
-  ['a stream that fails', '-a--b----c-|', { a: '-x-y-|', b: '-u-#', c: '-w|' }],
-  ['empty streams', '-a-b-c-|', { a: '|', b: '--|', c: '|' }],
-  ['streams that never end', '-a-b-c-|', { a: '--x--', b: '--u---v', c: '-' }],
-  ['a stream that ends after the source', '-a-b|', { a: '------x|', b: '-------u---v|', c: '|' }],
-  ['a stream that says several values at once', '-a---b-|', { a: '-(xy)-z|', b: '(uv)|', c: '|' }],
-];
-
-for (const name of Object.keys(operators)) {
-  for (const [what, source, inners] of cases)
-    test(`${name} as in rxjs: ${what}`, () => same(name, source, inners));
-}
-
-test('operators are those of rxjs for random marbles', () => {
-  const inner = fc
-    .tuple(
-      fc.array(fc.constantFrom('-', '-', 'x', 'y'), { maxLength: 6 }),
-      fc.constantFrom('|', '-|', '--|', '#', '-#', ''),
-    )
-    .map(([marks, end]) => `-${marks.join('')}${end}`);
-  const source = fc
-    .tuple(
-      fc.array(fc.constantFrom('-', '-', 'a', 'b', 'c'), { maxLength: 10 }),
-      fc.constantFrom('|', '-|', '#', ''),
-    )
-    .map(([marks, end]) => `-${marks.join('')}${end}`);
-  fc.assert(
-    fc.property(
-      fc.constantFrom(...Object.keys(operators)),
-      source,
-      inner,
-      inner,
-      inner,
-      (name, from, a, b, c) => same(name, from, { a, b, c }),
-    ),
-    { numRuns: 300 },
-  );
-});
 
 test('results come in the order of the source where that is asked', () => {
   new TestScheduler((actual, expected) => assert.equal(actual, expected)).run(

@@ -1,5 +1,5 @@
 import { type Observer, ReplaySubject } from 'rxjs';
-import type { TaskNode } from '../graph/node.js';
+import type { ItemWatch, TaskNode } from '../graph/node.js';
 import { onAbort } from '../kernel/abort.js';
 import type { Clock, Timer } from '../kernel/clock.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
@@ -13,40 +13,58 @@ const lingers = 1_000;
 /** Hears how a call has ended. */
 export type CallEnd = Pick<Observer<unknown>, 'next' | 'error'>;
 
-/** Runs one task, and tells how it ends. `key`: its key in the log of the run. */
-export function call(
-  ask: AskForRun,
-  definition: TaskDefinition,
-  { key, signal }: { readonly key?: string | undefined; readonly signal?: AbortSignal | undefined },
-  end: CallEnd,
-): void {
-  let over = false;
-  let stop = (_: unknown): void => undefined;
-  let unlisten: (() => void) | undefined;
-  const tell = (how: 'next' | 'error', what: unknown): void => {
-    if (over) return;
-    over = true;
-    unlisten?.();
-    end[how](what);
-  };
-  const failed = (error: unknown): void => tell('error', error);
-  const aborted = (reason: unknown): void => {
-    failed(reason);
-    stop(reason);
-  };
-  if (signal !== undefined) unlisten = onAbort(signal, aborted);
-  if (over) return;
-  const ended = ({ status, value, error }: TaskNode): void =>
-    status === 'succeeded' || status === 'restored' ? tell('next', value) : failed(error);
-  ask((run) => {
-    if (over) return;
+/** How a call stands among others. */
+export interface CallOptions {
+  /** Its key in the log of the run. */
+  readonly key?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One piece of work, run as a task. */
+export class Call implements ItemWatch {
+  readonly #end: CallEnd;
+  #over = false;
+  #stop: ((reason: unknown) => void) | undefined;
+  #unlisten: (() => void) | undefined;
+
+  constructor(ask: AskForRun, definition: TaskDefinition, { key, signal }: CallOptions, end: CallEnd) {
+    this.#end = end;
+    if (signal !== undefined) this.#unlisten = onAbort(signal, (reason) => this.#aborted(reason));
+    if (this.#over) return;
+    ask(
+      (run) => this.#begin(run, definition, key),
+      (error) => this.#tell('error', error),
+    );
+  }
+
+  started(): void {}
+
+  ended({ status, value, error }: TaskNode): void {
+    if (status === 'succeeded' || status === 'restored') this.#tell('next', value);
+    else this.#tell('error', error);
+  }
+
+  #begin(run: TaskRun, definition: TaskDefinition, key: string | undefined): void {
+    if (this.#over) return;
     try {
-      const node = run.offer(definition, { started: () => undefined, ended }, key);
-      stop = (reason) => run.drop(node, reason);
+      const node = run.offer(definition, this, key);
+      if (this.#unlisten !== undefined) this.#stop = (reason) => run.drop(node, reason);
     } catch (error) {
-      failed(error);
+      this.#tell('error', error);
     }
-  }, failed);
+  }
+
+  #aborted(reason: unknown): void {
+    this.#tell('error', reason);
+    this.#stop?.(reason);
+  }
+
+  #tell(how: 'next' | 'error', what: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#unlisten?.();
+    this.#end[how](what);
+  }
 }
 
 /** What `schedule` is called for with keys: each log is shared, and stays open for a while after the last call. */
@@ -64,7 +82,7 @@ export class KeyedCalls {
   call(
     address: LogAddress,
     definition: TaskDefinition,
-    options: { readonly key: string; readonly signal?: AbortSignal | undefined },
+    options: CallOptions & { readonly key: string },
     end: CallEnd,
   ): void {
     const logs = getOrInsert(this.#open, address.store, () => new Map<string, SharedLog>());
@@ -84,7 +102,7 @@ export class KeyedCalls {
     log.results.set(options.key, result$);
     result$.subscribe(end);
     log.enter();
-    call(log.ask, definition, options, {
+    new Call(log.ask, definition, options, {
       next: (value) => {
         result$.next(value);
         log.leave();

@@ -283,7 +283,9 @@ export class Scheduler implements QueuedRun {
         ? !(ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
         : this.keepOpen && lifecycle.closing === undefined;
     if (goesOn) {
-      if (this.active === 0 && lifecycle.closing === undefined && !this.#drain.pending) ports.resting();
+      if (this.active > 0 || lifecycle.closing !== undefined || this.#drain.pending) return;
+      ports.resting();
+      this.#shared?.rests();
       return;
     }
     lifecycle.ended = true;

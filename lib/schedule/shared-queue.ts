@@ -22,15 +22,23 @@ export interface JoinedRun {
   readonly owner: object;
   readonly graph: { readonly nodes: ReadonlyMap<string, TaskNode> };
   readonly hub: Watch & { readonly events$: Observable<WorkflowEvent> };
-  readonly scheduler: { cancelTask(node: TaskNode, why?: unknown): void };
+  readonly scheduler: {
+    /** Tasks that run, and tasks that have not ended. */
+    readonly active: number;
+    readonly open: number;
+    cancelTask(node: TaskNode, why?: unknown): void;
+  };
   /** Told what code of users throws where no task is to blame. */
   readonly subscribers: { failed(error: unknown): void };
   /** Takes in a task that is forgotten when it has ended. */
   offer(task: Spawned, watch: ItemWatch): TaskNode;
 }
 
-/** A run has begun, or ended. */
-export type RunChange = { readonly joined: JoinedRun } | { readonly left: JoinedRun };
+/** A run has begun, or ended, or has nothing that runs. */
+export type RunChange =
+  | { readonly joined: JoinedRun }
+  | { readonly left: JoinedRun }
+  | { readonly rests: true };
 
 /** A run under a controller, as the queue sees it. */
 export interface QueuedRun {
@@ -161,6 +169,11 @@ export class SharedQueue implements SharedParts {
     this.#runs.delete(slots);
     this.#joined.delete(slots);
     if (joined !== undefined) this.changes$.next({ left: joined });
+  }
+
+  /** Nothing of one of the runs runs. */
+  rests(): void {
+    this.changes$.next({ rests: true });
   }
 
   /** Changes how many tasks run at once: of a group, or without one of all runs. */
