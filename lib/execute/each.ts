@@ -1,13 +1,19 @@
 import { Observable } from 'rxjs';
 import { copy } from '../kernel/copy.js';
 import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
-import { number } from '../kernel/option-rules.js';
+import { checkAll, number, type Rules } from '../kernel/option-rules.js';
 import type { TaskContext } from '../model/context.js';
 import { Dependency, Task } from '../model/dependency.js';
 import type { TaskDefinition } from '../model/task.js';
+import { waitingRules } from '../model/waiting.js';
 import type { AttemptContext } from './context.js';
 import { Feed, type Options } from './feed.js';
-import { isItems } from './item-source.js';
+import { isItems, isStream } from './item-source.js';
+
+const rules: Rules<Options> = {
+  ...(waitingRules as Rules<Options>),
+  buffer: number(1, 'whole', 'infinite'),
+};
 
 /** Under this name the stage before is among the dependencies; it is no input. */
 const sourceName = 'items of flow.each';
@@ -64,20 +70,21 @@ function withSource(dependencies: unknown, before: Task): unknown {
   return { ...(dependencies as object), [sourceName]: source };
 }
 
-function check(id: string, { from, run, key, keep, buffer }: Options): void {
+function check(id: string, options: Options): void {
+  const { from, run, key, keep } = options;
   const fail = (message: string): never => {
     throw new RxhiveError('INVALID_OPTION', `flow.each "${truncate(String(id))}": ${message}`);
   };
   const wrong = (what: string, value: unknown, instead: string): never =>
     fail(`${what} is ${inspect(value)}; ${instead}.`);
-  if (typeof from !== 'function' && !(from instanceof Task) && !isItems(from))
+  if (typeof from !== 'function' && !(from instanceof Task) && !isItems(from) && !isStream(from))
     wrong(
       'from',
       from,
-      'give an iterable, an asynchronous iterable, another flow.each, or a function that returns an iterable',
+      'give an iterable, an asynchronous iterable, an Observable, another flow.each, or a function that returns one of the first three',
     );
   if (typeof run !== 'function') wrong('run', run, 'give a function of the item');
   if (key !== undefined && typeof key !== 'function') wrong('key', key, 'give a function of the item');
   if (keep !== undefined && typeof keep !== 'boolean') wrong('keep', keep, 'give true or false');
-  number(1, 'whole', 'infinite')(buffer, 'buffer', (_, message) => fail(message));
+  checkAll(rules, options, '', (_, message) => fail(message));
 }

@@ -9,7 +9,15 @@ import type { EachItem, EachOptions, EachResult } from '../model/each.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { AttemptContext } from './context.js';
 import { ItemKeys } from './item-keys.js';
-import { type GivenItem, type ItemSource, IteratedItems, isItems, PassedItems } from './item-source.js';
+import {
+  type GivenItem,
+  type ItemSource,
+  IteratedItems,
+  isItems,
+  isStream,
+  ObservedItems,
+  PassedItems,
+} from './item-source.js';
 
 /** Items that wait for a slot. One: the source is asked when a slot is free, not before. */
 const ahead = 1;
@@ -115,9 +123,11 @@ export class Feed implements ItemWatch {
     if (edge !== undefined) return new PassedItems(edge, truncate(edge.from.id), more);
     const { from } = this.#options;
     const items: unknown = typeof from === 'function' ? from(this.#inputs as never) : from;
+    const { taskId, ports } = this.#ctx;
+    if (isStream(items)) return new ObservedItems(items, taskId, this.#options, ports.failed, more);
     if (isItems(items)) return new IteratedItems(items, more);
     disown(items);
-    const message = `Task "${truncate(this.#ctx.taskId)}": from returned ${inspect(items)}; return an iterable or an asynchronous iterable.`;
+    const message = `Task "${truncate(taskId)}": from returned ${inspect(items)}; return an iterable, an asynchronous iterable or an Observable.`;
     throw new RxhiveError('INVALID_OPTION', message);
   }
 

@@ -1,7 +1,11 @@
+import { from, isObservable, type ObservableInput } from 'rxjs';
 import type { ItemsEdge } from '../graph/items-edge.js';
+import { Fifo } from '../kernel/fifo.js';
+import { Follower } from '../kernel/follower.js';
 import { badReturn, disown } from '../kernel/guard.js';
 import { settleMaybe } from '../kernel/maybe-promise.js';
 import type { Items } from '../model/each.js';
+import { goesWhenFull, usualCapacity, type WaitingOptions } from '../model/waiting.js';
 
 /** An item as its source gives it. `key`: the one it had in the stage before. */
 export interface GivenItem {
@@ -99,6 +103,103 @@ export class IteratedItems implements ItemSource {
     if (done !== true) return { item: value, key: undefined };
     this.done = true;
     return undefined;
+  }
+}
+
+export function isStream(value: unknown): value is ObservableInput<unknown> {
+  if (isObservable(value)) return true;
+  return (
+    typeof value === 'object' && value !== null && typeof Reflect.get(value, Symbol.observable) === 'function'
+  );
+}
+
+/** An Observable. It cannot be slowed down: what comes while nobody can work on it waits, and the row is bounded. */
+export class ObservedItems implements ItemSource {
+  readonly waitsFor = 'its source to give an item, or for those it has given to end';
+  readonly #source: ObservableInput<unknown>;
+  readonly #name: string;
+  readonly #options: WaitingOptions;
+  readonly #failed: (error: unknown) => void;
+  readonly #more: () => void;
+  readonly #row = new Fifo<{ readonly item: unknown }>();
+  #follower: Follower | undefined;
+  /** The next value need not wait: it was asked for. */
+  #wanted = false;
+  #over = false;
+  #broken: { readonly error: unknown } | undefined;
+
+  /** `failed` is told of a source that refuses to be left. */
+  constructor(
+    source: ObservableInput<unknown>,
+    name: string,
+    options: WaitingOptions,
+    failed: (error: unknown) => void,
+    more: () => void,
+  ) {
+    this.#source = source;
+    this.#name = name;
+    this.#options = options;
+    this.#failed = failed;
+    this.#more = more;
+  }
+
+  get done(): boolean {
+    return this.#over && this.#row.size === 0 && this.#broken === undefined;
+  }
+
+  take(): GivenItem | undefined {
+    this.#wanted = true;
+    if (this.#follower === undefined) this.#follow();
+    if (this.#broken !== undefined) throw this.#broken.error;
+    const first = this.#row.shift();
+    if (first === undefined) return undefined;
+    this.#wanted = false;
+    return { item: first.item, key: undefined };
+  }
+
+  begun(): void {
+    // Its row alone is bounded.
+  }
+
+  leave(): void {
+    this.#row.clear();
+    this.#follower?.unsubscribe();
+  }
+
+  #follow(): void {
+    this.#follower = new Follower(
+      {
+        next: (item) => this.#next(item),
+        error: (error) => this.#end({ error }),
+        complete: () => this.#end(undefined),
+      },
+      this.#failed,
+    );
+    from(this.#source).subscribe(this.#follower);
+  }
+
+  #next(item: unknown): void {
+    const { capacity = usualCapacity } = this.#options;
+    if (this.#row.size >= capacity + (this.#wanted ? 1 : 0)) {
+      const goes = goesWhenFull(this.#name, this.#options);
+      if (goes === 'newest') return;
+      if (goes !== 'oldest') {
+        this.#end({ error: goes });
+        this.leave();
+        return;
+      }
+      // Where nothing may wait, the one that waits is a task by now: the newest is the only one to go.
+      if (this.#row.shift() === undefined) return;
+    }
+    this.#row.push({ item });
+    this.#more();
+  }
+
+  #end(broken: { readonly error: unknown } | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#broken = broken;
+    this.#more();
   }
 }
 

@@ -1,6 +1,8 @@
+import type { Observable } from 'rxjs';
 import type { TaskContext } from './context.js';
 import type { InputsOf, Task } from './dependency.js';
 import type { TaskSettings } from './task.js';
+import type { WaitingOptions } from './waiting.js';
 
 /** Items that come one after the other; nobody has to know how many. */
 export type Items<T> = Iterable<T> | AsyncIterable<T>;
@@ -15,16 +17,22 @@ export interface EachOptions<
   G extends string = string,
   X extends string = string,
   K extends boolean = boolean,
-> extends Pick<TaskSettings<D, S, I, G, X>, 'group' | 'retry' | 'timeout' | 'resources'> {
+> extends Pick<TaskSettings<D, S, I, G, X>, 'group' | 'retry' | 'timeout' | 'resources'>,
+    WaitingOptions {
   /** Tasks whose results are needed before the first item is taken. Default: none. */
   readonly dependencies?: D;
   /**
-   * Where items come from: an iterable, an async iterable, or a function of the inputs that returns one, such as a
-   * generator function. A function is called anew by each run; a generator can be used up once only. Or another
+   * Where items come from: an iterable, an async iterable, an Observable, or a function of the inputs that returns one,
+   * such as a generator function. A function is called anew by each run; a generator can be used up once only. An Observable
+   * cannot be slowed down: see `capacity` and `onFull`. Or another
    * `flow.each`: what an item comes to there is an item here, as soon as it has succeeded, while others are still at work
    * there. Items that failed there do not come. When that one fails, or is cancelled or skipped, this one is skipped.
    */
-  readonly from: Items<T> | ((inputs: InputsOf<D>) => Items<T>) | Task<EachResult<unknown, T, boolean>>;
+  readonly from:
+    | Items<T>
+    | Observable<T>
+    | ((inputs: InputsOf<D>) => Items<T> | Observable<T>)
+    | Task<EachResult<unknown, T, boolean>>;
   /** The work for one item, as `run` of a task: a value, a promise, a stream of which the last value counts. */
   readonly run: (item: T, ctx: TaskContext<S, I>, inputs: InputsOf<D>) => R;
   /** Keep the results for `values` of the result? Default false: they are forgotten once they were shown. */

@@ -1,5 +1,6 @@
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { CheckpointStore } from './store.js';
+import type { WaitingOptions } from './waiting.js';
 
 /** How work stands among all that a controller runs, and where its results are kept. */
 interface WorkOptions<G extends string, X extends string> {
@@ -41,7 +42,8 @@ export interface ScheduleOptions<G extends string = string, X extends string = s
 
 /** How an operator of a controller treats its source, its results and their errors. */
 export interface StreamOptions<G extends string = string, X extends string = string, T = never>
-  extends WorkOptions<G, X> {
+  extends WorkOptions<G, X>,
+    WaitingOptions {
   /**
    * With `store`: what tells a value from the others of the stream, also when the stream comes again. A text that is not
    * empty, or a number. Default: its index.
@@ -59,6 +61,4 @@ export interface StreamOptions<G extends string = string, X extends string = str
    * `ordered`. Whole number from 0, or Infinity. Default 10,000.
    */
   readonly capacity?: number;
-  /** One value more: fails the stream with LIMIT_EXCEEDED, or drops the oldest that waits, or itself. Default `error`. */
-  readonly onFull?: 'error' | 'drop-oldest' | 'drop-newest';
 }

@@ -1,16 +1,16 @@
 import { from, type ObservableInput, type ObservableNotification, type Subscriber } from 'rxjs';
 import type { ItemWatch, TaskNode } from '../graph/node.js';
-import { inspect, LimitExceededError, RxhiveError } from '../kernel/errors.js';
+import { inspect, RxhiveError } from '../kernel/errors.js';
 import { callUser, disown } from '../kernel/guard.js';
 import type { StreamOptions } from '../model/stream-options.js';
 import type { TaskDefinition } from '../model/task.js';
+import { goesWhenFull, usualCapacity } from '../model/waiting.js';
 import { type Pulled, PulledSource, type PullSink } from './pulled-source.js';
 import type { AskForRun, TaskRun } from './task-run.js';
 
 /** What becomes of a value while others are worked on. */
 export type Strategy = 'merge' | 'concat' | 'switch' | 'exhaust';
 
-const usualCapacity = 10_000;
 /** Values of a source that is asked for them that wait for their start: it is asked when one has started. */
 const ahead = 1;
 
@@ -205,16 +205,14 @@ export class Pass<T> implements PullSink<T> {
   #makeRoom(): boolean {
     // One that can start at once does not wait; whether it can is known a moment later.
     if (this.#pulled !== undefined || this.#waiting.size <= this.#capacity) return true;
-    const { onFull = 'error' } = this.#options;
-    if (onFull === 'drop-newest') return false;
-    const [oldest] = this.#waiting;
-    if (onFull === 'drop-oldest' && oldest !== undefined) {
-      this.#drop(oldest, 'Newer values had no room.');
+    const goes = goesWhenFull(String(this.#definition.type), this.#options);
+    if (goes === 'newest') return false;
+    if (goes === 'oldest') {
+      const [oldest] = this.#waiting;
+      if (oldest !== undefined) this.#drop(oldest, 'Newer values had no room.');
       return true;
     }
-    const { type: name } = this.#definition;
-    const message = `More than ${this.#capacity} values wait for "${name}"; slow the source down, raise capacity, or set onFull.`;
-    this.fail(new LimitExceededError('capacity', this.#capacity, message));
+    this.fail(goes);
     return false;
   }
 

@@ -4,7 +4,6 @@ import {
   checkAll,
   checked,
   isFunction,
-  number,
   oneOf,
   type Rule,
   type Rules,
@@ -15,6 +14,7 @@ import type { TaskContext } from '../model/context.js';
 import { bodied } from '../model/executor.js';
 import type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
 import type { TaskDefinition } from '../model/task.js';
+import { waitingRules } from '../model/waiting.js';
 import { runIdRule, tagsRule } from '../plan/input.js';
 import { type Entry, Pass, type Strategy } from './pass.js';
 import type { Pulled } from './pulled-source.js';
@@ -46,8 +46,7 @@ const workRules: Rules<ScheduleOptions> = {
 const streamRules: Rules<StreamOptions> = {
   ...(workRules as Rules<StreamOptions>),
   key: rule(isFunction, 'give a function of a value'),
-  capacity: number(0, 'whole', 'infinite'),
-  onFull: oneOf(['error', 'drop-oldest', 'drop-newest'], 'give "error", "drop-oldest" or "drop-newest"'),
+  ...(waitingRules as Rules<StreamOptions>),
   onError: oneOf(['error', 'skip', 'materialize'], 'give "error", "skip" or "materialize"'),
 };
 
