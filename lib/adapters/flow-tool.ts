@@ -129,7 +129,7 @@ export async function callFlow<C>(
   const asking = new Map<string, AbortController>();
   const told = (one: FlowEvent): void => {
     event?.(one);
-    if (one.type !== 'question' || one.reason === 'refused') return;
+    if (one.type !== 'question' || !['asked', 'answered', 'expired'].includes(one.reason)) return;
     asking.get(one.questionId)?.abort();
     if (one.reason !== 'asked') return;
     const left = new AbortController();
@@ -140,33 +140,13 @@ export async function callFlow<C>(
   };
   const emitter = { emit: async (_: string, one: unknown) => told(one as FlowEvent) };
   try {
-    const { answer } = await offered({ ...options, events: all }, call, { signal: stop.signal, emitter });
+    const { answer } = await offered({ ...options, events: 'all' }, call, { signal: stop.signal, emitter });
     return answer;
   } finally {
     for (const left of asking.values()) left.abort();
     unlink();
   }
 }
-
-const types: Readonly<Record<WorkflowEvent['type'], true>> = {
-  attempt: true,
-  breaker: true,
-  budget: true,
-  cache: true,
-  group: true,
-  limits: true,
-  log: true,
-  memory: true,
-  message: true,
-  plan: true,
-  question: true,
-  run: true,
-  state: true,
-  task: true,
-  usage: true,
-  value: true,
-};
-const all = Object.keys(types) as WorkflowEvent['type'][];
 
 /** So often a person may answer what does not fit. */
 const mostTries = 10;

@@ -105,7 +105,8 @@ export interface Offered<C> {
   readonly input?: (call: C) => unknown;
   readonly run?: OfferedRunOptions | ((call: C) => OfferedRunOptions);
   readonly output?: (result: WorkflowResult) => unknown;
-  readonly events?: readonly WorkflowEvent['type'][];
+  /** Types of the events that the emitter tells. */
+  readonly events?: readonly WorkflowEvent['type'][] | 'all';
 }
 
 /** Runs an offer within a run of a framework, whose emitter tells the events and whose signal ends it. */
@@ -126,7 +127,7 @@ export async function offered<C>(
   // One after the other; a listener that throws ends the run, as in frameworks.
   let telling: Promise<unknown> = Promise.resolve();
   const watching = run.events$.subscribe((event) => {
-    if (!events.includes(event.type)) return;
+    if (events !== 'all' && !events.includes(event.type)) return;
     const shown = event.type === 'question' && event.reason === 'asked' ? answerable(event, run) : event;
     telling = telling.then(() => emitter.emit(event.type, shown));
     telling.catch((error: unknown) => stop.abort(error));

@@ -271,8 +271,8 @@ export class RunView {
     if (reason === 'asked') {
       const more = { ...(context !== undefined && { context }), ...(deadline !== undefined && { deadline }) };
       this.questions.set(questionId, { taskId, prompt, ...more });
-    } else if (reason !== 'refused') this.questions.delete(questionId);
-    else if (known !== undefined) known.refused = because;
+    } else if (reason === 'answered' || reason === 'expired') this.questions.delete(questionId);
+    else if (reason === 'refused' && known !== undefined) known.refused = because;
   }
 
   #group(event: Extract<WorkflowEvent, { type: 'group' }>): void {
