@@ -1,6 +1,7 @@
 import { decode } from '../codec/codec.js';
 import { CheckpointCorruptError } from '../kernel/errors.js';
 import { isRecord, reservedNames } from '../kernel/plain.js';
+import { isMode } from '../model/dependency.js';
 import type {
   CommitRecord,
   FailedRecord,
@@ -126,11 +127,10 @@ function isAdded(value: unknown): boolean {
   return named && fits && (dependencies === undefined || isList(dependencies, isDependency));
 }
 
-const modes: readonly unknown[] = [undefined, 'latest', 'optional', 'settled', 'orElse', 'race', 'quorum'];
-
 function isDependency(value: unknown): boolean {
-  if (!isRecord(value) || !isName(value.id) || !modes.includes(value.mode)) return false;
-  const { mode, key, choice, need } = value;
+  if (!isRecord(value) || !isName(value.id)) return false;
+  const { mode = 'value', key, choice, need } = value;
+  if (!isMode(mode)) return false;
   const chosen =
     mode === 'race' || mode === 'quorum' ? isCount(choice) && isCount(need) : choice === undefined;
   return chosen && (key === undefined || isName(key));

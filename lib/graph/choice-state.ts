@@ -1,4 +1,5 @@
 import { WorkflowCancelledError } from '../kernel/errors.js';
+import { needsSuccess } from '../model/dependency.js';
 import type { Edge, Join, TaskNode } from './node.js';
 
 /** A race or a quorum in a run: tasks of which one dependent, or one join, needs the first few that succeed. */
@@ -43,7 +44,7 @@ export class ChoiceState {
 export function isTolerated(node: TaskNode): boolean {
   if (node.status !== 'failed' || node.definition.tolerate !== true) return false;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
-    if (['value', 'latest', 'items'].includes(edge.mode) || choiceOf(edge)?.state === 'failed') return false;
+    if (needsSuccess(edge.mode) || choiceOf(edge)?.state === 'failed') return false;
   return true;
 }
 

@@ -31,6 +31,28 @@ export type DependencyMode =
   | 'quorum'
   | 'items';
 
+/** What each mode needs of the task: its success, or its end; of a race or quorum only some have to succeed. */
+const needed: Readonly<Record<DependencyMode, 'success' | 'end' | 'some'>> = {
+  value: 'success',
+  latest: 'success',
+  items: 'success',
+  optional: 'end',
+  settled: 'end',
+  orElse: 'end',
+  race: 'some',
+  quorum: 'some',
+};
+
+/** Is the dependent skipped where the task does not succeed? */
+export function needsSuccess(mode: DependencyMode | 'join'): boolean {
+  return mode !== 'join' && needed[mode] === 'success';
+}
+
+/** Is it a mode, as a log may name one? */
+export function isMode(mode: unknown): mode is DependencyMode {
+  return typeof mode === 'string' && Object.hasOwn(needed, mode);
+}
+
 /** A dependency with a mode other than the default; made by {@link latest}, {@link optional}, {@link settled}, {@link orElse}. */
 export class Dependency<out T = unknown, out M extends DependencyMode = DependencyMode> {
   /** Type of what the dependent receives. Exists for the compiler only. */

@@ -3,7 +3,7 @@ import type { ForgottenTasks } from '../graph/forgotten-tasks.js';
 import type { TaskNode } from '../graph/node.js';
 import { LimitExceededError, type RxhiveError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
-import type { Task } from '../model/dependency.js';
+import { needsSuccess, type Task } from '../model/dependency.js';
 import { PartialWorkflowError } from '../model/partial-error.js';
 import type { OpenQuestion } from '../model/question.js';
 import type {
@@ -201,7 +201,7 @@ function guiltyOf(node: TaskNode): TaskNode[] {
     const { mode, from } = edge;
     const choice = choiceOf(edge);
     if (choice?.state === 'failed' && isEnd(from.status) && !usable(from) && !isLost(from)) guilty.push(from);
-    if (['value', 'latest', 'items'].includes(mode) && isEnd(from.status) && !usable(from)) guilty.push(from);
+    if (needsSuccess(mode) && isEnd(from.status) && !usable(from)) guilty.push(from);
   }
   // Held until its parent was durable, which it never was.
   const { parent } = node;

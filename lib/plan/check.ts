@@ -1,6 +1,6 @@
 import { partsOf } from '../graph/shared-parts.js';
 import { messageOf, truncate, WorkflowDefinitionError } from '../kernel/errors.js';
-import { type AnyDependency, Choice, Dependency } from '../model/dependency.js';
+import { type AnyDependency, Choice, Dependency, needsSuccess } from '../model/dependency.js';
 import { exponential, type RetryOptions, timeoutsOf } from '../model/policy.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { Definable, WorkflowDefinition } from '../model/workflow.js';
@@ -145,8 +145,7 @@ function blockedBy(one: AnyDependency, never: ReadonlyMap<string, string>): stri
     const lost = one.tasks.filter(({ id }) => never.has(id));
     return one.tasks.length - lost.length < one.need ? never.get(lost[0]?.id ?? '') : undefined;
   }
-  if (one instanceof Dependency)
-    return ['value', 'latest', 'items'].includes(one.mode) ? never.get(one.task.id) : undefined;
+  if (one instanceof Dependency) return needsSuccess(one.mode) ? never.get(one.task.id) : undefined;
   return never.get(one?.id);
 }
 
@@ -176,7 +175,7 @@ function toleratedInVain({ ids, tasks }: WorkflowDefinition): Finding[] {
   return ids.flatMap((id, i) =>
     Object.values(tasks[i]?.dependencies ?? {}).flatMap((one: AnyDependency): Finding[] => {
       if (one instanceof Choice) return [];
-      if (one instanceof Dependency && one.mode !== 'value' && one.mode !== 'latest') return [];
+      if (one instanceof Dependency && !needsSuccess(one.mode)) return [];
       const taskId = one instanceof Dependency ? one.task.id : one?.id;
       if (!tolerated.has(taskId)) return [];
       const message = `Task "${truncate(taskId)}" has tolerate: true, but "${truncate(id)}" needs its result: make that optional(), settled() or orElse(), or leave tolerate out.`;

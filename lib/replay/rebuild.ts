@@ -10,7 +10,7 @@ import {
   timer,
 } from 'rxjs';
 import type { TaskContext } from '../model/context.js';
-import { latest, optional, orElse, quorum, race, settled, Task } from '../model/dependency.js';
+import { Dependency, quorum, race, settled, Task } from '../model/dependency.js';
 import type { PlannedTask } from '../model/event.js';
 import type { TaskDefinition } from '../model/task.js';
 import { type Workflow, workflow } from '../workflow.js';
@@ -164,11 +164,7 @@ function dependenciesOf({ dependencies }: PlannedTask): TaskDefinition['dependen
       const known = choices.get(choice) ?? { need, mode, tasks: [] };
       if (!choices.has(choice)) choices.set(choice, known);
       known.tasks.push(task);
-    } else if (mode === 'latest') list.push(latest(task));
-    else if (mode === 'optional') list.push(optional(task));
-    else if (mode === 'settled') list.push(settled(task));
-    else if (mode === 'orElse') list.push(orElse(task, undefined));
-    else list.push(task);
+    } else list.push(mode === 'items' ? task : new Dependency(task, mode));
   }
   for (const { mode, need, tasks } of choices.values())
     list.push(mode === 'race' ? race(tasks) : quorum(need, tasks));

@@ -2,6 +2,7 @@ import { type ChoiceState, choiceOf } from '../graph/choice-state.js';
 import { ItemsEdge } from '../graph/items-edge.js';
 import { Edge, type Join, LatestEdge, type TaskNode } from '../graph/node.js';
 import { RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
+import { needsSuccess } from '../model/dependency.js';
 import type { TaskStatus } from '../model/status.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Streaming } from './streaming.js';
@@ -183,10 +184,7 @@ export class Dependents {
       return;
     }
     if (to.ended) return;
-    const usable =
-      from.status === 'succeeded' ||
-      from.status === 'restored' ||
-      (edge.mode !== 'value' && edge.mode !== 'latest' && edge.mode !== 'items');
+    const usable = from.status === 'succeeded' || from.status === 'restored' || !needsSuccess(edge.mode);
     if (!usable) this.#skips.push(to);
     else {
       this.satisfy(edge);

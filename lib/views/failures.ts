@@ -1,3 +1,4 @@
+import { needsSuccess } from '../model/dependency.js';
 import type { RunView, TaskView } from './run-view.js';
 
 /** A task that failed or was cancelled, with the tasks that were skipped because of it. */
@@ -55,7 +56,7 @@ function rootsOf(
   const own = new Set<string>();
   const others = new Set<ReadonlySet<string>>();
   for (const { id, mode } of dependencies) {
-    if (!['value', 'latest', 'items'].includes(mode)) continue;
+    if (!needsSuccess(mode)) continue;
     const status = view.tasks.get(id)?.status;
     const roots = known.get(id);
     if (status === 'failed' || status === 'cancelled') own.add(id);
