@@ -2,7 +2,8 @@ import { valueAt } from '../views/changes.js';
 import { inspectionOf, type TaskInspection } from '../views/inspection.js';
 import type { RunView, Span, SpanKind } from '../views/run-view.js';
 import { ranFor } from '../views/spent.js';
-import { count, duration, messageOf, short, shownValue, spanNames, statusSigns } from '../views/text.js';
+import { statusStyles } from '../views/status-style.js';
+import { count, duration, messageOf, short, shownValue, spanNames } from '../views/text.js';
 import { command } from './command.js';
 import { flag, text } from './option.js';
 import { fromLog, viewOf } from './read-log.js';
@@ -70,7 +71,7 @@ function table(view: RunView): string {
     const waits = Object.entries(waitsOf(task.spans, view.now)).map(
       ([kind, ms]) => `${kind} ${duration(ms)}`,
     );
-    const left = `${statusSigns[task.status]} ${short(task.id, 40).padEnd(40)} ${task.status.padEnd(11)}`;
+    const left = `${statusStyles[task.status].sign} ${short(task.id, 40).padEnd(40)} ${task.status.padEnd(11)}`;
     return `${left} ${String(task.attempts).padStart(2)} tries, ran ${duration(ranFor(task, view.now))}${waits.length === 0 ? '' : `, waited: ${waits.join(', ')}`}`;
   });
   return [head, ...rows].join('\n');
@@ -81,7 +82,7 @@ function told(task: TaskInspection, now: number): string {
   const model = task.model === undefined ? '' : `, ${short(task.model, 60)}`;
   const used = inputTokens + outputTokens + cost;
   const parts = [
-    [`${statusSigns[task.status]} ${short(task.id, 200)}: ${task.status}`],
+    [`${statusStyles[task.status].sign} ${short(task.id, 200)}: ${task.status}`],
     [...fact('type', task.type), ...fact('group', task.group), ...fact('added by', task.parent)],
     section(
       'Inputs',

@@ -1,6 +1,7 @@
 import { describeWait, someOf } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
+import { isEnd } from '../model/status.js';
 
 /** What {@link DeadlockDetector} looks at. */
 export interface DeadlockPorts {
@@ -115,8 +116,9 @@ export class DeadlockDetector {
 
 /** Does it do something by itself, or may it? In doubt, it does. */
 function acts({ status, extra, definition, committing }: TaskNode): boolean {
-  if (committing || status === 'ready' || status === 'running' || status === 'backing-off') return true;
-  if (status !== 'suspended') return false;
+  if (committing) return true;
+  if (status === 'waiting' || isEnd(status)) return false;
+  if (status !== 'suspended') return true;
   if (definition.feeds === true || extra?.join?.elsewhere === true) return true;
   return (extra?.asking?.size ?? 0) > 0 || (extra?.hedge?.rivals.length ?? 0) > 0;
 }

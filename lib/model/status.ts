@@ -14,6 +14,23 @@ export type TaskStatus =
 /** How a run is, or ended. `partial`: something succeeded and something did not. */
 export type RunStatus = 'succeeded' | 'partial' | 'failed' | 'cancelled' | 'suspended';
 
+/** What the time of a task goes into: work, or a wait as reports name it. */
+export type TimeKind = 'dependencies' | 'slot' | 'permit' | 'backoff' | 'suspended' | 'running';
+
+/** What the time in a status goes into; undefined: it is an end. */
+export const timeIn: Readonly<Record<TaskStatus, TimeKind | undefined>> = {
+  waiting: 'dependencies',
+  ready: 'slot',
+  running: 'running',
+  'backing-off': 'backoff',
+  suspended: 'suspended',
+  succeeded: undefined,
+  failed: undefined,
+  skipped: undefined,
+  cancelled: undefined,
+  restored: undefined,
+};
+
 /** True for a status nothing leaves. */
 export function isEnd(status: TaskStatus): boolean {
   return (

@@ -155,7 +155,7 @@ class TaskNotes {
     if (status === 'running') this.#now ??= { runningMs: 0, joins: [], values: [] };
     if (status === 'suspended') this.#now?.joins.push(this.#now.runningMs);
     const last = this.#attempts.at(-1);
-    if (status === 'backing-off' && last !== undefined && event.delay !== undefined) last.delay = event.delay;
+    if (last !== undefined && event.delay !== undefined) last.delay = event.delay;
     if (status === 'cancelled' && reasonOf(event.error) === 'cancelled') this.#cancelledAt = at;
     this.#changes.push({ at, status });
     if (isEnd(status)) this.#now = undefined;

@@ -1,6 +1,7 @@
 import { isHeldBack } from '../graph/gate.js';
 import type { TaskNode } from '../graph/node.js';
 import { RxhiveError } from '../kernel/errors.js';
+import { isEnd } from '../model/status.js';
 
 /** What a run is about. */
 interface Activity {
@@ -19,9 +20,9 @@ export function onlyPeopleCanHelp(
   let asking = false;
   for (const node of nodes) {
     const { status, extra, committing } = node;
-    if (status === 'running' || status === 'backing-off' || committing) return false;
-    if (status === 'ready' && !isHeldBack(node)) return false;
-    if (status !== 'suspended') continue;
+    if (committing) return false;
+    if (status === 'waiting' || isEnd(status) || (status === 'ready' && isHeldBack(node))) continue;
+    if (status !== 'suspended') return false;
     if (extra?.join?.elsewhere === true) return false;
     for (const { timed } of extra?.messageWaits ?? []) if (timed) return false;
     asking ||= extra?.asking !== undefined && extra.asking.size > 0;

@@ -2,7 +2,7 @@ import { getOrInsert } from '../kernel/get-or-insert.js';
 import { isRefusal } from '../kernel/provider-error.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { GroupLimits } from '../model/limiter.js';
-import { isEnd } from '../model/status.js';
+import { isEnd, type TaskStatus, timeIn } from '../model/status.js';
 
 /** Labels of a measurement: few values each, or a store of metrics would burst. */
 export type Labels = Readonly<Record<string, string>>;
@@ -253,7 +253,7 @@ export class Measure {
     }
     const permit = status === 'ready' ? Math.min(spent, permitMs - task.permitMs) : 0;
     if (permit > 0) workflow.waits.add('permit', permit / 1_000);
-    if (spent > permit) workflow.waits.add(causes[status] ?? status, (spent - permit) / 1_000);
+    if (spent > permit) workflow.waits.add(timeIn[status as TaskStatus] ?? status, (spent - permit) / 1_000);
   }
 
   #attempt({ workflow, tasks }: Run, event: Extract<WorkflowEvent, { type: 'attempt' }>): void {
@@ -340,9 +340,3 @@ function move(task: Task, status: string): void {
   task.group.active += active;
   task.group.ready += ready;
 }
-
-const causes: Readonly<Record<string, string>> = {
-  waiting: 'dependencies',
-  ready: 'slot',
-  'backing-off': 'backoff',
-};

@@ -6,22 +6,10 @@ import { criticalPath, type GraphNode, graphPicture, statusOf } from './graph-vi
 import { curve, type Dagre, layout } from './layout.js';
 import { recorded } from './recorded.js';
 import { RunView } from './run-view.js';
-import { escapeControl, short, statusSigns } from './text.js';
+import { statusStyles } from './status-style.js';
+import { escapeControl, short } from './text.js';
 
 const height = 34;
-const colours = {
-  waiting: ['#8793a3', '#8793a3'],
-  ready: ['#a87400', '#e8b93d'],
-  running: ['#2166c2', '#6fa8f5'],
-  'backing-off': ['#b85a0b', '#f09a4b'],
-  suspended: ['#7446c9', '#b79af2'],
-  succeeded: ['#1f7a46', '#5fc68d'],
-  restored: ['#11756f', '#58c2bb'],
-  failed: ['#c02626', '#ff7b72'],
-  skipped: ['#8a7482', '#b39dac'],
-  cancelled: ['#6d6470', '#a39aa8'],
-} as const;
-
 /**
  * The graph as a picture in SVG, light and dark: of a workflow or orchestrator, or, with statuses and the critical path
  * drawn strong, of the run that events tell of. More than 50 equal tasks are one box. Needs the package @dagrejs/dagre.
@@ -74,7 +62,8 @@ function svgOf(view: RunView, by: Dagre): string {
     const { x, y } = placed.nodes[node.key] ?? { x: 0, y: 0 };
     const width = widths.get(node.key) as number;
     const status = statusOf(node);
-    const sign = view.status === 'waiting' || view.now + path.size === 0 ? '' : `${statusSigns[status]} `;
+    const sign =
+      view.status === 'waiting' || view.now + path.size === 0 ? '' : `${statusStyles[status].sign} `;
     const title = `${short(node.label, 300)}${node.group === undefined ? '' : ` in ${short(node.group)}`}: ${status}`;
     return `<g class="box ${status}${strong.has(node.key) ? ' strong' : ''}" transform="translate(${x - width / 2} ${y - height / 2})"><title>${xml(title)}</title><rect width="${width}" height="${height}" rx="7"/><text x="12" y="21">${xml(sign + short(node.label, 30))}</text></g>`;
   });
@@ -94,9 +83,9 @@ function widthOf(node: GraphNode): number {
 function style(): string {
   const scheme = (at: 0 | 1, ink: string, soft: string, card: string): string =>
     `text{fill:${ink}}.tip{fill:${soft}}.edge{stroke:${soft}}.edge.strong{stroke:${ink}}rect{fill:${card}}${Object.entries(
-      colours,
+      statusStyles,
     )
-      .map(([status, pair]) => `.${status}{color:${pair[at]}}`)
+      .map(([status, { colours }]) => `.${status}{color:${colours[at]}}`)
       .join('')}`;
   return `text{font:12.5px system-ui,sans-serif}rect{stroke:currentColor;stroke-width:1.5}.strong rect{stroke-width:3}.skipped rect{stroke-dasharray:4 3}.edge{fill:none;stroke-width:1.3}.edge.soft{stroke-dasharray:5 4}.edge.strong{stroke-width:2.2}${scheme(0, '#1c2330', '#8793a3', '#ffffff')}@media(prefers-color-scheme:dark){${scheme(1, '#e6eaf0', '#5b6675', '#1a202a')}}`;
 }

@@ -1,6 +1,7 @@
 import { getOrInsert } from '../kernel/get-or-insert.js';
-import type { TaskStatus } from '../model/status.js';
+import { isEnd, type TaskStatus } from '../model/status.js';
 import type { RunView, TaskView } from './run-view.js';
+import { statusStyles } from './status-style.js';
 
 /** A box of the picture: a task, or many equal ones. */
 export interface GraphNode {
@@ -136,10 +137,9 @@ function depths(view: RunView): Map<string, number> {
 export function statusOf({ tasks }: GraphNode): TaskStatus {
   const counts = new Map<TaskStatus, number>();
   for (const { status } of tasks) counts.set(status, (counts.get(status) ?? 0) + 1);
-  const telling = (['failed', 'running', 'suspended', 'backing-off', 'ready', 'waiting'] as const).find(
-    (one) => counts.has(one),
-  );
-  return telling ?? [...counts].sort(([, a], [, b]) => b - a)[0]?.[0] ?? 'waiting';
+  if (counts.has('failed')) return 'failed';
+  const open = (Object.keys(statusStyles) as TaskStatus[]).find((one) => !isEnd(one) && counts.has(one));
+  return open ?? [...counts].sort(([, a], [, b]) => b - a)[0]?.[0] ?? 'waiting';
 }
 
 /** Ids of the chain of tasks that decided how long it took: from the last to end back along the latest dependency. */

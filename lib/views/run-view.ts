@@ -2,9 +2,9 @@ import { getOrInsert } from '../kernel/get-or-insert.js';
 import { isRefusal } from '../kernel/provider-error.js';
 import type { PlannedTask, WorkflowEvent } from '../model/event.js';
 import type { GroupLimits } from '../model/limiter.js';
-import { isEnd, type RunStatus, type TaskStatus } from '../model/status.js';
+import { isEnd, type RunStatus, type TaskStatus, timeIn } from '../model/status.js';
 import { changesOf } from './changes.js';
-import { closeSpan, Span, type SpanKind, spanOf } from './spans.js';
+import { closeSpan, Span, type SpanKind } from './spans.js';
 import { talked } from './talk.js';
 import type { CommitView, GroupView, QuestionView, TaskView } from './view-types.js';
 
@@ -232,7 +232,7 @@ export class RunView {
     const permitMs = Number(event.permitMs ?? task.permitMs);
     closeSpan(task.spans, event.at, permitMs - task.permitMs);
     task.permitMs = permitMs;
-    const kind = spanOf(event.reason);
+    const kind = timeIn[event.reason];
     if (kind === 'running') {
       const attempt = task.attempts + (before === 'ready' ? 1 : 0);
       task.spans.push(new Span(kind, event.at, attempt));

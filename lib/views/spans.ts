@@ -1,7 +1,7 @@
-import type { TaskStatus } from '../model/status.js';
+import type { TimeKind } from '../model/status.js';
 
-/** What a task waited for, or that it ran. Names as in the report's `waits`. */
-export type SpanKind = 'dependencies' | 'slot' | 'permit' | 'backoff' | 'suspended' | 'running';
+/** What a task waited for, or that it ran. */
+export type SpanKind = TimeKind;
 
 /** A stretch of a task's life, ms of the run. All have the same fields: there are several for each task. */
 export class Span {
@@ -20,19 +20,6 @@ export class Span {
     this.attempt = attempt;
   }
 }
-
-/** What a task does or waits for in a status; undefined: nothing any more. */
-export function spanOf(status: TaskStatus): SpanKind | undefined {
-  return kinds[status];
-}
-
-const kinds: { readonly [status in TaskStatus]?: SpanKind } = {
-  waiting: 'dependencies',
-  ready: 'slot',
-  running: 'running',
-  'backing-off': 'backoff',
-  suspended: 'suspended',
-};
 
 /** Ends the span that lasts; `permitMs` of a wait for a slot were for a permit. */
 export function closeSpan(spans: Span[], at: number, permitMs = 0): void {

@@ -9,8 +9,9 @@ import type { WorkflowEvent } from '../model/event.js';
 import { Redactor } from '../observe/redact.js';
 import { Frame, type TerminalStream, widthOf } from './frame.js';
 import { RunView, type TaskView } from './run-view.js';
+import { statusStyles } from './status-style.js';
 import { streamText } from './stream-text.js';
-import { duration, messageOf, short, statusOf, statusSigns } from './text.js';
+import { duration, messageOf, short, statusOf } from './text.js';
 
 export type { TerminalStream };
 
@@ -124,14 +125,12 @@ class Screen {
     this.#failed += 1;
     if (this.#failed > mostFailures) return;
     const { taskId, error } = event;
-    const line = `${statusSigns.failed} ${this.#text(taskId, 60)}: ${this.#text(messageOf(error), 300)}`;
+    const line = `${statusStyles.failed.sign} ${this.#text(taskId, 60)}: ${this.#text(messageOf(error), 300)}`;
     this.#failures.push(this.#paint(line, 'red'));
   }
 
   #picture(frame: Frame): string[] {
-    const tasks = this.#view
-      .list()
-      .filter(({ status }) => status === 'running' || status === 'backing-off' || status === 'suspended');
+    const tasks = this.#view.list().filter(({ status }) => statusStyles[status].paint !== undefined);
     const below = [this.#limits(), this.#head()].filter((line) => line !== '');
     const room = Math.max(1, frame.most - below.length);
     const shown = tasks.length > room ? tasks.slice(0, room - 1) : tasks;
@@ -147,10 +146,10 @@ class Screen {
     const most = Math.max(8, Math.min(28, columns - 24));
     const name = this.#text(task.id, most);
     const space = ' '.repeat(Math.max(0, most - widthOf(name)));
-    const left = `${statusSigns[task.status]} ${name}${space} ${time.padStart(8)}${attempt}`;
+    const { sign, paint = 'dim' } = statusStyles[task.status];
+    const left = `${sign} ${name}${space} ${time.padStart(8)}${attempt}`;
     const tail = this.#tail(task, columns - widthOf(left) - 3);
-    const style = task.status === 'running' ? 'blue' : task.status === 'suspended' ? 'magenta' : 'yellow';
-    return `${this.#paint(left, style)}  ${this.#paint(tail, 'dim')}`;
+    return `${this.#paint(left, paint)}  ${this.#paint(tail, 'dim')}`;
   }
 
   /** The end of what it streams, or its newest message. */
@@ -221,7 +220,7 @@ class Screen {
     if (reason === 'waiting' || reason === 'ready') return undefined;
     const why = error === undefined ? '' : `: ${this.#text(messageOf(error), 500)}`;
     const next = delay === undefined ? '' : `, again in ${duration(delay)}`;
-    const line = `${at} ${statusSigns[reason]} ${this.#text(taskId, 60)} ${statusOf({ status: reason, tolerated })}${why}${next}`;
+    const line = `${at} ${statusStyles[reason].sign} ${this.#text(taskId, 60)} ${statusOf({ status: reason, tolerated })}${why}${next}`;
     return reason === 'failed' && !tolerated
       ? this.#paint(line, 'red')
       : reason === 'succeeded'

@@ -63,20 +63,6 @@ export function statusOf({
   return tolerated ? `${status}, tolerated` : status;
 }
 
-/** Statuses in the order in which they are told, with a sign that does not need colour. */
-export const statusSigns: Readonly<Record<TaskStatus, string>> = {
-  running: '▶',
-  ready: '●',
-  'backing-off': '↻',
-  suspended: '‖',
-  waiting: '○',
-  succeeded: '✓',
-  restored: '⟲',
-  failed: '✗',
-  skipped: '⤼',
-  cancelled: '⊘',
-};
-
 /** Waits by name. */
 export const spanNames: Readonly<Record<SpanKind, string>> = {
   dependencies: 'waits for dependencies',

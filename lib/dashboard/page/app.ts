@@ -2,7 +2,8 @@ import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { TaskStatus } from '../../model/status.js';
 import type { RunView } from '../../views/run-view.js';
-import { count, duration, messageOf, short, statusSigns } from '../../views/text.js';
+import { statusStyles } from '../../views/status-style.js';
+import { count, duration, messageOf, short } from '../../views/text.js';
 import { EventList } from './event-list.js';
 import { Gauges } from './gauges.js';
 import { Graph } from './graph.js';
@@ -125,7 +126,7 @@ function head(act: Act): unknown {
     <h1>${view.workflow === '' ? 'rxhive' : short(view.workflow, 60)}</h1>
     <span class="status ${view.status}" title=${view.error === undefined ? '' : short(messageOf(view.error), 500)}>${view.status}</span>
     <span class="hint">${short(view.runId, 40)} ${duration(view.now)} · ${words[origin]}${dropped > 0 ? ` · ${count(dropped)} events dropped` : ''}</span>
-    <span class="counts">${(Object.keys(statusSigns) as TaskStatus[]).filter((status) => (counts[status] ?? 0) > 0).map((status) => html`<span class="count ${status}" title=${status}><span class="sign">${statusSigns[status]}</span> ${count(counts[status] ?? 0)} ${status}</span>`)}</span>
+    <span class="counts">${(Object.keys(statusStyles) as TaskStatus[]).filter((status) => (counts[status] ?? 0) > 0).map((status) => html`<span class="count ${status}" title=${status}><span class="sign">${statusStyles[status].sign}</span> ${count(counts[status] ?? 0)} ${status}</span>`)}</span>
     ${
       origin === 'none' &&
       html`<input type="file" aria-label="log file" onChange=${async (event: Event) => {

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { statusStyles } from '../../views/status-style.js';
 
 // Makes the one static page: code, style and worker within, so that it opens from a disk as well as from a server.
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
@@ -29,8 +30,20 @@ async function bundled(file: string, define: Record<string, string>): Promise<st
 const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 const worker = await bundled('layout-worker.ts', {});
 const code = await bundled('app.ts', { layoutWorkerCode: JSON.stringify(worker) });
-const style =
-  `${readFileSync(here('../../../node_modules/uplot/dist/uPlot.min.css'), 'utf8')}\n${readFileSync(here('style.css'), 'utf8')}`.trim();
+const css = (file: string): string => readFileSync(here(file), 'utf8');
+const statuses = Object.entries(statusStyles);
+const colours = (at: 0 | 1): string =>
+  `:root{${statuses.map(([status, one]) => `--${status}:${one.colours[at]}`).join(';')}}`;
+const coloured = statuses.map(([status]) => `.${status},.box.${status}{color:var(--${status})}`).join('\n');
+const style = [
+  css('../../../node_modules/uplot/dist/uPlot.min.css'),
+  colours(0),
+  `@media (prefers-color-scheme:dark){${colours(1)}}`,
+  coloured,
+  css('style.css'),
+]
+  .join('\n')
+  .trim();
 const policy = [
   "default-src 'none'",
   `script-src ${hashOf(code)}`,

@@ -2,7 +2,8 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { criticalPath, type GraphNode, graphPicture, statusOf } from '../../views/graph-view.js';
 import { curve, type LayoutOrder } from '../../views/layout.js';
 import type { RunView } from '../../views/run-view.js';
-import { escapeControl, short, statusSigns } from '../../views/text.js';
+import { statusStyles } from '../../views/status-style.js';
+import { escapeControl, short } from '../../views/text.js';
 import { html } from './html.js';
 import type { Placed } from './layout-worker.js';
 
@@ -117,7 +118,7 @@ export function Graph({
             <title>${short(node.label, 300)}${node.group === undefined ? '' : ` in ${short(node.group)}`}: ${status}</title>
             <rect width=${width} height=${height} rx="7" />
             ${many && shares(node, width)}
-            <text x="10" y="21"><tspan class="sign">${statusSigns[status]}</tspan><tspan dx="6">${short(node.label, 30)}</tspan></text>
+            <text x="10" y="21"><tspan class="sign">${statusStyles[status].sign}</tspan><tspan dx="6">${short(node.label, 30)}</tspan></text>
           </g>`;
         })}
       </svg>

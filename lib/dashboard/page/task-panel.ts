@@ -1,4 +1,6 @@
+import { isEnd } from '../../model/status.js';
 import type { RunView, TaskView } from '../../views/run-view.js';
+import { statusStyles } from '../../views/status-style.js';
 import { streamText } from '../../views/stream-text.js';
 import {
   count,
@@ -9,7 +11,6 @@ import {
   shownValue,
   spanNames,
   statusOf,
-  statusSigns,
 } from '../../views/text.js';
 import { html } from './html.js';
 
@@ -27,10 +28,10 @@ export function TaskPanel({
 }) {
   const task = view.tasks.get(id);
   if (task === undefined) return null;
-  const open = !['succeeded', 'failed', 'skipped', 'cancelled', 'restored'].includes(task.status);
+  const open = !isEnd(task.status);
   return html`<aside class="panel" aria-label="task ${short(id)}">
     <header>
-      <h2><span class="sign ${task.status}">${statusSigns[task.status]}</span> ${short(id, 200)}</h2>
+      <h2><span class="sign ${task.status}">${statusStyles[task.status].sign}</span> ${short(id, 200)}</h2>
       <button onClick=${() => select('')} aria-label="close">×</button>
     </header>
     <dl>
@@ -61,7 +62,7 @@ function input(
   select: (id: string) => void,
 ): unknown {
   const from = view.tasks.get(id);
-  return html`<li>${link(id, select)} ${mode !== 'value' && html`<em>${escapeControl(mode)}</em>`} ${from !== undefined && html`<span class="sign ${from.status}">${statusSigns[from.status]}</span>`}
+  return html`<li>${link(id, select)} ${mode !== 'value' && html`<em>${escapeControl(mode)}</em>`} ${from !== undefined && html`<span class="sign ${from.status}">${statusStyles[from.status].sign}</span>`}
     ${from?.value !== undefined && html`<pre>${shownValue(from.value, 2_000)}</pre>`}</li>`;
 }
 

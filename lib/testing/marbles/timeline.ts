@@ -1,20 +1,12 @@
 import type { WorkflowEvent } from '../../model/event.js';
 import type { TaskStatus } from '../../model/status.js';
 import { isEnd } from '../../model/status.js';
+import { statusStyles } from '../../views/status-style.js';
 
 /** The alphabet of timelines: one character for what a task is doing. `_` is before it was added. */
-export const timelineAlphabet: Readonly<Record<TaskStatus, string>> = {
-  waiting: '.',
-  ready: ':',
-  running: '=',
-  'backing-off': '~',
-  suspended: '?',
-  succeeded: '|',
-  failed: '#',
-  skipped: 'x',
-  cancelled: '!',
-  restored: '@',
-};
+export const timelineAlphabet: Readonly<Record<TaskStatus, string>> = Object.fromEntries(
+  Object.entries(statusStyles).map(([status, { letter }]) => [status, letter]),
+) as Record<TaskStatus, string>;
 
 /** The statuses of one task over time. */
 export interface TimelineRow {
