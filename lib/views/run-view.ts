@@ -196,6 +196,7 @@ export class RunView {
     const { id, type = id, group, dependencies = [] } = task;
     const made: TaskView = {
       id,
+      plan: task,
       seq: this.tasks.size,
       type,
       group,

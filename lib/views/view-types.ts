@@ -6,6 +6,8 @@ import type { Span } from './spans.js';
 /** A task as the pictures show it. */
 export interface TaskView {
   readonly id: string;
+  /** As its event said it. */
+  readonly plan: PlannedTask;
   readonly seq: number;
   readonly type: string;
   readonly group: string | undefined;
