@@ -26,6 +26,12 @@ const mostBreaths = 1_000;
 /** Time of the world, in ms since 1970, is later than this; virtual time, which begins at 0, is not. */
 const leastReal = 1e11;
 
+/** Ms since 1970 at the start of the process: asked for once, for it is a part of each reading. */
+const { timeOrigin } = performance;
+/** The newest reading of the clock that nobody sets, and how much has to be added to it to go on from there. */
+let latest = Number.NEGATIVE_INFINITY;
+let behind = 0;
+
 /** Timers of the platform overflow above this many ms and fire at once. The clock cuts longer waits in pieces. */
 export const longestTimer = 2_147_483_647;
 
@@ -65,7 +71,11 @@ export class Clock {
     const now = this.#scheduler.now();
     // Inside `TestScheduler.run` the default scheduler is virtual too.
     if (this.#scheduler !== asyncScheduler || now <= leastReal) return now;
-    return Math.max(this.#least, monotonic());
+    const passed = timeOrigin + performance.now() + behind;
+    // Only a test that puts its own clock in place of the platform's takes time back.
+    if (passed < latest) behind += latest - passed;
+    else latest = passed;
+    return Math.max(this.#least, Math.floor(latest));
   }
 
   /** Ms since it was made: each run has a clock of its own, so this is the time of the run. */
@@ -236,17 +246,3 @@ const turn: (work: () => void) => void =
   immediate === undefined ? (work) => void setTimeout(work, 0) : (work) => void immediate(work);
 
 const eventLoop = new EventLoop();
-
-/** Asked for once: it is a part of each reading. */
-const { timeOrigin } = performance;
-let latest = Number.NEGATIVE_INFINITY;
-let behind = 0;
-
-/** Whole ms since 1970 as of the start of the process, and on from there by a clock that nobody sets. */
-function monotonic(): number {
-  const now = timeOrigin + performance.now() + behind;
-  // Only a test that puts its own clock in place of the platform's takes time back.
-  if (now < latest) behind += latest - now;
-  else latest = now;
-  return Math.floor(latest);
-}

@@ -70,11 +70,6 @@ export class Drain<T> {
     return this.#head < this.#queue.length || this.#turnEnds.size > 0;
   }
 
-  /** Queues work as an item of its own. */
-  command(work: () => void): void {
-    this.push(this.#item(work));
-  }
-
   /** Queues an item, and handles it at once unless the loop is already running further down the stack. */
   push(item: T): void {
     this.#queue.push(item);

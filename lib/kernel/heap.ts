@@ -10,20 +10,20 @@ export interface HeapItem {
  * the order of arrival and the heap is stable. Source: J. W. J. Williams, Algorithm 232 (1964).
  */
 export class Heap<T extends HeapItem> {
-  readonly #items: T[] = [];
-  readonly #before: (a: T, b: T) => boolean;
+  protected readonly items: T[] = [];
+  protected readonly goesBefore: (a: T, b: T) => boolean;
 
   constructor(before: (a: T, b: T) => boolean) {
-    this.#before = before;
+    this.goesBefore = before;
   }
 
   get size(): number {
-    return this.#items.length;
+    return this.items.length;
   }
 
   /** The first item, left in place. */
   peek(): T | undefined {
-    return this.#items[0];
+    return this.items[0];
   }
 
   /** How many go before `item`, counted up to `most`: no others are looked at. */
@@ -31,9 +31,9 @@ export class Heap<T extends HeapItem> {
     let count = 0;
     const open = [0];
     for (let at = open.pop(); at !== undefined && count < most; at = open.pop()) {
-      const one = this.#items[at];
+      const one = this.items[at];
       // Nothing below one that comes later comes sooner.
-      if (one === undefined || !this.#before(one, item)) continue;
+      if (one === undefined || !this.goesBefore(one, item)) continue;
       count += 1;
       open.push(2 * at + 1, 2 * at + 2);
     }
@@ -41,14 +41,14 @@ export class Heap<T extends HeapItem> {
   }
 
   push(item: T): void {
-    item.heapIndex = this.#items.length;
-    this.#items.push(item);
+    item.heapIndex = this.items.length;
+    this.items.push(item);
     this.#rise(item);
   }
 
   /** Takes the first item out. */
   pop(): T | undefined {
-    const first = this.#items[0];
+    const first = this.peek();
     if (first !== undefined) this.remove(first);
     return first;
   }
@@ -58,11 +58,12 @@ export class Heap<T extends HeapItem> {
     const hole = item.heapIndex;
     if (hole < 0) return;
     item.heapIndex = -1;
-    const last = this.#items.pop() as T;
+    const last = this.items.pop() as T;
     if (last === item) return;
-    this.#items[hole] = last;
+    this.items[hole] = last;
     last.heapIndex = hole;
-    this.update(last);
+    this.#rise(last);
+    this.#sink(last);
   }
 
   /** Restores the order after the key of `item` changed. */
@@ -72,12 +73,12 @@ export class Heap<T extends HeapItem> {
   }
 
   #rise(item: T): void {
-    const items = this.#items;
+    const items = this.items;
     let at = item.heapIndex;
     while (at > 0) {
       const up = (at - 1) >> 1;
       const parent = items[up] as T;
-      if (!this.#before(item, parent)) break;
+      if (!this.goesBefore(item, parent)) break;
       items[at] = parent;
       parent.heapIndex = at;
       at = up;
@@ -87,18 +88,18 @@ export class Heap<T extends HeapItem> {
   }
 
   #sink(item: T): void {
-    const items = this.#items;
+    const items = this.items;
     const half = items.length >> 1;
     let at = item.heapIndex;
     while (at < half) {
       let down = 2 * at + 1;
       let child = items[down] as T;
       const right = items[down + 1];
-      if (right !== undefined && this.#before(right, child)) {
+      if (right !== undefined && this.goesBefore(right, child)) {
         child = right;
         down += 1;
       }
-      if (!this.#before(child, item)) break;
+      if (!this.goesBefore(child, item)) break;
       items[at] = child;
       child.heapIndex = at;
       at = down;

@@ -9,48 +9,39 @@ const leastGaps = 64;
  * A {@link Heap} with a row before it: items that come in order, as most tasks and timers do, wait in the row, where coming
  * and going cost nothing. It compares when it is asked for the first: keys may change only together with `update`.
  */
-export class RowHeap<T extends HeapItem> {
-  readonly #heap: Heap<T>;
-  readonly #before: (a: T, b: T) => boolean;
+export class RowHeap<T extends HeapItem> extends Heap<T> {
   /** In order, with gaps where items were taken out, but none at `#head` and at the end. */
   #row: (T | undefined)[] = [];
   #head = 0;
   #inRow = 0;
 
-  constructor(before: (a: T, b: T) => boolean) {
-    this.#before = before;
-    this.#heap = new Heap(before);
+  override get size(): number {
+    return this.items.length + this.#inRow;
   }
 
-  get size(): number {
-    return this.#heap.size + this.#inRow;
-  }
-
-  /** The first item, left in place. */
-  peek(): T | undefined {
+  override peek(): T | undefined {
     const first = this.#row[this.#head];
-    const top = this.#heap.peek();
-    if (first === undefined || (top !== undefined && this.#before(top, first))) return top;
+    const top = this.items[0];
+    if (first === undefined || (top !== undefined && this.goesBefore(top, first))) return top;
     return first;
   }
 
-  /** How many go before `item`, counted up to `most`: no others are looked at. */
-  before(item: T, most: number): number {
+  override before(item: T, most: number): number {
     let count = 0;
     for (let at = this.#head; at < this.#row.length && count < most; at++) {
       const one = this.#row[at];
       if (one === undefined) continue;
-      if (!this.#before(one, item)) break;
+      if (!this.goesBefore(one, item)) break;
       count += 1;
     }
-    return count + this.#heap.before(item, most - count);
+    return count + super.before(item, most - count);
   }
 
-  push(item: T): void {
+  override push(item: T): void {
     const row = this.#row;
     const last = row[row.length - 1];
-    if (last !== undefined && !this.#before(last, item)) {
-      this.#heap.push(item);
+    if (last !== undefined && !this.goesBefore(last, item)) {
+      super.push(item);
       return;
     }
     item.heapIndex = rowStart + row.length;
@@ -58,18 +49,10 @@ export class RowHeap<T extends HeapItem> {
     this.#inRow += 1;
   }
 
-  /** Takes the first item out. */
-  pop(): T | undefined {
-    const first = this.peek();
-    if (first !== undefined) this.remove(first);
-    return first;
-  }
-
-  /** Takes any item out; an item that is not in it is left alone. */
-  remove(item: T): void {
+  override remove(item: T): void {
     const at = item.heapIndex - rowStart;
     if (at < 0) {
-      this.#heap.remove(item);
+      super.remove(item);
       return;
     }
     item.heapIndex = -1;
@@ -87,9 +70,8 @@ export class RowHeap<T extends HeapItem> {
     if (row.length > 4 * this.#inRow + leastGaps) this.#closeGaps();
   }
 
-  /** Restores the order after the key of `item` changed. */
-  update(item: T): void {
-    if (item.heapIndex < rowStart) this.#heap.update(item);
+  override update(item: T): void {
+    if (item.heapIndex < rowStart) super.update(item);
     else if (this.#inRow > 1) {
       this.remove(item);
       this.push(item);

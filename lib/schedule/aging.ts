@@ -37,7 +37,12 @@ export class Aging {
 
   /** A task of this priority begins to wait; returns what it weighs. */
   add(priority: number): number {
-    this.#count(priority);
+    const level = this.#levels.get(priority) ?? { priority, waiting: 0, heapIndex: -1 };
+    level.waiting += 1;
+    if (level.waiting === 1) {
+      this.#levels.set(priority, level);
+      this.#waiting.push(level);
+    }
     return this.#overtookAt === undefined ? priority : priority - Math.floor(this.#time() / this.#step);
   }
 
@@ -48,13 +53,13 @@ export class Aging {
     level.waiting -= 1;
     if (level.waiting > 0) return;
     this.#waiting.remove(level);
-    if (this.#levels.size <= 2 * this.#waiting.size + fewLevels) return;
+    if (this.#levels.size <= fewLevels || this.#levels.size <= 2 * this.#waiting.size + fewLevels) return;
     for (const [key, { waiting }] of this.#levels) if (waiting === 0) this.#levels.delete(key);
   }
 
   /** A task that waits has another priority from now on; what it has waited goes on to count. */
   change(from: number, to: number): void {
-    this.#count(to);
+    this.add(to);
     this.remove(from);
   }
 
@@ -64,14 +69,6 @@ export class Aging {
     if (least === undefined || priority <= least) return;
     this.#passed = this.#time();
     this.#overtookAt = this.#now();
-  }
-
-  #count(priority: number): void {
-    const level = this.#levels.get(priority) ?? { priority, waiting: 0, heapIndex: -1 };
-    level.waiting += 1;
-    if (level.waiting > 1) return;
-    this.#levels.set(priority, level);
-    this.#waiting.push(level);
   }
 
   #time(): number {

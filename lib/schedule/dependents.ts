@@ -45,7 +45,8 @@ export class Dependents {
       if (node.ended) continue;
       this.#catchUp(node);
       if (node.pending === 0 && node.status === 'waiting') this.#lifecycle.ready(node);
-      else if (node.status === 'waiting') this.#lifecycle.announce(node);
+      else if (node.status === 'waiting' && this.#lifecycle.ports.watch.active)
+        this.#lifecycle.announce(node);
     }
   }
 

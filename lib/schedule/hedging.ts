@@ -65,7 +65,7 @@ export class Hedging {
 
   #learn({ definition, id, startedAt }: TaskNode): void {
     if (definition.hedge?.after !== 'p95') return;
-    this.#durations.get(definition.type ?? id)?.add(this.#lifecycle.now() - startedAt);
+    this.#durations.get(definition.type ?? id)?.add(this.#lifecycle.clock.elapsed() - startedAt);
   }
 
   #wait(hedge: Hedge, after: number): void {
@@ -89,7 +89,7 @@ export class Hedging {
     rival.attempt = node.attempt;
     rival.priority = node.priority;
     rival.rank = node.rank;
-    rival.startedAt = rival.since = this.#lifecycle.now();
+    rival.startedAt = rival.since = this.#lifecycle.clock.elapsed();
     rival.more().hedge = hedge;
     if (!this.#lifecycle.book(rival)) return;
     rival.calls = 1;

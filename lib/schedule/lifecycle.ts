@@ -6,7 +6,7 @@ import type { SchedulerPorts } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { OpenEvent } from '../model/event.js';
-import type { TaskStatus } from '../model/status.js';
+import { isEnd, type TaskStatus } from '../model/status.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 import type { Deadlines } from './deadlines.js';
 import { Probing } from './probing.js';
@@ -99,7 +99,7 @@ export class Lifecycle {
   readonly #nodes: ReadonlyMap<string, TaskNode>;
   readonly #settings: WorkflowSettings;
   readonly #shared: SharedQueue | undefined;
-  /** Below 0: not read yet. */
+  /** Ms since the run started, the same for all that follows from one thing. Below 0: not read yet. */
   #moment = -1;
 
   constructor({ nodes, settings, clock, ports, deadlines, slots, shared, command, slice }: LifecycleParts) {
@@ -112,7 +112,7 @@ export class Lifecycle {
     this.#shared = shared;
     this.command = command;
     this.slice = slice;
-    this.queue = shared?.queue ?? new ReadyQueue(() => this.now(), settings.aging);
+    this.queue = shared?.queue ?? new ReadyQueue(() => clock.elapsed(), settings.aging);
     this.probing = new Probing(
       () => nodes,
       command,
@@ -120,20 +120,10 @@ export class Lifecycle {
     );
   }
 
-  /** Ms since the run started. */
-  now(): number {
-    return this.clock.elapsed();
-  }
-
   /** Something else happens: the time is read again. */
   step(): void {
+    this.steps += 1;
     this.#moment = -1;
-  }
-
-  /** Ms since the run started, the same for all that follows from one thing; exactly where events tell of it. */
-  #when(): number {
-    if (this.#moment < 0 || this.ports.watch.active) this.#moment = this.clock.elapsed();
-    return this.#moment;
   }
 
   /** All that the task waited for is there: it waits for a slot, or for what is left of a backoff. */
@@ -257,7 +247,7 @@ export class Lifecycle {
 
   /** Leaves the tasks that have not ended as they are, for a later process to run their bodies again. */
   leaveAll(reason: RxhiveError): void {
-    const now = this.now();
+    const now = this.clock.elapsed();
     for (const node of this.#nodes.values()) {
       if (node.ended) continue;
       this.stop(node, reason);
@@ -269,16 +259,19 @@ export class Lifecycle {
 
   /** Changes the status: all changes of it happen here. */
   enter(node: TaskNode, status: TaskStatus, error?: unknown, delay?: number): void {
-    bookTime(node, this.#when());
+    const { active } = this.ports.watch;
+    // Exact where events tell of it.
+    if (active || this.#moment < 0) this.#moment = this.clock.elapsed();
+    bookTime(node, this.#moment);
     node.status = status;
-    this.announce(node, error, delay);
+    if (active) this.announce(node, error, delay);
   }
 
   /** Tells the status of a task to those who listen. */
   announce(node: TaskNode, error?: unknown, delay?: number): void {
     const { watch } = this.ports;
     // An attempt beside another one is no task of its own.
-    if (!watch.active || node.principal !== node) return;
+    if (node.principal !== node) return;
     const { id: taskId, status: reason } = node;
     const event: OpenEvent<'task'> = { type: 'task', reason, taskId, seq: 0, at: 0, runId: '' };
     if (error !== undefined) event.error = error;
@@ -286,7 +279,7 @@ export class Lifecycle {
     const permitMs = node.extra?.permitMs ?? 0;
     if (reason === 'running' && permitMs > 0) event.permitMs = permitMs;
     if (reason === 'failed' && isTolerated(node)) event.tolerated = true;
-    if (node.ended) {
+    if (isEnd(reason)) {
       const { value } = node;
       if (value !== undefined) event.value = value;
     }
@@ -324,14 +317,14 @@ export class Lifecycle {
     const extra = node.more();
     extra.attempts ??= [];
     const asked = retryAfter === undefined ? {} : { retryAfter };
-    extra.attempts.push({ startedAt: node.startedAt, endedAt: this.now(), error, ...asked });
+    extra.attempts.push({ startedAt: node.startedAt, endedAt: this.clock.elapsed(), error, ...asked });
   }
 
   /** Books an attempt beside that of `node`. */
   bookRival(node: TaskNode, { startedAt }: TaskNode, error: unknown): void {
     const extra = node.more();
     extra.attempts ??= [];
-    extra.attempts.push({ startedAt, endedAt: this.now(), error, hedge: true });
+    extra.attempts.push({ startedAt, endedAt: this.clock.elapsed(), error, hedge: true });
   }
 }
 

@@ -111,8 +111,9 @@ export class ReadyQueue {
   /** The best task that may start now. */
   peek(): TaskNode | undefined {
     for (let lane = this.#lanes.peek(); lane !== undefined; lane = this.#lanes.peek()) {
-      const blocker = this.#blockerOf(lane);
-      if (blocker === undefined) return lane.ready.peek();
+      const first = lane.ready.peek();
+      const blocker = this.#blockerOf(lane, first);
+      if (blocker === undefined) return first;
       this.#lanes.remove(lane);
       this.#park(lane, blocker);
     }
@@ -144,7 +145,7 @@ export class ReadyQueue {
   take(node = this.peek()): TaskNode | undefined {
     if (node === undefined) return undefined;
     const { lane } = node;
-    lane.ready.pop();
+    lane.ready.remove(node);
     this.#aging.remove(node.priority);
     this.#aging.started(node.priority);
     this.#take(node);
@@ -258,7 +259,7 @@ export class ReadyQueue {
     }
   }
 
-  #blockerOf(lane: Lane, first = lane.ready.peek()): Blocker | Resource | Lane | undefined {
+  #blockerOf(lane: Lane, first: TaskNode | undefined): Blocker | Resource | Lane | undefined {
     const { slots, group } = lane;
     if (slots.active >= slots.limit || slots.closed) return slots;
     if (group !== undefined && group.active >= group.limit) return group;
@@ -388,6 +389,7 @@ export class ReadyQueue {
 
   /** The lane no longer waits for what it claimed, or was to have. */
   #leave(lane: Lane): void {
+    if (lane.needs.length === 0) return;
     this.#unclaim(lane);
     if (this.#reserved === lane) this.#unreserve();
     this.#served(lane);

@@ -24,7 +24,7 @@ import { Streaming } from './streaming.js';
 import { onlyPeopleCanHelp, runSuspended } from './suspension.js';
 import { Waits } from './waits.js';
 
-type Command = { readonly kind: 'command'; run(): void };
+type Command = () => void;
 
 /** What a scheduler works on. */
 export interface ScheduledRun {
@@ -69,7 +69,7 @@ export class Scheduler implements QueuedRun {
     this.keepOpen = keepOpen;
     this.slots = slots;
     this.#shared = shared;
-    const command = (run: () => void): void => this.#drain.command(run);
+    const command = (work: Command): void => this.#drain.push(work);
     const slice = (work: Iterator<unknown>): void => this.#drain.slice(work);
     const deadlines = new Deadlines(clock, settings, (node, error, applies) =>
       command(() => applies() && this.#outcomes.abandon(node, 'failed', error)),
@@ -82,7 +82,7 @@ export class Scheduler implements QueuedRun {
       clock,
       (item) => this.#step(item),
       () => this.#pump(),
-      (run) => ({ kind: 'command', run }),
+      (work) => work,
       shared && { enter: (turns) => shared.enter(this, turns), left: () => shared.left() },
     );
     this.priorityInheritance = new PriorityInheritance({
@@ -103,7 +103,7 @@ export class Scheduler implements QueuedRun {
 
   /** Ms since the run started. */
   now(): number {
-    return this.#lifecycle.now();
+    return this.#lifecycle.clock.elapsed();
   }
 
   /** Tasks that run. */
@@ -251,13 +251,12 @@ export class Scheduler implements QueuedRun {
   }
 
   #step(item: Signal | Command): void {
-    this.#lifecycle.steps += 1;
     this.#lifecycle.step();
     try {
-      if (item.kind === 'command') item.run();
+      if (typeof item === 'function') item();
       else if (item.node.running === item.source) this.#outcomes.onSignal(item); // else a late word
     } catch (error) {
-      this.#broke(error, item.kind === 'command' ? undefined : item.node);
+      this.#broke(error, typeof item === 'function' ? undefined : item.node);
     }
   }
 
@@ -278,6 +277,8 @@ export class Scheduler implements QueuedRun {
     if (lifecycle.ended || (!this.#slots.begun && lifecycle.closing === undefined)) return;
     if (this.#shared === undefined && !this.#startAll()) return;
     this.#slots.rest();
+    // While one runs nothing else is asked.
+    if (this.slots.active > 0 && lifecycle.open > 0) return;
     const goesOn =
       lifecycle.open > 0
         ? !(ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
@@ -297,7 +298,8 @@ export class Scheduler implements QueuedRun {
   /** Starts what may start, where the queue is its own; false: the event loop has to be given back. */
   #startAll(): boolean {
     const { queue, closing } = this.#lifecycle;
-    while (closing === undefined && this.active < this.limit) {
+    const { slots } = this;
+    while (closing === undefined && slots.active < slots.limit) {
       const best = queue.peek();
       if (best === undefined) return true;
       if (!this.startNext(best)) return false;
