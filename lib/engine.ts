@@ -4,7 +4,7 @@ import { factsOf, logOf } from './commit/log-options.js';
 import type { Revived } from './commit/revival.js';
 import { State } from './commit/state.js';
 import { type CommitPorts, Transactions } from './commit/transaction.js';
-import { handlersOf, launch } from './execute/attempt.js';
+import { launch } from './execute/attempt.js';
 import { inputsOf } from './execute/inputs.js';
 import { Locks } from './execute/locks.js';
 import { MiddlewareStack } from './execute/middleware.js';
@@ -165,13 +165,13 @@ export class Engine {
       watch: this.hub,
       log: this.#transactions,
       launch: (node, signals) => launch(node, this.#ports, signals),
-      commit: (node, attempt, done) => this.#commit(node, attempt, done),
+      commit: this.#commit,
       value: (node, value) => {
         node.item?.value?.(value);
         this.streams.value(node, value);
         this.hub.push({ type: 'value', reason: 'emitted', taskId: node.id, value });
       },
-      ended: (node) => this.#taskEnded(node),
+      ended: this.#taskEnded,
       maySuspend: () => this.questions.mayEnd(this.#options.suspend),
       waits: (node) => this.#deadlock.check(node),
       resting: () => {
@@ -198,11 +198,13 @@ export class Engine {
     };
   }
 
-  #taskEnded(node: TaskNode): void {
+  readonly #taskEnded = (node: TaskNode): void => {
     const { failed } = this.subscribers;
-    if (this.#options.store !== undefined)
+    // The log has a success as a commit.
+    if (this.#options.store !== undefined && node.status !== 'succeeded')
       notify(() => this.#transactions.ended(node, this.scheduler.closing !== undefined), failed);
-    if (this.scheduler.closing === undefined) this.#transactions.recovery?.ended(node);
+    const { recovery } = this.#transactions;
+    if (recovery !== undefined && this.scheduler.closing === undefined) recovery.ended(node);
     this.learning.ended(node);
     this.questions.ended(node);
     this.messages.ended(node);
@@ -210,8 +212,8 @@ export class Engine {
     this.streams.ended(node);
     this.#growth.ended(node);
     node.forget();
-    if (this.hub.active) notify(() => this.#limits.step(), failed);
-  }
+    notify(this.#limits.step, failed);
+  };
 
   /** Begins, once. */
   start(): void {
@@ -315,28 +317,25 @@ export class Engine {
     this.scheduler.cancel(new WorkflowCancelledError(reason, cause));
   }
 
-  #commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome {
-    const outcome = this.#transactions.commit(node, attempt, (error) => {
+  readonly #commit = (node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome => {
+    const outcome: CommitOutcome = this.#transactions.commit(node, attempt, (error) => {
       if (outcome !== 'wait') this.commits.made(node, this.state);
       done(error);
     });
     if (outcome === 'rerun') this.commits.conflict(node, this.state.seq);
     else if (outcome !== 'later' && outcome !== 'wait') this.commits.made(node, this.state);
     return outcome;
-  }
+  };
 
   /** Takes tasks in while the run goes on. @throws RxhiveError RUN_ENDED, LIMIT_EXCEEDED, WORKFLOW_DEFINITION */
   add(tasks: readonly Spawned[], parent?: TaskNode, holder?: TaskNode): void {
     if (this.scheduler.ended || this.scheduler.closing !== undefined) throw runEnded(this.runId);
-    if (parent !== undefined) {
-      this.#admit(this.#growth.add(tasks, parent), parent, holder);
-      return;
-    }
     const text = this.#transactions.addedText(tasks); // First: what cannot be written is not added.
     const nodes = this.#growth.add(tasks, parent);
-    if (text !== undefined && this.#opened) this.#transactions.added(text);
-    else if (text !== undefined) this.#early.push(text);
-    this.#admit(nodes);
+    if (text !== undefined && parent === undefined)
+      if (this.#opened) this.#transactions.added(text);
+      else this.#early.push(text);
+    this.#admit(nodes, parent, holder);
   }
 
   /** Takes in a task that is forgotten when it has ended. @throws as {@link Engine.add} */
@@ -372,7 +371,7 @@ export class Engine {
       input,
       budget: { left: settings.retryBudget ?? Number.POSITIVE_INFINITY },
       watch: this.hub,
-      handlersOf: (node) => handlersOf(node, handlers),
+      handlers,
       state: this.state,
       locks: new Locks(),
       middleware: new MiddlewareStack(this.#options, this.#definition, this.runId, this.subscribers.failed),
@@ -390,7 +389,7 @@ export class Engine {
       ask: (asker, question) => this.questions.ask(asker, question),
       messaging: (node, own) => this.messages.messagingOf(node, own),
       handleFor: (parent, id) => this.graph.childOf(parent.principal, id)?.handle ?? new Task(id, this.owner),
-      flush: (parent, spawned) => this.add(this.#transactions.writable(spawned), parent.principal),
+      flush: (parent, spawned) => this.add(spawned, parent.principal),
       item: (parent, one, watch, known) =>
         this.#admit(this.#growth.addItem(one, parent, watch, known), parent),
       drop: (node, why) => this.scheduler.cancelTask(node, why, 'parent'),

@@ -136,7 +136,7 @@ function courseOf(
     version: versionOf(node),
     attempt: node.attempt,
     at: [node.startedAt, at],
-    ...(waits.some((ms) => ms > 0) && { waits }),
+    ...(Math.max(...waits) > 0 && { waits }),
     ...(usage !== undefined && { usage }),
   };
 }

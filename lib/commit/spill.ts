@@ -42,11 +42,15 @@ export class Spill {
    * when this process began with the run, keeps apart what two processes write of which one has lost the run.
    * @throws RxhiveError NOT_SERIALIZABLE
    */
-  keep(runId: string, taskId: string, begun: number, value: unknown): string | undefined {
+  keep(
+    runId: string,
+    { id, value }: { readonly id: string; readonly value: unknown },
+    begun: () => number,
+  ): string | undefined {
     if (!this.#prompt || this.#above === Number.POSITIVE_INFINITY || isSmall(value)) return undefined;
     const text = encode(value, { longest, name: 'the result' });
     if (text.length <= this.#above) return undefined;
-    const key = this.#newKey(runId, taskId, begun);
+    const key = this.#newKey(runId, id, begun());
     const answer = this.#texts.put(key, text, runId);
     if (!isPromise(answer)) return key;
     this.#prompt = this.#texts.prompt === true;

@@ -224,7 +224,7 @@ export class Transactions implements TaskLog {
   /** Keeps a large result elsewhere than in memory and log; its key, where it does. */
   #spill(node: TaskNode): string | undefined {
     if (node.watched || this.#log === undefined) return undefined;
-    return this.#log.spill.keep(this.#log.runId, node.id, this.#begun(), node.value);
+    return this.#log.spill.keep(this.#log.runId, node, () => this.#begun());
   }
 
   /** The result can be read again once the task has forgotten it. */
@@ -310,22 +310,17 @@ export class Transactions implements TaskLog {
 
   /** Tasks of registered bodies, as a record; undefined: there are none, or no log. @throws RxhiveError NOT_SERIALIZABLE */
   addedText(tasks: readonly Spawned[]): string | undefined {
+    if (this.#journal === undefined) return undefined;
     const known = this.#recovery?.past.outside;
-    const found = tasks
-      .map(({ handle, definition }) => described(handle.id, definition))
-      .filter(
-        (one): one is AddedTask =>
-          typeof one !== 'string' && one.type !== undefined && known?.has(one.id) !== true,
-      );
-    if (this.#journal === undefined || found.length === 0) return undefined;
+    const found: AddedTask[] = [];
+    for (const { handle, definition } of tasks) {
+      if (definition.stored?.type === undefined || known?.has(handle.id) === true) continue;
+      const one = described(handle.id, definition);
+      if (typeof one !== 'string' && one.type !== undefined) found.push(one);
+    }
+    if (found.length === 0) return undefined;
     const name = ([, at, , ...rest]: Path): string => shownData(found[Number(at)], rest);
     return encode({ kind: 'added', tasks: found } satisfies AddedRecord, { name });
-  }
-
-  /** The tasks, where their records can be written. @throws RxhiveError NOT_SERIALIZABLE */
-  writable(tasks: readonly Spawned[]): readonly Spawned[] {
-    this.addedText(tasks);
-    return tasks;
   }
 
   /** Writes what {@link Transactions.addedText} has made. */

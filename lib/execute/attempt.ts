@@ -24,7 +24,11 @@ export function launch(node: TaskNode, ports: ExecutePorts, signals: SignalSink)
   const attempt = new Attempt(node, ports, signals);
   node.running = attempt;
   attempt.calling = true;
-  attempt.start();
+  try {
+    attempt.begin();
+  } catch (error) {
+    attempt.failed(error);
+  }
   attempt.calling = false;
   return attempt;
 }
@@ -52,15 +56,7 @@ class Attempt extends AttemptContext implements BodySink {
     this.#signals = signals;
   }
 
-  start(): void {
-    try {
-      this.#start();
-    } catch (error) {
-      this.failed(error);
-    }
-  }
-
-  #start(): void {
+  begin(): void {
     const { node, ports } = this;
     node.item?.started(node);
     const replay = node.extra?.replay;
@@ -246,7 +242,7 @@ class Attempt extends AttemptContext implements BodySink {
     if (!this.#paid) this.node.uncall();
     const called = this.node.extra?.replay?.handlers !== false;
     // What the body still holds of it, and may change, is not the result any more.
-    this.#handle(called ? this.ports.handlersOf(this.node) : [], 0, copy(value));
+    this.#handle(called ? handlersOf(this.node, this.ports.handlers) : noHandlers, 0, copy(value));
   }
 
   /** Calls completion handlers one after the other, within the attempt: what they add commits with it. */
@@ -313,7 +309,7 @@ class Attempt extends AttemptContext implements BodySink {
 }
 
 /** Handlers by id and by type; one registered for both is called once. */
-export function handlersOf(
+function handlersOf(
   node: TaskNode,
   handlers: ReadonlyMap<string, readonly CompletionHandler[]>,
 ): readonly CompletionHandler[] {

@@ -36,7 +36,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   #spawnedIds: Set<string> | undefined;
   returned: { readonly value: unknown } | undefined;
   reads: Reads | undefined;
-  #ended = false;
+  ended = false;
   #input: { readonly own: unknown } | undefined;
   #carrier: Record<string, string> | undefined;
   #messaging: Messaging | undefined;
@@ -62,10 +62,6 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   protected abstract broke(error: RxhiveError): void;
   /** Stops the clocks of the attempt while people are asked, or lets them go on. */
   protected abstract still(still: boolean): void;
-
-  get ended(): boolean {
-    return this.#ended;
-  }
 
   get taskId(): string {
     return this.node.id;
@@ -253,7 +249,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
         else
           waited(() => {
             this.#questions -= 1;
-            if (this.#questions === 0 && !this.#ended) this.still(false);
+            if (this.#questions === 0 && !this.ended) this.still(false);
             done();
           });
       };
@@ -320,7 +316,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
 
   /** Nothing the attempt does after this has an effect. */
   protected end(reason: RxhiveError | undefined, committing = false): void {
-    this.#ended = true;
+    this.ended = true;
     if (!committing) this.reads?.close();
     this.#reason ??= reason;
     this.#messaging?.close();
@@ -370,7 +366,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   #alive(what: string): void {
-    if (this.#ended) throw this.#late(what);
+    if (this.ended) throw this.#late(what);
   }
 
   #late(what: string): RxhiveError {

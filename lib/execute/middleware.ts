@@ -61,19 +61,18 @@ export class MiddlewareStack {
     const { context } = node.principal;
     return context === undefined
       ? this.#attempt(node, ctx, inputs)
-      : context.runInAsyncScope(() => this.#attempt(node, ctx, inputs));
+      : context.runInAsyncScope(this.#attempt, this, node, ctx, inputs);
   }
 
   #attempt(node: TaskNode, ctx: Stoppable, inputs: unknown): unknown {
-    const body = (given: unknown): unknown => node.definition.run(given as never, ctx as never);
-    if (this.#list.length === 0) return body(inputs);
+    if (this.#list.length === 0) return node.definition.run(inputs as never, ctx as never);
     // An attempt beside another one belongs to the same task.
     const task = this.#tasks.get(node.principal)?.call ?? this.#begin(node.principal);
     // Those of the attempt before.
     if (node.extra !== undefined) node.extra.onUsage = undefined;
     const call = (at: number, given: unknown): unknown => {
       const one = this.#list[at];
-      if (one === undefined) return body(given);
+      if (one === undefined) return node.definition.run(given as never, ctx as never);
       if (one.attempt === undefined) return call(at + 1, given);
       const own = new Call(task, node, given, ctx, this.#failed);
       return one.attempt(own, (other) => call(at + 1, other === undefined ? given : other));

@@ -32,7 +32,8 @@ export interface ExecutePorts {
   input: unknown;
   readonly budget: RetryBudget;
   readonly watch: Watch;
-  handlersOf(node: TaskNode): readonly CompletionHandler[];
+  /** Completion handlers by what they are for: `id:` or `type:` and its name. */
+  readonly handlers: ReadonlyMap<string, readonly CompletionHandler[]>;
   readonly locks: Locks;
   /** Middleware, with the body in its midst. */
   readonly middleware: MiddlewareStack;

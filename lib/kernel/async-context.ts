@@ -1,11 +1,11 @@
 /** Where code runs as `AsyncLocalStorage` sees it: the tenant, the trace, the request. Node's AsyncResource is one. */
 export interface AsyncContext {
   /** Calls `work` as if it were called where the context was taken. */
-  runInAsyncScope<R>(work: () => R): R;
+  runInAsyncScope<R, A extends unknown[]>(work: (...given: A) => R, self?: unknown, ...given: A): R;
 }
 
 /** Of a platform without such contexts, or Node before 20.16. */
-const none: AsyncContext = { runInAsyncScope: (work) => work() };
+const none: AsyncContext = { runInAsyncScope: (work, self, ...given) => work.apply(self, given) };
 
 /** A value that follows a call into everything it begins; the part of `AsyncLocalStorage` that is used. */
 export interface AsyncValue<T> {

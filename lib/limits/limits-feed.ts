@@ -23,13 +23,13 @@ export class LimitsFeed {
   }
 
   /** A task has ended. */
-  step(): void {
-    if (!this.#watch.active || this.#next === Number.POSITIVE_INFINITY) return;
+  readonly step = (): void => {
+    if (this.#next === Number.POSITIVE_INFINITY || !this.#watch.active) return;
     const now = this.#clock.elapsed();
     if (now < this.#next) return;
     this.#next = now + every;
     this.emit();
-  }
+  };
 
   /** Tells what is different from what was told last. */
   emit(): void {

@@ -126,12 +126,13 @@ export class Graph {
   }
 
   /** Makes nodes and edges of tasks; nothing is kept when there is a fault. */
-  add(ids: readonly string[], tasks: readonly TaskDefinition[], handles: readonly Task[]): TaskNode[] {
+  add(tasks: readonly TaskDefinition[], handles: readonly Task[]): TaskNode[] {
     const faults: DefinitionFault[] = [];
     const added: TaskNode[] = [];
     const candidates: TaskNode[] = [];
-    for (let i = 0; i < ids.length; i++) {
-      const id = ids[i] as string;
+    for (let i = 0; i < handles.length; i++) {
+      const handle = handles[i] as Task;
+      const { id } = handle;
       const task = tasks[i] as TaskDefinition;
       const before = faults.length;
       try {
@@ -148,7 +149,7 @@ export class Graph {
       }
       if (known || typeof id !== 'string') continue;
       const lane = faults.length > before ? this.#plainLane : this.#laneOf(id, task, faults);
-      const node = new TaskNode(handles[i] as Task, task, this.#made++, lane);
+      const node = new TaskNode(handle, task, this.#made++, lane);
       node.priority += this.#member.priority;
       this.nodes.set(id, node);
       added.push(node);
@@ -343,7 +344,7 @@ export function plan(
     expected,
   );
   try {
-    graph.add(definition.ids, definition.tasks, definition.handles);
+    graph.add(definition.tasks, definition.handles);
   } catch (error) {
     if (!(error instanceof WorkflowDefinitionError) || known.length === 0) throw error;
     throw new WorkflowDefinitionError(String(definition.settings.name), [...known, ...error.faults]);

@@ -9,6 +9,7 @@ import {
   WorkflowDefinitionError,
 } from '../kernel/errors.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
+import type { Task } from '../model/dependency.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { Graph } from './graph.js';
 
@@ -38,19 +39,25 @@ export class Growth {
   /** Makes nodes of tasks, but for those `parent` has added before. @throws LimitExceededError, WorkflowDefinitionError */
   add(tasks: readonly Spawned[], parent: TaskNode | undefined): TaskNode[] {
     const { nodes } = this.#graph;
-    for (const { definition } of tasks) this.#checkType(definition);
-    const fresh = tasks.filter(({ handle: { id }, definition }) =>
-      parent === undefined ? !this.#isBack(id, definition) : nodes.get(id)?.parent !== parent,
-    );
+    const fresh: Spawned[] = [];
+    const definitions: TaskDefinition[] = [];
+    const handles: Task[] = [];
+    for (const task of tasks) {
+      const { handle, definition } = task;
+      this.#checkType(definition);
+      if (
+        parent === undefined ? this.#isBack(handle.id, definition) : nodes.get(handle.id)?.parent === parent
+      )
+        continue;
+      this.#checkId(handle.id, undefined);
+      fresh.push(task);
+      definitions.push(definition);
+      handles.push(handle);
+    }
     this.#checkSize(fresh.length);
-    for (const { handle } of fresh) this.#checkId(handle.id, undefined);
-    const added = this.#graph.add(
-      fresh.map((task) => task.handle.id),
-      fresh.map((task) => task.definition),
-      fresh.map((task) => task.handle),
-    );
-    for (let i = 0; i < added.length; i++) (added[i] as TaskNode).context = fresh[i]?.context;
-    for (const node of added) {
+    const added = this.#graph.add(definitions, handles);
+    for (const [i, node] of added.entries()) {
+      node.context = fresh[i]?.context;
       if (parent !== undefined) this.#adopt(parent, node, false);
       for (const child of this.#apart.get(node.id) ?? []) this.#adopt(node, child, false);
     }
@@ -74,7 +81,7 @@ export class Growth {
     }
     this.#checkSize(1);
     this.#checkId(handle.id, parent);
-    const added = this.#graph.add([handle.id], [definition], [handle]);
+    const added = this.#graph.add([definition], [handle]);
     const extra = parent.more();
     extra.items ??= new Set();
     for (const node of added) {
@@ -93,7 +100,7 @@ export class Growth {
     // One that has failed is kept for the report; whoever tries it again means the same.
     if (this.#graph.nodes.get(handle.id)?.ended === true) this.#graph.nodes.delete(handle.id);
     this.#checkSize(1);
-    const [node] = this.#graph.add([handle.id], [definition], [handle]) as [TaskNode];
+    const [node] = this.#graph.add([definition], [handle]) as [TaskNode];
     node.context = context;
     node.item = watch;
     return node;
@@ -114,7 +121,6 @@ export class Growth {
     tasks: readonly (Spawned & { readonly parent: string | undefined; readonly item: boolean })[],
   ): TaskNode[] {
     const added = this.#graph.add(
-      tasks.map(({ handle }) => handle.id),
       tasks.map(({ definition }) => definition),
       tasks.map(({ handle }) => handle),
     );

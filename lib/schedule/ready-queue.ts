@@ -379,12 +379,9 @@ export class ReadyQueue {
 
   /** Puts a lane that lost a task in its new place, before any other lane is compared with it. */
   #reorder(lane: Lane): void {
-    const empty = lane.ready.size === 0;
-    if (lane.heapIndex >= 0) {
-      if (empty) this.#lanes.remove(lane);
-      else this.#lanes.update(lane);
-    }
-    if (!empty) this.#rankClaims(lane);
+    if (lane.ready.size === 0) this.#lanes.remove(lane);
+    else if (lane.heapIndex >= 0) this.#lanes.update(lane);
+    if (lane.ready.size > 0) this.#rankClaims(lane);
   }
 
   /** The lane no longer waits for what it claimed, or was to have. */
