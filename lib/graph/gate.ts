@@ -1,7 +1,7 @@
 import type { RxhiveError } from '../kernel/errors.js';
 import type { ProviderError } from '../kernel/provider-error.js';
 import type { UsageReport } from '../model/usage.js';
-import type { Blocker } from './lane.js';
+import type { Blocker, Lane } from './lane.js';
 import type { TaskNode } from './node.js';
 
 /** How an attempt ended, for gates that learn from it. */
@@ -75,6 +75,23 @@ export interface Gate extends Blocker {
   dispose?(): void;
   /** What is waited for, as the end of "Task x waits for ...". */
   reason(node: TaskNode): string;
+}
+
+/** What all gates have in common. What one does not do when an attempt goes on, pauses or ends, it leaves out. */
+export abstract class ClosingGate {
+  readonly parked = new Set<Lane>();
+  /** Lets those who wait try again. */
+  protected opened: (node?: TaskNode) => void = () => undefined;
+
+  connect(opened: (node?: TaskNode) => void): void {
+    this.opened = opened;
+  }
+
+  acquire(_node: TaskNode): void {}
+
+  pause(_node: TaskNode): void {}
+
+  release(_node: TaskNode, _end: AttemptEnd): void {}
 }
 
 /** A breaker that lets a few attempts through to try, and nobody else until they have ended. */

@@ -115,6 +115,7 @@ export class PermitQueue {
 
   /** Who goes next. */
   first(): Waiting | undefined {
+    if (this.#lines.size === 0) return undefined;
     for (let line = this.#turns.peek(); line !== undefined; line = this.#turns.peek()) {
       const first = this.#firstOf(line);
       if (first !== undefined) return first;

@@ -1,13 +1,15 @@
-import type { AttemptEnd, Gate } from '../graph/gate.js';
-import type { Group, Lane } from '../graph/lane.js';
+import { type AttemptEnd, ClosingGate, type Gate } from '../graph/gate.js';
+import type { Group } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
-import type { Clock, Timer } from '../kernel/clock.js';
+import type { Timer } from '../kernel/clock.js';
 import { TaskTimeoutError, truncate } from '../kernel/errors.js';
 import { callForBoolean } from '../kernel/guard.js';
 import { isOverload } from '../kernel/provider-error.js';
 import type { AdaptiveOptions } from '../model/adaptive.js';
 import { AdaptiveLimit, type LimitedCall } from './aimd.js';
-import type { EffectiveLimits } from './effective-limits.js';
+import type { GatePorts } from './ports.js';
+
+type Ports = Pick<GatePorts, 'clock' | 'effectiveLimits'>;
 
 /** An attempt under way. */
 interface AdaptiveAttempt extends LimitedCall {
@@ -18,33 +20,26 @@ interface AdaptiveAttempt extends LimitedCall {
   since: number | undefined;
 }
 
-/** What an adaptive limit is given to work with. */
-export interface AdaptivePorts {
-  readonly clock: Clock;
-  readonly effectiveLimits: EffectiveLimits;
-}
-
 /**
  * Tells an {@link AdaptiveLimit} what attempts tell, and sets the limit it finds. After a refusal
  * each answer lets one call start, until none was refused for a round trip: a slot freed by a refusal must not at once
  * ask for the next.
  */
-export class AdaptiveGate implements Gate {
-  readonly parked = new Set<Lane>();
+export class AdaptiveGate extends ClosingGate implements Gate {
   readonly waitsFor = 'permit';
   readonly #group: Group | undefined;
-  readonly #ports: AdaptivePorts;
+  readonly #ports: Ports;
   readonly #limit: AdaptiveLimit;
   readonly #overloaded: AdaptiveOptions['overloaded'];
   readonly #attempts = new Map<TaskNode, AdaptiveAttempt>();
-  #opened: () => void = () => undefined;
   #hold: Timer | undefined;
   /** Calls that may start although the group is held. */
   #answers = 0;
   #active = 0;
   #order = 0;
 
-  constructor(group: Group | undefined, options: AdaptiveOptions, ports: AdaptivePorts) {
+  constructor(group: Group | undefined, options: AdaptiveOptions, ports: Ports) {
+    super();
     this.#group = group;
     this.#ports = ports;
     this.#limit = new AdaptiveLimit(options, () => ports.effectiveLimits.get(group, 'user'));
@@ -56,8 +51,8 @@ export class AdaptiveGate implements Gate {
     return this.#limit.limit;
   }
 
-  connect(opened: () => void): void {
-    this.#opened = opened;
+  override connect(opened: () => void): void {
+    this.opened = opened;
     this.#apply();
   }
 
@@ -65,7 +60,7 @@ export class AdaptiveGate implements Gate {
     return this.#hold === undefined || this.#answers > 0 || node.running !== undefined;
   }
 
-  acquire(node: TaskNode): void {
+  override acquire(node: TaskNode): void {
     this.#active += 1;
     const now = this.#ports.clock.now();
     const attempt = this.#attempts.get(node);
@@ -83,7 +78,7 @@ export class AdaptiveGate implements Gate {
     }
   }
 
-  pause(node: TaskNode): void {
+  override pause(node: TaskNode): void {
     const attempt = this.#attempts.get(node);
     if (attempt?.since === undefined) return;
     attempt.ran = this.#msOf(attempt);
@@ -91,7 +86,7 @@ export class AdaptiveGate implements Gate {
     this.#active -= 1;
   }
 
-  release(node: TaskNode, end: AttemptEnd): void {
+  override release(node: TaskNode, end: AttemptEnd): void {
     const attempt = this.#attempts.get(node);
     if (attempt === undefined) return;
     const now = this.#ports.clock.now();
@@ -111,7 +106,7 @@ export class AdaptiveGate implements Gate {
       this.#limit.answered(attempt, now, ms, this.#active);
       if (this.#hold !== undefined && this.#limit.gap === 0) {
         this.#answers += 1;
-        this.#opened();
+        this.opened();
       }
     }
     if (attempt.since !== undefined) this.#active -= 1;
@@ -148,7 +143,7 @@ export class AdaptiveGate implements Gate {
     this.#ports.clock.cancel(this.#hold);
     this.#hold = undefined;
     this.#answers = 0;
-    this.#opened();
+    this.opened();
   }
 
   #apply(): void {

@@ -1,5 +1,5 @@
-import type { AttemptEnd, ProbingGate, Refusal } from '../graph/gate.js';
-import type { Group, Lane } from '../graph/lane.js';
+import { type AttemptEnd, ClosingGate, type ProbingGate, type Refusal } from '../graph/gate.js';
+import type { Group } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import { RxhiveError, TaskTimeoutError, truncate } from '../kernel/errors.js';
 import { callForBoolean } from '../kernel/guard.js';
@@ -15,8 +15,7 @@ const defaultLeast = 10;
  * Outcomes of attempts that began before it opened tell nothing new and are not counted.
  * Source: M. Nygard, "Release It!", 2007.
  */
-export class Breaker implements ProbingGate {
-  readonly parked = new Set<Lane>();
+export class Breaker extends ClosingGate implements ProbingGate {
   readonly waitsFor = 'permit';
   readonly #group: Group;
   readonly #options: BreakerOptions;
@@ -33,17 +32,13 @@ export class Breaker implements ProbingGate {
   #state: BreakerState = 'closed';
   #openUntil = 0;
   #lastError: unknown;
-  #opened: () => void = () => undefined;
 
   constructor(group: Group, options: BreakerOptions, ports: GatePorts) {
+    super();
     this.#group = group;
     this.#options = options;
     this.#ports = ports;
     this.#probeLimit = options.halfOpen ?? 1;
-  }
-
-  connect(opened: () => void): void {
-    this.#opened = opened;
   }
 
   admits(node: TaskNode): boolean {
@@ -55,15 +50,13 @@ export class Breaker implements ProbingGate {
     return this.#state === 'half-open' && !this.admits(node);
   }
 
-  acquire(node: TaskNode): void {
+  override acquire(node: TaskNode): void {
     if (node.running !== undefined) return;
     if (this.#state === 'half-open') (this.#hasRoom ? this.probes : this.#helpers).add(node);
     else this.#counted.add(node);
   }
 
-  pause(): void {}
-
-  release(node: TaskNode, end: AttemptEnd): void {
+  override release(node: TaskNode, end: AttemptEnd): void {
     // What a probe needs is part of it: either may tell how the provider is.
     const probe = this.probes.delete(node) || this.#helpers.delete(node);
     const counted = this.#counted.delete(node);
@@ -75,7 +68,7 @@ export class Breaker implements ProbingGate {
       if (outcome === 'bad') this.#open(end.error);
       else if (outcome === 'good') this.#proved();
       // It says nothing about the provider: another one may try.
-      else this.#opened();
+      else this.opened();
     } else if (counted && this.#state === 'closed' && outcome !== 'none') this.#count(outcome, end.error);
     if (fault !== undefined) throw fault;
   }
@@ -153,7 +146,7 @@ export class Breaker implements ProbingGate {
     this.#ports.clock.after(delay, () => {
       this.#successes = 0;
       this.#enterState('half-open');
-      this.#opened();
+      this.opened();
     });
   }
 
@@ -164,7 +157,7 @@ export class Breaker implements ProbingGate {
     this.#outcomes = [];
     this.#counted = new Set();
     this.#enterState('closed');
-    this.#opened();
+    this.opened();
   }
 
   #enterState(state: BreakerState, facts: { readonly delay?: number; readonly error?: unknown } = {}): void {

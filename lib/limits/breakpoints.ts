@@ -1,31 +1,25 @@
-import type { Gate } from '../graph/gate.js';
-import type { Lane } from '../graph/lane.js';
+import { ClosingGate, type Gate } from '../graph/gate.js';
 import type { TaskNode } from '../graph/node.js';
-import type { Watch } from '../graph/ports.js';
 import { truncate } from '../kernel/errors.js';
 import { callForBoolean } from '../kernel/guard.js';
 import type { Breakpoint, StartingTask } from '../model/breakpoint.js';
-import type { GatedParts, GateScheduler } from './ports.js';
+import type { GatedParts, GatePorts, GateScheduler } from './ports.js';
 
 /** What {@link Breakpoints} is given to work with. */
-export interface BreakpointPorts {
-  readonly watch: Watch;
+export interface BreakpointPorts extends Pick<GatePorts, 'watch' | 'failed'> {
   readonly scheduler: Pick<GateScheduler, 'connect'>;
   readonly places: Pick<GatedParts, 'gates'>;
   /** What is paused, and how it goes on. Default: a run. */
   readonly words?: { readonly what: string; readonly how: string };
-  /** A breakpoint threw. */
-  failed(error: unknown): void;
 }
 
 /**
  * Pauses a run: nothing new starts, what runs goes on, and clocks do too. The gate is in the way only once it has been
  * needed, so that a run without breakpoints does not pay for them.
  */
-export class Breakpoints implements Gate {
+export class Breakpoints extends ClosingGate implements Gate {
   readonly waitsFor = 'slot';
   readonly stays = true;
-  readonly parked = new Set<Lane>();
   paused = false;
   readonly #ports: BreakpointPorts;
   readonly #points = new Set<Breakpoint>();
@@ -35,10 +29,10 @@ export class Breakpoints implements Gate {
   #steps = 0;
   #before: TaskNode | undefined;
   #placed = false;
-  #opened: () => void = () => undefined;
 
   /** `points`: those a run begins with. */
   constructor(ports: BreakpointPorts, points: readonly Breakpoint[] = []) {
+    super();
     this.#ports = ports;
     if (points.length > 0) this.add(points);
   }
@@ -54,7 +48,7 @@ export class Breakpoints implements Gate {
     for (const point of added) this.#points.add(point);
     return () => {
       for (const point of added) this.#points.delete(point);
-      this.#opened();
+      this.opened();
     };
   }
 
@@ -69,7 +63,7 @@ export class Breakpoints implements Gate {
     if (!this.paused) this.#stopAt(undefined);
     this.#steps += 1;
     this.#emit('stepped');
-    this.#opened();
+    this.opened();
   }
 
   goOn(): void {
@@ -79,11 +73,7 @@ export class Breakpoints implements Gate {
     if (this.#before !== undefined) this.#passed.set(this.#before, this.#before.attempt);
     this.#before = undefined;
     this.#emit('continued');
-    this.#opened();
-  }
-
-  connect(opened: () => void): void {
-    this.#opened = opened;
+    this.opened();
   }
 
   admits(node: TaskNode): boolean {
@@ -96,16 +86,12 @@ export class Breakpoints implements Gate {
     if (!this.paused) this.#stopAt(node);
   }
 
-  acquire(node: TaskNode): void {
+  override acquire(node: TaskNode): void {
     if (node.running !== undefined || node.principal !== node) return;
     if (this.paused) this.#steps -= 1;
     if (this.#before === node) this.#before = undefined;
     this.#passed.delete(node);
   }
-
-  pause(): void {}
-
-  release(): void {}
 
   reason(): string {
     const at = this.#before === undefined ? '' : ` before task "${truncate(this.#before.id)}"`;

@@ -1,10 +1,10 @@
-import type { Gate, Refusal } from '../graph/gate.js';
-import type { Group, Lane } from '../graph/lane.js';
+import { ClosingGate, type Gate, type Refusal } from '../graph/gate.js';
+import type { Group } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import { LimitExceededError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
 import { type BudgetLimit, type BudgetOptions, type BudgetState, budgetLimits } from '../model/budget.js';
 import type { UsageReport } from '../model/usage.js';
-import type { GatePorts } from './ports.js';
+import type { GatedParts, GatePorts } from './ports.js';
 
 /** Share of a cap at which it warns. */
 const warnAt = 0.8;
@@ -24,15 +24,14 @@ interface Cap {
  * Lets nothing new in once a cap is reached, and stops what runs beyond a hard one. Calls are booked when an attempt
  * begins, so they are never passed; tokens and cost when a body reports them, so what runs can pass a soft cap.
  */
-export class Budget implements Gate {
-  readonly parked = new Set<Lane>();
+export class Budget extends ClosingGate implements Gate {
   readonly waitsFor = 'slot';
   readonly #group: Group | undefined;
   readonly #ports: GatePorts;
   readonly #caps: Cap[] = [];
-  #opened: () => void = () => undefined;
 
   constructor(group: Group | undefined, options: BudgetOptions, ports: GatePorts) {
+    super();
     this.#group = group;
     this.#ports = ports;
     const { hard = false } = options;
@@ -44,28 +43,20 @@ export class Budget implements Gate {
     }
   }
 
-  connect(opened: () => void): void {
-    this.#opened = opened;
-  }
-
   admits(node: TaskNode): boolean {
     return node.running !== undefined || this.#spentUp() === undefined;
   }
 
-  acquire(node: TaskNode): void {
+  override acquire(node: TaskNode): void {
     if (node.running === undefined) this.#book('calls', 1);
   }
-
-  pause(): void {}
-
-  release(): void {}
 
   charge(used: UsageReport): void {
     const closed = this.#spentUp();
     this.#book('calls', used.calls);
     this.#book('tokens', used.inputTokens + used.outputTokens);
     this.#book('cost', used.cost);
-    if (closed !== undefined && this.#spentUp() === undefined) this.#opened();
+    if (closed !== undefined && this.#spentUp() === undefined) this.opened();
   }
 
   refuses(node: TaskNode): Refusal | undefined {
@@ -163,19 +154,13 @@ function rounded(amount: number): number {
 }
 
 /** The caps of all budgets of a run. */
-export function budgetStates(places: {
-  readonly gates: readonly Gate[];
-  readonly groups: ReadonlyMap<string, Group>;
-}): BudgetState[] {
+export function budgetStates(places: GatedParts): BudgetState[] {
   const gates = [...places.gates, ...[...places.groups.values()].flatMap((group) => group.gates)];
   return gates.flatMap((gate) => (gate instanceof Budget ? gate.states : []));
 }
 
 /** Books what earlier processes of the run have used. */
-export function chargeEarlier(
-  places: { readonly gates: readonly Gate[]; readonly groups: ReadonlyMap<string, Group> },
-  spent: ReadonlyMap<string | undefined, UsageReport>,
-): void {
+export function chargeEarlier(places: GatedParts, spent: ReadonlyMap<string | undefined, UsageReport>): void {
   for (const [name, used] of spent) {
     const group = name === undefined ? undefined : places.groups.get(name);
     for (const gate of [...places.gates, ...(group?.gates ?? [])]) gate.charge?.(used);

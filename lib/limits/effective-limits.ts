@@ -4,19 +4,19 @@ import type { Group } from '../graph/lane.js';
 export type Bound = 'user' | 'learnt' | 'load';
 
 /** Whose limit it is: that of a group, or without one that of the run. */
-export interface LimitTarget {
-  limit: number;
+export interface LimitedRun {
+  readonly limit: number;
   setLimit(group: Group | undefined, limit: number): void;
 }
 
 /** Limits from several sides: of the run and of each group the smallest counts. */
 export class EffectiveLimits {
-  readonly #scheduler: LimitTarget;
+  readonly #scheduler: LimitedRun;
   /** What the scheduler was told last; it does as told at the next turn of its loop. */
   readonly #applied = new Map<Group | undefined, number>();
   readonly #bounds = new Map<Group | undefined, Map<Bound, number>>();
 
-  constructor(scheduler: LimitTarget) {
+  constructor(scheduler: LimitedRun) {
     this.#scheduler = scheduler;
   }
 

@@ -1,5 +1,5 @@
-import type { AttemptEnd, Gate, Refusal } from '../graph/gate.js';
-import type { Group, Lane } from '../graph/lane.js';
+import { type AttemptEnd, ClosingGate, type Gate, type Refusal } from '../graph/gate.js';
+import type { Group } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Timer } from '../kernel/clock.js';
 import { LimitExceededError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
@@ -51,10 +51,9 @@ type Sizes =
 const longestTrial = 60_000;
 
 /** A limiter as a gate: asks for permits, settles tokens, and lets one refusal speak for the whole group. */
-export class LimiterGate implements Gate {
+export class LimiterGate extends ClosingGate implements Gate {
   readonly waitsFor = 'permit';
   readonly limiter: Limiter;
-  readonly parked = new Set<Lane>();
   readonly #group: Group | undefined;
   readonly #adaptive: boolean;
   readonly #ports: GatePorts;
@@ -67,19 +66,15 @@ export class LimiterGate implements Gate {
   #taken: Seat | undefined;
   /** It could not say how it stands. */
   #mute = false;
-  #opened: (node?: TaskNode) => void = () => undefined;
 
   /** Without `group` for the whole run. `adaptive`: its concurrency finds its own answer to a 429 that names no time. */
   constructor(limiter: Limiter, group: Group | undefined, adaptive: boolean, ports: GatePorts) {
+    super();
     this.limiter = limiter;
     this.#group = group;
     this.#adaptive = adaptive;
     this.#ports = ports;
     this.#estimates = estimatesOf(limiter);
-  }
-
-  connect(opened: (node?: TaskNode) => void): void {
-    this.#opened = opened;
   }
 
   admits(node: TaskNode): boolean {
@@ -94,7 +89,7 @@ export class LimiterGate implements Gate {
     if (fault !== undefined) this.#failTask(node, fault);
     // The ledger wakes whoever waits; time has gone on since it was asked.
     else if (this.#isHeardOfFirst(node) && this.#admits(node, request as PermitRequest)) {
-      this.#estimates.wait(this.#opened);
+      this.#estimates.wait(this.opened);
       this.#guard(node, () => this.#seat.unwait(node));
     } else this.#guard(node, () => this.#seat.wait(request as PermitRequest));
   }
@@ -115,7 +110,7 @@ export class LimiterGate implements Gate {
     this.#guard(node, () => this.#seat.unwait(node));
   }
 
-  acquire(node: TaskNode): void {
+  override acquire(node: TaskNode): void {
     const held = this.#held.get(node);
     const request = this.#request(node) as PermitRequest;
     if (held !== undefined) {
@@ -132,13 +127,13 @@ export class LimiterGate implements Gate {
     });
   }
 
-  pause(node: TaskNode): void {
+  override pause(node: TaskNode): void {
     const held = this.#held.get(node);
     this.#guard(node, () => held?.permit.pause());
     this.#stop(held?.trial);
   }
 
-  release(node: TaskNode, end: AttemptEnd): void {
+  override release(node: TaskNode, end: AttemptEnd): void {
     const held = this.#held.get(node);
     if (held === undefined) return;
     this.#held.delete(node);
@@ -213,7 +208,7 @@ export class LimiterGate implements Gate {
 
   dispose(): void {
     this.#guessed = new WeakMap();
-    this.#estimates.forget(this.#opened);
+    this.#estimates.forget(this.opened);
     for (const { trial } of this.#held.values()) this.#stop(trial);
     this.#taken?.close();
   }
@@ -291,7 +286,7 @@ export class LimiterGate implements Gate {
     const failed = (node: TaskNode, cause: unknown): void =>
       this.#failTask(node, this.#refusedBy(node, cause));
     const told = (error: unknown): void => this.#ports.failed(error);
-    this.#taken = seatAt(this.limiter, { clock, run: scheduler, opened: this.#opened, failed }, told);
+    this.#taken = seatAt(this.limiter, { clock, run: scheduler, opened: this.opened, failed }, told);
     return this.#taken;
   }
 

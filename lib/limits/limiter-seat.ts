@@ -46,7 +46,7 @@ export function seatAt(limiter: Limiter, client: LimiterClient, failed: Failed):
       throw badReturn('limiter.seat', seat, 'a LimiterSeat');
     return new GuardedSeat(limiter, seat as LimiterSeat, client, failed);
   } catch (error) {
-    return new NoSeat(faultOf(error, 'limiter.seat'));
+    return noSeat(faultOf(error, 'limiter.seat'));
   }
 }
 
@@ -206,38 +206,15 @@ class GuardedSeat implements Seat {
 }
 
 /** In place of a seat that a limiter did not give. */
-class NoSeat implements Seat {
-  readonly #fault: RxhiveError;
-
-  constructor(fault: RxhiveError) {
-    this.#fault = fault;
-  }
-
-  admits(): never {
-    throw this.#fault;
-  }
-
-  take(): never {
-    throw this.#fault;
-  }
-
-  delay(): undefined {}
-
-  refused(): undefined {}
-
-  state(): LimiterState {
-    return quiet;
-  }
-
-  wait(): void {}
-
-  unwait(): void {}
-
-  passed(): void {}
-
-  told(): void {}
-
-  close(): void {}
+function noSeat(fault: RxhiveError): Seat {
+  const refuse = (): never => {
+    throw fault;
+  };
+  const nothing = (): undefined => undefined;
+  return {
+    ...{ admits: refuse, take: refuse, state: () => quiet, delay: nothing, refused: nothing },
+    ...{ wait: nothing, unwait: nothing, passed: nothing, told: nothing, close: nothing },
+  };
 }
 
 function givenBy(permit: Permit): Permit {

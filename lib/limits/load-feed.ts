@@ -2,18 +2,13 @@ import type { Observable, Subscription } from 'rxjs';
 import { Follower } from '../kernel/follower.js';
 import type { LoadSample } from '../model/load.js';
 import type { MemoryOptions } from '../model/memory.js';
-import type { EffectiveLimits } from './effective-limits.js';
 import { LoadLimit } from './load-limit.js';
 import { MemoryGate, type MemoryPorts } from './memory-gate.js';
-import type { GatedParts, GateScheduler } from './ports.js';
+import type { GatedParts, GatePorts } from './ports.js';
 
 /** What the feed is given to work with. */
-export interface LoadPorts extends MemoryPorts {
-  readonly scheduler: GateScheduler;
-  readonly effectiveLimits: EffectiveLimits;
+export interface LoadPorts extends MemoryPorts, Pick<GatePorts, 'scheduler' | 'effectiveLimits' | 'failed'> {
   readonly places: Pick<GatedParts, 'gates'>;
-  /** `load$` threw. */
-  failed(error: unknown): void;
 }
 
 /**

@@ -1,9 +1,8 @@
-import type { Gate } from '../graph/gate.js';
-import type { Lane } from '../graph/lane.js';
+import { ClosingGate, type Gate } from '../graph/gate.js';
 import type { TaskNode } from '../graph/node.js';
-import type { Watch } from '../graph/ports.js';
 import type { MemoryOptions } from '../model/memory.js';
 import { percent } from './load-limit.js';
+import type { GatePorts } from './ports.js';
 
 /** Share of a mark below which it is left: at the mark itself admission would flap. */
 const released = 0.95;
@@ -11,8 +10,7 @@ const released = 0.95;
 type Level = 'released' | 'soft' | 'hard';
 
 /** What a memory gate is given to work with. */
-export interface MemoryPorts {
-  readonly watch: Watch;
+export interface MemoryPorts extends Pick<GatePorts, 'watch'> {
   /** From now on results are to leave memory, or need not any more. */
   short(isShort: boolean): void;
 }
@@ -21,8 +19,7 @@ export interface MemoryPorts {
  * Lets one task run at a time while memory is short, so that what is taken can become free and yet nothing stands still.
  * Above `soft` that holds for tasks that would begin, above `hard` for those that come back from a pause, too.
  */
-export class MemoryGate implements Gate {
-  readonly parked = new Set<Lane>();
+export class MemoryGate extends ClosingGate implements Gate {
   readonly waitsFor = 'slot';
   readonly #soft: number;
   readonly #hard: number;
@@ -30,16 +27,12 @@ export class MemoryGate implements Gate {
   readonly #running = new Set<TaskNode>();
   #level: Level = 'released';
   #share = 0;
-  #opened: () => void = () => undefined;
 
   constructor({ soft, hard = Number.POSITIVE_INFINITY }: MemoryOptions, ports: MemoryPorts) {
+    super();
     this.#soft = soft ?? hard;
     this.#hard = hard;
     this.#ports = ports;
-  }
-
-  connect(opened: () => void): void {
-    this.#opened = opened;
   }
 
   admits(node: TaskNode): boolean {
@@ -47,16 +40,16 @@ export class MemoryGate implements Gate {
     return this.#level === 'soft' && node.running !== undefined;
   }
 
-  acquire(node: TaskNode): void {
+  override acquire(node: TaskNode): void {
     this.#running.add(node);
   }
 
-  pause(node: TaskNode): void {
+  override pause(node: TaskNode): void {
     this.release(node);
   }
 
-  release(node: TaskNode): void {
-    if (this.#running.delete(node) && this.#running.size === 0 && this.#level !== 'released') this.#opened();
+  override release(node: TaskNode): void {
+    if (this.#running.delete(node) && this.#running.size === 0 && this.#level !== 'released') this.opened();
   }
 
   /** So much of the limit is taken now. */
@@ -69,7 +62,7 @@ export class MemoryGate implements Gate {
     const { watch, short } = this.#ports;
     if (watch.active) watch.emit({ type: 'memory', reason: level, share });
     if ((level === 'hard') !== (before === 'hard')) short(level === 'hard');
-    if (level === 'released' || before === 'hard') this.#opened();
+    if (level === 'released' || before === 'hard') this.opened();
   }
 
   reason(): string {

@@ -4,13 +4,11 @@ import type { TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
-import type { EffectiveLimits } from './effective-limits.js';
+import type { EffectiveLimits, LimitedRun } from './effective-limits.js';
 
 /** The scheduler, as gates see it. */
-export interface GateScheduler {
+export interface GateScheduler extends LimitedRun {
   readonly active: number;
-  readonly limit: number;
-  setLimit(group: Group | undefined, limit: number): void;
   /** Ends the run. */
   cancel(reason: RxhiveError): void;
   /** Lets `gate` wake who waits for it. */
