@@ -392,6 +392,7 @@ export class Engine {
       flush: (parent, spawned) => this.add(spawned, parent.principal),
       item: (parent, one, watch, known) =>
         this.#admit(this.#growth.addItem(one, parent, watch, known), parent),
+      batchesOf: (task) => this.#transactions.recovery?.batchesOf(task) ?? [],
       drop: (node, why) => this.scheduler.cancelTask(node, why, 'parent'),
     };
   }

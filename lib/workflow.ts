@@ -8,7 +8,7 @@ import { getOrInsert } from './kernel/get-or-insert.js';
 import { thenMaybe, toPromise } from './kernel/maybe-promise.js';
 import { readOnce, readOrRefuse } from './kernel/read-once.js';
 import { type Dependencies, Task } from './model/dependency.js';
-import type { EachOptions, EachResult } from './model/each.js';
+import type { Batched, BatchOptions, EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
@@ -164,13 +164,20 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
    * ```
    * @throws RxhiveError INVALID_OPTION
    */
-  each<const D extends Dependencies, T, R, const K extends boolean = false>(
+  each<
+    const D extends Dependencies,
+    T,
+    R,
+    const K extends boolean = false,
+    B extends BatchOptions | undefined = undefined,
+    A = undefined,
+  >(
     id: string,
-    options: EachOptions<D, T, R, S, I, G, X, K>,
-  ): Task<EachResult<T, ResultOf<R>, K>> {
+    options: EachOptions<D, T, R, S, I, G, X, K, B, A>,
+  ): Task<EachResult<Batched<T, B>, ResultOf<R>, K, A>> {
     const given = readOrRefuse(`flow.each "${truncate(String(id))}"`, options, belowTask);
     const definition = eachTask(id, given as unknown as EachOptions<unknown, unknown, unknown>);
-    return this.task(id, definition as never) as Task<EachResult<T, ResultOf<R>, K>>;
+    return this.task(id, definition as never) as Task<EachResult<Batched<T, B>, ResultOf<R>, K, A>>;
   }
 
   /**

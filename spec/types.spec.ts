@@ -221,6 +221,21 @@ test('items of a stage are the results of the one before', () => {
     from: halves,
     run: ([n, names], _, [text]) => [n.toFixed(), names.length, text.length],
   });
+  const batches = flow.each('batches', {
+    from: lengths,
+    batch: { size: 2 },
+    keyBy: (numbers) => numbers.length,
+    run: (numbers) => numbers.map((n) => n.toFixed()),
+    scan: { seed: 0, step: (sum, texts, numbers) => sum + texts.join().length + (numbers[0] ?? 0) },
+  });
+  flow.task('reduced', { dependencies: [batches], run: ([{ reduced }]) => reduced satisfies number });
+  flow.task('none', {
+    dependencies: [lengths],
+    // @ts-expect-error nothing was reduced
+    run: ([{ reduced }]) => reduced.toFixed(),
+  });
+  // @ts-expect-error a batch is an array
+  flow.each('e', { from: lengths, batch: { size: 2 }, run: (n) => n.toFixed() });
   // @ts-expect-error an item is the result of the stage before, a number
   flow.each('c', { from: lengths, run: (n) => n.length });
   // @ts-expect-error a task gives no items

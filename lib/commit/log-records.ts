@@ -5,6 +5,7 @@ import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 import { reservedNames } from '../kernel/plain.js';
 import type { CommitRecord, FailedRecord, Provenance } from '../model/record.js';
+import type { StoredTask } from '../model/task.js';
 import { addedBy, described } from './added.js';
 import { unlogged } from './ledger.js';
 import { versionOf } from './resume.js';
@@ -57,7 +58,7 @@ export function failureText(node: TaskNode, at: number): string {
     ...(status !== 'failed' && { status: status as 'cancelled' | 'skipped' }),
     ...(status === 'cancelled' && { reason: isLost(node) ? ('lost' as const) : ('cancelled' as const) }),
     ...provenanceOf(node, undefined),
-    ...(node.item !== undefined && { item: itemOf(node.definition.stored?.data) }),
+    ...(node.item !== undefined && { item: itemOf(node.definition.stored) }),
   } as const;
   try {
     return encode({ ...record, error: status === 'cancelled' ? undefined : error } satisfies FailedRecord, {
@@ -103,18 +104,23 @@ function provenanceOf(node: TaskNode, spawned: readonly Spawned[] | undefined): 
     ...(extra?.joined !== undefined && { joined: [...extra.joined] }),
     ...(parent !== undefined && { parent: parent.id }),
     ...(typeof own !== 'string' && { added: own }),
-    ...(item !== undefined && { item: { data: definition.stored?.data } }),
+    ...(item !== undefined && { item: dataOf(definition.stored) }),
   };
 }
 
 /** An item of `flow.each`; without its data where they cannot be stored. */
-function itemOf(data: unknown): { readonly data?: unknown } {
+function itemOf(stored: StoredTask | undefined): NonNullable<Provenance['item']> {
   try {
-    encode(data);
-    return { data };
+    encode(stored?.data);
+    return dataOf(stored);
   } catch {
     return {};
   }
+}
+
+function dataOf(stored: StoredTask | undefined): NonNullable<Provenance['item']> {
+  const keys = stored?.keys;
+  return { data: stored?.data, ...(keys !== undefined && { keys }) };
 }
 
 /** How a task came to its end. */

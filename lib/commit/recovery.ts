@@ -148,6 +148,15 @@ export class Recovery {
     return poison && 'failed';
   }
 
+  /** Keys of the items of each batch of a task whose end holds. */
+  *batchesOf(task: string): Generator<readonly string[]> {
+    for (const ends of [this.past.commits, this.past.failures])
+      for (const { parent, item } of ends.values()) {
+        const keys: unknown = parent === task ? item?.keys : undefined;
+        if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) yield keys;
+      }
+  }
+
   /** Who takes its items has not ended: it gives them again, and its result holds. */
   #feedsAgain(node: TaskNode): Omit<Replay, 'end' | 'error'> | undefined {
     if (node.definition.feeds !== true) return undefined;

@@ -57,7 +57,7 @@ export function versionFrom(definition: TaskDefinition, dependencies: readonly A
 export interface Added extends AddedTask {
   /** Undefined: it was added from outside. */
   readonly parent: string | undefined;
-  readonly item?: { readonly data?: unknown } | undefined;
+  readonly item?: { readonly data?: unknown; readonly keys?: readonly string[] } | undefined;
 }
 
 /** How a run that goes on differs from a new one. */

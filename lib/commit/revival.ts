@@ -207,7 +207,7 @@ export class Revival {
     const feed = one.item === undefined ? undefined : this.#feed(one.parent);
     const parent = nodes.get(String(one.parent)) as TaskNode;
     return (
-      feed?.(one.item?.data, () => inputsOf(parent)) ??
+      feed?.(one.item?.data, () => inputsOf(parent), one.item?.keys) ??
       this.#made(one) ??
       placeholder(one, groups, (id) => this.#handle(id))
     );

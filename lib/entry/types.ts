@@ -8,7 +8,7 @@ export type { CacheOptions } from '../model/cache.js';
 export type { GroupState, Recipe, Shared } from '../model/context.js';
 export type { FairTask } from '../model/controller.js';
 export type { Choice, Dependencies, Settled } from '../model/dependency.js';
-export type { EachItem, Items } from '../model/each.js';
+export type { Batched, BatchOptions, EachItem, Items, ScanOptions } from '../model/each.js';
 export type { Executor, Place } from '../model/executor.js';
 export type { HedgeOptions } from '../model/hedge.js';
 export type { Backoff, ExponentialOptions } from '../model/policy.js';

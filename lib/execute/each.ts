@@ -1,9 +1,19 @@
 import { Observable } from 'rxjs';
 import { copy } from '../kernel/copy.js';
 import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
-import { checkAll, number, type Rules } from '../kernel/option-rules.js';
+import {
+  options as bagOf,
+  checkAll,
+  isAboveZero,
+  isFunction,
+  number,
+  type Rules,
+  required,
+  rule,
+} from '../kernel/option-rules.js';
 import type { TaskContext } from '../model/context.js';
 import { Dependency, Task } from '../model/dependency.js';
+import type { BatchOptions, ScanOptions } from '../model/each.js';
 import type { TaskDefinition } from '../model/task.js';
 import { waitingRules } from '../model/waiting.js';
 import type { AttemptContext } from './context.js';
@@ -13,6 +23,16 @@ import { isItems, isStream } from './item-source.js';
 const rules: Rules<Options> = {
   ...(waitingRules as Rules<Options>),
   buffer: number(1, 'whole', 'infinite'),
+  ordered: rule((value) => value === undefined || typeof value === 'boolean', 'give true or false'),
+  keyBy: rule(isFunction, 'give a function of the item'),
+  batch: bagOf<BatchOptions>('{ size, ms }', {
+    size: required((value) => Number.isInteger(value) && Number(value) >= 1, 'give a whole number from 1'),
+    ms: rule(isAboveZero, 'give ms above 0, or leave it out'),
+  }),
+  scan: bagOf<ScanOptions<unknown, unknown, unknown>>('{ seed, step }', {
+    seed: () => undefined,
+    step: required(isFunction, 'give a function of what there is and a result'),
+  }),
 };
 
 /** Under this name the stage before is among the dependencies; it is no input. */
@@ -24,7 +44,8 @@ const sourceName = 'items of flow.each';
  * @throws RxhiveError INVALID_OPTION
  */
 export function eachTask(id: string, options: Options): TaskDefinition {
-  const { from, run, dependencies, group, priority, retry, timeout, resources, tolerate, buffer } = options;
+  const { from, run, dependencies, group, priority, retry, timeout, resources, tolerate, buffer, batch } =
+    options;
   check(id, options);
   const before = from instanceof Task ? from : undefined;
   const shared: Omit<TaskDefinition, 'run'> = {
@@ -37,10 +58,10 @@ export function eachTask(id: string, options: Options): TaskDefinition {
     type: id,
     version: options.version ?? String(run),
   };
-  const passed = before === undefined ? {} : { passed: true };
-  const item = (data: unknown, inputs: () => unknown): TaskDefinition => ({
+  const passed = before === undefined && batch === undefined ? {} : { passed: true };
+  const item: TaskDefinition['item'] = (data, inputs, keys) => ({
     ...shared,
-    stored: { data, ...passed },
+    stored: { data, ...passed, ...(keys !== undefined && { keys }) },
     run: (_: unknown, ctx: unknown) => run(copy(data), ctx as TaskContext, inputs() as never),
   });
   const needs = before === undefined ? dependencies : withSource(dependencies, before);
@@ -52,7 +73,7 @@ export function eachTask(id: string, options: Options): TaskDefinition {
     timeout: {},
     version: options.version ?? `${before === undefined ? String(from) : before.id}\n${String(run)}`,
     feeds: true,
-    stage: { group, buffer, size: 1 },
+    stage: { group, buffer, size: batch?.size ?? 1 },
     item,
     run: (inputs: unknown, ctx: unknown) =>
       new Observable((subscriber) =>
@@ -87,4 +108,7 @@ function check(id: string, options: Options): void {
   if (key !== undefined && typeof key !== 'function') wrong('key', key, 'give a function of the item');
   if (keep !== undefined && typeof keep !== 'boolean') wrong('keep', keep, 'give true or false');
   checkAll(rules, options, '', (_, message) => fail(message));
+  const { buffer = Infinity, batch } = options;
+  if (batch !== undefined && buffer < batch.size)
+    fail(`buffer is ${buffer}, below batch.size ${batch.size}: no batch could be full; raise it.`);
 }

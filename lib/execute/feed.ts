@@ -3,10 +3,12 @@ import { ItemsEdge } from '../graph/items-edge.js';
 import type { ItemWatch, TaskNode } from '../graph/node.js';
 import { copy, frozenCopy } from '../kernel/copy.js';
 import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
-import { disown } from '../kernel/guard.js';
+import { Fifo } from '../kernel/fifo.js';
+import { badReturn, callUser, disown } from '../kernel/guard.js';
 import { Task } from '../model/dependency.js';
 import type { EachItem, EachOptions, EachResult } from '../model/each.js';
 import type { TaskDefinition } from '../model/task.js';
+import { BatchedItems } from './batched-items.js';
 import type { AttemptContext } from './context.js';
 import { ItemKeys } from './item-keys.js';
 import {
@@ -18,6 +20,7 @@ import {
   ObservedItems,
   PassedItems,
 } from './item-source.js';
+import { KeyRows } from './key-rows.js';
 
 /** Items that wait for a slot. One: the source is asked when a slot is free, not before. */
 const ahead = 1;
@@ -32,6 +35,13 @@ interface Entry {
   readonly index: number;
   readonly item: unknown;
   readonly key: string;
+  readonly keys: readonly string[] | undefined;
+  /** Items of the source that begin with it. */
+  readonly count: number;
+  /** Under which it is one of a row. */
+  readonly rowKey: string | undefined;
+  /** What it came to, where that is not shown yet. */
+  outcome: EachItem<unknown, unknown> | undefined;
 }
 
 /** One pass over a source: takes items while there is somebody to work on them, and passes on what has ended. */
@@ -49,12 +59,19 @@ export class Feed implements ItemWatch {
   /** Items that have not ended, and those of them that have not begun. */
   readonly #open = new Map<TaskNode, Entry>();
   readonly #waiting = new Set<TaskNode>();
+  /** With `keyBy`. */
+  readonly #rows = new KeyRows<Entry>();
+  /** With `ordered`: items in the order of the source, from the first whose result is not shown. */
+  readonly #order: Fifo<Entry> | undefined;
   #source: ItemSource | undefined;
   #goOn: (() => void) | undefined;
   /** It is taking items, further down the stack. */
   #busy = false;
   #stopped = false;
   #taken = 0;
+  /** Items that have ended, and that was told. */
+  #shown = 0;
+  #reduced: unknown;
   #succeeded = 0;
   #failed = 0;
   readonly #failures: { readonly index: number; readonly error: unknown }[] = [];
@@ -74,6 +91,8 @@ export class Feed implements ItemWatch {
     this.#item = item;
     this.#subscriber = subscriber;
     this.#values = options.keep === true ? [] : undefined;
+    this.#order = options.ordered === true ? new Fifo() : undefined;
+    this.#reduced = copy(options.scan?.seed);
     const before = this.#edge?.from;
     this.#keys = new ItemKeys(
       ctx.taskId,
@@ -82,7 +101,10 @@ export class Feed implements ItemWatch {
     );
     this.#next = edgesFrom(ctx.node);
     for (const edge of this.#next) edge.onRoom = () => this.#pull();
-    ctx.node.more().feed = { has: (id) => this.#keys.has(id), waitsFor: () => this.#waitsFor() };
+    ctx.node.more().feed = {
+      has: (id) => this.#keys.has(id),
+      waitsFor: () => this.#full ?? this.#source?.waitsFor ?? 'its source',
+    };
   }
 
   /** Gives the slot back and begins; the returned function stops it. */
@@ -98,7 +120,7 @@ export class Feed implements ItemWatch {
 
   started(node: TaskNode): void {
     if (!this.#waiting.delete(node)) return;
-    this.#source?.begun(1);
+    this.#source?.begun(this.#open.get(node)?.count ?? 0);
     this.#pull();
   }
 
@@ -106,9 +128,17 @@ export class Feed implements ItemWatch {
     const entry = this.#open.get(node);
     if (entry === undefined) return;
     this.#open.delete(node);
-    if (this.#waiting.delete(node)) this.#source?.begun(1);
+    if (this.#waiting.delete(node)) this.#source?.begun(entry.count);
     if (this.#stopped) return;
-    this.#show(entry, this.#outcome(node, entry));
+    try {
+      const next = entry.rowKey === undefined ? undefined : this.#rows.leave(entry.rowKey);
+      if (next !== undefined) this.#begin(next);
+      entry.outcome = outcomeOf(node, entry);
+      if (this.#order === undefined) this.#show(entry);
+      else this.#showInOrder(this.#order);
+    } catch (error) {
+      this.#subscriber.error(error);
+    }
     this.#pull();
   }
 
@@ -118,6 +148,15 @@ export class Feed implements ItemWatch {
   }
 
   #connect(): ItemSource {
+    const source = this.#single();
+    const { batch } = this.#options;
+    const { node, ports } = this.#ctx;
+    if (batch === undefined) return source;
+    return new BatchedItems(source, batch, ports.batchesOf(node.id), ports.clock, () => this.#pull());
+  }
+
+  /** The source of single items. */
+  #single(): ItemSource {
     const more = (): void => this.#pull();
     const edge = this.#edge;
     if (edge !== undefined) return new PassedItems(edge, truncate(edge.from.id), more);
@@ -137,7 +176,7 @@ export class Feed implements ItemWatch {
     if (this.#busy || this.#stopped || source === undefined) return;
     this.#busy = true;
     try {
-      while (!this.#stopped && this.#waiting.size < ahead && this.#full() === undefined) {
+      while (!this.#stopped && this.#waiting.size < ahead && this.#full === undefined) {
         const given = source.take();
         if (given === undefined) break;
         this.#take(given);
@@ -148,12 +187,32 @@ export class Feed implements ItemWatch {
     } finally {
       this.#busy = false;
     }
-    if (source.done && !this.#stopped && this.#open.size === 0) this.#goOn?.();
+    if (source.done && !this.#stopped && this.#shown === this.#taken) this.#goOn?.();
   }
 
-  /** A stage that follows and has no room for one item more. */
-  #full(): ItemsEdge | undefined {
-    return this.#next.find((edge) => !edge.closed && this.#open.size + edge.count >= this.#roomOf(edge));
+  /** What has to happen before it takes one item more, as the end of a sentence. */
+  get #full(): string | undefined {
+    const { keyBy } = this.#options;
+    const under = this.#taken - this.#shown;
+    const edge = this.#next.find((one) => !one.closed && under + one.count >= this.#roomOf(one));
+    if (edge !== undefined) {
+      const room = this.#roomOf(edge);
+      return `room in "${truncate(edge.to.id)}": ${room} of ${room} items are on their way there`;
+    }
+    const first = this.#order?.peek();
+    if (first !== undefined && under >= this.#most)
+      return `"${truncate(this.#keys.idOf(first.key))}", whose result comes first: ${under - 1} others wait for it or are under way`;
+    if (keyBy !== undefined && this.#rows.waiting >= this.#most)
+      return `others of the same key to end: ${this.#rows.waiting} items wait for that`;
+    return undefined;
+  }
+
+  /** Items that may wait here for others. */
+  get #most(): number {
+    const { graph } = this.#ctx.ports;
+    const own = graph.limitOf(this.#options.group);
+    const before = this.#edge?.from.definition.stage;
+    return this.#options.buffer ?? own + (before === undefined ? own : graph.limitOf(before.group));
   }
 
   /** Items that may be on their way to a stage that follows: under way here, or waiting there. */
@@ -164,31 +223,45 @@ export class Feed implements ItemWatch {
     return stage?.buffer ?? graph.limitOf(own?.group) + graph.limitOf(stage?.group) * (stage?.size ?? 1);
   }
 
-  #take({ item, key: given }: GivenItem): void {
+  #take({ item, key: given, keys, count = 1 }: GivenItem): void {
+    const { keyBy } = this.#options;
     const index = this.#taken;
     const key = this.#keys.keyOf(item, given);
-    const definition = this.#item(item, () => this.#shared);
-    const { node: parent, ports } = this.#ctx;
-    const spawned = { handle: new Task(this.#keys.idOf(key), parent.handle.owner), definition };
+    const rowKey = keyBy === undefined ? undefined : rowKeyOf(callUser('flow.each keyBy', () => keyBy(item)));
+    const entry: Entry = { index, item, key, keys, count, rowKey, outcome: undefined };
     this.#taken += 1;
+    this.#order?.push(entry);
+    if (rowKey === undefined || this.#rows.enter(rowKey, entry)) this.#begin(entry);
+  }
+
+  #begin(entry: Entry): void {
+    const { node: parent, ports } = this.#ctx;
+    const definition = this.#item(entry.item, () => this.#shared, entry.keys);
+    const spawned = { handle: new Task(this.#keys.idOf(entry.key), parent.handle.owner), definition };
     ports.item(parent, spawned, this, (node) => {
-      this.#open.set(node, { index, item, key });
+      this.#open.set(node, entry);
       this.#waiting.add(node);
     });
   }
 
-  #outcome(node: TaskNode, { index, item }: Entry): EachItem<unknown, unknown> {
-    const { status, value, error } = node;
-    if (status === 'succeeded' || status === 'restored') return { index, item, status: 'succeeded', value };
-    return { index, item, status: status as 'failed', error };
+  #showInOrder(order: Fifo<Entry>): void {
+    for (let first = order.peek(); first?.outcome !== undefined; first = order.peek()) {
+      order.shift();
+      this.#show(first);
+    }
   }
 
   /** Counts an item that has ended, passes it on and tells of it. */
-  #show({ index, key }: Entry, outcome: EachItem<unknown, unknown>): void {
+  #show({ index, key, outcome }: Entry): void {
+    if (outcome === undefined) return;
+    const { scan } = this.#options;
+    this.#shown += 1;
     if (outcome.status === 'succeeded') {
       const { value } = outcome;
       this.#succeeded += 1;
       if (this.#values !== undefined) this.#values[index] = value;
+      if (scan !== undefined)
+        this.#reduced = callUser('flow.each scan', () => scan.step(this.#reduced, copy(value), outcome.item));
       // Who is shown the result may change it.
       for (const edge of this.#next) edge.pass({ item: copy(value), key });
     } else {
@@ -210,14 +283,8 @@ export class Feed implements ItemWatch {
       failures: this.#failures,
       last,
       values: last === undefined && this.#values !== undefined ? Array.from(this.#values) : this.#values,
-    };
-  }
-
-  #waitsFor(): string {
-    const full = this.#full();
-    if (full === undefined) return this.#source?.waitsFor ?? 'its source';
-    const room = this.#roomOf(full);
-    return `room in "${truncate(full.to.id)}": ${room} of ${room} items are on their way there`;
+      ...(this.#options.scan !== undefined && { reduced: this.#reduced }),
+    } as EachProgress;
   }
 
   #stop(): void {
@@ -228,6 +295,18 @@ export class Feed implements ItemWatch {
     this.#waiting.clear();
     this.#source?.leave();
   }
+}
+
+function outcomeOf(node: TaskNode, { index, item }: Entry): EachItem<unknown, unknown> {
+  const { status, value, error } = node;
+  if (status === 'succeeded' || status === 'restored') return { index, item, status: 'succeeded', value };
+  return { index, item, status: status as 'failed', error };
+}
+
+/** What `keyBy` returned, where that tells one row from another. */
+function rowKeyOf(key: unknown): string {
+  if (typeof key === 'string' || Number.isFinite(key)) return String(key);
+  throw badReturn('flow.each keyBy', key, 'a text or a finite number');
 }
 
 /** Ways to the stages that follow. */

@@ -27,7 +27,8 @@ export class ItemKeys {
     const index = this.#next;
     const keyOf = this.#key;
     if (keyOf === undefined) {
-      this.#next += 1;
+      // Batches are named by the index of their first item.
+      this.#next = Math.max(this.#next, Number(given ?? index) || 0) + 1;
       return given ?? String(index);
     }
     const key = callUser('flow.each key', () => keyOf(item, index));

@@ -7,10 +7,15 @@ import { settleMaybe } from '../kernel/maybe-promise.js';
 import type { Items } from '../model/each.js';
 import { goesWhenFull, usualCapacity, type WaitingOptions } from '../model/waiting.js';
 
-/** An item as its source gives it. `key`: the one it had in the stage before. */
+/** An item as its source gives it. */
 export interface GivenItem {
   readonly item: unknown;
+  /** The one it had in the stage before; of a batch, that of its first item. */
   readonly key: string | undefined;
+  /** With a batch: the keys of all its items. */
+  readonly keys?: readonly string[];
+  /** With a batch: how many items begin with it. Default 1. */
+  readonly count?: number;
 }
 
 /** Where items come from, asked for one at a time. */

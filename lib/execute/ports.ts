@@ -58,6 +58,8 @@ export interface ExecutePorts {
   flush(parent: TaskNode, spawned: readonly Spawned[]): void;
   /** Adds an item of `parent`; `known` gets its node before anything else happens to it. */
   item(parent: TaskNode, one: Spawned, watch: ItemWatch, known: (node: TaskNode) => void): void;
+  /** Keys of the items of each batch of a `flow.each` that an earlier process has ended. */
+  batchesOf(task: string): Iterable<readonly string[]>;
   /** Cancels an item or candidate; `why`: what its parent was ended for. */
   drop(node: TaskNode, why?: unknown): void;
 }

@@ -43,8 +43,8 @@ export interface Provenance {
   readonly parent?: string;
   /** What its parent's record will say of it; here where it ended before its parent, and is no closure without dependencies. */
   readonly added?: AddedTask;
-  /** It is an item of `flow.each`; `data`: the item, where it can be stored. */
-  readonly item?: { readonly data?: unknown };
+  /** It is an item of `flow.each`; `data`: the item, where it can be stored; `keys`: those of a batch. */
+  readonly item?: { readonly data?: unknown; readonly keys?: readonly string[] };
 }
 
 /** A task succeeded: everything of its transaction. Times in ms since that process began with the run. */

@@ -129,8 +129,10 @@ export interface StoredTask {
   readonly data: unknown;
   /** What differs from the options of its type; plain data. */
   readonly options?: Readonly<Record<string, unknown>>;
-  /** With an item: it comes from a stage before, so that its data tells it from another with the same id. */
+  /** With an item: it comes from a stage before or is a batch, so that its data tells it from another with the same id. */
   readonly passed?: boolean;
+  /** With a batch of items: their keys. */
+  readonly keys?: readonly string[];
   /** Where its data cannot be written it is stored as a closure, instead of failing who adds it. */
   readonly lenient?: boolean;
 }
@@ -218,7 +220,9 @@ export interface TaskDefinition
   /** It adds items that are forgotten when they have ended, and holds no slot meanwhile. */
   readonly feeds?: boolean | undefined;
   /** With {@link TaskDefinition.feeds}: makes an item again from its data; `inputs` are read when it runs. */
-  readonly item?: ((data: unknown, inputs: () => unknown) => TaskDefinition) | undefined;
+  readonly item?:
+    | ((data: unknown, inputs: () => unknown, keys?: readonly string[]) => TaskDefinition)
+    | undefined;
   /** What `fair` of a controller may go by, beside the tags of its run. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
   /** With {@link TaskDefinition.feeds}: what the stage before it has to know. */
@@ -241,4 +245,6 @@ export const belowTask: Below = {
   hedge: {},
   cache: {},
   resources: {},
+  batch: {},
+  scan: {},
 };
