@@ -15,15 +15,16 @@ export { workflow, type Workflow } from './workflow.js';
 // Depend on other tasks
 export {
   type Dependency,
-  type InputsOf,
   latest,
+  merged,
   optional,
   orElse,
+  paired,
   quorum,
   race,
+  sampled,
   settled,
 } from './model/dependency.js';
-export type { ResultOf } from './model/task.js';
 
 // Run it and watch it
 export type { WorkflowEvent } from './model/event.js';
@@ -46,7 +47,6 @@ export { virtual } from './limiters/sliding-window.js';
 export { adaptive } from './model/adaptive.js';
 export { controller, type Controller } from './controller.js';
 export type { ControllerOptions } from './model/controller.js';
-export type { BudgetOptions } from './model/budget.js';
 export type { LimiterSettings } from './model/limiter.js';
 
 // Ask people and send messages

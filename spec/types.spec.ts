@@ -1,4 +1,4 @@
-import { mergeMap, of } from 'rxjs';
+import { map, mergeMap, of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { fromProcess } from '../lib/adapters/process/process.js';
@@ -12,8 +12,12 @@ import {
   human,
   type LimiterSettings,
   latest,
+  merged,
+  optional,
+  paired,
   quorum,
   race,
+  sampled,
   typed,
   virtual,
   type WorkflowEvent,
@@ -98,6 +102,34 @@ test('what must not compile does not', async () => {
     run: (inputs) => inputs.text,
   });
   const count = flow.task('count', { run: () => 1 });
+  flow.task('e2', {
+    dependencies: { text: paired(text), count: paired(count), tone: sampled(text) },
+    run: (inputs$) =>
+      inputs$.pipe(map(({ text: a, count: b, tone }) => [a.length, b.toFixed(), tone.length])),
+  });
+  flow.task('e3', {
+    dependencies: { text: merged(text), count: merged(count) },
+    run: (inputs$) =>
+      inputs$.pipe(
+        map((input) => {
+          // @ts-expect-error there is nothing beside what is merged
+          input.inputs satisfies unknown;
+          return input.from === 'text' ? input.value.length : input.value.toFixed();
+        }),
+      ),
+  });
+  flow.task('e4', {
+    dependencies: [merged(text), count, merged(count), optional(text)],
+    tokens: ({ from: place }) => place + 1,
+    run: (inputs$) =>
+      inputs$.pipe(
+        map(({ from: place, inputs: [known, maybe] }) => [
+          place satisfies 0 | 2,
+          known.toFixed(),
+          maybe?.length,
+        ]),
+      ),
+  });
   flow.task('f', {
     dependencies: { one: race([text, count]), two: quorum(2, [text, count]) },
     run: ({ one, two: [x, y] }) => [one, x, y] satisfies (string | number)[],

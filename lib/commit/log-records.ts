@@ -33,6 +33,7 @@ export function commitText(
     ...courseOf(node, at),
     value: spilled === undefined ? node.value : undefined,
     ...(spilled !== undefined && { spilled }),
+    ...(node.extra?.live !== undefined && { streamed: true as const }),
     ...(attempt.returned !== undefined && returnedBy(attempt.returned.value, node.value)),
     ...(patches.length > 0 && { patches, inverse }),
     ...provenanceOf(node, attempt.spawned),

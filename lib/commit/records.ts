@@ -93,6 +93,7 @@ function problemOfEnd(record: CommitRecord | FailedRecord): string | undefined {
   if (record.kind === 'failed') return undefined;
   for (const patches of [record.patches, record.inverse])
     if (patches !== undefined && !isList(patches, isPatch)) return 'a change of the state is none';
+  if (record.streamed !== undefined && record.streamed !== true) return 'whether it is a stream is not said';
   if (record.wrote !== undefined && !isList(record.wrote, isPath)) return 'a path is none';
   return undefined;
 }

@@ -17,7 +17,8 @@ export interface RerunRequest {
 
 /**
  * The tasks whose end does not hold, by where things come from: what depends on a task that runs again, joined it, was
- * added by it, or wrote over what it had written, and the `flow.each` of an item that does.
+ * added by it, or wrote over what it had written, and the `flow.each` of an item that does. So does a stream of which
+ * somebody who runs needs every value: the log has the last.
  */
 export function staleTasks(
   past: ReplayedLog,
@@ -37,7 +38,8 @@ export function staleTasks(
     if (why !== undefined) mark(record.task, why);
   }
   for (const id of rerun) mark(id, 'it was asked to run again');
-  if (stale.size === 0 && retried.size === 0) return stale;
+  const readers = readersOf(nodes, added);
+  if (stale.size === 0 && retried.size === 0 && readers.length === 0) return stale;
   const again = (id: string): boolean => stale.has(id) || retried.has(id);
   const sources = (id: string): readonly string[] =>
     nodes.get(id)?.inEdges.map(({ from }) => from.id) ??
@@ -56,10 +58,17 @@ export function staleTasks(
       }
     return undefined;
   };
+  const runs = (id: string): boolean => again(id) || !past.has(id);
+  const isLost = (id: string): boolean => past.failures.has(id) && !again(id);
   const givesItems = (from: string, to: string): boolean =>
     nodes.get(to)?.inEdges.some((edge) => edge.mode === 'items' && edge.from.id === from) === true;
   do {
     changed = false;
+    for (const { id, streams } of readers)
+      if (runs(id) && !sources(id).some(isLost))
+        for (const stream of streams)
+          if (past.commits.get(stream)?.streamed === true)
+            mark(stream, `"${truncate(id)}" needs each of its values`);
     const written: StatePath[] = [];
     for (const record of ends) {
       const { task } = record;
@@ -82,4 +91,19 @@ export function staleTasks(
     }
   } while (changed);
   return stale;
+}
+
+/** Tasks that need every value of streams, and those streams. */
+function readersOf(
+  nodes: ReadonlyMap<string, TaskNode>,
+  added: ReadonlyMap<string, Added>,
+): { readonly id: string; readonly streams: readonly string[] }[] {
+  const isEach = (mode: string | undefined): boolean => mode === 'paired' || mode === 'merged';
+  const readers: { id: string; streams: string[] }[] = [];
+  for (const { id, streaming, inEdges } of nodes.values())
+    if (streaming)
+      readers.push({ id, streams: inEdges.filter(({ mode }) => isEach(mode)).map(({ from }) => from.id) });
+  for (const [id, { dependencies = [] }] of added)
+    readers.push({ id, streams: dependencies.filter(({ mode }) => isEach(mode)).map((one) => one.id) });
+  return readers.filter(({ streams }) => streams.length > 0);
 }

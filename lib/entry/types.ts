@@ -4,10 +4,18 @@ export type { StreamResult } from '../controller.js';
 export type { Clock } from '../kernel/clock.js';
 export type { CancelReason, DefinitionFault, TimeoutKind } from '../kernel/errors.js';
 export type { MaybePromise } from '../kernel/maybe-promise.js';
+export type { BudgetOptions } from '../model/budget.js';
 export type { CacheOptions } from '../model/cache.js';
 export type { GroupState, Recipe, Shared } from '../model/context.js';
 export type { FairTask } from '../model/controller.js';
-export type { Choice, Dependencies, Settled } from '../model/dependency.js';
+export type {
+  Choice,
+  Dependencies,
+  InputsOf,
+  MergedInput,
+  Settled,
+  StreamMode,
+} from '../model/dependency.js';
 export type { Batched, BatchOptions, EachItem, Items, ScanOptions } from '../model/each.js';
 export type { Executor, Place } from '../model/executor.js';
 export type { HedgeOptions } from '../model/hedge.js';
@@ -16,7 +24,7 @@ export type { AttemptReport, Results, SpeedUp, TaskReports, Waits } from '../mod
 export type { RunController } from '../model/run-controller.js';
 export type { SchemaIssue } from '../model/schema.js';
 export type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
-export type { TaskSettings, TaskTypeOptions, TaskWork, TypedTaskOptions } from '../model/task.js';
+export type { ResultOf, TaskSettings, TaskTypeOptions, TaskWork, TypedTaskOptions } from '../model/task.js';
 export type { FailurePolicy, SchedulingPolicy } from '../model/workflow.js';
 export type { Project, TaskOperator } from '../operators/task-operator.js';
 export type { RunWorkflowOptions } from '../run-workflow.js';

@@ -1,4 +1,5 @@
 import { type Observable, ReplaySubject, type Subscription } from 'rxjs';
+import { mostKept } from '../graph/kept-values.js';
 import type { AttemptHandle, TaskNode, WaitCause } from '../graph/node.js';
 import type { CacheAnswer } from '../graph/ports.js';
 import type { SignalSink } from '../graph/signal.js';
@@ -14,9 +15,10 @@ import { timeoutsOf } from '../model/policy.js';
 import { placesOf, type Validation, validate } from '../model/schema.js';
 import type { CompletionHandler } from '../model/workflow.js';
 import { AttemptContext } from './context.js';
-import { inputs$, inputsOf } from './inputs.js';
+import { inputsOf } from './inputs.js';
 import type { ExecutePorts } from './ports.js';
 import { afterFailure } from './retry.js';
+import { gone, inputs$ } from './streams.js';
 import { AttemptTimeouts } from './timeouts.js';
 
 /** The execute stage: begins one attempt of a task, which tells `signals`, the Observable of its slot, what it has to say. */
@@ -75,13 +77,18 @@ class Attempt extends AttemptContext implements BodySink {
     else this.#runOnce(inputs);
   }
 
-  /** Whoever subscribes late, or again, begins with the newest inputs. */
+  /** Whoever subscribes late, or again, begins with the newest inputs, or, where each counts, with the first. */
   #streamed(): Observable<unknown> {
     const { node, ports } = this;
-    const newest = new ReplaySubject<unknown>(1);
-    this.#streams = inputs$(node, ports.turnEnd(node.depth)).subscribe(newest);
+    const kept = node.extra?.kept;
+    const replay = new ReplaySubject<unknown>(kept === undefined ? 1 : mostKept);
+    this.#streams = inputs$(node, ports.turnEnd(node.depth)).subscribe(replay);
     const failed = (error: unknown): void => this.broke(faultOf(error, 'A subscriber of inputs'));
-    return new GuardedStream(failed, (subscriber) => newest.subscribe(subscriber));
+    return new GuardedStream(failed, (subscriber) => {
+      if (kept === undefined || kept.inputs <= mostKept) return replay.subscribe(subscriber);
+      subscriber.error(gone(node, 'who subscribes so late would need the first of its inputs'));
+      return undefined;
+    });
   }
 
   #run(inputs: unknown): void {

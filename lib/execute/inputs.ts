@@ -1,17 +1,6 @@
-import {
-  audit,
-  combineLatest,
-  concatWith,
-  ignoreElements,
-  map,
-  type Observable,
-  of,
-  skip,
-  startWith,
-  take,
-} from 'rxjs';
 import { ChoiceState, choiceOf } from '../graph/choice-state.js';
-import { type Edge, LatestEdge, type TaskNode } from '../graph/node.js';
+import type { Edge, TaskNode } from '../graph/node.js';
+import { StreamEdge } from '../graph/stream-edge.js';
 import { copy } from '../kernel/copy.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 import type { DependencyMode, Settled } from '../model/dependency.js';
@@ -25,7 +14,6 @@ function delivered(from: TaskNode, mode: DependencyMode | 'join', fallback: unkn
       : ({ status: from.status, error: from.error } as Settled<never>);
   }
   if (succeeded) return from.value;
-  if (mode === 'latest') return from.extra?.live?.value;
   return mode === 'orElse' ? fallback : undefined;
 }
 
@@ -42,6 +30,9 @@ function put(target: Record<string, unknown>, key: string, value: unknown): void
  */
 export function inputsOf(node: TaskNode, values?: readonly unknown[]): unknown {
   const edges = node.inEdges;
+  const merged = values === undefined && node.streaming ? firstMerged(edges) : undefined;
+  if (merged !== undefined)
+    return mergedInput(node, inputNames(node).get(merged) as string, merged.now, edges.map(read));
   const inputs = values === undefined ? edges.map(deliver) : values.map(copy);
   const whole = edges.every(isInput);
   if (Array.isArray(node.definition.dependencies))
@@ -59,6 +50,40 @@ function isInput(edge: Edge): boolean {
   return edge.mode !== 'items' && isFirst(edge);
 }
 
+/**
+ * A value of a merged dependency: which of them has said it, and what those deliver that are not merged, where there are
+ * any. `values`: what all edges deliver.
+ */
+export function mergedInput(
+  node: TaskNode,
+  from: string | number,
+  value: unknown,
+  values: readonly unknown[],
+): unknown {
+  const beside = node.inEdges.flatMap((one, i) =>
+    one.mode === 'merged' || !isFirst(one) ? [] : [{ key: one.key, value: copy(values[i]) }],
+  );
+  if (beside.length === 0) return { from, value: copy(value) };
+  if (Array.isArray(node.definition.dependencies))
+    return { from, value: copy(value), inputs: beside.map((other) => other.value) };
+  const inputs: Record<string, unknown> = {};
+  for (const other of beside) put(inputs, other.key as string, other.value);
+  return { from, value: copy(value), inputs };
+}
+
+/** Names of inputs, or their places where the dependencies are a tuple. */
+export function inputNames({ inEdges }: TaskNode): ReadonlyMap<Edge, string | number> {
+  return new Map(inEdges.filter(isFirst).map((edge, place) => [edge, edge.key ?? place]));
+}
+
+/** One of the edges that are merged, which has spoken where one has. */
+function firstMerged(edges: readonly Edge[]): StreamEdge | undefined {
+  const merged = edges.filter(
+    (edge): edge is StreamEdge => edge instanceof StreamEdge && edge.mode === 'merged',
+  );
+  return merged.find((edge) => edge.satisfied) ?? merged[0];
+}
+
 /** Of the edges of a race or quorum only the first stands for an input. */
 function isFirst(edge: Edge): boolean {
   const edges = choiceOf(edge)?.edges;
@@ -69,32 +94,13 @@ function deliver(edge: Edge): unknown {
   return edge.mode === 'value' ? copy(edge.from.value) : copy(read(edge));
 }
 
-function read(edge: Edge): unknown {
+/** What an edge delivers at this moment; not a copy. */
+export function read(edge: Edge): unknown {
   if (edge.mode === 'items') return undefined;
+  if (edge instanceof StreamEdge) return edge.now;
   const choice = choiceOf(edge);
   if (choice === undefined) return delivered(edge.from, edge.mode, edge.fallback);
   return isFirst(edge) ? choice.value : undefined;
-}
-
-/**
- * Inputs of a streaming task over time: first what is there, then what is new, until all dependencies have ended. At most
- * once a turn, at its end, when all that is nearer to the sources has spoken: `combineLatest` alone would show a diamond
- * mixtures of old and new values.
- */
-export function inputs$(node: TaskNode, turnEnd$: Observable<void>): Observable<unknown> {
-  return combineLatest(node.inEdges.map((edge) => valuesOf(edge, turnEnd$))).pipe(
-    skip(1), // what is there
-    audit(() => turnEnd$),
-    map((values) => inputsOf(node, values)),
-    startWith(inputsOf(node)),
-  );
-}
-
-/** What an edge delivers now, and the values that follow; it ends with the turn, after the last of them is shown. */
-function valuesOf(edge: Edge, turnEnd$: Observable<void>): Observable<unknown> {
-  const now = read(edge);
-  if (!(edge instanceof LatestEdge) || edge.from.ended) return of(now);
-  return edge.values$.pipe(startWith(now), concatWith(turnEnd$.pipe(take(1), ignoreElements())));
 }
 
 function tooFew({ mode, need, edges }: ChoiceState): RxhiveError {

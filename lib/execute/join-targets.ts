@@ -1,7 +1,7 @@
 import { ChoiceState } from '../graph/choice-state.js';
 import { Edge, type TaskNode } from '../graph/node.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
-import { Choice, Dependency, Task } from '../model/dependency.js';
+import { Choice, Dependency, readsStream, Task } from '../model/dependency.js';
 import type { JoinTarget } from './inputs.js';
 
 /** In which shape tasks were given to `ctx.join`, and results go back. */
@@ -35,8 +35,8 @@ export function joinTargets(
     const dependency = item instanceof Dependency ? item : undefined;
     const target = nodeOf(dependency?.task ?? item);
     const mode = dependency?.mode ?? 'value';
-    if (mode === 'latest')
-      throw new RxhiveError('INVALID_OPTION', 'ctx.join cannot take latest(...); make it a dependency.');
+    if (readsStream(mode))
+      throw new RxhiveError('INVALID_OPTION', `ctx.join cannot take ${mode}(...); make it a dependency.`);
     return { node: target, mode, key, fallback: dependency?.fallback };
   });
 }

@@ -110,7 +110,7 @@ class ThreadExecutor implements Threads<unknown, unknown> {
   run(inputs: unknown, ctx: TaskContext): Observable<unknown> {
     if (isObservable(inputs))
       throw wrong(
-        `task "${truncate(ctx.taskId)}" has a latest(...) dependency, which cannot be sent to a thread.`,
+        `task "${truncate(ctx.taskId)}" reads a stream, such as a latest(...) dependency, which cannot be sent to a thread.`,
       );
     const { taskId, runId, attempt, idempotencyKey, carrier } = ctx;
     const facts: ThreadFacts = { taskId, runId, attempt, idempotencyKey, carrier };

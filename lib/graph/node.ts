@@ -1,4 +1,3 @@
-import { Subject } from 'rxjs';
 import type { AsyncContext } from '../kernel/async-context.js';
 import type { Timer } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
@@ -11,6 +10,7 @@ import { isEnd, type TaskStatus } from '../model/status.js';
 import type { TaskDefinition } from '../model/task.js';
 import { Spending } from '../model/usage.js';
 import { choiceOf } from './choice-state.js';
+import type { KeptValues } from './kept-values.js';
 import type { Lane } from './lane.js';
 import type { MessageWait } from './mailbox.js';
 
@@ -34,18 +34,6 @@ export class Edge {
     this.fallback = fallback;
     this.nextOut = from.firstOut;
     from.firstOut = this;
-  }
-}
-
-/** A dependency whose values are read while they come. */
-export class LatestEdge extends Edge {
-  /** Values of the stream as they come; completes when the task has ended. */
-  readonly values$ = new Subject<unknown>();
-
-  constructor(from: TaskNode, to: TaskNode, key: string | undefined) {
-    super(from, to, 'latest', key, undefined);
-    to.streaming = true;
-    from.watched = true;
   }
 }
 
@@ -171,6 +159,8 @@ export interface NodeExtra {
   backoffTimer: Timer | undefined;
   /** Newest value of a stream that has not ended. */
   live: { readonly value: unknown } | undefined;
+  /** What its paired or merged dependencies have said. */
+  kept: KeptValues | undefined;
 }
 
 const noEdges: readonly Edge[] = [];
@@ -203,9 +193,9 @@ export class TaskNode implements HeapItem {
   rank = 0;
   /** Priority with aging, fixed when the task becomes ready. */
   urgency = 0;
-  /** Has at least one `latest` dependency: receives an Observable. */
+  /** Reads at least one stream: receives an Observable. */
   streaming = false;
-  /** Somebody watches its values, or a `latest` edge leaves it. */
+  /** Somebody watches its values, or reads them as a stream. */
   watched = false;
   holdsSlot = false;
   /** Has succeeded, and waits for its record to be durable: nothing but the store can stop it. */
@@ -242,14 +232,16 @@ export class TaskNode implements HeapItem {
     this.priority = definition.priority ?? 0;
   }
 
-  /** How many things it waits for: a race or quorum is one. */
+  /** How many things it waits for: a race or quorum is one, and so is all that is merged. */
   get needs(): number {
     let needs = 0;
+    let merged = 0;
     for (const edge of this.inEdges) {
       const choice = choiceOf(edge);
-      if (choice === undefined || choice.edges[0] === edge) needs += 1;
+      if (edge.mode === 'merged') merged = 1;
+      else if (choice === undefined || choice.edges[0] === edge) needs += 1;
     }
-    return needs;
+    return needs + merged;
   }
 
   /** The result of a task that has succeeded. @throws RxhiveError STORE_FAILED when it is kept in a store that fails */
@@ -372,6 +364,7 @@ export class TaskNode implements HeapItem {
       queueTimer: undefined,
       backoffTimer: undefined,
       live: undefined,
+      kept: undefined,
     };
     return this.extra;
   }

@@ -1,5 +1,6 @@
 import { describeWait, someOf } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
+import { isSilent } from '../graph/stream-edge.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 import { isEnd } from '../model/status.js';
 
@@ -101,8 +102,7 @@ export class DeadlockDetector {
     }
     if ((extra?.join?.paused ?? 0) > 0) return 'anyone';
     const list = [...(extra?.join?.targets ?? [])];
-    if (extra?.starved === true)
-      list.push(...inEdges.filter(({ mode }) => mode === 'latest').map(({ from }) => from));
+    if (extra?.starved === true) list.push(...inEdges.filter(isSilent).map(({ from }) => from));
     for (const { from } of extra?.messageWaits ?? []) {
       if (from === undefined) return 'anyone';
       for (const id of from) {

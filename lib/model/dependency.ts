@@ -23,7 +23,7 @@ export class Task<out T = unknown> {
  */
 export type DependencyMode =
   | 'value'
-  | 'latest'
+  | StreamMode
   | 'optional'
   | 'settled'
   | 'orElse'
@@ -31,10 +31,21 @@ export type DependencyMode =
   | 'quorum'
   | 'items';
 
+/** Modes whose dependent starts while the task still runs, and reads its values as they come. */
+export type StreamMode = 'latest' | 'sampled' | 'paired' | 'merged';
+
+/** Is it a mode of a streaming join? */
+export function readsStream(mode: string): mode is StreamMode {
+  return mode === 'latest' || mode === 'sampled' || mode === 'paired' || mode === 'merged';
+}
+
 /** What each mode needs of the task: its success, or its end; of a race or quorum only some have to succeed. */
 const needed: Readonly<Record<DependencyMode, 'success' | 'end' | 'some'>> = {
   value: 'success',
   latest: 'success',
+  sampled: 'success',
+  paired: 'success',
+  merged: 'success',
   items: 'success',
   optional: 'end',
   settled: 'end',
@@ -53,7 +64,10 @@ export function isMode(mode: unknown): mode is DependencyMode {
   return typeof mode === 'string' && Object.hasOwn(needed, mode);
 }
 
-/** A dependency with a mode other than the default; made by {@link latest}, {@link optional}, {@link settled}, {@link orElse}. */
+/**
+ * A dependency with a mode other than the default; made by {@link latest}, {@link sampled}, {@link paired}, {@link merged},
+ * {@link optional}, {@link settled}, {@link orElse}.
+ */
 export class Dependency<out T = unknown, out M extends DependencyMode = DependencyMode> {
   /** Type of what the dependent receives. Exists for the compiler only. */
   declare readonly '~output': T;
@@ -80,6 +94,34 @@ export type Settled<T> =
  */
 export function latest<T>(task: Task<T>): Dependency<T, 'latest'> {
   return new Dependency(task, 'latest');
+}
+
+/**
+ * Streaming join that sets no pace: the newest value of the task, whenever the `latest`, `paired` or `merged` dependencies
+ * beside it deliver; `withLatestFrom` of RxJS. The dependent starts once there is a value. That the task says more, or
+ * begins again, starts nothing anew; if it fails, the dependent is skipped.
+ */
+export function sampled<T>(task: Task<T>): Dependency<T, 'sampled'> {
+  return new Dependency(task, 'sampled');
+}
+
+/**
+ * Streaming join of the n-th value with the n-th of all other `paired` dependencies; `zip` of RxJS. Every value counts; what
+ * others say beyond the shortest is not given, and the end is that of all. When 10,000 values wait for their partners, the dependent fails with LIMIT_EXCEEDED. When
+ * the task retries, the dependent starts again from the first pair.
+ */
+export function paired<T>(task: Task<T>): Dependency<T, 'paired'> {
+  return new Dependency(task, 'paired');
+}
+
+/**
+ * Streaming join of each value of each `merged` dependency, one at a time, in the order in which they are said; `merge` of
+ * RxJS. The dependent starts when the first of them speaks, and receives an Observable of `{ from, value }`: name or place of the
+ * dependency, and what it said; with other dependencies also `inputs`, which are theirs. When the task retries, the dependent starts
+ * again from the first value. When 10,000 values wait for its start, it fails with LIMIT_EXCEEDED.
+ */
+export function merged<T>(task: Task<T>): Dependency<T, 'merged'> {
+  return new Dependency(task, 'merged');
 }
 
 /** The dependent runs whether or not the task succeeds; it receives the result, or `undefined`. */
@@ -171,5 +213,46 @@ export type InputsOf<D> = { readonly [K in keyof D]: OutputOf<D[K]> };
 type ModeOf<X> = X extends Dependency<unknown, infer M> ? M : never;
 type ModesOf<D> = D extends readonly (infer X)[] ? ModeOf<X> : ModeOf<D[keyof D]>;
 
-/** What a body receives: its inputs, or an Observable of them as soon as one dependency is {@link latest}. */
-export type BodyInputs<D> = 'latest' extends ModesOf<D> ? Observable<InputsOf<D>> : InputsOf<D>;
+type Merged = Dependency<unknown, 'merged'>;
+
+/** What the dependencies deliver that are not {@link merged}. */
+type BesideMerged<D> = D extends readonly []
+  ? readonly []
+  : D extends readonly [infer First, ...infer Rest]
+    ? First extends Merged
+      ? BesideMerged<Rest>
+      : readonly [OutputOf<First>, ...BesideMerged<Rest>]
+    : D extends readonly (infer X)[]
+      ? [Exclude<X, Merged>] extends [never]
+        ? readonly []
+        : readonly OutputOf<Exclude<X, Merged>>[]
+      : { readonly [K in keyof D as D[K] extends Merged ? never : K]: OutputOf<D[K]> };
+
+type Place<K> = K extends `${infer N extends number}` ? N : K;
+
+/** Each {@link merged} dependency, and a value of it. */
+type FromMerged<D, K extends keyof D> = {
+  readonly [P in K]: D[P] extends Merged
+    ? { readonly from: Place<P>; readonly value: OutputOf<D[P]> } & (BesideMerged<D> extends
+        | readonly []
+        | Readonly<Record<string, never>>
+        ? unknown
+        : { readonly inputs: BesideMerged<D> })
+    : never;
+}[K];
+
+/** One value of one of the {@link merged} dependencies: which, what it said, and what the other dependencies deliver. */
+export type MergedInput<D> = D extends readonly unknown[]
+  ? FromMerged<D, (number extends D['length'] ? number : `${number}`) & keyof D>
+  : FromMerged<D, keyof D>;
+
+/** What a body receives: its inputs, or an Observable of them as soon as it reads a stream. */
+export type BodyInputs<D> =
+  'merged' extends ModesOf<D>
+    ? Observable<MergedInput<D>>
+    : [ModesOf<D> & StreamMode] extends [never]
+      ? InputsOf<D>
+      : Observable<InputsOf<D>>;
+
+/** The first inputs there are. */
+export type FirstInputs<D> = BodyInputs<D> extends Observable<infer Inputs> ? Inputs : BodyInputs<D>;

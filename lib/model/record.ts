@@ -57,6 +57,8 @@ export interface CommitRecord extends Provenance {
   readonly value: unknown;
   /** Key of the store under which the value is kept; it is not in the record then. */
   readonly spilled?: string;
+  /** It said values while it ran; the last one alone is in the log. */
+  readonly streamed?: true;
   /** What the body returned, where its schema made another value of it: that is what is checked again. */
   readonly returned?: unknown;
   readonly patches?: readonly StatePatch[];

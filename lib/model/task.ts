@@ -3,7 +3,7 @@ import { copy } from '../kernel/copy.js';
 import type { Below } from '../kernel/read-once.js';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
-import type { AnyDependency, BodyInputs, Dependencies, InputsOf } from './dependency.js';
+import type { AnyDependency, BodyInputs, Dependencies, FirstInputs } from './dependency.js';
 import type { Executor, Place } from './executor.js';
 import type { HedgeOptions } from './hedge.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
@@ -94,10 +94,10 @@ export interface TaskSettings<
   readonly estimate?: number;
   /**
    * Tokens an attempt will use, in and out: what a limiter with `tokensPerMinute` takes for it until `ctx.usage` tells
-   * better. Above 0; more than the window fails the task. Default: learnt, from the inputs as JSON. Tasks with `latest`
-   * inputs are given the first values.
+   * better. Above 0; more than the window fails the task. Default: learnt, from the inputs as JSON. Tasks that read
+   * streams are given the first values.
    */
-  readonly tokens?: number | ((inputs: InputsOf<D>) => number);
+  readonly tokens?: number | ((inputs: FirstInputs<D>) => number);
   /** Kind of work, for events and learnt durations. Default: the id. */
   readonly type?: string;
   /** Uses a result of an earlier or simultaneous task that did the same; see {@link CacheOptions}. Default: runs. */

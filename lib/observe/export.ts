@@ -28,7 +28,7 @@ export function toMermaid(tasks: readonly PictureTask[]): string {
   }
   for (const task of tasks) {
     for (const { id, mode } of task.dependencies) {
-      const arrow = mode === 'value' ? '-->' : mode === 'latest' ? '-. latest .->' : `-. ${mode} .->`;
+      const arrow = mode === 'value' ? '-->' : `-. ${mode} .->`;
       lines.push(`  t${number.get(id)} ${arrow} t${number.get(task.id)}`);
     }
   }

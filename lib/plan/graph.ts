@@ -2,8 +2,9 @@ import { ChoiceState } from '../graph/choice-state.js';
 import type { Gate } from '../graph/gate.js';
 import { ItemsEdge } from '../graph/items-edge.js';
 import { Group, Lane, type Need, Resource, type RunSlots } from '../graph/lane.js';
-import { Edge, LatestEdge, TaskNode } from '../graph/node.js';
+import { Edge, TaskNode } from '../graph/node.js';
 import type { Expected } from '../graph/ports.js';
+import { StreamEdge } from '../graph/stream-edge.js';
 import {
   type DefinitionFault,
   inspect,
@@ -16,14 +17,14 @@ import type { Share } from '../kernel/fair-heap.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import { unreadable } from '../kernel/read-once.js';
 import { mostOf } from '../model/adaptive.js';
-import { Choice, Dependency, type DependencyMode, Task } from '../model/dependency.js';
+import { Choice, Dependency, type DependencyMode, readsStream, Task } from '../model/dependency.js';
 import type { Place } from '../model/executor.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { OptionNames, WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 import { controllerFaults, type Membership } from './membership.js';
 import { orderAndRank, rankAgain } from './rank.js';
 import { stageFaults } from './stages.js';
-import { problemOf, validateSettings, validateTask } from './validate.js';
+import { joinProblem, problemOf, validateSettings, validateTask } from './validate.js';
 
 /** The tasks of one run with everything they wait for. Grows while the run goes on. */
 export class Graph {
@@ -216,9 +217,13 @@ export class Graph {
       if (from === undefined) continue;
       const mode = dependency === undefined ? 'value' : dependency.mode;
       edges[connected++] = edgeOf(from, node, mode, key, dependency?.fallback);
+      // Of those that are merged the first is enough to start.
+      if (mode === 'merged' && (node.extra?.kept?.size ?? 0) > 1) continue;
       pending += 1;
     }
     edges.length = connected;
+    const problem = node.streaming ? joinProblem(edges) : undefined;
+    if (problem !== undefined) this.#fault(faults, node, 'bad-option', problem);
     node.inEdges = edges;
     node.pending = pending;
   }
@@ -310,7 +315,7 @@ function edgeOf(
   key: string | undefined,
   fallback: unknown,
 ): Edge {
-  if (mode === 'latest') return new LatestEdge(from, to, key);
+  if (readsStream(mode)) return new StreamEdge(from, to, mode, key);
   if (mode === 'items') return new ItemsEdge(from, to, key);
   return new Edge(from, to, mode, key, fallback);
 }

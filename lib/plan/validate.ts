@@ -26,7 +26,7 @@ import type { BreakerOptions } from '../model/breaker.js';
 import { type BudgetOptions, budgetLimits } from '../model/budget.js';
 import type { CacheOptions } from '../model/cache.js';
 import { candidatesOf } from '../model/candidate.js';
-import { Dependency } from '../model/dependency.js';
+import { Dependency, readsStream } from '../model/dependency.js';
 import type { HedgeOptions } from '../model/hedge.js';
 import { isLimiter, limiterRule, mostTokens } from '../model/limiter.js';
 import type { MemoryOptions } from '../model/memory.js';
@@ -253,6 +253,19 @@ export function problemOf(need: unknown, tasks: unknown): string | undefined {
   return `that needs ${inspect(need)} of ${tasks.length}; give a whole number from 1 to ${tasks.length}.`;
 }
 
+/** Says which streaming joins of one task do not go together. */
+export function joinProblem(dependencies: readonly { readonly mode: string }[]): string | undefined {
+  const modes = dependencies.map(({ mode }) => mode).filter(readsStream);
+  const pace = [...new Set(modes)].filter((mode) => mode !== 'sampled');
+  if (pace.length > 1)
+    return `mixes ${pace.map((mode) => `${mode}(...)`).join(' and ')}; choose one of them, and sampled(...) for the other streams.`;
+  if (pace.length === 0 && modes.length > 0)
+    return 'has sampled(...) alone, which sets no pace; add latest(...), paired(...) or merged(...).';
+  if (pace[0] === 'paired' && modes.filter((mode) => mode === 'paired').length < 2)
+    return 'has one paired(...) and no partner for it; add another, or use merged(...) for each value of one stream.';
+  return undefined;
+}
+
 /** Adds everything wrong with one task: its id and body, its options, and how they go with others and the workflow. */
 export function validateTask(
   id: unknown,
@@ -312,10 +325,13 @@ function checkBody(fault: Fault, where: string, { run, executor, place }: TaskDe
 function checkTogether(fault: Fault, where: string, task: TaskDefinition): void {
   const { hedge, dependencies, onConflict, isolation } = task;
   const list = isBag(hedge) && typeof dependencies === 'object' ? Object.values(dependencies ?? {}) : [];
-  if (list.some((one) => one instanceof Dependency && one.mode === 'latest'))
+  const stream = list.find((one) => one instanceof Dependency && readsStream(one.mode)) as
+    | Dependency
+    | undefined;
+  if (stream !== undefined)
     fault(
       'bad-option',
-      `${where}: hedge cannot be used with latest(...); a stream that grows has no second attempt.`,
+      `${where}: hedge cannot be used with ${stream.mode}(...); a stream that grows has no second attempt.`,
     );
   if (onConflict !== undefined && isolation === undefined)
     fault(

@@ -1,7 +1,9 @@
 import { type ChoiceState, choiceOf } from '../graph/choice-state.js';
 import { ItemsEdge } from '../graph/items-edge.js';
-import { Edge, type Join, LatestEdge, type TaskNode } from '../graph/node.js';
-import { RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
+import { mostKept } from '../graph/kept-values.js';
+import { Edge, type Join, type TaskNode } from '../graph/node.js';
+import { StreamEdge } from '../graph/stream-edge.js';
+import { LimitExceededError, RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
 import { needsSuccess } from '../model/dependency.js';
 import type { TaskStatus } from '../model/status.js';
 import type { Lifecycle } from './lifecycle.js';
@@ -142,9 +144,9 @@ export class Dependents {
   /** A stream has a new value. */
   show(node: TaskNode, value: unknown): void {
     for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
-      if (!(edge instanceof LatestEdge) || edge.to.ended) continue;
+      if (!(edge instanceof StreamEdge) || edge.to.ended) continue;
       this.satisfy(edge);
-      edge.values$.next(value);
+      if (!edge.say(value)) this.#overrun(edge);
     }
   }
 
@@ -154,11 +156,28 @@ export class Dependents {
       if (edge.mode === 'items' && !edge.to.ended) this.satisfy(edge);
   }
 
+  /** Who reads a stream does not keep up with it, or what it is paired with does not. */
+  #overrun({ from, to, mode }: StreamEdge): void {
+    const what = mode === 'paired' ? 'their partners' : 'it to start';
+    const cure = mode === 'paired' ? 'pair streams of the same pace' : 'let it start earlier';
+    const message = `Task "${truncate(to.id)}": ${mostKept} values of "${truncate(from.id)}" wait for ${what}; ${cure}, or use latest(...).`;
+    const error = new LimitExceededError('values', mostKept, message);
+    // Not now: others are still to hear of the value.
+    this.#lifecycle.command(() => {
+      if (to.ended || to.committing) return;
+      this.#lifecycle.stop(to, error);
+      this.fail(to, error);
+    });
+  }
+
   /** Delivers to a new task what was there before it. */
   #catchUp(node: TaskNode): void {
     for (const edge of node.inEdges) {
       if (edge.from.ended) this.deliver(edge);
-      else if (edge.mode === 'latest' && edge.from.extra?.live !== undefined) this.satisfy(edge);
+      else if (edge instanceof StreamEdge && edge.from.extra?.live !== undefined) {
+        this.satisfy(edge);
+        if (edge.mode !== 'latest') edge.say(edge.from.extra.live.value);
+      }
     }
     this.skipAll();
   }
@@ -189,7 +208,7 @@ export class Dependents {
     if (!usable) this.#skips.push(to);
     else {
       this.satisfy(edge);
-      if (edge.mode === 'latest' && edge instanceof LatestEdge) edge.values$.complete();
+      if (edge instanceof StreamEdge && !edge.end()) this.#overrun(edge);
       if (edge.mode === 'items' && edge instanceof ItemsEdge) edge.complete();
     }
   }
@@ -221,11 +240,11 @@ export class Dependents {
   /** The dependency has something to read. */
   satisfy(edge: Edge): void {
     const { to } = edge;
-    if (edge.satisfied) this.#streaming.feed(to);
-    else {
-      edge.satisfied = true;
-      this.#delivered(to);
-    }
+    const first = !edge.satisfied;
+    edge.satisfied = true;
+    // Of those that are merged, the first to speak is enough.
+    if (first && (edge.mode !== 'merged' || to.extra?.kept?.enters() === 1)) this.#delivered(to);
+    else this.#streaming.feed(to);
   }
 }
 

@@ -3,6 +3,7 @@ import { Lane } from '../graph/lane.js';
 import { describeWait } from '../graph/mailbox.js';
 import type { Edge, TaskNode } from '../graph/node.js';
 import type { StoreWait } from '../graph/ports.js';
+import { isSilent, StreamEdge } from '../graph/stream-edge.js';
 import { messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 
 /** What the sentence needs to know about the run. */
@@ -26,7 +27,7 @@ export function explain(node: TaskNode, moment: RunMoment): string {
   if (store !== undefined && (node.committing || (store.opening && !node.ended)))
     return `${name} waits for ${store.what}.`;
   if (node.status === 'waiting') {
-    const open = node.inEdges.filter((edge) => !edge.satisfied).map(awaited);
+    const open = node.inEdges.filter(isAwaited).map(awaited);
     if (open.length === 0 && node.parent !== undefined)
       return `${name} waits for "${truncate(node.parent.id)}", which adds it, to be in the log.`;
     return `${name} waits for ${some(open)}.`;
@@ -36,7 +37,7 @@ export function explain(node: TaskNode, moment: RunMoment): string {
   if (node.status === 'running') {
     const beside = node.extra?.hedge?.rivals.length ?? 0;
     const more = beside === 0 ? '' : `, and ${beside} more beside it`;
-    return `${name} has been running for ${seconds} s, attempt ${node.attempt}${more}.`;
+    return `${name} has been running for ${seconds} s, attempt ${node.attempt}${more}${unpaired(node)}.`;
   }
   if (node.status === 'backing-off')
     return `${name} has failed ${node.attempt} of its attempts, ${seconds} s ago, and waits before the next one.`;
@@ -68,18 +69,38 @@ function pause(node: TaskNode): string {
   const joined = (join?.targets ?? []).filter((target) => !target.ended);
   if (joined.length > 0)
     return some(joined.map(({ id, status }) => `"${truncate(id)}" (${status}), which it joined`));
-  const silent = node.inEdges.filter(({ mode, from }) => mode === 'latest' && from.status === 'suspended');
+  const silent = node.inEdges.filter(isSilent);
   if (starved === true && silent.length > 0)
-    return `the stream of ${some(silent.map(({ from }) => `"${truncate(from.id)}"`))}, which is suspended too`;
+    return silent.every(({ from }) => from.status === 'suspended')
+      ? `the stream of ${some(silent.map(({ from }) => `"${truncate(from.id)}"`))}, which is suspended too`
+      : `the stream of ${some(silent.map(({ from }) => `"${truncate(from.id)}" (${from.status})`))}`;
   if (node.definition.feeds === true) return node.extra?.feed?.waitsFor() ?? 'its source';
   return 'something that another task has: a shared thing, or the same work';
+}
+
+/** Does the task wait for it to deliver? Not where others that are merged have spoken. */
+function isAwaited({ satisfied, mode, to }: Edge): boolean {
+  if (satisfied) return false;
+  return mode !== 'merged' || !to.inEdges.some((other) => other.mode === 'merged' && other.satisfied);
+}
+
+/** The values of streams that have no partner yet. */
+function unpaired({ inEdges, extra }: TaskNode): string {
+  const { kept } = extra ?? {};
+  if (kept?.mode !== 'paired') return '';
+  const ahead = inEdges.flatMap((edge) => {
+    const waiting = edge instanceof StreamEdge && edge.mode === 'paired' ? kept.waiting(edge) : 0;
+    return waiting === 0 ? [] : [`${waiting} of "${truncate(edge.from.id)}"`];
+  });
+  return ahead.length === 0 ? '' : `; values without a partner yet: ${some(ahead)}`;
 }
 
 /** A dependency that is not there yet; one of a race or quorum says so. */
 function awaited(edge: Edge): string {
   const { from } = edge;
   const choice = choiceOf(edge);
-  const part = choice === undefined ? '' : `, one of ${choice.edges.length} in a ${choice.mode}`;
+  const merged = edge.mode === 'merged' ? ', merged: one of them is enough' : '';
+  const part = choice === undefined ? merged : `, one of ${choice.edges.length} in a ${choice.mode}`;
   return `"${truncate(from.id)}" (${from.status}${part})`;
 }
 

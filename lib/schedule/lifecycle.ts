@@ -217,6 +217,7 @@ export class Lifecycle {
     this.open -= 1;
     if (node.definition.candidate === true) node.lane.group?.dismiss(node);
     this.deadlines.disarm(node);
+    if (node.streaming) node.extra?.kept?.clear();
     this.ports.ended(node);
   }
 

@@ -1,4 +1,6 @@
+import type { KeptValues } from '../graph/kept-values.js';
 import type { TaskNode } from '../graph/node.js';
+import { isSilent, StreamEdge } from '../graph/stream-edge.js';
 import { RxhiveError } from '../kernel/errors.js';
 import type { Lifecycle } from './lifecycle.js';
 
@@ -17,15 +19,18 @@ export class Streaming {
       if (node.extra !== undefined) node.extra.live = undefined;
       for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
         const { to } = edge;
-        if (edge.mode !== 'latest' || !edge.satisfied || to.ended || to.committing) continue;
+        if (!(edge instanceof StreamEdge) || to.ended || to.committing) continue;
+        if (!edge.retract() || !edge.satisfied) continue;
         edge.satisfied = false;
-        to.pending += 1;
+        // Others that are merged have spoken.
+        if (edge.mode !== 'merged' || (edge.kept as KeptValues).leaves() === 0) to.pending += 1;
         if (to.status === 'waiting') continue;
         if (to.running !== undefined) to.attempt -= 1;
         const message = `Task "${to.id}" starts again: the stream it reads from is being retried.`;
         this.#lifecycle.stop(to, new RxhiveError('ATTEMPT_ENDED', message));
         this.#lifecycle.enter(to, 'waiting');
         stack.push(to);
+        if (to.pending === 0) this.#lifecycle.ready(to);
       }
     }
   }
@@ -37,13 +42,13 @@ export class Streaming {
     this.#lifecycle.suspend(node);
     if (status === 'ready' || !node.watched) return;
     for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
-      if (edge.mode === 'latest') this.starve(edge.to);
+      if (edge instanceof StreamEdge) this.starve(edge.to);
   }
 
-  /** A reader of a stream whose producer is suspended gives its slot back too, or the two could block all. */
+  /** A reader of a stream whose producer has no slot gives its own back too, or the two could block all. */
   starve(node: TaskNode): void {
     if (node.status !== 'running') return;
-    if (!readsFromSuspended(node)) return;
+    if (!node.inEdges.some(isSilent)) return;
     node.more().starved = true;
     this.suspend(node);
   }
@@ -51,7 +56,7 @@ export class Streaming {
   /** A reader that gave its slot back goes on, if all producers do. */
   feed(node: TaskNode): void {
     if (node.extra?.starved !== true) return;
-    if (readsFromSuspended(node)) return;
+    if (node.inEdges.some(isSilent)) return;
     node.extra.starved = false;
     this.wake(node);
   }
@@ -73,13 +78,6 @@ export class Streaming {
   #feedReaders(node: TaskNode): void {
     if (!node.watched) return;
     for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
-      if (edge.mode === 'latest') this.feed(edge.to);
+      if (edge instanceof StreamEdge) this.feed(edge.to);
   }
-}
-
-/** What feeds goes on talking while it holds no slot. */
-function readsFromSuspended(node: TaskNode): boolean {
-  return node.inEdges.some(
-    ({ mode, from }) => mode === 'latest' && from.status === 'suspended' && from.definition.feeds !== true,
-  );
 }

@@ -1,3 +1,4 @@
+import { readsStream } from '../../model/dependency.js';
 import { isEnd, type TaskStatus } from '../../model/status.js';
 import type { Invariant, ObservedRun } from './observed-run.js';
 
@@ -56,7 +57,9 @@ const order: Invariant = {
 
 function fits(status: TaskStatus | undefined, mode: string): boolean {
   if (status === undefined) return false;
-  if (mode === 'latest' || mode === 'items') return status !== 'waiting' && status !== 'ready';
+  // Where it began again, what it has said holds for those alone who sample it, or others with it.
+  if (mode === 'sampled' || mode === 'merged') return status !== 'waiting';
+  if (mode === 'items' || readsStream(mode)) return status !== 'waiting' && status !== 'ready';
   if (mode === 'value' || mode === 'race' || mode === 'quorum')
     return status === 'succeeded' || status === 'restored';
   return isEnd(status);

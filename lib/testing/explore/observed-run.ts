@@ -1,6 +1,7 @@
 import { NEVER } from 'rxjs';
 import { SimulationScheduler } from '../../kernel/simulation-scheduler.js';
 import { mostOf } from '../../model/adaptive.js';
+import { readsStream } from '../../model/dependency.js';
 import type { PlannedTask, WorkflowEvent } from '../../model/event.js';
 import type { AttemptCall } from '../../model/middleware.js';
 import { isEnd, type TaskStatus } from '../../model/status.js';
@@ -191,8 +192,10 @@ export class ObservedRun {
     taskId: string,
   ): { readonly ids: readonly string[]; readonly mode: string; readonly need: number }[] {
     const list: { readonly ids: string[]; readonly mode: string; readonly need: number }[] = [];
-    const choices = new Map<number, string[]>();
-    for (const { id, mode, choice, need = 1 } of this.planned.get(taskId)?.dependencies ?? []) {
+    const choices = new Map<number | 'merged', string[]>();
+    for (const { id, mode, choice: own, need = 1 } of this.planned.get(taskId)?.dependencies ?? []) {
+      // Of those that are merged, one is enough.
+      const choice = mode === 'merged' ? mode : own;
       const known = choice === undefined ? undefined : choices.get(choice);
       if (known === undefined) {
         const ids = [id];
@@ -248,7 +251,7 @@ export class ObservedRun {
         const { id } = task;
         this.#options.legacy.planned.set(id, task);
         if (event.parent !== undefined) this.#options.legacy.parents.set(id, event.parent);
-        for (const { id: from, mode } of task.dependencies) if (mode === 'latest') this.#streamed.add(from);
+        for (const { id: from, mode } of task.dependencies) if (readsStream(mode)) this.#streamed.add(from);
         if (!this.statuses.has(id)) this.statuses.set(id, 'waiting');
         if (!this.addedAt.has(id)) this.addedAt.set(id, event.at);
       }
