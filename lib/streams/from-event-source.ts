@@ -20,11 +20,14 @@ export interface EventSourceLike {
   close(): void;
 }
 
+/** An address, a function that makes an `EventSource`, or one that is open. */
+export type EventSourceOf = string | URL | EventSourceLike | (() => EventSourceLike);
+
 /** Names of events, each with the function that makes a value of the text of its data. `V`: those values, by name. */
-export type EventReaders<V extends object> = { readonly [K in keyof V]: (text: string) => V[K] };
+export type EventReaders<V> = { readonly [K in keyof V]: (text: string) => V[K] };
 
 /** An event of a server, by its name. */
-export type ReceivedEvent<V extends object> = {
+export type ReceivedEvent<V> = {
   readonly [K in keyof V]: {
     readonly event: K;
     readonly data: V[K];
@@ -34,12 +37,12 @@ export type ReceivedEvent<V extends object> = {
 }[keyof V];
 
 /** What is taken from a server. */
-export interface EventSourceOptions<V extends object> {
+export interface EventSourceOptions<V> {
   /** Events by name, and how their data are read; those of other names are passed over. Default: `{ message: JSON.parse }`. */
-  readonly events?: EventReaders<V>;
+  readonly events: EventReaders<V>;
 }
 
-type Readers = EventReaders<Record<string, unknown>>;
+type Values = Readonly<Record<string, unknown>>;
 const closed = 2;
 
 /**
@@ -55,16 +58,21 @@ const closed = 2;
  * fromEventSource('/events', { events: { message: (text) => JSON.parse(text) as Progress, limits: Number } });
  * ```
  */
-export function fromEventSource<V extends object = { message: unknown }>(
-  source: string | URL | EventSourceLike | (() => EventSourceLike),
-  options: EventSourceOptions<V> = {},
-): Observable<ReceivedEvent<V>> {
-  checked(options, 'fromEventSource()', optionRules);
-  const readers = (options.events ?? { message: (text) => JSON.parse(text) as unknown }) as Readers;
-  return new Observable<ReceivedEvent<V>>((subscriber) => {
+export function fromEventSource(source: EventSourceOf): Observable<ReceivedEvent<{ message: unknown }>>;
+export function fromEventSource<V extends Values>(
+  source: EventSourceOf,
+  options: EventSourceOptions<V>,
+): Observable<ReceivedEvent<V>>;
+export function fromEventSource(
+  source: EventSourceOf,
+  options?: EventSourceOptions<Values>,
+): Observable<ReceivedEvent<Values>> {
+  if (options !== undefined) checked(options, 'fromEventSource()', optionRules);
+  const readers = options?.events ?? { message: (text) => JSON.parse(text) as unknown };
+  return new Observable<ReceivedEvent<Values>>((subscriber) => {
     const follow = (stream: EventSourceLike): void => {
       subscriber.add(() => stream.close());
-      if (!subscriber.closed) listen(stream, readers, subscriber as Subscriber<unknown>);
+      if (!subscriber.closed) listen(stream, readers, subscriber);
     };
     if (typeof source === 'function') follow(callUser('source', source));
     else if (typeof source === 'object' && 'addEventListener' in source) follow(source);
@@ -72,7 +80,7 @@ export function fromEventSource<V extends object = { message: unknown }>(
   });
 }
 
-const optionRules = bag<EventSourceOptions<object>>(
+const optionRules = bag<EventSourceOptions<Values>>(
   'an object of options',
   {
     events: all(
@@ -83,7 +91,11 @@ const optionRules = bag<EventSourceOptions<object>>(
   'events',
 );
 
-function listen(stream: EventSourceLike, readers: Readers, subscriber: Subscriber<unknown>): void {
+function listen(
+  stream: EventSourceLike,
+  readers: EventReaders<Values>,
+  subscriber: Subscriber<ReceivedEvent<Values>>,
+): void {
   for (const [event, read] of Object.entries(readers))
     stream.addEventListener(event, (message) => {
       // One about the connection may have the name of one of the server.

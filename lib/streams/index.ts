@@ -3,6 +3,7 @@ export { type EventStream, type EventStreamOptions, toEventSource } from './even
 export {
   type EventReaders,
   type EventSourceLike,
+  type EventSourceOf,
   type EventSourceOptions,
   fromEventSource,
   type ReceivedEvent,
