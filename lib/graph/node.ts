@@ -22,7 +22,8 @@ export class Edge {
   readonly mode: DependencyMode | 'join';
   /** Name of the input; undefined when the dependencies are a tuple. */
   readonly key: string | undefined;
-  readonly fallback: unknown;
+  /** What is read where it fails, or the choice it is part of. Few have one: the others have no place for it. */
+  declare readonly fallback: unknown;
   satisfied = false;
   nextOut: Edge | undefined;
 
@@ -31,7 +32,7 @@ export class Edge {
     this.to = to;
     this.mode = mode;
     this.key = key;
-    this.fallback = fallback;
+    if (fallback !== undefined) this.fallback = fallback;
     this.nextOut = from.firstOut;
     from.firstOut = this;
   }
@@ -157,6 +158,8 @@ export interface NodeExtra {
   totalLeft: number | undefined;
   queueTimer: Timer | undefined;
   backoffTimer: Timer | undefined;
+  /** Reads a result that is kept in the store. */
+  load: (() => unknown) | undefined;
   /** Newest value of a stream that has not ended. */
   live: { readonly value: unknown } | undefined;
   /** What its paired or merged dependencies have said. */
@@ -172,6 +175,7 @@ const noEdges: readonly Edge[] = [];
 export class TaskNode implements HeapItem {
   heapIndex = -1;
   status: TaskStatus = 'waiting';
+  readonly id: string;
   readonly handle: Task;
   readonly definition: TaskDefinition;
   readonly seq: number;
@@ -206,15 +210,12 @@ export class TaskNode implements HeapItem {
   running: AttemptHandle | undefined = undefined;
   /** When it entered the present status. */
   since = 0;
-  addedAt = 0;
   dependenciesMs = 0;
   slotMs = 0;
   runningMs = 0;
   startedAt = -1;
   endedAt = -1;
   #value: unknown = undefined;
-  /** Reads a result that is kept in the store. */
-  #load: (() => unknown) | undefined = undefined;
   error: unknown = undefined;
   extra: NodeExtra | undefined = undefined;
   /** With an item of `flow.each`: who hears of it. */
@@ -225,6 +226,7 @@ export class TaskNode implements HeapItem {
   context: AsyncContext | undefined = undefined;
 
   constructor(handle: Task, definition: TaskDefinition, seq: number, lane: Lane) {
+    this.id = handle.id;
     this.handle = handle;
     this.definition = definition;
     this.seq = seq;
@@ -246,26 +248,22 @@ export class TaskNode implements HeapItem {
 
   /** The result of a task that has succeeded. @throws RxhiveError STORE_FAILED when it is kept in a store that fails */
   get value(): unknown {
-    return this.#value === undefined && this.#load !== undefined ? this.#load() : this.#value;
+    return this.#value === undefined && this.extra?.load !== undefined ? this.extra.load() : this.#value;
   }
 
   set value(value: unknown) {
     this.#value = value;
-    this.#load = undefined;
+    if (this.extra !== undefined) this.extra.load = undefined;
   }
 
   /** The result is in a store: {@link TaskNode.forget} may drop it, `load` reads it again. */
   forgettable(load: () => unknown): void {
-    this.#load = load;
+    this.more().load = load;
   }
 
   /** Drops a result that can be read again; everybody who watches has seen it. */
   forget(): void {
-    if (this.#load !== undefined) this.#value = undefined;
-  }
-
-  get id(): string {
-    return this.handle.id;
+    if (this.extra?.load !== undefined) this.#value = undefined;
   }
 
   get runOrder(): number {
@@ -363,6 +361,7 @@ export class TaskNode implements HeapItem {
       totalLeft: undefined,
       queueTimer: undefined,
       backoffTimer: undefined,
+      load: undefined,
       live: undefined,
       kept: undefined,
     };

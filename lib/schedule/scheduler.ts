@@ -204,7 +204,7 @@ export class Scheduler implements QueuedRun {
     this.#dependents.expect(nodes);
     const now = this.now();
     for (const node of nodes) {
-      node.addedAt = node.since = now;
+      node.since = now;
       if (holder !== undefined) this.#dependents.hold(node, holder);
     }
     this.#lifecycle.command(() => {
