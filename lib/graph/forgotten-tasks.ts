@@ -31,7 +31,9 @@ export class ForgottenTasks {
     this.retries += Math.max(0, node.attempt - 1);
     const { group } = node.definition;
     const spending = getOrInsert(this.usage, group, () => new Spending());
-    spending.add(node.usage);
+    // Most have used nothing but calls.
+    if (node.extra?.spent === undefined) spending.calls += node.calls;
+    else spending.add(node.usage);
     return true;
   }
 }

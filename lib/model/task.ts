@@ -223,6 +223,8 @@ export interface TaskDefinition
   readonly item?:
     | ((data: unknown, inputs: () => unknown, keys?: readonly string[]) => TaskDefinition)
     | undefined;
+  /** Many tasks have this definition, the same object: it is looked at once. They depend on nothing. */
+  readonly shared?: boolean | undefined;
   /** What `fair` of a controller may go by, beside the tags of its run. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
   /** With {@link TaskDefinition.feeds}: what the stage before it has to know. */

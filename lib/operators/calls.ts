@@ -1,6 +1,7 @@
 import { type Observer, ReplaySubject } from 'rxjs';
 import type { ItemWatch, TaskNode } from '../graph/node.js';
 import { onAbort } from '../kernel/abort.js';
+import { callerContext } from '../kernel/async-context.js';
 import type { Clock, Timer } from '../kernel/clock.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { TaskDefinition } from '../model/task.js';
@@ -13,6 +14,9 @@ const lingers = 1_000;
 /** Hears how a call has ended. */
 export type CallEnd = Pick<Observer<unknown>, 'next' | 'error'>;
 
+/** What is called for. */
+export type Work = (ctx: never) => unknown;
+
 /** How a call stands among others. */
 export interface CallOptions {
   /** Its key in the log of the run. */
@@ -20,14 +24,23 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** One piece of work, run as a task. */
+/** One piece of work, run as a task of a definition that calls `work`. */
 export class Call implements ItemWatch {
+  readonly work: Work;
   readonly #end: CallEnd;
+  readonly #context = callerContext();
   #over = false;
   #stop: ((reason: unknown) => void) | undefined;
   #unlisten: (() => void) | undefined;
 
-  constructor(ask: AskForRun, definition: TaskDefinition, { key, signal }: CallOptions, end: CallEnd) {
+  constructor(
+    ask: AskForRun,
+    definition: TaskDefinition,
+    work: Work,
+    { key, signal }: CallOptions,
+    end: CallEnd,
+  ) {
+    this.work = work;
     this.#end = end;
     if (signal !== undefined) this.#unlisten = onAbort(signal, (reason) => this.#aborted(reason));
     if (this.#over) return;
@@ -47,7 +60,7 @@ export class Call implements ItemWatch {
   #begin(run: TaskRun, definition: TaskDefinition, key: string | undefined): void {
     if (this.#over) return;
     try {
-      const node = run.offer(definition, this, key);
+      const node = run.offer(definition, this, this.#context, key);
       if (this.#unlisten !== undefined) this.#stop = (reason) => run.drop(node, reason);
     } catch (error) {
       this.#tell('error', error);
@@ -82,6 +95,7 @@ export class KeyedCalls {
   call(
     address: LogAddress,
     definition: TaskDefinition,
+    work: Work,
     options: CallOptions & { readonly key: string },
     end: CallEnd,
   ): void {
@@ -102,7 +116,7 @@ export class KeyedCalls {
     log.results.set(options.key, result$);
     result$.subscribe(end);
     log.enter();
-    new Call(log.ask, definition, options, {
+    new Call(log.ask, definition, work, options, {
       next: (value) => {
         result$.next(value);
         log.leave();

@@ -1,5 +1,5 @@
 import { filter, map, type Observable, startWith, take } from 'rxjs';
-import { callerContext } from '../kernel/async-context.js';
+import type { AttemptContext } from '../execute/context.js';
 import { Task } from '../model/dependency.js';
 import { bodied } from '../model/executor.js';
 import type { WorkflowResult } from '../model/result.js';
@@ -8,7 +8,7 @@ import type { ScheduleOptions, StreamOptions } from '../model/stream-options.js'
 import type { TaskDefinition } from '../model/task.js';
 import { runEnded } from '../plan/growth.js';
 import type { JoinedRun, SharedQueue } from '../schedule/shared-queue.js';
-import { Call, type CallEnd, KeyedCalls } from './calls.js';
+import { Call, type CallEnd, KeyedCalls, type Work } from './calls.js';
 import type { Strategy } from './pass.js';
 import { checkSchedule, type Project, type TaskOperator, taskOperator } from './task-operator.js';
 import type { AskForRun, TaskRun } from './task-run.js';
@@ -29,16 +29,25 @@ export interface OwnRun {
 /** Makes a run that has not begun. @throws RxhiveError */
 export type MakeRun = (name: string, options: RunOptions) => OwnRun;
 
+/** What calls with the same options have in common. */
+interface CallKind {
+  readonly options: ScheduleOptions;
+  readonly definition: TaskDefinition;
+}
+
 /** Work that a controller is given directly, without a workflow: single pieces, and the values of streams. */
 export class DirectWork {
   readonly #name: string;
   readonly #shared: SharedQueue;
   readonly #make: MakeRun;
   readonly #runs = new Set<JoinedRun>();
+  readonly #passes = new Set<{ readonly queued: number }>();
   readonly #logs = new ValueLogs(({ name, runId, store }, ended) =>
     this.#begin(name, { runId, store, retry: 'failed' }, ended),
   );
   readonly #calls: KeyedCalls;
+  /** That of the last call. */
+  #kind: CallKind | undefined;
   /** That of all that is kept nowhere. */
   #tasks: (OpenRun & TaskRun) | undefined;
 
@@ -50,17 +59,27 @@ export class DirectWork {
   }
 
   /** Runs a piece of work. @throws RxhiveError INVALID_OPTION */
-  schedule(work: (ctx: never) => unknown, options: ScheduleOptions, end: CallEnd): void {
-    const { name = 'task', store, runId = this.#name, key, signal, ...rest } = checkSchedule(options);
-    const run = (_: unknown, ctx: unknown): unknown => work(ctx as never);
-    const given = { ...rest, type: name, run } as TaskDefinition;
+  schedule(work: Work, options: ScheduleOptions, end: CallEnd): void {
+    const kind = this.#kindOf({ ...options });
+    const { store, runId = this.#name, name = 'task', key, signal, version = String(work) } = kind.options;
     if (store === undefined) {
-      new Call((ready) => ready(this.#unkept()), bodied(given), { signal }, end);
+      new Call((ready) => ready(this.#unkept()), kind.definition, work, { signal }, end);
       return;
     }
-    const { version = String(work) } = rest;
     const address = { store, runId: `${runId}/${name}`, name };
-    this.#calls.call(address, bodied({ ...given, version }), { key: String(key), signal }, end);
+    const definition = { ...kind.definition, version };
+    this.#calls.call(address, definition, work, { key: String(key), signal }, end);
+  }
+
+  /** Most calls are like the one before: those share a definition, which is looked at once. */
+  #kindOf(options: ScheduleOptions): CallKind {
+    if (this.#kind !== undefined && isSame(this.#kind.options, options)) return this.#kind;
+    const { name = 'task', store, runId: _, key: _k, signal: _s, ...rest } = checkSchedule(options);
+    const run = (_: unknown, ctx: unknown): unknown =>
+      ((ctx as AttemptContext).node.principal.item as Call).work(ctx as never);
+    const shared = store === undefined;
+    this.#kind = { options, definition: bodied({ ...rest, type: name, shared, run } as TaskDefinition) };
+    return this.#kind;
   }
 
   /** An operator that runs a task for each value. @throws RxhiveError INVALID_OPTION */
@@ -85,7 +104,7 @@ export class DirectWork {
       if (store === undefined) ready(this.#unkept());
       else this.#logs.open({ store, runId: `${runId}/${name}`, name }, ready, failed);
     };
-    return taskOperator(strategy, ask, given, work, options);
+    return taskOperator(strategy, { ask, passes: this.#passes }, given, work, options);
   }
 
   /** Pieces that run. */
@@ -95,7 +114,7 @@ export class DirectWork {
 
   /** Pieces that have not ended. */
   get open(): number {
-    return sum(this.#runs, ({ scheduler }) => scheduler.open);
+    return sum(this.#runs, ({ scheduler }) => scheduler.open) + sum(this.#passes, ({ queued }) => queued);
   }
 
   /** Emits once, when none is left. */
@@ -123,10 +142,10 @@ export class DirectWork {
   }
 
   #unkept(): TaskRun {
-    this.#tasks ??= {
-      ...this.#begin(this.#name, { runId: `${this.#name}/tasks` }, () => undefined),
-      leave: (done) => done(),
-    };
+    if (this.#tasks === undefined) {
+      const run = this.#begin(this.#name, { runId: `${this.#name}/tasks` }, () => undefined);
+      this.#tasks = Object.assign(run, { leave: (done: () => void) => done() });
+    }
     return this.#tasks;
   }
 
@@ -143,17 +162,27 @@ export class DirectWork {
     run = joined();
     if (run !== undefined) this.#runs.add(run);
     let made = 0;
+    const shared = this.#shared;
     return {
       close,
-      offer: (definition, watch, key) => {
+      get ahead() {
+        return Math.max(1, shared.limit);
+      },
+      offer: (definition, watch, context, key) => {
         if (run === undefined) throw runEnded(String(options.runId));
         made += 1;
         const id = key === undefined ? `${definition.type}-${made}` : `${name}/${key}`;
-        return run.offer({ handle: new Task(id, owner), definition, context: callerContext() }, watch);
+        return run.offer({ handle: new Task(id, owner), definition, context }, watch);
       },
       drop: (node, why) => run?.scheduler.cancelTask(node, why),
     };
   }
+}
+
+/** Have both the same options, with the same values? */
+function isSame(one: ScheduleOptions, other: ScheduleOptions): boolean {
+  const names = Object.keys(other) as (keyof ScheduleOptions)[];
+  return names.length === Object.keys(one).length && names.every((name) => one[name] === other[name]);
 }
 
 function sum<T>(all: Iterable<T>, amount: (one: T) => number): number {

@@ -1,5 +1,6 @@
 import { from, type ObservableInput, type ObservableNotification, type Subscriber } from 'rxjs';
 import type { ItemWatch, TaskNode } from '../graph/node.js';
+import { callerContext } from '../kernel/async-context.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { callUser, disown } from '../kernel/guard.js';
 import type { StreamOptions } from '../model/stream-options.js';
@@ -18,14 +19,22 @@ const ahead = 1;
 export class Entry<T> implements ItemWatch {
   readonly item: T;
   readonly index: number;
+  /** Where it came. */
+  readonly context = callerContext();
   readonly #pass: Pass<T>;
   node: TaskNode | undefined;
-  /** Its task has ended, or will never be. */
+  /** Its results are wanted, and not all told. */
+  open = true;
+  /** Its task has not started. */
+  waits = true;
+  /** Its task has ended. */
   over = false;
   /** Its attempt gave a stream: what that says are the results. */
   isStream = false;
   /** Results that have to wait for those of values before. */
   held: unknown[] | undefined;
+  /** The value after it that has no task either. */
+  queued: Entry<T> | undefined;
   /** The value after it, where order counts. */
   after: Entry<T> | undefined;
 
@@ -62,21 +71,24 @@ export class Pass<T> implements PullSink<T> {
   readonly #ordered: boolean;
   readonly #capacity: number;
   #run: TaskRun | undefined;
-  /** Values that came before the run was there. */
-  readonly #early: Entry<T>[] = [];
   #pulled: PulledSource<T> | undefined;
-  /** Values that have not ended, or whose results are held. */
-  readonly #open = new Set<Entry<T>>();
-  /** Those of them that wait for the one before, and those whose task waits to start. */
-  readonly #queue: Entry<T>[] = [];
-  readonly #waiting = new Set<Entry<T>>();
-  /** The first of them in order of the source, or one before it, and the last: a Set gets slow whose first is asked for often. */
+  /** Values that have no task yet: a list, of which the first is the oldest. Some may have been dropped. */
+  #next: Entry<T> | undefined;
+  #last: Entry<T> | undefined;
+  /** Values that have a task that has not ended, the oldest first. */
+  readonly #tasks = new Set<Entry<T>>();
+  /** Values with a task that has not started, and all that wait for their start. */
+  #ready = 0;
+  #waiting = 0;
+  /** Values that are open. */
+  #open = 0;
+  #offering = false;
+  /** The first of them in order of the source, or one before it, and the last. */
   #head: Entry<T> | undefined;
   #tail: Entry<T> | undefined;
   /** Keys there were, in a log. */
   readonly #keys = new Map<string, number>();
   #index = 0;
-  #busy = 0;
   #completed = false;
   #stopped = false;
 
@@ -109,26 +121,32 @@ export class Pass<T> implements PullSink<T> {
     this.#pulled.pull();
   }
 
+  /** Values that wait and have no task yet. */
+  get queued(): number {
+    return this.#waiting - this.#ready;
+  }
+
   /** Of a source that is asked for values: no other one could start. */
   get full(): boolean {
     return (
       this.#stopped ||
-      this.#waiting.size >= ahead ||
-      (this.#ordered && this.#open.size > Math.max(this.#capacity, ahead))
+      this.#waiting >= ahead ||
+      (this.#ordered && this.#open > Math.max(this.#capacity, ahead))
     );
   }
 
   next(value: T): void {
-    if (this.#stopped || (this.#strategy === 'exhaust' && this.#busy > 0)) return;
-    if (this.#strategy === 'switch')
-      for (const entry of [...this.#open]) this.#drop(entry, 'A newer value came.');
+    if (this.#stopped || (this.#strategy === 'exhaust' && this.#tasks.size + this.queued > 0)) return;
+    if (this.#strategy === 'switch') this.#dropAll('A newer value came.');
     if (!this.#makeRoom()) return;
     const entry = new Entry(this, value, this.#index++);
-    this.#open.add(entry);
+    this.#open += 1;
+    this.#waiting += 1;
     if (this.#ordered) this.#append(entry);
-    this.#waiting.add(entry);
-    if (this.#strategy === 'concat' && this.#busy > 0) this.#queue.push(entry);
-    else this.#begin(entry);
+    if (this.#next === undefined) this.#next = entry;
+    else if (this.#last !== undefined) this.#last.queued = entry;
+    this.#last = entry;
+    this.#offer();
   }
 
   complete(): void {
@@ -157,16 +175,15 @@ export class Pass<T> implements PullSink<T> {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#pulled?.leave();
-    this.#queue.length = 0;
-    // Those that wait first, or they would start one after the other in the slots that come free.
-    for (const entry of [...this.#waiting, ...this.#open])
-      this.#drop(entry, 'Nobody listens to the stream any more.');
+    this.#dropAll('Nobody listens to the stream any more.');
     if (this.#run === undefined) done();
     else this.#run.leave(done);
   }
 
   started(entry: Entry<T>): void {
-    if (this.#waiting.delete(entry)) this.#pulled?.pull();
+    if (!this.#begun(entry)) return;
+    this.#offer();
+    this.#pulled?.pull();
   }
 
   /** It may be a result; one that is kept is told when it is. */
@@ -175,45 +192,65 @@ export class Pass<T> implements PullSink<T> {
   }
 
   ended(entry: Entry<T>, node: TaskNode): void {
-    this.#busy -= 1;
-    this.#waiting.delete(entry);
+    this.#begun(entry);
+    this.#tasks.delete(entry);
     entry.over = true;
-    if (!this.#open.has(entry)) {
-      this.#follow();
-      this.#pulled?.pull();
-      return;
+    if (entry.open) {
+      const { status, value, error } = node;
+      if (status === 'succeeded' || status === 'restored') {
+        if (!entry.isStream || this.#options.store !== undefined) this.#result(entry, value);
+      } else if (this.#options.onError === 'materialize') {
+        const failure: ObservableNotification<unknown> = { kind: 'E', error };
+        this.#tell(entry, failure);
+      } else if (this.#options.onError !== 'skip') {
+        this.#close(entry);
+        this.fail(error);
+        return;
+      }
+      if (!this.#ordered) this.#close(entry);
+      else this.#release();
     }
-    const { status, value, error } = node;
-    if (status === 'succeeded' || status === 'restored') {
-      if (!entry.isStream || this.#options.store !== undefined) this.#result(entry, value);
-    } else if (this.#options.onError === 'materialize') {
-      const failure: ObservableNotification<unknown> = { kind: 'E', error };
-      this.#tell(entry, failure);
-    } else if (this.#options.onError !== 'skip') {
-      this.#open.delete(entry);
-      this.fail(error);
-      return;
-    }
-    if (!this.#ordered) this.#open.delete(entry);
-    else this.#release();
-    this.#follow();
+    this.#offer();
     this.#pulled?.pull();
     this.#settle();
+  }
+
+  /** It waits for its start no longer; false: it did not. */
+  #begun(entry: Entry<T>): boolean {
+    if (!entry.waits) return false;
+    entry.waits = false;
+    this.#waiting -= 1;
+    if (entry.node !== undefined || this.#tasks.has(entry)) this.#ready -= 1;
+    return true;
+  }
+
+  /** Its results are told, or nobody wants them. */
+  #close(entry: Entry<T>): void {
+    if (!entry.open) return;
+    entry.open = false;
+    this.#open -= 1;
   }
 
   /** False: the value has no room. */
   #makeRoom(): boolean {
     // One that can start at once does not wait; whether it can is known a moment later.
-    if (this.#pulled !== undefined || this.#waiting.size <= this.#capacity) return true;
+    if (this.#pulled !== undefined || this.#waiting <= this.#capacity) return true;
     const goes = goesWhenFull(String(this.#definition.type), this.#options);
     if (goes === 'newest') return false;
     if (goes === 'oldest') {
-      const [oldest] = this.#waiting;
+      const oldest = this.#oldest();
       if (oldest !== undefined) this.#drop(oldest, 'Newer values had no room.');
       return true;
     }
     this.fail(goes);
     return false;
+  }
+
+  /** The oldest value that waits for its start. */
+  #oldest(): Entry<T> | undefined {
+    for (const entry of this.#tasks) if (entry.waits && entry.open) return entry;
+    while (this.#next !== undefined && !this.#next.open) this.#next = this.#next.queued;
+    return this.#next;
   }
 
   #enter(run: TaskRun): void {
@@ -222,27 +259,51 @@ export class Pass<T> implements PullSink<T> {
       return;
     }
     this.#run = run;
-    for (const entry of this.#early.splice(0)) {
-      if (this.#open.has(entry)) this.#offer(entry, run);
-      else this.#busy -= 1;
-    }
+    this.#offer();
     this.#settle();
   }
 
-  #begin(entry: Entry<T>): void {
-    this.#busy += 1;
-    if (this.#run === undefined) this.#early.push(entry);
-    else this.#offer(entry, this.#run);
+  /**
+   * Makes tasks of values: as many as could start if all slots came free at once, so that the queue has those that count. What
+   * waits behind them costs next to nothing.
+   */
+  #offer(): void {
+    if (this.#offering || this.#run === undefined) return;
+    this.#offering = true;
+    while (this.#next !== undefined && this.#mayOffer(this.#run)) {
+      const entry = this.#next;
+      this.#next = entry.queued;
+      entry.queued = undefined;
+      if (entry.open) this.#offerOne(entry, this.#run);
+    }
+    this.#offering = false;
   }
 
-  #offer(entry: Entry<T>, run: TaskRun): void {
+  #mayOffer(run: TaskRun): boolean {
+    if (this.#strategy === 'concat') return this.#tasks.size === 0;
+    return this.#ready < run.ahead || this.#isTimed;
+  }
+
+  /** Time counts from when it is ready: all have to be. */
+  get #isTimed(): boolean {
+    const { timeout } = this.#definition;
+    return typeof timeout === 'object' && timeout.queue !== undefined;
+  }
+
+  #offerOne(entry: Entry<T>, run: TaskRun): void {
+    this.#ready += 1;
+    this.#tasks.add(entry);
     try {
       const key = this.#options.store === undefined ? undefined : this.#keyOf(entry);
-      entry.node = run.offer(this.#definition, entry, key);
+      entry.node = run.offer(this.#definition, entry, entry.context, key);
     } catch (error) {
-      this.#open.delete(entry);
+      this.#tasks.delete(entry);
+      this.#close(entry);
       this.fail(error);
+      return;
     }
+    // Dropped while it was being taken in.
+    if (!entry.open && !entry.over) run.drop(entry.node, 'Nobody wants its result.');
   }
 
   /** @throws RxhiveError INVALID_OPTION, CALLBACK_FAILED */
@@ -267,7 +328,7 @@ export class Pass<T> implements PullSink<T> {
   }
 
   #result(entry: Entry<T>, value: unknown): void {
-    if (this.#stopped || !this.#open.has(entry)) return;
+    if (this.#stopped || !entry.open) return;
     this.#tell(entry, this.#options.onError === 'materialize' ? { kind: 'N', value } : value);
   }
 
@@ -287,7 +348,7 @@ export class Pass<T> implements PullSink<T> {
 
   /** The first in order that is open. */
   #first(): Entry<T> | undefined {
-    while (this.#head !== undefined && !this.#open.has(this.#head)) this.#head = this.#head.after;
+    while (this.#head !== undefined && !this.#head.open) this.#head = this.#head.after;
     return this.#head;
   }
 
@@ -298,18 +359,13 @@ export class Pass<T> implements PullSink<T> {
       entry.held = undefined;
       if (held !== undefined) for (const one of held) this.#subscriber.next(one);
       if (!entry.over) return;
-      this.#open.delete(entry);
+      this.#close(entry);
     }
-  }
-
-  #follow(): void {
-    const next = this.#stopped || this.#busy > 0 ? undefined : this.#queue.shift();
-    if (next !== undefined) this.#begin(next);
   }
 
   #settle(): void {
     const run = this.#run;
-    if (!this.#completed || this.#open.size > 0 || this.#stopped || run === undefined) return;
+    if (!this.#completed || this.#open > 0 || this.#stopped || run === undefined) return;
     this.#stopped = true;
     run.leave((error) => {
       if (error === undefined) this.#subscriber.complete();
@@ -317,11 +373,19 @@ export class Pass<T> implements PullSink<T> {
     });
   }
 
+  /** Those that wait first, or they would start one after the other in the slots that come free. */
+  #dropAll(why: string): void {
+    for (let entry = this.#next; entry !== undefined; entry = entry.queued) this.#drop(entry, why);
+    this.#next = undefined;
+    const tasks = [...this.#tasks];
+    for (const entry of tasks) if (entry.waits) this.#drop(entry, why);
+    for (const entry of tasks) this.#drop(entry, why);
+  }
+
   #drop(entry: Entry<T>, why: string): void {
-    if (!this.#open.delete(entry)) return;
-    this.#waiting.delete(entry);
-    const at = this.#queue.indexOf(entry);
-    if (at >= 0) this.#queue.splice(at, 1);
+    if (!entry.open) return;
+    this.#close(entry);
+    this.#begun(entry);
     if (entry.node !== undefined && !entry.over) this.#run?.drop(entry.node, why);
   }
 }

@@ -79,10 +79,10 @@ function checkStore(options: ScheduleOptions | StreamOptions, fault: Parameters<
     if (options[name] !== undefined) onlyWithStore(name)(options[name], name, fault);
 }
 
-/** An operator that runs a task for each value. @throws RxhiveError INVALID_OPTION */
+/** An operator that runs a task for each value. `passes`: its subscriptions. @throws RxhiveError INVALID_OPTION */
 export function taskOperator<T, R>(
   strategy: Strategy,
-  ask: AskForRun,
+  { ask, passes }: { readonly ask: AskForRun; readonly passes: Set<{ readonly queued: number }> },
   given: Omit<TaskDefinition, 'run'>,
   project: Project<T, R>,
   options: StreamOptions<string, string, T>,
@@ -96,6 +96,7 @@ export function taskOperator<T, R>(
   // One for all values: each finds its own where it runs.
   const definition = bodied({
     ...given,
+    shared: true,
     ...(options.store !== undefined && { version }),
     run: (_: unknown, ctx: unknown) => {
       const { item, index } = (ctx as AttemptContext).node.principal.item as Entry<T>;
@@ -105,7 +106,11 @@ export function taskOperator<T, R>(
   return (source: ObservableInput<T>) =>
     new Observable<unknown>((subscriber) => {
       const pass = new Pass<T>(strategy, definition, options, subscriber);
-      subscriber.add(() => pass.stop());
+      passes.add(pass);
+      subscriber.add(() => {
+        passes.delete(pass);
+        pass.stop();
+      });
       pass.begin(ask, source, isPulled(source, strategy));
     });
 }

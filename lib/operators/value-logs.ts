@@ -70,7 +70,10 @@ export class ValueLogs {
     }
     log.run = run;
     ready({
-      offer: (definition, watch, key) => run.offer(definition, watch, key),
+      offer: (...task) => run.offer(...task),
+      get ahead() {
+        return run.ahead;
+      },
       drop: (node, why) => run.drop(node, why),
       leave: (done) => {
         log.closing = true;

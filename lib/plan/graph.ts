@@ -37,6 +37,8 @@ export class Graph {
   readonly #names: OptionNames;
   readonly #owner: object;
   readonly #run: object;
+  /** Of definitions that many tasks share. */
+  readonly #lanesOfShared = new WeakMap<TaskDefinition, Lane>();
   readonly #lanes = new Map<string, Lane>();
   /** Gates all tasks of the run have to pass; those of one group are in the group. */
   readonly gates: Gate[] = [];
@@ -176,6 +178,25 @@ export class Graph {
     }
     for (const node of candidates) node.lane.group?.assign(node);
     return added;
+  }
+
+  /**
+   * Makes the node of a task that depends on nothing. Of a definition that many tasks share it finds the faults once.
+   * @throws WorkflowDefinitionError
+   */
+  addAlone(handle: Task, task: TaskDefinition): TaskNode {
+    const { id } = handle;
+    const lane = this.#lanesOfShared.get(task);
+    if (lane === undefined || this.nodes.has(id)) {
+      const [node] = this.add([task], [handle]) as [TaskNode];
+      if (task.shared === true && !this.#member.isFair) this.#lanesOfShared.set(task, node.lane);
+      return node;
+    }
+    const node = new TaskNode(handle, task, this.#made++, lane);
+    node.priority += this.#member.priority;
+    node.expected = node.rank = this.#expected(id, task) ?? 1;
+    this.nodes.set(id, node);
+    return node;
   }
 
   #connect(node: TaskNode, faults: DefinitionFault[]): void {

@@ -36,6 +36,11 @@ export class Membership {
     this.settings = shared === undefined ? own : withController(own, shared);
   }
 
+  /** Does anybody take turns? */
+  get isFair(): boolean {
+    return this.shared?.options.fair !== undefined;
+  }
+
   /** Who takes turns with whom for this task. @throws RxhiveError CALLBACK_FAILED */
   shareOf(id: string, { type = id, group, tags: own }: TaskDefinition): Share | undefined {
     const { shared } = this;

@@ -162,4 +162,20 @@ test('a source that fails fails the stream; a value that fails leaves the source
   );
 });
 
+test('values of a stream that waits at a limit of 0 begin when the limit is raised', () => {
+  const { scheduler, hive, wait } = hiveOf(2);
+  const seen: number[] = [];
+  hive.setConcurrency(0);
+  from([0, 1, 2, 3])
+    .pipe(hive.mergeMap('work', (value) => wait(10).pipe(map(() => value))))
+    .subscribe((value) => seen.push(value));
+  scheduler.flush();
+  assert.equal(seen, []);
+  assert.is(hive.waiting, 4);
+  hive.setConcurrency(2);
+  scheduler.flush();
+  assert.equal(seen, [0, 1, 2, 3]);
+  assert.is(hive.waiting, 0);
+});
+
 test.run();
