@@ -1,49 +1,218 @@
-import { defer, mergeMap, type Observable, type OperatorFunction, tap } from 'rxjs';
+import { map, mergeMap, Observable, type Observer, type OperatorFunction, Subject, tap } from 'rxjs';
+import { onAbort } from './kernel/abort.js';
 import { LimitExceededError } from './kernel/errors.js';
-import { checked, number } from './kernel/option-rules.js';
+import { callUser } from './kernel/guard.js';
+import { checkAll, checked, isFunction, number, type Rules, rule } from './kernel/option-rules.js';
 import type { WorkflowResult } from './model/result.js';
+import type { RunOptions } from './model/run-options.js';
+import { goesWhenFull, usualCapacity, type WaitingOptions, waitingRules } from './model/waiting.js';
 import type { Workflow } from './workflow.js';
 
-/** How {@link runWorkflow} treats its source. */
-export interface RunWorkflowOptions {
-  /** Runs at once. Whole number from 1. Default 1. */
+/** How {@link runWorkflow} treats its source and its runs; what is not named here is as with `flow.run()`. */
+export interface RunWorkflowOptions<I = unknown>
+  extends WaitingOptions,
+    Omit<RunOptions<I>, 'input' | 'runId' | 'keepOpen'> {
+  /** Runs at once. Whole number from 1, or Infinity, which leaves it to a `controller`. Default 1. */
   readonly concurrency?: number;
-  /** Values that may wait for a run before the operator fails with `LIMIT_EXCEEDED`. Default 10,000. */
-  readonly capacity?: number;
+  /**
+   * Results in the order of the source instead of that in which runs end. Those that wait for one before them are `capacity`
+   * at most: then nothing new starts. Default false.
+   */
+  readonly ordered?: boolean;
+  /**
+   * Name of the run of a value, the same for the same value: with `store` a stream that comes again goes on with what its
+   * runs had done. Default: a random one.
+   */
+  readonly runId?: (input: I, index: number) => string;
+  /** Ends the stream with its reason when aborted; runs under way are cancelled. */
+  readonly signal?: AbortSignal;
+  /** Seed of jitter and ids; each run has its own, by its index. Default: random. */
+  readonly seed?: number;
 }
 
+const rules: Rules<RunWorkflowOptions> = {
+  ...waitingRules,
+  concurrency: number(1, 'whole', 'infinite'),
+  ordered: rule((value) => typeof value === 'boolean', 'give true or false'),
+  runId: rule(isFunction, 'give a function of a value and its index'),
+};
+
 /**
- * A workflow as an operator: one run per source value, which becomes the run's input; emits results in order
- * of completion, each at the moment its run ends, so that it is `mergeMap` (and with `concurrency` 1, the default,
- * `concatMap`) also in a `TestScheduler`. An Observable cannot be slowed down: what comes while all runs are busy is buffered up to
- * `capacity`, and one more fails the stream, so memory stays bounded. Unsubscribing cancels all runs.
+ * A workflow as an operator: one run per source value, which becomes the run's input. It emits the result of each run at the
+ * moment it ends, whatever its status: it is `mergeMap`, and with `concurrency` 1, the default, `concatMap`, also in a
+ * `TestScheduler`. An Observable cannot be slowed down: what comes while all runs are busy waits, `capacity` values at most.
+ * An input that does not fit its schema fails the stream. Unsubscribing cancels all runs.
+ *
+ * ```ts
+ * questions$.pipe(runWorkflow(flow, { controller: hive, concurrency: 8, store: 'runs.db', runId: ({ id }) => id }));
+ * ```
  * @throws RxhiveError INVALID_OPTION
  */
 export function runWorkflow<S, I, G extends string, X extends string>(
   flow: Workflow<S, I, G, X>,
-  options: RunWorkflowOptions = {},
+  options: RunWorkflowOptions<I> = {},
 ): OperatorFunction<I, WorkflowResult<S>> {
-  const { concurrency = 1, capacity = 10_000 } = options;
-  checked(concurrency, 'runWorkflow concurrency', number(1, 'whole'));
+  checked(options, 'runWorkflow', (_, __, fault) => checkAll(rules, options, 'runWorkflow ', fault));
   return (source) =>
-    defer(() => {
-      let open = 0;
-      const oneRun = (input: I): Observable<WorkflowResult<S>> => {
-        const run = flow.run(...([{ input }] as unknown as Parameters<typeof flow.run>));
-        return run.result$().pipe(
-          tap(() => {
-            open -= 1;
-          }),
-        );
-      };
-      return source.pipe(
-        tap(() => {
-          open += 1;
-          if (open <= concurrency + capacity) return;
-          const message = `More than ${capacity} inputs wait for runWorkflow; slow the source down or raise capacity.`;
-          throw new LimitExceededError('capacity', capacity, message);
-        }),
-        mergeMap(oneRun, concurrency),
-      );
+    new Observable((subscriber) => {
+      const line = new Line(flow as unknown as AnyWorkflow<S, I>, options);
+      subscriber.add(() => line.stop());
+      subscriber.add(line.results$().subscribe(subscriber));
+      const { signal } = options;
+      if (signal !== undefined) subscriber.add(onAbort(signal, (reason) => subscriber.error(reason)));
+      if (!subscriber.closed) subscriber.add(source.subscribe(line));
     });
+}
+
+/** A workflow with what only its definition needs to know forgotten. */
+interface AnyWorkflow<S, I> {
+  readonly name: string;
+  run(options: RunOptions<I>): { result$(): Observable<WorkflowResult<S>> };
+}
+
+interface Entry<I> {
+  readonly input: I;
+  readonly index: number;
+}
+
+/** The values of one subscription: those that wait, and those that run. */
+class Line<S, I> implements Observer<I> {
+  readonly #flow: AnyWorkflow<S, I>;
+  readonly #options: RunWorkflowOptions<I>;
+  readonly #starts$ = new Subject<Entry<I>>();
+  readonly #capacity: number;
+  readonly #concurrency: number;
+  /** Those before `#first` have begun. */
+  #waiting: Entry<I>[] = [];
+  #first = 0;
+  #index = 0;
+  #running = 0;
+  /** Begun, and their results not told. */
+  #open = 0;
+  #starting = false;
+  #completed = false;
+
+  constructor(flow: AnyWorkflow<S, I>, options: RunWorkflowOptions<I>) {
+    this.#flow = flow;
+    this.#options = options;
+    this.#capacity = options.capacity ?? usualCapacity;
+    this.#concurrency = options.concurrency ?? 1;
+  }
+
+  /** A run is the subscription of its result: to leave is to cancel. */
+  results$(): Observable<WorkflowResult<S>> {
+    const results$ = this.#starts$.pipe(
+      mergeMap((entry, place) => this.#run(entry).pipe(map((result) => [place, result] as const))),
+    );
+    return this.#options.ordered === true
+      ? results$.pipe(this.#inOrder())
+      : results$.pipe(map(([, one]) => one));
+  }
+
+  next(input: I): void {
+    const entry = { input, index: this.#index++ };
+    const size = this.#waiting.length - this.#first;
+    // One that can start at once does not wait.
+    if (size >= this.#capacity && !(size === 0 && this.#isFree)) {
+      const goes = goesWhenFull(this.#flow.name, this.#options);
+      if (goes instanceof LimitExceededError) this.error(goes);
+      if (goes !== 'oldest') return;
+      if (size === 0) return; // nobody waits: there is no older one
+      this.#take();
+    }
+    this.#waiting.push(entry);
+    this.#start();
+  }
+
+  error(error: unknown): void {
+    this.stop();
+    this.#starts$.error(error);
+  }
+
+  complete(): void {
+    this.#completed = true;
+    this.#start();
+  }
+
+  /** Nothing new starts. */
+  stop(): void {
+    this.#waiting = [];
+    this.#first = 0;
+  }
+
+  get #isFree(): boolean {
+    if (this.#running >= this.#concurrency) return false;
+    return this.#options.ordered !== true || this.#open < this.#concurrency + this.#capacity;
+  }
+
+  /** A loop, not recursion: runs may end at once. */
+  #start(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    while (this.#isFree && this.#first < this.#waiting.length) {
+      this.#running += 1;
+      this.#open += 1;
+      this.#starts$.next(this.#take());
+    }
+    this.#starting = false;
+    if (this.#completed && this.#first === this.#waiting.length) this.#starts$.complete();
+  }
+
+  #take(): Entry<I> {
+    const entry = this.#waiting[this.#first] as Entry<I>;
+    this.#first += 1;
+    if (this.#first >= 1_000 && this.#first * 2 > this.#waiting.length) {
+      this.#waiting = this.#waiting.slice(this.#first);
+      this.#first = 0;
+    }
+    return entry;
+  }
+
+  #run({ input, index }: Entry<I>): Observable<WorkflowResult<S>> {
+    const {
+      concurrency: _,
+      ordered,
+      capacity: __,
+      onFull: ___,
+      signal: ____,
+      runId,
+      seed,
+      ...own
+    } = this.#options;
+    const options: RunOptions<I> = {
+      ...own,
+      input,
+      ...(runId !== undefined && { runId: callUser('runId', () => runId(input, index)) }),
+      ...(seed !== undefined && { seed: seed + index }),
+    };
+    return this.#flow
+      .run(options)
+      .result$()
+      .pipe(
+        tap({
+          complete: () => {
+            this.#running -= 1;
+            if (ordered !== true) this.#open -= 1;
+            this.#start();
+          },
+        }),
+      );
+  }
+
+  /** Holds results until those of values before are there. */
+  #inOrder<R>(): OperatorFunction<readonly [number, R], R> {
+    const held = new Map<number, R>();
+    let next = 0;
+    return mergeMap(([place, result]) => {
+      held.set(place, result);
+      const told: R[] = [];
+      for (let one = held.get(next); one !== undefined; one = held.get(next)) {
+        told.push(one);
+        held.delete(next);
+        next += 1;
+      }
+      this.#open -= told.length;
+      return told;
+    });
+  }
 }

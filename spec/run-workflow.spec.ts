@@ -1,8 +1,25 @@
-import { filter, map, mergeMap, type Observable, of, takeLast, throwError, toArray } from 'rxjs';
+import {
+  filter,
+  finalize,
+  from,
+  lastValueFrom,
+  map,
+  merge,
+  mergeMap,
+  Observable,
+  of,
+  takeLast,
+  throwError,
+  timer,
+  toArray,
+} from 'rxjs';
 import { TestScheduler } from 'rxjs/testing';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runWorkflow, typed, type WorkflowResult, workflow } from '../lib/index.js';
+import type { MemoryDump, MemoryStore } from '../lib/entry/stores.js';
+import type { RunWorkflowOptions } from '../lib/entry/types.js';
+import { controller, memory, runWorkflow, typed, type WorkflowResult, workflow } from '../lib/index.js';
+import { SimulationScheduler } from '../lib/testing/index.js';
 
 /** One picture: a source whose values name the inner streams, and what of it somebody sees. */
 interface Scene {
@@ -193,6 +210,200 @@ test('who leaves the result stream cancels the run, if nobody else watches it', 
   const run = flow.run();
   run.result$().subscribe().unsubscribe();
   assert.is(stopped, 1);
+});
+
+/** Runs of as many ms as their input; what was told when. */
+function timed(
+  inputs: Readonly<Record<number, number>>,
+  options: RunWorkflowOptions<number>,
+  until = Number.POSITIVE_INFINITY,
+): { told: readonly (readonly [at: number, what: unknown])[]; started: readonly number[]; stopped: number } {
+  const scheduler = new SimulationScheduler();
+  const started: number[] = [];
+  let stopped = 0;
+  const flow = workflow({ name: 'delays', input: typed<number>(), concurrency: 100 });
+  const wait = flow.task('wait', {
+    run: (_, { input }) => {
+      started.push(input);
+      return timer(input, scheduler).pipe(
+        map(() => input),
+        finalize(() => {
+          stopped += 1;
+        }),
+      );
+    },
+  });
+  const told: [number, unknown][] = [];
+  const source = merge(
+    ...Object.entries(inputs).map(([at, input]) => timer(Number(at), scheduler).pipe(map(() => input))),
+  );
+  const subscription = source
+    .pipe(
+      runWorkflow(flow, { ...options, scheduler }),
+      map((result) => result.results.get(wait)),
+    )
+    .subscribe({
+      next: (value) => told.push([scheduler.now(), value]),
+      error: (error: Error) => told.push([scheduler.now(), error]),
+      complete: () => told.push([scheduler.now(), 'complete']),
+    });
+  if (Number.isFinite(until)) timer(until, scheduler).subscribe(() => subscription.unsubscribe());
+  scheduler.flush();
+  return { told, started, stopped };
+}
+
+test('results come as runs end, or, ordered, as the source said their inputs', () => {
+  const inputs = { 0: 40, 1: 20, 2: 10, 3: 5 };
+  assert.equal(timed(inputs, { concurrency: 2 }).told, [
+    [21, 20],
+    [31, 10],
+    [36, 5],
+    [40, 40],
+    [40, 'complete'],
+  ]);
+  assert.equal(timed(inputs, { concurrency: 2, ordered: true }).told, [
+    [40, 40],
+    [40, 20],
+    [40, 10],
+    [40, 5],
+    [40, 'complete'],
+  ]);
+  // Three that have begun and are not told are the most: the next waits, and one more is too many.
+  const many = { 0: 40, 1: 5, 10: 5, 20: 5, 30: 5 };
+  const bounded = { concurrency: 2, ordered: true, capacity: 1 };
+  assert.is(timed(many, bounded).told[0]?.[0], 30);
+  assert.equal(timed(many, { ...bounded, onFull: 'drop-newest' }).started, [40, 5, 5, 5]);
+  assert.is(timed(many, { ...bounded, ordered: false }).told.at(-1)?.[1], 'complete');
+});
+
+test('where more wait than may, the stream fails or drops, as with operators of a controller', () => {
+  const inputs = { 0: 40, 1: 20, 2: 10, 3: 5 };
+  const [failure, ...more] = timed(inputs, { capacity: 2 }).told;
+  assert.is(failure?.[0], 3);
+  assert.match(
+    String(failure?.[1]),
+    'More than 2 values wait for "delays"; slow the source down, raise capacity, or set onFull.',
+  );
+  assert.equal(more, []);
+  assert.equal(timed(inputs, { capacity: 2, onFull: 'drop-oldest' }).started, [40, 10, 5]);
+  assert.equal(timed(inputs, { capacity: 2, onFull: 'drop-newest' }).started, [40, 20, 10]);
+  assert.equal(timed(inputs, { capacity: 0, onFull: 'drop-oldest' }).started, [40]);
+  assert.equal(
+    timed(inputs, { capacity: 0, concurrency: Number.POSITIVE_INFINITY }).started,
+    [40, 20, 10, 5],
+  );
+});
+
+test('who leaves cancels what runs, and nothing starts any more', () => {
+  const { told, started, stopped } = timed({ 0: 40, 1: 20, 2: 10 }, { concurrency: 2 }, 15);
+  assert.equal([told, started, stopped], [[], [40, 20], 2]);
+});
+
+test('an aborted signal ends the stream with its reason and cancels its runs', () => {
+  const scheduler = new SimulationScheduler();
+  const controller = new AbortController();
+  const flow = workflow({ name: 'aborted', input: typed<number>() });
+  let stopped = 0;
+  flow.task('t', { run: () => new Observable(() => () => (stopped += 1)) });
+  const told: unknown[] = [];
+  const options = { scheduler, concurrency: 3, signal: controller.signal };
+  of(1, 2)
+    .pipe(runWorkflow(flow, options))
+    .subscribe({ error: (error) => told.push(error) });
+  controller.abort('enough');
+  assert.equal([told, stopped], [['enough'], 2]);
+  of(1)
+    .pipe(runWorkflow(flow, options))
+    .subscribe({ error: (error) => told.push(error) });
+  assert.equal([told, stopped], [['enough', 'enough'], 2]);
+});
+
+test('runs share the slots of a controller, and more urgent streams go first', async () => {
+  const scheduler = new SimulationScheduler();
+  const hive = controller({ concurrency: 2, scheduler });
+  const flow = workflow({ name: 'shared', input: typed<string>() });
+  const started: string[] = [];
+  flow.task('work', {
+    run: (_, { input }) => {
+      started.push(input);
+      return timer(10, scheduler);
+    },
+  });
+  const through = (names: string[], priority: number) =>
+    from(names).pipe(
+      runWorkflow(flow, { controller: hive, priority, concurrency: Number.POSITIVE_INFINITY, scheduler }),
+    );
+  const done = lastValueFrom(merge(through(['a', 'b', 'c', 'd'], 0), through(['urgent'], 1)).pipe(toArray()));
+  scheduler.flush();
+  assert.is((await done).length, 5);
+  assert.equal(started, ['a', 'b', 'urgent', 'c', 'd']);
+});
+
+test('each run has a seed of its own, and the same one again', async () => {
+  const flow = workflow({ name: 'seeds', input: typed<number>() });
+  flow.task('t', { run: () => 1 });
+  const ids = (seed: number) =>
+    lastValueFrom(
+      of(1, 2, 3).pipe(
+        runWorkflow(flow, { seed }),
+        map(({ report }) => report.runId),
+        toArray(),
+      ),
+    );
+  const first = await ids(7);
+  assert.is(new Set(first).size, 3);
+  assert.equal(await ids(7), first);
+});
+
+test('a pipeline that was killed at any moment goes on with what had ended', async () => {
+  const inputs = ['a', 'b', 'c'];
+  const pipeline = (store: MemoryStore, called: string[], dumps: MemoryDump[] = []) => {
+    const flow = workflow({ name: 'kept', input: typed<string>() });
+    const call = (text: string): string => {
+      called.push(text);
+      // What is left where the process dies now.
+      dumps.push(structuredClone(store.dump()));
+      return text;
+    };
+    const first = flow.task('first', { version: '1', run: (_, { input }) => call(`${input}1`) });
+    const second = flow.task('second', {
+      version: '1',
+      dependencies: { first },
+      run: ({ first: text }, { input }) => `${text} ${call(`${input}2`)}`,
+    });
+    return lastValueFrom(
+      from(inputs).pipe(
+        runWorkflow(flow, {
+          store,
+          durability: 'sync',
+          ordered: true,
+          runId: (input, index) => `${index} ${input}`,
+        }),
+        map((result) => result.results.get(second)),
+        toArray(),
+      ),
+    );
+  };
+  const results = ['a1 a2', 'b1 b2', 'c1 c2'];
+  const dumps: MemoryDump[] = [];
+  const calls: string[] = [];
+  const store = memory();
+  assert.equal(await pipeline(store, calls, dumps), results);
+  assert.equal(calls, ['a1', 'a2', 'b1', 'b2', 'c1', 'c2']);
+  for (const [before, dump] of [...dumps, store.dump()].entries()) {
+    const again: string[] = [];
+    assert.equal(await pipeline(memory(dump), again), results);
+    assert.equal(again, calls.slice(before), 'what had ended is not called again');
+  }
+});
+
+test('options that make no sense are told at once, by name', () => {
+  const flow = workflow({ name: 'options' });
+  const bad = { concurrency: 0, ordered: 'yes', onFull: 'wait', capacity: -1, runId: 'r' };
+  assert.throws(
+    () => runWorkflow(flow, bad as never),
+    (error: Error) => Object.keys(bad).every((name) => error.message.includes(`runWorkflow ${name}`)),
+  );
 });
 
 test.run();
