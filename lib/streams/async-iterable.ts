@@ -1,19 +1,8 @@
 import { from, type ObservableInput, Subject, takeUntil } from 'rxjs';
-import { LimitExceededError } from '../kernel/errors.js';
-import { bag, checked, number, oneOf } from '../kernel/option-rules.js';
+import { bag, checked } from '../kernel/option-rules.js';
+import { goesWhenFull, usualCapacity, type WaitingOptions, waitingRules } from '../model/waiting.js';
 
-/** What becomes of values for which nobody has asked yet: an Observable cannot be slowed down. */
-export interface WaitingOptions {
-  /** Values that may wait. Whole number from 0, or Infinity. Default 10,000. */
-  readonly capacity?: number;
-  /** One value more: ends the stream with LIMIT_EXCEEDED after those that wait, or drops the oldest of them, or itself. Default `error`. */
-  readonly onFull?: 'error' | 'drop-oldest' | 'drop-newest';
-}
-
-const waitingRules = bag<WaitingOptions>('an object of options', {
-  capacity: number(0, 'whole', 'infinite'),
-  onFull: oneOf(['error', 'drop-oldest', 'drop-newest'], 'give "error", "drop-oldest" or "drop-newest"'),
-});
+const optionRules = bag('an object of options', waitingRules);
 
 /**
  * The values of an Observable for `for await`. Each loop subscribes when it begins, and unsubscribes when it ends, also by
@@ -28,7 +17,7 @@ export function toAsyncIterable<T>(
   values$: ObservableInput<T>,
   options: WaitingOptions = {},
 ): AsyncIterable<T> {
-  checked(options, 'options', waitingRules);
+  checked(options, 'options', optionRules);
   return { [Symbol.asyncIterator]: () => new ValueIterator(values$, options) };
 }
 
@@ -65,8 +54,7 @@ interface Asking<T> {
 
 /** One subscription. */
 class ValueIterator<T> implements AsyncIterator<T> {
-  readonly #capacity: number;
-  readonly #onFull: WaitingOptions['onFull'];
+  readonly #options: WaitingOptions;
   /** Values nobody has asked for, from `#first` on. */
   #values: T[] = [];
   #first = 0;
@@ -76,9 +64,8 @@ class ValueIterator<T> implements AsyncIterator<T> {
   #end: { readonly error?: unknown } | undefined;
   readonly #leave$ = new Subject<void>();
 
-  constructor(values$: ObservableInput<T>, { capacity = 10_000, onFull = 'error' }: WaitingOptions) {
-    this.#capacity = capacity;
-    this.#onFull = onFull;
+  constructor(values$: ObservableInput<T>, options: WaitingOptions) {
+    this.#options = options;
     // A source that says all at once has to be left before `subscribe` has returned.
     from(values$)
       .pipe(takeUntil(this.#leave$))
@@ -113,15 +100,16 @@ class ValueIterator<T> implements AsyncIterator<T> {
       asking.answer({ done: false, value });
       return;
     }
-    if (this.#values.length - this.#first < this.#capacity) {
+    const { capacity = usualCapacity } = this.#options;
+    if (this.#values.length - this.#first < capacity) {
       this.#values.push(value);
       return;
     }
-    if (this.#onFull === 'error') {
-      const message = `More than ${this.#capacity} values wait to be read; read faster, raise capacity, or set onFull.`;
-      this.#finish({ error: new LimitExceededError('capacity', this.#capacity, message) });
+    const goes = goesWhenFull('toAsyncIterable', this.#options);
+    if (goes instanceof Error) {
+      this.#finish({ error: goes });
       this.#leave$.next();
-    } else if (this.#onFull === 'drop-oldest' && this.#capacity > 0) {
+    } else if (goes === 'oldest' && capacity > 0) {
       this.#shift();
       this.#values.push(value);
     }

@@ -1,4 +1,5 @@
-export { toAsyncIterable, toReadableStream, type WaitingOptions } from './async-iterable.js';
+export type { WaitingOptions } from '../model/waiting.js';
+export { toAsyncIterable, toReadableStream } from './async-iterable.js';
 export { type EventStream, type EventStreamOptions, toEventSource } from './event-stream.js';
 export {
   type EventReaders,

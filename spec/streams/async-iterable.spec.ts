@@ -180,6 +180,7 @@ test('a stream of the Web is asked one by one, has all, tells its error, and lea
   );
   const source = new Subject<string>();
   const stream = toReadableStream(source, { capacity: 2, onFull: 'drop-oldest' });
+  await new Promise((done) => setImmediate(done));
   for (const word of ['a', 'b', 'c']) source.next(word);
   const reader = stream.getReader();
   assert.is((await reader.read()).value, 'b');
