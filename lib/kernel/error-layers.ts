@@ -37,7 +37,7 @@ export type Layer = { readonly [name in (typeof names)[number]]?: unknown };
 
 /**
  * An error and all it was made from, outermost first: causes, answers of providers, and JSON in texts. Passes over errors
- * of rxhive that stand for themselves (`opaque`). Each field is read once. Never throws: what cannot be read is not there.
+ * of rxhive below it that stand for themselves (`opaque`). Each field is read once. Never throws: what cannot be read is not there.
  */
 export function layersOf(error: unknown, opaque: (layer: object) => boolean): readonly Layer[] {
   const found: Layer[] = [];
@@ -49,7 +49,7 @@ export function layersOf(error: unknown, opaque: (layer: object) => boolean): re
       for (let i = 0; i < Math.min(one.length, mostLayers); i++) look(fieldOf(one, String(i)));
       return;
     }
-    if (opaque(one)) return;
+    if (one !== error && opaque(one)) return;
     const layer = layerOf(one);
     found.push(layer);
     for (const name of inner) if (typeof layer[name] === 'object') look(layer[name]);

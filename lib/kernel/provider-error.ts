@@ -61,7 +61,7 @@ export function readProviderError(error: unknown, now: number, depth = 0): Provi
   for (const layer of layers)
     for (const one of [layer.headers, layer.responseHeaders])
       if (typeof one === 'object' && one !== null) headers.push(one);
-  const words = wordsOf(layers);
+  const words = layers.map(wordsOf).join('\n');
   const names = new Set(layers.flatMap(namesIn));
   const told = retryAfterIn(layers, headers, now);
   const status = statusIn(layers, names, words);
@@ -237,7 +237,8 @@ function retryAfterIn(
   now: number,
 ): number | undefined {
   for (const layer of layers) {
-    const own = layer.retryAfter ?? secondsOf(layer.retryDelay);
+    const { retryAfter, retryDelay } = layer;
+    const own = retryAfter ?? (retryDelay === undefined ? undefined : secondsOf(retryDelay));
     const ms = own === undefined ? undefined : retryAfterOf({ 'retry-after': textOf(own) }, now);
     if (ms !== undefined) return ms;
   }
@@ -289,8 +290,8 @@ const wordy = [
 ];
 
 /** What tells the kind of an error, as one text. */
-function wordsOf(layers: readonly Layer[]): string {
-  return layers.map((layer) => textsOf(layer, wordy)).join('\n');
+function wordsOf(layer: Layer): string {
+  return textsOf(layer, wordy);
 }
 
 /** Those of some fields that are texts. */

@@ -1,4 +1,5 @@
 import { FairHeap, type Share } from '../kernel/fair-heap.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { Heap, type HeapItem } from '../kernel/heap.js';
 import type { LimiterClient, PermitRequest } from '../model/limiter.js';
 import { goesBefore, type OrderedTask } from '../model/task-order.js';
@@ -77,6 +78,8 @@ export class PermitQueue {
   readonly #turnOf: (run: object) => number;
   readonly #closed = new WeakSet<LimiterClient>();
   #order = 0;
+  /** Runs of which somebody waits, or is called. */
+  size = 0;
 
   /** `turnOf`: when a run last took a permit. */
   constructor(turnOf: (run: object) => number) {
@@ -85,11 +88,9 @@ export class PermitQueue {
 
   wait(client: LimiterClient, request: PermitRequest): void {
     const { run } = client;
-    let line = this.#lines.get(run);
-    if (line === undefined) {
-      line = new Line(run, this.#turnOf(run), this.#order++, request.node.share !== undefined);
-      this.#lines.set(run, line);
-    }
+    const isFair = request.node.share !== undefined;
+    const line = getOrInsert(this.#lines, run, () => new Line(run, this.#turnOf(run), this.#order++, isFair));
+    this.size = this.#lines.size;
     const entry = new Waiting(client, request);
     this.#entries.set(request.node, entry);
     line.waiting.push(entry);
@@ -115,7 +116,6 @@ export class PermitQueue {
 
   /** Who goes next. */
   first(): Waiting | undefined {
-    if (this.#lines.size === 0) return undefined;
     for (let line = this.#turns.peek(); line !== undefined; line = this.#turns.peek()) {
       const first = this.#firstOf(line);
       if (first !== undefined) return first;
@@ -183,5 +183,6 @@ export class PermitQueue {
     }
     this.#turns.remove(line);
     if (waiting.size === 0 && called === undefined) this.#lines.delete(run);
+    this.size = this.#lines.size;
   }
 }

@@ -154,10 +154,12 @@ export class WindowLedger {
     ticket.freePlace = this.#concurrency.take(now, request.again);
     if (permit === undefined && this.#real && this.#windows.size > 0)
       this.#departures.started(client, now, this.#concurrency.inUse);
-    this.#forget(client, request.node);
     this.#turns.set(client.run, ++this.#turn);
-    this.#starting.took(client.run, permit === undefined ? request.node : undefined);
-    this.#again.took(client.run);
+    if (this.#starting.size + this.#again.size > 0) {
+      this.#forget(client, request.node);
+      this.#starting.took(client.run, permit === undefined ? request.node : undefined);
+      this.#again.took(client.run);
+    }
     if (this.#first() === undefined) this.#concurrency.idle();
     else this.serve();
     return ticket;
@@ -249,6 +251,7 @@ export class WindowLedger {
   /** Wakes those who may start, the first of the queue first, and sets the alarm for the next one. */
   serve(): void {
     if (this.#serving) return;
+    if (this.#starting.size + this.#again.size === 0 && this.#armed === undefined) return;
     this.#serving = true;
     try {
       while (this.#serveOne());
@@ -288,6 +291,7 @@ export class WindowLedger {
 
   /** Who goes next. */
   #first(): Waiting | undefined {
+    if (this.#starting.size + this.#again.size === 0) return undefined;
     return this.#again.first() ?? this.#starting.first();
   }
 

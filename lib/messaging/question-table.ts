@@ -133,8 +133,9 @@ export class QuestionTable {
 
   /** True when that changes what is open. */
   setState(pending: PendingQuestion, state: QuestionState): boolean {
-    this.#counts[pending.state] = this.count(pending.state) - 1;
-    this.#counts[state] = this.count(state) + 1;
+    const counts = this.#counts;
+    counts[pending.state] = (counts[pending.state] ?? 0) - 1;
+    counts[state] = (counts[state] ?? 0) + 1;
     const before = isOpen(pending);
     pending.state = state;
     if (before === isOpen(pending)) return false;

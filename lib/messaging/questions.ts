@@ -1,6 +1,6 @@
 import { distinctUntilChanged, firstValueFrom, map, Observable, Subject, startWith } from 'rxjs';
 import { canonical } from '../codec/canonical.js';
-import { decode, encode } from '../codec/codec.js';
+import { decode, encode, longestRecord } from '../codec/codec.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Asker, Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
@@ -244,9 +244,10 @@ export class Questions {
     try {
       text = encode(offer.value, { name: 'the answer' });
       // The record is a little longer: too long is for the person to hear, not for the run.
-      encode({ kind: 'answer', id: pending.id, value: offer.value, by: 'person' } satisfies AnswerRecord, {
-        name: 'the answer',
-      });
+      if (text.length > longestRecord / 2)
+        encode({ kind: 'answer', id: pending.id, value: offer.value, by: 'person' } satisfies AnswerRecord, {
+          name: 'the answer',
+        });
     } catch (error) {
       this.#reply(pending, offer, error as RxhiveError);
       return;

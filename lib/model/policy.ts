@@ -97,9 +97,9 @@ export function longestRetryAfter(
   own: number | RetryOptions | undefined,
   inherited: number | RetryOptions | undefined,
 ): number {
-  const said = (retry: number | RetryOptions | undefined): number | undefined =>
-    typeof retry === 'object' ? retry.maxRetryAfter : undefined;
-  return said(own) ?? said(inherited) ?? hour;
+  for (const retry of [own, inherited])
+    if (typeof retry === 'object' && retry.maxRetryAfter !== undefined) return retry.maxRetryAfter;
+  return hour;
 }
 
 /** The four clocks of a task, in ms. */
