@@ -4,6 +4,7 @@ import { decode, encode } from '../codec/codec.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Cache, CacheAnswer, CacheEntry } from '../graph/ports.js';
 import { messageOf } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { badReturn, callUser } from '../kernel/guard.js';
 import { fnv1a } from '../kernel/hash.js';
 import { isPromise, type MaybePromise, settleMaybe } from '../kernel/maybe-promise.js';
@@ -49,10 +50,8 @@ export class ResultCache implements Cache {
   constructor(store: CheckpointStore | undefined, owner: object, of: CacheFacts, now: () => number) {
     this.#of = of;
     this.#now = now;
-    const at = store ?? owner;
-    const shelf = shelves.get(at) ?? { texts: store ?? inMemory(), flights: new Map() };
-    shelves.set(at, shelf);
-    this.#shelf = shelf;
+    const make = () => ({ texts: store ?? inMemory(), flights: new Map() });
+    this.#shelf = getOrInsert(shelves, store ?? owner, make);
   }
 
   lookUp(node: TaskNode, inputs: unknown, input: unknown, unfit = false): CacheEntry {

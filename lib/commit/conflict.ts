@@ -1,3 +1,5 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
+
 interface Written {
   /** Newest commit that wrote exactly here, replacing what is below. */
   self: number;
@@ -29,12 +31,7 @@ export class LastWrites {
       if (typeof key === 'number') break;
       node.max = seq;
       node.below ??= new Map();
-      let next = node.below.get(key);
-      if (next === undefined) {
-        next = blank();
-        node.below.set(key, next);
-      }
-      node = next;
+      node = getOrInsert(node.below, key, blank);
     }
     node.self = node.max = seq;
     node.writer = writer;

@@ -1,4 +1,5 @@
 import type { TaskNode } from '../graph/node.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { LoggedUsage, LogRecord, UsageRecord } from '../model/record.js';
 import { Spending } from '../model/usage.js';
 
@@ -13,10 +14,8 @@ export class UsageLedger {
       if (record.kind !== 'commit' && record.kind !== 'failed' && record.kind !== 'usage') continue;
       const used = read(record.usage);
       const group = record.usage?.group;
-      const total = this.#totals.get(record.task);
-      if (total === undefined) this.#totals.set(record.task, { group, usage: new Spending().add(used) });
-      else total.usage.add(used);
-      this.groups.set(group, (this.groups.get(group) ?? new Spending()).add(used));
+      getOrInsert(this.#totals, record.task, () => ({ group, usage: new Spending() })).usage.add(used);
+      getOrInsert(this.groups, group, () => new Spending()).add(used);
     }
   }
 

@@ -1,3 +1,4 @@
+import { getOrInsert } from './get-or-insert.js';
 import { Heap, type HeapItem } from './heap.js';
 
 /** One among whom turns are shared: a tenant, a user, a queue. The same object for all that belongs to it. */
@@ -113,13 +114,10 @@ export class FairHeap<T extends HeapItem & K, K extends Shared = T> {
   }
 
   #rowOf(share: Share | undefined): Row<T> {
-    let row = this.#rows.get(share);
-    if (row === undefined) {
+    return getOrInsert(this.#rows, share, () => {
       if (this.#rows.size > 2 * this.#order.size + leastIdle) this.#forgetIdle();
-      row = new Row<T>(this.#before);
-      this.#rows.set(share, row);
-    }
-    return row;
+      return new Row<T>(this.#before);
+    });
   }
 
   #place(row: Row<T>): void {

@@ -1,4 +1,5 @@
 import type { Group } from '../graph/lane.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 
 /** What bounds the number of tasks that run at once. */
 export type Bound = 'user' | 'learnt' | 'load';
@@ -43,12 +44,10 @@ export class EffectiveLimits {
   }
 
   #of(group: Group | undefined): Map<Bound, number> {
-    let bounds = this.#bounds.get(group);
-    if (bounds === undefined) {
-      bounds = new Map([['user', (group ?? this.#scheduler).limit]]);
-      this.#bounds.set(group, bounds);
-      this.#applied.set(group, (group ?? this.#scheduler).limit);
-    }
-    return bounds;
+    return getOrInsert(this.#bounds, group, () => {
+      const { limit } = group ?? this.#scheduler;
+      this.#applied.set(group, limit);
+      return new Map([['user', limit]]);
+    });
   }
 }

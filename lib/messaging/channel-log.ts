@@ -1,6 +1,7 @@
 import { decode } from '../codec/codec.js';
 import type { AskObserver, MessageReader, SendObserver } from '../graph/mailbox.js';
 import type { RxhiveError } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { Channel, Message } from '../model/channel.js';
 
 /** A message that is kept; its value as text, so that each reader gets one of its own. */
@@ -85,11 +86,7 @@ export class ChannelLog {
 
   /** What a task that has not ended has sent, in order. */
   sentBy(task: string): StoredMessage[] {
-    const sent = this.#sent.get(task);
-    if (sent !== undefined) return sent;
-    const made: StoredMessage[] = [];
-    this.#sent.set(task, made);
-    return made;
+    return getOrInsert(this.#sent, task, () => []);
   }
 
   at(number: number): StoredMessage | undefined {

@@ -4,6 +4,7 @@ import { describeWait } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
 import type { StoreWait, Watch } from '../graph/ports.js';
 import { truncate } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -167,9 +168,7 @@ export class Stuck {
 }
 
 function count(causes: Map<unknown, Cause>, key: unknown, sentence: Cause['sentence']): void {
-  const cause = causes.get(key) ?? { sentence, tasks: 0 };
-  causes.set(key, cause);
-  cause.tasks += 1;
+  getOrInsert(causes, key, () => ({ sentence, tasks: 0 })).tasks += 1;
 }
 
 function some(tasks: number): string {

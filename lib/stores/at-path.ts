@@ -1,5 +1,6 @@
 import { asyncScheduler, type SchedulerLike } from 'rxjs';
 import { inspect, RxhiveError } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { PatientStore } from './patient.js';
@@ -143,8 +144,7 @@ export function storeAt(store: CheckpointStore | string, scheduler?: SchedulerLi
     const message = `store is ${what}; give a store, the path of a file, postgres://..., or memory() for none.`;
     throw new RxhiveError('INVALID_OPTION', message);
   }
-  const found = known.get(store) ?? new StoreAtPath(store);
-  known.set(store, found);
+  const found = getOrInsert(known, store, () => new StoreAtPath(store));
   return patiently(found, scheduler);
 }
 
@@ -152,9 +152,7 @@ export function storeAt(store: CheckpointStore | string, scheduler?: SchedulerLi
 const patients = new WeakMap<object, WeakMap<CheckpointStore, PatientStore>>();
 
 function patiently(store: CheckpointStore, scheduler: SchedulerLike = asyncScheduler): PatientStore {
-  const ofScheduler = patients.get(scheduler) ?? new WeakMap<CheckpointStore, PatientStore>();
-  patients.set(scheduler, ofScheduler);
-  const found = ofScheduler.get(store) ?? new PatientStore(store, scheduler);
-  ofScheduler.set(store, found);
+  const ofScheduler = getOrInsert(patients, scheduler, () => new WeakMap());
+  const found = getOrInsert(ofScheduler, store, () => new PatientStore(store, scheduler));
   return found;
 }

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { RxhiveError } from '../kernel/errors.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { type Parkable, park, unpark } from './parked.js';
 
 /** A statement of any driver. */
@@ -40,11 +41,7 @@ export class Database implements Parkable {
 
   /** Made once: a driver may keep what a statement was given, for as long as nobody collects the statement. */
   statement(sql: string): Statement {
-    const known = this.statements.get(sql);
-    if (known !== undefined) return known;
-    const made = this.#driver.prepare(sql);
-    this.statements.set(sql, made);
-    return made;
+    return getOrInsert(this.statements, sql, () => this.#driver.prepare(sql));
   }
 
   /** It is not used any more. */

@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { RunView, TaskView } from './run-view.js';
 
 /** What tasks took, all of one name together. */
@@ -11,13 +12,14 @@ export interface Spent {
   ms: number;
 }
 
+const nothing: Spent = { tasks: 0, attempts: 0, inputTokens: 0, outputTokens: 0, cost: 0, ms: 0 };
+
 /** What was used, by agent (type, or id without its numbers), model or group; the dearest first. */
 export function spentBy(view: RunView, by: 'agent' | 'model' | 'group'): [string, Spent][] {
   const rows = new Map<string, Spent>();
   for (const task of view.tasks.values()) {
     const name = names[by](task);
-    const row = rows.get(name) ?? { tasks: 0, attempts: 0, inputTokens: 0, outputTokens: 0, cost: 0, ms: 0 };
-    rows.set(name, row);
+    const row = getOrInsert(rows, name, () => ({ ...nothing }));
     row.tasks += 1;
     row.attempts += task.attempts;
     row.inputTokens += task.usage.inputTokens;

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { onAbort } from '../../kernel/abort.js';
 import { longestTimer } from '../../kernel/clock.js';
 import { RxhiveError, truncate } from '../../kernel/errors.js';
+import { getOrInsert } from '../../kernel/get-or-insert.js';
 import type { TaskContext } from '../../model/context.js';
 import type { Middleware } from '../../model/middleware.js';
 import { type ConnectHooks, connectMcp, type McpClientOptions, optionProblem } from './mcp-connect.js';
@@ -129,8 +130,7 @@ export class McpClient implements Middleware, AsyncDisposable {
       }
     };
     const talk: Talk = { tool: name, ctx, broken };
-    const talks = this.#talks.get(session) ?? new Set<Talk>();
-    this.#talks.set(session, talks.add(talk));
+    const talks = getOrInsert(this.#talks, session, () => new Set()).add(talk);
     const trace = Object.keys(ctx.carrier).length === 0 ? {} : { _meta: { ...ctx.carrier } };
     const request = { method: 'tools/call', params: { name, arguments: args, ...trace } };
     // The SDK needs a number; the clocks of tasks are rxhive's.

@@ -1,4 +1,5 @@
 import { NEVER } from 'rxjs';
+import { getOrInsert } from '../../kernel/get-or-insert.js';
 import type { SimulationScheduler } from '../../kernel/simulation-scheduler.js';
 import { Task } from '../../model/dependency.js';
 import type { WorkflowEvent } from '../../model/event.js';
@@ -81,11 +82,7 @@ export class TrialRun {
 
   /** Notes what a task emits, from the start or from when it is added. */
   watch(taskId: string): readonly Moment[] {
-    const known = this.#watched.get(taskId);
-    if (known !== undefined) return known;
-    const moments: Moment[] = [];
-    this.#watched.set(taskId, moments);
-    return moments;
+    return getOrInsert(this.#watched, taskId, () => []);
   }
 
   /** Starts the run; `onEvent` sees each event as it happens. */

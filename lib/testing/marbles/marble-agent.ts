@@ -1,5 +1,6 @@
 import { defer, finalize, Observable } from 'rxjs';
 import { RxhiveError } from '../../kernel/errors.js';
+import { getOrInsert } from '../../kernel/get-or-insert.js';
 import type { SimulationScheduler } from '../../kernel/simulation-scheduler.js';
 import type { TaskContext } from '../../model/context.js';
 import { errorFrom } from '../explore/outcome.js';
@@ -39,8 +40,7 @@ export function marbleAgent<V>(
   /** By task: attempts under way, and those made beside another one, which have its number. */
   const beside = new Map<string, { live: number; hedges: number }>();
   const body = (inputs: unknown, ctx: TaskContext): Observable<V> => {
-    const own = beside.get(ctx.taskId) ?? { live: 0, hedges: 0 };
-    beside.set(ctx.taskId, own);
+    const own = getOrInsert(beside, ctx.taskId, () => ({ live: 0, hedges: 0 }));
     if (own.live > 0) own.hedges += 1;
     const index = Math.max(0, ctx.attempt - 1) + own.hedges;
     calls.push({ taskId: ctx.taskId, attempt: ctx.attempt, inputs });

@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import { getOrInsert } from '../../kernel/get-or-insert.js';
 import { SimulationScheduler } from '../../kernel/simulation-scheduler.js';
 import type { WorkflowEvent } from '../../model/event.js';
 import { Rebuilt } from '../../replay/rebuild.js';
@@ -199,9 +200,7 @@ class Writer {
       const name = this.#names.get(id) as string;
       if (mode !== 'value') this.#imports.add(mode);
       if (mode === 'race' || mode === 'quorum') {
-        const known = choices.get(choice) ?? { mode, need, tasks: [] };
-        choices.set(choice, known);
-        known.tasks.push(name);
+        getOrInsert(choices, choice, () => ({ mode, need, tasks: [] })).tasks.push(name);
       } else if (mode === 'value') texts.push(name);
       else texts.push(mode === 'orElse' ? `orElse(${name}, undefined)` : `${mode}(${name})`);
     }
