@@ -11,7 +11,9 @@ import {
   type Observable,
   type ObservableNotification,
   of,
+  ReplaySubject,
   startWith,
+  takeUntil,
   tap,
 } from 'rxjs';
 import { inputsOf } from './execute/inputs.js';
@@ -19,6 +21,7 @@ import type { Group } from './graph/lane.js';
 import { shareParts } from './graph/shared-parts.js';
 import { Clock } from './kernel/clock.js';
 import { inspect, RxhiveError, truncate } from './kernel/errors.js';
+import { GuardedStream } from './kernel/guarded-stream.js';
 import {
   checkAll,
   each,
@@ -76,6 +79,10 @@ export class Controller<G extends string = string, X extends string = string> im
   readonly #breakpoints: Breakpoints;
   readonly #load: LoadFeed;
   readonly #work: DirectWork;
+  readonly #drained$ = new ReplaySubject<void>(1);
+  readonly #failed = (error: unknown): void => {
+    for (const { subscribers } of this.#shared.runs) subscribers.failed(error);
+  };
 
   /** Made by {@link controller}. @throws RxhiveError INVALID_OPTION */
   constructor(given: ControllerOptions<G, X>) {
@@ -88,9 +95,7 @@ export class Controller<G extends string = string, X extends string = string> im
     this.#shared = shared;
     this.#work = new DirectWork(this.name, shared, (name, run) => this.#begin(name, run));
     this.#hub = new EventHub(this.name, clock);
-    const failed = (error: unknown): void => {
-      for (const { subscribers } of shared.runs) subscribers.failed(error);
-    };
+    const failed = this.#failed;
     const ports = { watch: this.#hub, scheduler: shared, places: shared, clock, inputsOf, failed };
     this.#limits = placeGates(shared, { ...options, name: this.name }, ports);
     const words = { what: `controller "${truncate(this.name)}"`, how: 'its resume()' };
@@ -104,18 +109,18 @@ export class Controller<G extends string = string, X extends string = string> im
     shareParts(this, shared);
   }
 
-  /** Its runs: those under way at once, then each that begins. Hot; completes never. */
+  /** Its runs: those under way at once, then each that begins. Hot; completes when the controller has drained. */
   get runs$(): Observable<Run> {
-    return this.#runs$.pipe(map(({ owner }) => owner as Run));
+    return this.#view(this.#runs$.pipe(map(({ owner }) => owner as Run)));
   }
 
   /**
    * Everything that happens, from now on: in all its runs, and with what they share, where `runId` is the name of the
-   * controller. Subscribing starts no run, leaving cancels none.
+   * controller. Subscribing starts no run, leaving cancels none. Completes when the controller has drained.
    */
   get events$(): Observable<WorkflowEvent> {
     const ofRuns$ = this.#runs$.pipe(mergeMap(({ hub }) => hub.events$.pipe(catchError(() => EMPTY))));
-    return merge(this.#hub.events$, ofRuns$);
+    return this.#view(merge(this.#hub.events$, ofRuns$));
   }
 
   /**
@@ -183,6 +188,7 @@ export class Controller<G extends string = string, X extends string = string> im
         tap(() => {
           closeGates(shared, () => undefined);
           shared.clock.dispose();
+          this.#drained$.next();
         }),
         map(() => undefined),
       ),
@@ -294,6 +300,13 @@ export class Controller<G extends string = string, X extends string = string> im
         from(this.#shared.runs),
         this.#shared.changes$.pipe(mergeMap((change) => ('joined' in change ? of(change.joined) : EMPTY))),
       ),
+    );
+  }
+
+  /** What a subscriber throws is told in the reports of the runs under way. */
+  #view<T>(source$: Observable<T>): Observable<T> {
+    return new GuardedStream(this.#failed, (subscriber) =>
+      source$.pipe(takeUntil(this.#drained$)).subscribe(subscriber),
     );
   }
 

@@ -53,7 +53,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return this.#view(() => this.#engine.hub.events$);
   }
 
-  /** State and statuses: now, then the newest at most once per turn of the event loop, and the last. */
+  /** State and statuses: now, after changes of the state the newest at most once per turn of the event loop, and the last. */
   get snapshot$(): Observable<Snapshot<S>> {
     return this.#view(() =>
       conflated(this.#engine.commits.made$, this.#engine.done, this.#engine.clock, () => this.snapshot()),

@@ -3,7 +3,7 @@ import type { Clock } from '../kernel/clock.js';
 
 /**
  * The newest of something that changes often: at once on subscribing, then at most once per turn of the event
- * loop, and last when `done$` says that nothing will change any more. Nothing is kept for a slow subscriber.
+ * loop, and last when `done$` says that nothing will change any more; who comes then has seen that at once. Nothing is kept for a slow subscriber.
  */
 export function conflated<T>(
   changes$: Observable<unknown>,
@@ -23,15 +23,17 @@ export function conflated<T>(
         timer ??= clock.after(0, show);
       }),
     );
+    let late = true;
     subscriber.add(
       done$.subscribe({
         next: () => {
-          if (timer !== undefined) show();
+          if (!late) show();
           subscriber.complete();
         },
         error: (error: unknown) => subscriber.error(error),
       }),
     );
+    late = false;
     subscriber.add(() => clock.cancel(timer));
   });
 }
