@@ -8,6 +8,7 @@ import { badReturn, callForNumber, faultOf } from '../kernel/guard.js';
 import { providerLimits } from '../kernel/http-headers.js';
 import { isPromise } from '../kernel/maybe-promise.js';
 import { type ProviderError, saysNotNow } from '../kernel/provider-error.js';
+import { WindowLimiter } from '../limiters/window-limiter.js';
 import {
   type Limiter,
   type LimiterSettings,
@@ -241,6 +242,7 @@ export class LimiterGate extends ClosingGate implements Gate {
 
   /** What the limiter is set to; an error where it cannot say. */
   #settings(): LimiterSettings | RxhiveError {
+    if (this.limiter instanceof WindowLimiter) return this.limiter.settings;
     try {
       const { settings } = this.limiter;
       return typeof settings === 'object' && settings !== null && !isPromise(settings)

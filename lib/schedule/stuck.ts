@@ -36,8 +36,6 @@ export class Stuck {
   /** A task that goes on by itself, as far as known: mostly it still does. */
   #alive: TaskNode | undefined;
   #told = '';
-  #asked: readonly OpenQuestion[] = [];
-  #store: StoreWait | undefined;
 
   constructor(ports: StuckPorts) {
     this.#ports = ports;
@@ -54,11 +52,10 @@ export class Stuck {
     const { active, open, ended, closing } = scheduler;
     if (active > 0) return [];
     const over = open === 0 || ended || closing !== undefined;
-    this.#store = this.store;
-    if (over || this.#store?.opening === true)
-      return this.#store === undefined ? [] : [`The run waits for ${this.#store.what}.`];
+    const { store } = this;
+    if (over || store?.opening === true)
+      return store === undefined ? [] : [`The run waits for ${store.what}.`];
     const causes = new Map<unknown, Cause>();
-    this.#asked = this.#ports.questions();
     if (this.#alive !== undefined && !this.#waits(this.#alive, causes)) return [];
     causes.clear();
     let behind = 0;
@@ -118,7 +115,7 @@ export class Stuck {
         );
     }
     for (const id of extra?.asking ?? []) {
-      const question = this.#asked.find((one) => one.id === id);
+      const question = this.#ports.questions().find((one) => one.id === id);
       if (question === undefined && this.#heldUp(causes)) continue;
       if (question === undefined || question.deadline !== undefined) return false;
       const prompt = question.prompt === '' ? '' : ` (${truncate(question.prompt)})`;
@@ -134,7 +131,7 @@ export class Stuck {
 
   /** Waits for the store, if that has not answered for some time. */
   #heldUp(causes: Map<unknown, Cause>): boolean {
-    const store = this.#store;
+    const { store } = this;
     if (store !== undefined) count(causes, 'store', (tasks) => `${tasks} for ${store.what}.`);
     return store !== undefined;
   }
