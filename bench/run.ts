@@ -36,7 +36,7 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   observe: peers(['--expose-gc', 'observe.ts']),
   memory: peers(['memory.ts'], ['--max-old-space-size=1024', 'large.ts']),
   state: peers(['state.ts']),
-  streams: peers(['streams.ts']),
+  streams: peers(['streams.ts'], ['stages.ts']),
   messages: peers(['messages.ts']),
   limits: peers(['limits.ts']),
   adaptive: peers(['adaptive.ts']),

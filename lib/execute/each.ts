@@ -76,9 +76,7 @@ export function eachTask(id: string, options: Options): TaskDefinition {
     stage: { group, buffer, size: batch?.size ?? 1 },
     item,
     run: (inputs: unknown, ctx: unknown) =>
-      new Observable((subscriber) =>
-        new Feed(ctx as AttemptContext, inputs, options, item, subscriber).begin(),
-      ),
+      new Observable((subscriber) => new Feed(ctx as AttemptContext, inputs, options, subscriber).begin()),
   };
 }
 

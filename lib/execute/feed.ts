@@ -77,18 +77,13 @@ export class Feed implements ItemWatch {
   readonly #failures: { readonly index: number; readonly error: unknown }[] = [];
   readonly #values: unknown[] | undefined;
 
-  constructor(
-    ctx: AttemptContext,
-    inputs: unknown,
-    options: Options,
-    item: NonNullable<TaskDefinition['item']>,
-    subscriber: Subscriber<EachProgress>,
-  ) {
+  constructor(ctx: AttemptContext, inputs: unknown, options: Options, subscriber: Subscriber<EachProgress>) {
     this.#ctx = ctx;
     this.#inputs = inputs;
     this.#shared = frozenCopy(inputs);
     this.#options = options;
-    this.#item = item;
+    // Tests put others in place of those of the options.
+    this.#item = ctx.node.definition.item as NonNullable<TaskDefinition['item']>;
     this.#subscriber = subscriber;
     this.#values = options.keep === true ? [] : undefined;
     this.#order = options.ordered === true ? new Fifo() : undefined;

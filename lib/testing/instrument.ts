@@ -9,7 +9,7 @@ export type AnyBody = (inputs: never, ctx: never) => unknown;
 /** Bodies by task id or by type: they take the place of the ones a workflow has. */
 export type Agents = Readonly<Record<string, AnyBody>>;
 
-/** The same workflow with other bodies; tasks added at run time get theirs too. */
+/** The same workflow with other bodies; tasks added at run time and items of `flow.each` get theirs too. */
 export function instrument(definition: WorkflowDefinition, agents?: Agents): WorkflowDefinition {
   if (agents === undefined) return definition;
   const change = (id: string, task: TaskDefinition): TaskDefinition => {
@@ -21,8 +21,20 @@ export function instrument(definition: WorkflowDefinition, agents?: Agents): Wor
       // A wrapper has the same source text whatever is in it.
       version: task.version ?? String(run),
       run: (inputs: never, ctx: never) => run(inputs, withSpawn(ctx, change)),
+      ...(task.item !== undefined && { item: changeItems(task.item) }),
     };
   };
+  /** Items of `flow.each` are found by their ids alone: their type is the id of who gives them. */
+  const changeItems =
+    (make: NonNullable<TaskDefinition['item']>): TaskDefinition['item'] =>
+    (...given) => {
+      const item = make(...given);
+      return {
+        ...item,
+        run: (inputs: never, ctx: { readonly taskId: string }) =>
+          (agents[ctx.taskId] ?? (item.run as AnyBody))(inputs, withSpawn(ctx as never, change)),
+      };
+    };
   const handlers = new Map<string, readonly CompletionHandler[]>();
   for (const [key, list] of definition.handlers)
     handlers.set(
