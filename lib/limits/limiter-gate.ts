@@ -62,6 +62,8 @@ export class LimiterGate extends ClosingGate implements Gate {
   /** Guesses for tasks that wait; a task is asked for often and its inputs may be large. */
   #guessed = new WeakMap<TaskNode, Sizes | RxhiveError>();
   readonly #held = new Map<TaskNode, Held>();
+  /** What the task was admitted with that is to begin now. */
+  #admitted: PermitRequest | undefined;
   /** Tasks that cannot get a permit because code of the user failed. */
   readonly #faults = new WeakMap<TaskNode, RxhiveError>();
   #taken: Seat | undefined;
@@ -80,7 +82,11 @@ export class LimiterGate extends ClosingGate implements Gate {
 
   admits(node: TaskNode): boolean {
     const request = this.#request(node);
-    return !(request instanceof RxhiveError) && this.#admits(node, request) && !this.#isHeardOfFirst(node);
+    this.#admitted = undefined;
+    if (request instanceof RxhiveError || !this.#admits(node, request) || this.#isHeardOfFirst(node))
+      return false;
+    this.#admitted = request;
+    return true;
   }
 
   wait(node: TaskNode): void {
@@ -113,7 +119,9 @@ export class LimiterGate extends ClosingGate implements Gate {
 
   override acquire(node: TaskNode): void {
     const held = this.#held.get(node);
-    const request = this.#request(node) as PermitRequest;
+    const known = this.#admitted?.node === node ? this.#admitted : undefined;
+    const request = known ?? (this.#request(node) as PermitRequest);
+    this.#admitted = undefined;
     if (held !== undefined) {
       this.#guard(node, () => this.#seat.take(request, held.permit));
       return;
