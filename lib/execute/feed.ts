@@ -98,7 +98,7 @@ export class Feed implements ItemWatch {
     for (const edge of this.#next) edge.onRoom = () => this.#pull();
     ctx.node.more().feed = {
       has: (id) => this.#keys.has(id),
-      waitsFor: () => this.#full ?? this.#source?.waitsFor ?? 'its source',
+      waitsFor: () => this.#full?.() ?? this.#source?.waitsFor ?? 'its source',
     };
   }
 
@@ -185,20 +185,22 @@ export class Feed implements ItemWatch {
     if (source.done && !this.#stopped && this.#shown === this.#taken) this.#goOn?.();
   }
 
-  /** What has to happen before it takes one item more, as the end of a sentence. */
-  get #full(): string | undefined {
+  /** What has to happen before it takes one item more, as the end of a sentence; undefined: nothing. */
+  get #full(): (() => string) | undefined {
     const { keyBy } = this.#options;
     const under = this.#taken - this.#shown;
     const edge = this.#next.find((one) => !one.closed && under + one.count >= this.#roomOf(one));
     if (edge !== undefined) {
       const room = this.#roomOf(edge);
-      return `room in "${truncate(edge.to.id)}": ${room} of ${room} items are on their way there`;
+      return () => `room in "${truncate(edge.to.id)}": ${room} of ${room} items are on their way there`;
     }
     const first = this.#order?.peek();
     if (first !== undefined && under >= this.#most)
-      return `"${truncate(this.#keys.idOf(first.key))}", whose result comes first: ${under - 1} others wait for it or are under way`;
-    if (keyBy !== undefined && this.#rows.waiting >= this.#most)
-      return `others of the same key to end: ${this.#rows.waiting} items wait for that`;
+      return () =>
+        `"${truncate(this.#keys.idOf(first.key))}", whose result comes first: ${under - 1} others wait for it or are under way`;
+    const { waiting } = this.#rows;
+    if (keyBy !== undefined && waiting >= this.#most)
+      return () => `others of the same key to end: ${waiting} items wait for that`;
     return undefined;
   }
 

@@ -1,3 +1,6 @@
+/** Places of items that were taken out, before it is worth moving the others. */
+const least = 32;
+
 /** A row whose first is taken out as cheaply as the last is put in. */
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
@@ -21,8 +24,9 @@ export class Fifo<T> {
     const item = this.#items[this.#head];
     this.#items[this.#head] = undefined;
     this.#head += 1;
+    if (this.#head === this.#items.length) this.clear();
     // What was taken out goes when it is half of the row: no item is moved more often than once, on average.
-    if (this.#head * 2 >= this.#items.length) {
+    else if (this.#head > least && this.#head * 2 >= this.#items.length) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;
     }
@@ -30,7 +34,7 @@ export class Fifo<T> {
   }
 
   clear(): void {
-    this.#items = [];
+    this.#items.length = 0;
     this.#head = 0;
   }
 }

@@ -33,6 +33,8 @@ interface Program {
   readonly stages: readonly Stage[];
   /** When each process but the last is killed. */
   readonly kills: readonly number[];
+  /** Is the log made shorter while the run goes on? */
+  readonly compact: boolean;
 }
 
 const stage = (place: number): fc.Arbitrary<Stage> =>
@@ -61,6 +63,7 @@ const programs: fc.Arbitrary<Program> = fc.record({
     .integer({ min: 1, max: 4 })
     .chain((n) => fc.tuple(...Array.from({ length: n }, (_, i) => stage(i)))),
   kills: fc.array(fc.integer({ min: 1, max: 200 }), { maxLength: 3 }),
+  compact: fc.boolean(),
 });
 
 const isMultiple = (n: number, of: number): boolean => of > 0 && n % of === of - 1;
@@ -191,7 +194,13 @@ async function play(notes: Notes, store: MemoryStore, until: number | undefined,
     } as never) as unknown as (typeof tasks)[number];
     tasks.push(task);
   });
-  const run = flow.run({ store, runId: 'r', scheduler, learn: false });
+  const run = flow.run({
+    store,
+    runId: 'r',
+    scheduler,
+    learn: false,
+    ...(program.compact && { compact: { keep: 1 } }),
+  });
   const faults: unknown[] = [];
   tasks.forEach((task, i) => {
     let last = -1;

@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { memory, settled, WorkflowDefinitionError, workflow } from '../../lib/index.js';
 import { Task } from '../../lib/model/dependency.js';
-import { advance, SimulationScheduler } from '../../lib/testing/index.js';
+import { advance, explore, SimulationScheduler } from '../../lib/testing/index.js';
 
 const missing = (): never => {
   throw new Error('there is no result');
@@ -449,6 +449,30 @@ test('items that had failed are tried again, and go on then; the rest holds', as
   broken = false;
   assert.equal(await play('failed'), ['succeeded', 4, 4]);
   assert.equal(worked.sort(), ['first/1', 'second/1', 'second/2']);
+});
+
+test('schedules in which attempts end otherwise, fail, and the process dies at any record', async () => {
+  const flow = workflow({ name: 'explored', groups: { a: { concurrency: 2 }, b: { concurrency: 1 } } });
+  const first = flow.each('first', {
+    from: [1, 2, 3, 4],
+    group: 'a',
+    run: (n, ctx) => ctx.sleep(10 * n).then(() => n),
+  });
+  const second = flow.each('second', {
+    from: first,
+    buffer: 2,
+    group: 'b',
+    ordered: true,
+    run: (n, ctx) => ctx.sleep(15).then(() => n),
+  });
+  const third = flow.each('third', {
+    from: second,
+    batch: { size: 2 },
+    run: (all, ctx) => ctx.sleep(5).then(() => all.length),
+  });
+  flow.task('after', { dependencies: { first, third }, run: ({ third }) => third.succeeded });
+  const { crashes } = await explore(flow, { schedules: 60, failures: 0.1, seed: 1 });
+  assert.ok(crashes > 20, String(crashes));
 });
 
 test.run();
