@@ -5,6 +5,7 @@ import { copy, frozenCopy } from '../kernel/copy.js';
 import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import { Fifo } from '../kernel/fifo.js';
 import { badReturn, callUser, disown } from '../kernel/guard.js';
+import { isPromise } from '../kernel/maybe-promise.js';
 import { Task } from '../model/dependency.js';
 import type { EachItem, EachOptions, EachResult } from '../model/each.js';
 import type { TaskDefinition } from '../model/task.js';
@@ -257,8 +258,11 @@ export class Feed implements ItemWatch {
       const { value } = outcome;
       this.#succeeded += 1;
       if (this.#values !== undefined) this.#values[index] = value;
-      if (scan !== undefined)
-        this.#reduced = callUser('flow.each scan', () => scan.step(this.#reduced, copy(value), outcome.item));
+      if (scan !== undefined) {
+        const reduced = callUser('flow.each scan', () => scan.step(this.#reduced, copy(value), outcome.item));
+        if (isPromise(reduced)) throw badReturn('flow.each scan', reduced, 'the new value itself');
+        this.#reduced = reduced;
+      }
       // Who is shown the result may change it.
       for (const edge of this.#next) edge.pass({ item: copy(value), key });
     } else {

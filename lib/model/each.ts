@@ -22,7 +22,7 @@ export type Batched<T, B> = B extends BatchOptions ? readonly T[] : T;
 export interface ScanOptions<A, R, T> {
   /** What there is before the first result; each run begins with a copy. */
   readonly seed: A;
-  /** What there is with one result more. It may change what it was given, where nobody keeps that. */
+  /** What there is with one result more, not a promise of it. It may change `reduced` and return it, unless what `values$` shows is kept. */
   readonly step: (reduced: A, value: R, item: T) => A;
 }
 

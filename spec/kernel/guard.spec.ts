@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Observable } from 'rxjs';
+import { ignoreElements, Observable, of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sequentialThinking } from '../../lib/entry/agents.js';
 import type { AttemptCall } from '../../lib/entry/events.js';
 import type { Limiter, LimiterSeat, Permit } from '../../lib/entry/limits.js';
+import { MemoryStore } from '../../lib/entry/stores.js';
 import {
   AgentTask,
   adaptive,
@@ -15,6 +16,7 @@ import {
   human,
   type Run,
   RxhiveError,
+  runWorkflow,
   type StandardSchema,
   type TaskContext,
   virtual,
@@ -344,6 +346,27 @@ const places: Readonly<Record<string, (fn: Fn) => Run>> = {
     flow.each('t', { from: [1], key: fn, run: () => 1 });
     return flow.run() as Run;
   },
+  'keyBy of flow.each': (fn) => {
+    const flow = workflow({ name: 'guard' });
+    flow.each('t', { from: [1, 2], keyBy: fn, run: () => 1 });
+    return flow.run() as Run;
+  },
+  'scan of flow.each': (fn) => {
+    const flow = workflow({ name: 'guard' });
+    flow.each('t', { from: [1, 2], run: () => 1, scan: { seed: 0, step: fn } });
+    return flow.run() as Run;
+  },
+  'key of an operator': (fn) => {
+    const hive = controller();
+    return alone({
+      run: () => of(1).pipe(hive.mergeMap('work', () => 1, { store: new MemoryStore(), key: fn })),
+    });
+  },
+  'runId of runWorkflow': (fn) => {
+    const inner = workflow({ name: 'inner' });
+    inner.task('t', { run: () => 1 });
+    return alone({ run: () => of(undefined).pipe(runWorkflow(inner, { runId: fn }), ignoreElements()) });
+  },
   'from of flow.each': (fn) => {
     const flow = workflow({ name: 'guard' });
     flow.each('t', { from: { [Symbol.iterator]: () => ({ next: fn }) }, run: () => 1 });
@@ -474,6 +497,7 @@ const tried: Readonly<Record<string, string>> = {
   'ControllerOptions.fair': 'fair of a controller',
   'EachOptions.from': 'from as a function',
   'EachOptions.key': 'key of flow.each',
+  'EachOptions.keyBy': 'keyBy of flow.each',
   'EachOptions.run': 'an item',
   'Executor.run': 'an executor',
   'FallbackOptions.when': 'fallback.when',
@@ -489,7 +513,10 @@ const tried: Readonly<Record<string, string>> = {
   'Permit.release': 'limiter.release',
   'RetryOptions.backoff': 'retry.backoff',
   'RetryOptions.retryIf': 'retry.retryIf',
+  'RunWorkflowOptions.runId': 'runId of runWorkflow',
+  'ScanOptions.step': 'scan of flow.each',
   'StandardSchema.validate': 'a schema',
+  'StreamOptions.key': 'key of an operator',
   'TaskSettings.compensate': 'compensate',
   'TaskSettings.result': 'a schema',
   'TaskSettings.tokens': 'tokens',
@@ -507,7 +534,9 @@ function publicFunctions(): string[] {
   for (const [, names = '', from] of index.matchAll(
     /export(?: type)? \{([^}]*)\} from '\.\.?\/([^']+)\.js'/g,
   )) {
-    const source = readFileSync(join('lib', `${from}.ts`), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');
+    const source = readFileSync(join('lib', `${from}.ts`), 'utf8')
+      .replace(/\/\*[\s\S]*?\*\//g, '')
+      .replace(/(:?)\n\s+\| /g, (_, colon) => (colon === '' ? ' | ' : ': '));
     const wanted = new Set(names.split(',').map((name) => name.trim().replace('type ', '')));
     for (const block of source.split(/^(?=\w)/m)) {
       const type = /^export (?:interface|type) (\w+)/.exec(block)?.[1] ?? '';
