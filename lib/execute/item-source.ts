@@ -2,8 +2,7 @@ import { from, isObservable, type ObservableInput } from 'rxjs';
 import type { ItemsEdge } from '../graph/items-edge.js';
 import { Fifo } from '../kernel/fifo.js';
 import { Follower } from '../kernel/follower.js';
-import { badReturn, disown } from '../kernel/guard.js';
-import { settleMaybe } from '../kernel/maybe-promise.js';
+import { PulledItems } from '../kernel/pulled-items.js';
 import type { Items } from '../model/each.js';
 import { goesWhenFull, usualCapacity, type WaitingOptions } from '../model/waiting.js';
 
@@ -11,7 +10,7 @@ import { goesWhenFull, usualCapacity, type WaitingOptions } from '../model/waiti
 export interface GivenItem {
   readonly item: unknown;
   /** The one it had in the stage before; of a batch, that of its first item. */
-  readonly key: string | undefined;
+  readonly key?: string | undefined;
   /** With a batch: the keys of all its items. */
   readonly keys?: readonly string[];
   /** With a batch: how many items begin with it. Default 1. */
@@ -39,75 +38,11 @@ export function isItems(value: unknown): value is Items<unknown> {
 }
 
 /** An iterable or an async iterable: it is asked for an item when one is wanted. */
-export class IteratedItems implements ItemSource {
+export class IteratedItems extends PulledItems<unknown> implements ItemSource {
   readonly waitsFor = 'its source to give an item, or for those it has given to end';
-  done = false;
-  readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>;
-  readonly #more: () => void;
-  /** It has not answered yet. */
-  #asked = false;
-  #answer: (() => unknown) | undefined;
-
-  constructor(items: Items<unknown>, more: () => void) {
-    const source = items as Partial<AsyncIterable<unknown> & Iterable<unknown>>;
-    this.#iterator = source[Symbol.asyncIterator]?.() ?? (source as Iterable<unknown>)[Symbol.iterator]();
-    this.#more = more;
-  }
-
-  take(): GivenItem | undefined {
-    if (this.done || this.#asked) return undefined;
-    const late = this.#answer;
-    this.#answer = undefined;
-    try {
-      if (late !== undefined) return this.#read(late());
-      const answer = this.#iterator.next() as unknown;
-      if (typeof (answer as PromiseLike<unknown>).then !== 'function') return this.#read(answer);
-      this.#wait(answer as PromiseLike<unknown>);
-    } catch (error) {
-      this.done = true;
-      throw error;
-    }
-    return undefined;
-  }
 
   begun(): void {
     // It gives only what is taken.
-  }
-
-  leave(): void {
-    if (this.done) return;
-    this.done = true;
-    try {
-      disown(this.#iterator.return?.());
-    } catch {
-      // A hand-written iterator may throw; nobody waits for it any more.
-    }
-  }
-
-  #wait(answer: PromiseLike<unknown>): void {
-    this.#asked = true;
-    const came = (read: () => unknown): void => {
-      this.#asked = false;
-      this.#answer = read;
-      this.#more();
-    };
-    settleMaybe(
-      () => answer,
-      (one) => came(() => one),
-      (error) =>
-        came(() => {
-          throw error;
-        }),
-    );
-  }
-
-  #read(answer: unknown): GivenItem | undefined {
-    if (typeof answer !== 'object' || answer === null)
-      throw badReturn('next() of the source', answer, '{ done, value }');
-    const { done, value } = answer as IteratorResult<unknown>;
-    if (done !== true) return { item: value, key: undefined };
-    this.done = true;
-    return undefined;
   }
 }
 
@@ -159,7 +94,7 @@ export class ObservedItems implements ItemSource {
     const first = this.#row.shift();
     if (first === undefined) return undefined;
     this.#wanted = false;
-    return { item: first.item, key: undefined };
+    return first;
   }
 
   begun(): void {

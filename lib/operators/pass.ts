@@ -1,12 +1,12 @@
 import { from, type ObservableInput, type ObservableNotification, type Subscriber } from 'rxjs';
-import type { ItemWatch, TaskNode } from '../graph/node.js';
-import { callerContext } from '../kernel/async-context.js';
+import type { TaskNode } from '../graph/node.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { callUser, disown } from '../kernel/guard.js';
+import { type Pulled, PulledItems } from '../kernel/pulled-items.js';
 import type { StreamOptions } from '../model/stream-options.js';
 import type { TaskDefinition } from '../model/task.js';
 import { goesWhenFull, usualCapacity } from '../model/waiting.js';
-import { type Pulled, PulledSource, type PullSink } from './pulled-source.js';
+import { Entry } from './entry.js';
 import type { AskForRun, TaskRun } from './task-run.js';
 
 /** What becomes of a value while others are worked on. */
@@ -15,55 +15,8 @@ export type Strategy = 'merge' | 'concat' | 'switch' | 'exhaust';
 /** Values of a source that is asked for them that wait for their start: it is asked when one has started. */
 const ahead = 1;
 
-/** One value on its way. */
-export class Entry<T> implements ItemWatch {
-  readonly item: T;
-  readonly index: number;
-  /** Where it came. */
-  readonly context = callerContext();
-  readonly #pass: Pass<T>;
-  node: TaskNode | undefined;
-  /** Its results are wanted, and not all told. */
-  open = true;
-  /** Its task has not started. */
-  waits = true;
-  /** Its task has ended. */
-  over = false;
-  /** Its attempt gave a stream: what that says are the results. */
-  isStream = false;
-  /** Results that have to wait for those of values before. */
-  held: unknown[] | undefined;
-  /** The value after it that has no task either. */
-  queued: Entry<T> | undefined;
-  /** The value after it, where order counts. */
-  after: Entry<T> | undefined;
-
-  constructor(pass: Pass<T>, item: T, index: number) {
-    this.#pass = pass;
-    this.item = item;
-    this.index = index;
-  }
-
-  started(): void {
-    this.isStream = false;
-    this.#pass.started(this);
-  }
-
-  streams(): void {
-    this.isStream = true;
-  }
-
-  value(one: unknown): void {
-    this.#pass.said(this, one);
-  }
-
-  ended(node: TaskNode): void {
-    this.#pass.ended(this, node);
-  }
-}
-
 /** One subscription of an operator. */
-export class Pass<T> implements PullSink<T> {
+export class Pass<T> {
   readonly #strategy: Strategy;
   readonly #definition: TaskDefinition;
   readonly #options: StreamOptions<string, string, T>;
@@ -71,7 +24,9 @@ export class Pass<T> implements PullSink<T> {
   readonly #ordered: boolean;
   readonly #capacity: number;
   #run: TaskRun | undefined;
-  #pulled: PulledSource<T> | undefined;
+  #pulled: PulledItems<T> | undefined;
+  /** It is taking values, further down the stack. */
+  #pulling = false;
   /** Values that have no task yet: a list, of which the first is the oldest. Some may have been dropped. */
   #next: Entry<T> | undefined;
   #last: Entry<T> | undefined;
@@ -117,8 +72,8 @@ export class Pass<T> implements PullSink<T> {
       this.#subscriber.add(from(source).subscribe(this));
       return;
     }
-    this.#pulled = new PulledSource(source as Pulled<T>, this);
-    this.#pulled.pull();
+    this.#pulled = new PulledItems(source as Pulled<T>, () => this.#pull());
+    this.#pull();
   }
 
   /** Values that wait and have no task yet. */
@@ -127,7 +82,7 @@ export class Pass<T> implements PullSink<T> {
   }
 
   /** Of a source that is asked for values: no other one could start. */
-  get full(): boolean {
+  get #full(): boolean {
     return (
       this.#stopped ||
       this.#waiting >= ahead ||
@@ -171,6 +126,24 @@ export class Pass<T> implements PullSink<T> {
     this.#stop(() => undefined);
   }
 
+  /** Takes values of a source that is asked while one could start. A loop: one that answers at once must not recurse. */
+  #pull(): void {
+    const source = this.#pulled;
+    if (source === undefined || this.#pulling) return;
+    this.#pulling = true;
+    try {
+      while (!this.#full) {
+        const given = source.take();
+        if (given === undefined) break;
+        this.next(given.item);
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+    this.#pulling = false;
+    if (source.done) this.complete();
+  }
+
   #stop(done: () => void): void {
     if (this.#stopped) return;
     this.#stopped = true;
@@ -183,7 +156,7 @@ export class Pass<T> implements PullSink<T> {
   started(entry: Entry<T>): void {
     if (!this.#begun(entry)) return;
     this.#offer();
-    this.#pulled?.pull();
+    this.#pull();
   }
 
   /** It may be a result; one that is kept is told when it is. */
@@ -211,7 +184,7 @@ export class Pass<T> implements PullSink<T> {
       else this.#release();
     }
     this.#offer();
-    this.#pulled?.pull();
+    this.#pull();
     this.#settle();
   }
 

@@ -10,14 +10,15 @@ import {
   required,
   rule,
 } from '../kernel/option-rules.js';
+import type { Pulled } from '../kernel/pulled-items.js';
 import type { TaskContext } from '../model/context.js';
 import { bodied } from '../model/executor.js';
 import type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
 import type { TaskDefinition } from '../model/task.js';
 import { waitingRules } from '../model/waiting.js';
 import { runIdRule, tagsRule } from '../plan/input.js';
-import { type Entry, Pass, type Strategy } from './pass.js';
-import type { Pulled } from './pulled-source.js';
+import type { Entry } from './entry.js';
+import { Pass, type Strategy } from './pass.js';
 import type { AskForRun } from './task-run.js';
 
 /** A function of each value, run as a task. */
