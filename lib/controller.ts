@@ -47,6 +47,7 @@ import type { ScheduleOptions, StreamOptions } from './model/stream-options.js';
 import type { ResultOf } from './model/task.js';
 import { optionNames } from './model/workflow.js';
 import { EventHub } from './observe/events.js';
+import { SharedEvents } from './observe/shared-events.js';
 import { DirectWork, type OwnRun } from './operators/direct-work.js';
 import type { Strategy } from './operators/pass.js';
 import type { Project, TaskOperator } from './operators/task-operator.js';
@@ -75,6 +76,7 @@ export class Controller<G extends string = string, X extends string = string> im
   readonly resources: readonly X[];
   readonly #shared: SharedQueue;
   readonly #hub: EventHub;
+  readonly #events: SharedEvents;
   readonly #limits: EffectiveLimits;
   readonly #breakpoints: Breakpoints;
   readonly #load: LoadFeed;
@@ -95,11 +97,12 @@ export class Controller<G extends string = string, X extends string = string> im
     this.#shared = shared;
     this.#work = new DirectWork(this.name, shared, (name, run) => this.#begin(name, run));
     this.#hub = new EventHub(this.name, clock);
+    this.#events = new SharedEvents(this.#hub, () => shared.runs);
     const failed = this.#failed;
-    const ports = { watch: this.#hub, scheduler: shared, places: shared, clock, inputsOf, failed };
+    const ports = { watch: this.#events, scheduler: shared, places: shared, clock, inputsOf, failed };
     this.#limits = placeGates(shared, { ...options, name: this.name }, ports);
     const words = { what: `controller "${truncate(this.name)}"`, how: 'its resume()' };
-    this.#breakpoints = new Breakpoints({ ...ports, words });
+    this.#breakpoints = new Breakpoints({ ...ports, watch: this.#hub, words });
     const load = { ...ports, effectiveLimits: this.#limits, short: () => undefined };
     this.#load = new LoadFeed(options.load$, undefined, load);
     shared.changes$.subscribe((change) => {
@@ -116,10 +119,14 @@ export class Controller<G extends string = string, X extends string = string> im
 
   /**
    * Everything that happens, from now on: in all its runs, and with what they share, where `runId` is the name of the
-   * controller. Subscribing starts no run, leaving cancels none. Completes when the controller has drained.
+   * controller. What limiters, budgets, breakers and watermarks it has say is told once here, and in the events of each
+   * run that has tasks to do there. Subscribing starts no run, leaving cancels none. Completes when the controller has drained.
    */
   get events$(): Observable<WorkflowEvent> {
-    const ofRuns$ = this.#runs$.pipe(mergeMap(({ hub }) => hub.events$.pipe(catchError(() => EMPTY))));
+    const ofRuns$ = this.#runs$.pipe(
+      mergeMap(({ hub }) => hub.events$.pipe(catchError(() => EMPTY))),
+      filter((event) => !this.#events.isCopy(event)),
+    );
     return this.#view(merge(this.#hub.events$, ofRuns$));
   }
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { finalize, NEVER, timer } from 'rxjs';
+import { finalize, map, NEVER, timer } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -372,6 +372,71 @@ test('a budget and a breaker of the controller are of all runs', async () => {
   for (const { report } of await Promise.all(failing))
     assert.is(report.counts.succeeded + report.counts.failed, 3);
   assert.is(calls, 6);
+});
+
+test('what gates of a controller say is told in each run with tasks there, and once by the controller', async () => {
+  const scheduler = new SimulationScheduler();
+  const hive = controller({
+    name: 'hub',
+    scheduler,
+    concurrency: 4,
+    budget: { calls: 10 },
+    groups: { llm: { concurrency: 1 }, web: { breaker: { failures: 1, openFor: 1_000 } } },
+  });
+  const all: WorkflowEvent[] = [];
+  hive.events$.subscribe((event) => all.push(event));
+  const after = (error: object): unknown => (count++ > 1 ? timer(10, scheduler) : failing(error));
+  const failing = (error: object): unknown =>
+    timer(10, scheduler).pipe(
+      map(() => {
+        throw Object.assign(new Error('no'), error);
+      }),
+    );
+  let count = 0;
+  const asked = (): unknown => after({ status: 429, retryAfter: 2 });
+  const broken = (): unknown => after({ status: 503 });
+  const told = new Map<string, string[]>();
+  const watched = (run: Run): Run => {
+    const own: WorkflowEvent[] = [];
+    run.events$.subscribe((event) => {
+      own.push(event);
+      assert.is(event.runId, run.runId);
+      assert.is(event.seq, own.length);
+      if (['breaker', 'budget'].includes(event.type) || event.reason === 'gated')
+        told.set(run.runId, [...(told.get(run.runId) ?? []), `${event.at} ${event.type} ${event.reason}`]);
+    });
+    return run;
+  };
+  const asking = [
+    bulk(hive, 'one', 3, asked, { group: 'llm' }),
+    bulk(hive, 'two', 3, asked, { group: 'llm' }),
+  ];
+  const ends = [...asking, bulk(hive, 'web', 2, broken, { group: 'web' })].map((run) =>
+    watched(run).result(),
+  );
+  await advance(scheduler, 5_000);
+  const late = watched(bulk(hive, 'late', 3, () => 1)).result();
+  await advance(scheduler);
+  await Promise.all([...ends, late]);
+  const shared = all.filter(({ runId }) => runId === 'hub').map(({ type, reason }) => `${type} ${reason}`);
+  assert.equal(Object.fromEntries(told), {
+    one: ['10 group gated'],
+    two: ['10 group gated', '2301 budget warned'],
+    web: ['10 breaker open'],
+    late: ['0 budget exhausted'],
+  });
+  assert.equal(shared.sort(), [
+    'breaker half-open',
+    'breaker open',
+    'budget exhausted',
+    'budget warned',
+    'group gated',
+  ]);
+  const again = all.filter(
+    ({ runId, type, reason }) =>
+      runId !== 'hub' && (['breaker', 'budget'].includes(type) || reason === 'gated'),
+  );
+  assert.equal(again, []);
 });
 
 test('what cannot go together is a fault before anything starts', () => {

@@ -1,0 +1,54 @@
+import type { TaskNode } from '../graph/node.js';
+import type { Watch } from '../graph/ports.js';
+import type { EventBody, WorkflowEvent } from '../model/event.js';
+
+/** A run under way, as far as events of its controller concern it. */
+interface ToldRun {
+  readonly hub: Watch;
+  readonly graph: { readonly nodes: ReadonlyMap<string, TaskNode> };
+}
+
+/**
+ * Where gates of a controller tell what happens: in the events of the controller, and in those of each run whose tasks
+ * have to pass the gate.
+ */
+export class SharedEvents implements Watch {
+  readonly #own: Watch;
+  readonly #runs: () => readonly ToldRun[];
+  /** Events of runs that the controller has told itself. */
+  readonly #copies = new WeakSet<object>();
+
+  /** `own`: events of the controller. */
+  constructor(own: Watch, runs: () => readonly ToldRun[]) {
+    this.#own = own;
+    this.#runs = runs;
+  }
+
+  get active(): boolean {
+    return this.#own.active || this.#runs().some(({ hub }) => hub.active);
+  }
+
+  /** Tells an event of now: each run has a clock of its own. */
+  emit(body: EventBody): void {
+    const group = 'group' in body ? body.group : undefined;
+    for (const run of this.#runs()) {
+      if (!run.hub.active || !concerns(run, group)) continue;
+      const copy = { ...body };
+      this.#copies.add(copy);
+      run.hub.emit(copy);
+    }
+    if (this.#own.active) this.#own.emit(body);
+  }
+
+  /** Is it the copy of an event that the controller tells, too? */
+  isCopy(event: WorkflowEvent): boolean {
+    return this.#copies.has(event);
+  }
+}
+
+/** Has the run tasks to do in the group that has this name? Without a name it is a gate of all tasks. */
+function concerns({ graph }: ToldRun, group: string | undefined): boolean {
+  if (group === undefined) return true;
+  for (const { ended, lane } of graph.nodes.values()) if (!ended && lane.group?.name === group) return true;
+  return false;
+}
