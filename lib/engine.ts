@@ -113,7 +113,7 @@ export class Engine {
     const member = new Membership(settings, { ...options, runId: this.runId }, shared, clock.origin);
     this.graph = plan(definition, owner, member, this.learning.expected);
     this.state = new State(settings.state);
-    const watch = new EventHub(this.runId, clock);
+    const watch = new EventHub(this.runId, clock, (listener) => this.stuck.tell(listener));
     this.hub = watch;
     this.commits = new CommitFeed(watch);
     const { graph } = this;

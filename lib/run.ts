@@ -48,7 +48,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.runId = this.#engine.runId;
   }
 
-  /** Everything that happens, from now on. */
+  /** Everything that happens, from now on; `run stuck` at once while that is so. */
   get events$(): Observable<WorkflowEvent> {
     return this.#view(() => this.#engine.hub.events$);
   }

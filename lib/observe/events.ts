@@ -1,26 +1,33 @@
-import { type Observable, Subject } from 'rxjs';
+import { Observable, Subject, type Subscriber } from 'rxjs';
 import type { Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { EventBody, WorkflowEvent } from '../model/event.js';
 
 /** The one hot stream of what happens. Nothing is made while nobody listens. */
 export class EventHub implements Watch {
+  /** What happens from now on. */
+  readonly events$: Observable<WorkflowEvent>;
   readonly #subject = new Subject<WorkflowEvent>();
   readonly #runId: string;
   readonly #clock: Pick<Clock, 'elapsed'>;
   #seq = 0;
 
-  constructor(runId: string, clock: Pick<Clock, 'elapsed'>) {
+  /** `joined` is told who has begun to listen: an event from before may still hold. */
+  constructor(
+    runId: string,
+    clock: Pick<Clock, 'elapsed'>,
+    joined?: (listener: Subscriber<WorkflowEvent>) => void,
+  ) {
     this.#runId = runId;
     this.#clock = clock;
+    this.events$ = new Observable((listener) => {
+      this.#subject.subscribe(listener);
+      if (!listener.closed) joined?.(listener);
+    });
   }
 
   get active(): boolean {
     return this.#subject.observed;
-  }
-
-  get events$(): Observable<WorkflowEvent> {
-    return this.#subject;
   }
 
   /** Stamps `body`, which becomes the event that all who listen share. */

@@ -1,3 +1,4 @@
+import type { Subscriber } from 'rxjs';
 import { isHeldBack } from '../graph/gate.js';
 import type { Group } from '../graph/lane.js';
 import { describeWait } from '../graph/mailbox.js';
@@ -5,6 +6,7 @@ import type { TaskNode } from '../graph/node.js';
 import type { StoreWait, Watch } from '../graph/ports.js';
 import { truncate } from '../kernel/errors.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
+import type { EventBody, WorkflowEvent } from '../model/event.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -36,6 +38,10 @@ export class Stuck {
   /** A task that goes on by itself, as far as known: mostly it still does. */
   #alive: TaskNode | undefined;
   #told = '';
+  /** What was told last. */
+  #event: WorkflowEvent | undefined;
+  /** Who has come since then. */
+  readonly #newcomers = new Set<Subscriber<WorkflowEvent>>();
 
   constructor(ports: StuckPorts) {
     this.#ports = ports;
@@ -74,14 +80,31 @@ export class Stuck {
       : [...lines, `${some(behind)} for tasks that wait like this.`];
   }
 
-  /** No slot is in use, and tasks are left: says so, once, if it stays like this. */
+  /** `listener` has come: if the run is stuck already, it hears so as well. */
+  tell(listener: Subscriber<WorkflowEvent>): void {
+    const { scheduler } = this.#ports;
+    this.#newcomers.add(listener);
+    listener.add(() => this.#newcomers.delete(listener));
+    // Something may be under way that ends it: the loop of the run knows when all is done.
+    if (scheduler.open > 0 && scheduler.active === 0) scheduler.recheck();
+  }
+
+  /** No slot is in use, and tasks are left: says so, once to each who listens, if it stays like this. */
   check(): void {
     const { watch, scheduler } = this.#ports;
     if (!watch.active) return;
     const causes = this.causes();
     const told = causes.length === 0 ? '' : `${scheduler.starts} ${causes.join(' ')}`;
-    if (told !== '' && told !== this.#told) watch.emit({ type: 'run', reason: 'stuck', waitsFor: causes });
+    const isNews = told !== this.#told;
+    const newcomers = [...this.#newcomers];
+    this.#newcomers.clear();
     this.#told = told;
+    if (told === '') this.#event = undefined;
+    else if (isNews) {
+      const body: EventBody = { type: 'run', reason: 'stuck', waitsFor: causes };
+      this.#event = body as WorkflowEvent;
+      watch.emit(body);
+    } else if (this.#event !== undefined) for (const listener of newcomers) listener.next(this.#event);
   }
 
   /** Does `node` wait for something that does not come by itself? Adds what for, if not for other tasks. */

@@ -1,6 +1,8 @@
+import type { Observable } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  controller,
   human,
   memory,
   type Run,
@@ -359,6 +361,56 @@ test('stuck is said when a hold ends after which a limiter of the user gives not
   assert.equal(said, ['0 t', '50 stuck']);
   run.cancel();
   await run.result();
+});
+
+test('who subscribes while a run is stuck hears so once, and nothing when it goes on', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'late' });
+  flow.task('a', { run: (_, ctx) => ctx.sleep(10) });
+  const hive = controller({ scheduler });
+  const runs = [flow.run({ scheduler }), flow.run({ controller: hive })];
+  for (const run of runs) {
+    run.setConcurrency(0);
+    void run.result();
+    await advance(scheduler, 5);
+    assert.is(run.stuck().length, 1);
+    const from = scheduler.now();
+    const heard: WorkflowEvent[][] = [[], [], [], []];
+    const isStuck = ({ type, reason }: WorkflowEvent): boolean => type === 'run' && reason === 'stuck';
+    const listen = (i: number): void => {
+      const stream = i === 1 ? (run as unknown as Observable<WorkflowEvent>) : run.events$;
+      stream.subscribe((event) => {
+        if (isStuck(event)) heard[i]?.push(event);
+        // One that comes while the others are told.
+        if (i === 0 && isStuck(event)) listen(3);
+      });
+    };
+    listen(0);
+    listen(1);
+    await advance(scheduler, from + 5);
+    listen(2);
+    assert.equal(
+      heard.map((events) => events.length),
+      [1, 1, 1, 1],
+    );
+    for (const [event] of heard) assert.is(event, heard[0]?.[0], 'the same object');
+    assert.equal((heard[0]?.[0] as { waitsFor?: unknown } | undefined)?.waitsFor, run.stuck());
+    if (run === runs[1]) {
+      const ofHive: WorkflowEvent[] = [];
+      hive.events$.subscribe((event) => isStuck(event) && ofHive.push(event));
+      assert.equal(ofHive, heard[0]);
+    }
+    run.setConcurrency(1);
+    const after: string[] = [];
+    run.events$.subscribe((event) => isStuck(event) && after.push(event.type));
+    await advance(scheduler, from + 50);
+    assert.is((await run.result()).status, 'succeeded');
+    assert.equal(after, []);
+    assert.equal(
+      heard.map((events) => events.length),
+      [1, 1, 1, 1],
+    );
+  }
 });
 
 test('a task that will be given up by its queue timeout is not stuck behind a limit of 0', async () => {
