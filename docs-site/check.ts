@@ -36,6 +36,10 @@ const questions: readonly (readonly [question: string, pages: RegExp])[] = [
   ['monitor progress', /guides\/(dashboard|events|orchestrator)/],
   ['stream tokens', /concepts\/streams|guides\/rxjs/],
   ['worker threads', /guides\/threads/],
+  ['pipeline stages', /guides\/(stages|marbles)/],
+  ['server-sent events', /guides\/streams/],
+  ['share limits between runs', /guides\/(controller|limits)/],
+  ['mergeMap', /guides\/(controller|rxjs)|coming-from\/rxjs/],
 ];
 
 /** A page of each kind. */
@@ -43,6 +47,7 @@ const kinds = [
   '',
   'start/01-tasks',
   'guides/limits',
+  'guides/controller',
   'concepts/life-of-a-task',
   'errors',
   'decisions/',
