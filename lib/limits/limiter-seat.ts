@@ -123,7 +123,7 @@ class GuardedSeat implements Seat {
       if (heldFor > 0) this.#lookAgain(heldFor);
       return heldFor === 0 && this.delay(request, 0) === undefined;
     } catch {
-      return false; // It is going to be told of that when it is asked for a permit.
+      return true; // It does not know of anything either.
     }
   }
 
