@@ -81,9 +81,16 @@ export class Controller<G extends string = string, X extends string = string> im
   readonly #breakpoints: Breakpoints;
   readonly #load: LoadFeed;
   readonly #work: DirectWork;
+  /** Memory is above the hard mark. */
+  #short = false;
   readonly #drained$ = new ReplaySubject<void>(1);
   readonly #failed = (error: unknown): void => {
     for (const { subscribers } of this.#shared.runs) subscribers.failed(error);
+  };
+
+  readonly #memoryShort = (isShort: boolean): void => {
+    this.#short = isShort;
+    for (const run of this.#shared.runs) run.load.memoryShort(isShort);
   };
 
   /** Made by {@link controller}. @throws RxhiveError INVALID_OPTION */
@@ -103,9 +110,10 @@ export class Controller<G extends string = string, X extends string = string> im
     this.#limits = placeGates(shared, { ...options, name: this.name }, ports);
     const words = { what: `controller "${truncate(this.name)}"`, how: 'its resume()' };
     this.#breakpoints = new Breakpoints({ ...ports, watch: this.#hub, words });
-    const load = { ...ports, effectiveLimits: this.#limits, short: () => undefined };
-    this.#load = new LoadFeed(options.load$, undefined, load);
+    const load = { ...ports, effectiveLimits: this.#limits, short: this.#memoryShort };
+    this.#load = new LoadFeed(options.load$, options.memory, load);
     shared.changes$.subscribe((change) => {
+      if ('joined' in change && this.#short) change.joined.load.memoryShort(true);
       if ('joined' in change && shared.size === 1) this.#load.begin();
       if (shared.size === 0) this.#load.end();
     });
@@ -336,6 +344,14 @@ function checked<O extends ControllerOptions>(options: O): O {
   const { name = 'controller' } = options;
   const faults = validateSettings({ ...options, name }, optionNames).map(({ message }) => message);
   checkAll(ownRules, options, '', (_, message) => faults.push(message));
+  const { memory, load$ } = options;
+  const watermark = (['soft', 'hard'] as const).find((mark) => memory?.[mark] !== undefined);
+  if (watermark !== undefined && load$ === undefined)
+    faults.push(
+      `memory.${watermark} needs load$, which tells how much memory is taken; give load$: systemLoad().`,
+    );
+  if (typeof memory === 'object' && memory !== null && 'spillAbove' in memory)
+    faults.push('memory.spillAbove is an option of workflows; give it to workflow() instead.');
   if (faults.length === 0) return options;
   throw new RxhiveError('INVALID_OPTION', `controller: ${faults.join(' ')}`, { details: { faults } });
 }

@@ -141,7 +141,7 @@ export class Engine {
     this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
       ...gates,
       effectiveLimits: this.effectiveLimits,
-      short: (isShort) => log?.spill.short(isShort),
+      short: (isShort, by) => log?.spill.short(isShort, by),
     });
   }
 
@@ -191,7 +191,7 @@ export class Engine {
     return {
       watch: this.hub,
       nodes: this.graph.nodes,
-      scheduler: this.scheduler,
+      ...{ scheduler: this.scheduler, shared: this.shared },
       limitOf: (group) => this.effectiveLimits.get(group, 'user'),
       questions: () => this.questions.open,
       store: () => this.#transactions.store?.waiting,

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { finalize, map, NEVER, timer } from 'rxjs';
+import { finalize, map, NEVER, Subject, timer } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -437,6 +437,76 @@ test('what gates of a controller say is told in each run with tasks there, and o
       runId !== 'hub' && (['breaker', 'budget'].includes(type) || reason === 'gated'),
   );
   assert.equal(again, []);
+});
+
+test('watermarks of a controller hold the tasks of all runs back; each run hears of it', async () => {
+  const scheduler = new SimulationScheduler();
+  const load$ = new Subject<{ memory: number }>();
+  const hive = controller({
+    name: 'hub',
+    scheduler,
+    concurrency: 8,
+    load$,
+    memory: { soft: 0.7, hard: 0.9 },
+  });
+  let active = 0;
+  let peak = 0;
+  const body = (): unknown => {
+    active += 1;
+    peak = Math.max(peak, active);
+    return timer(100, scheduler).pipe(finalize(() => (active -= 1)));
+  };
+  const told: string[] = [];
+  const runs = ['one', 'two'].map((name) => bulk(hive, name, 10, body));
+  for (const run of runs)
+    run.events$.subscribe(({ type, reason, runId }) => type === 'memory' && told.push(`${runId} ${reason}`));
+  const ends = runs.map((run) => run.result());
+  await advance(scheduler, 50);
+  assert.is(active, 8);
+  load$.next({ memory: 0.8 });
+  await advance(scheduler, 50);
+  peak = 0;
+  await advance(scheduler, 500);
+  assert.is(peak, 1);
+  assert.match(hive.explain('two9'), /memory: 80 % of the limit is taken/);
+  load$.next({ memory: 0.5 });
+  assert.is(active, 8);
+  await advance(scheduler);
+  for (const { status } of await Promise.all(ends)) assert.is(status, 'succeeded');
+  assert.equal(told, ['one soft', 'two soft', 'two released']);
+  for (const bad of [
+    { memory: { soft: 0.5 } },
+    { load$, memory: { soft: 2 } },
+    { load$, memory: { spillAbove: 5 } },
+  ])
+    assert.is(
+      codeOf(() => controller(bad as never)),
+      'INVALID_OPTION',
+    );
+});
+
+test('a run is stuck that waits for a limit of 0, or a pause, of its controller', async () => {
+  const scheduler = new SimulationScheduler();
+  const hive = controller({ name: 'hub', scheduler, groups: { llm: {} } });
+  hive.setGroupConcurrency('llm', 0);
+  const run = bulk(hive, 'one', 2, () => timer(10, scheduler), { group: 'llm' });
+  const end = run.result();
+  await advance(scheduler, 10);
+  assert.equal(run.stuck(), [
+    '2 tasks wait for a place in group "llm" of controller "hub", but its concurrency is 0; raise it with setGroupConcurrency() of the controller.',
+  ]);
+  hive.setConcurrency(0);
+  hive.setGroupConcurrency('llm', 1);
+  assert.equal(run.stuck(), [
+    '2 tasks wait for a slot, but the concurrency of controller "hub" is 0; raise it with its setConcurrency().',
+  ]);
+  hive.pause();
+  hive.setConcurrency(1);
+  assert.match(run.stuck().join(), /2 tasks wait for controller "hub", which is paused/);
+  hive.resume();
+  assert.equal(run.stuck(), []);
+  await advance(scheduler);
+  assert.is((await end).status, 'succeeded');
 });
 
 test('what cannot go together is a fault before anything starts', () => {

@@ -17,6 +17,7 @@ export class Spill {
   readonly #usual: number;
   /** Keys of the log. */
   readonly #known = new Set<string>();
+  readonly #shortBy = new Set<'run' | 'controller'>();
   #above: number;
   /** The store answers at once: what a task needs can be read when it starts. */
   #prompt = true;
@@ -30,10 +31,12 @@ export class Spill {
     this.#usual = this.#above = above;
   }
 
-  /** Memory is short, or no longer: what is kept from now on may be small. */
-  short(isShort: boolean): void {
+  /** Memory is short, or no longer, as the run or its controller says: what is kept from now on may be small. */
+  short(isShort: boolean, by: 'run' | 'controller' = 'run'): void {
+    if (isShort) this.#shortBy.add(by);
+    else this.#shortBy.delete(by);
     // Who said Infinity wants none of it.
-    const lower = isShort && this.#usual < Number.POSITIVE_INFINITY;
+    const lower = this.#shortBy.size > 0 && this.#usual < Number.POSITIVE_INFINITY;
     this.#above = lower ? Math.min(this.#usual, shortSpillAbove) : this.#usual;
   }
 

@@ -54,6 +54,11 @@ export class LoadFeed {
     this.#load$.subscribe(follower);
   }
 
+  /** The watermarks of its controller say so, for all runs. */
+  memoryShort(isShort: boolean): void {
+    this.#ports.short(isShort, 'controller');
+  }
+
   end(): void {
     this.#subscription?.unsubscribe();
   }

@@ -11,8 +11,8 @@ type Level = 'released' | 'soft' | 'hard';
 
 /** What a memory gate is given to work with. */
 export interface MemoryPorts extends Pick<GatePorts, 'watch'> {
-  /** From now on results are to leave memory, or need not any more. */
-  short(isShort: boolean): void;
+  /** From now on results are to leave memory, or need not any more. `by`: default the gate itself. */
+  short(isShort: boolean, by?: 'controller'): void;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Adaptive } from './adaptive.js';
 import type { BudgetOptions } from './budget.js';
 import type { Limiter, LimiterSettings } from './limiter.js';
 import type { LoadSample } from './load.js';
+import type { MemoryOptions } from './memory.js';
 import type { GroupOptions, SchedulingPolicy } from './workflow.js';
 
 /** A task, as the option `fair` of a controller sees it. */
@@ -47,6 +48,11 @@ export interface ControllerOptions<G extends string = string, X extends string =
   readonly aging?: number | false;
   /** How busy the machine is; see the same option of a run. Subscribed while there are runs. Default: nobody asks. */
   readonly load$?: Observable<LoadSample>;
+  /**
+   * Marks from which memory holds back the tasks of all runs; see the same option of a workflow. Needs `load$`.
+   * `spillAbove` is an option of workflows alone. Default: none.
+   */
+  readonly memory?: Pick<MemoryOptions, 'soft' | 'hard'>;
   /** Source of time of all its runs. Default: rxjs `asyncScheduler`, virtual inside `TestScheduler.run`. */
   readonly scheduler?: SchedulerLike;
 }
@@ -56,5 +62,6 @@ export const belowController: Below = {
   groups: { '*': { budget: { hard: {} }, breaker: { failures: {} } } },
   budget: { hard: {} },
   resources: {},
+  memory: {},
   weights: {},
 };

@@ -30,6 +30,8 @@ export interface JoinedRun {
   };
   /** Told what code of users throws where no task is to blame. */
   readonly subscribers: { failed(error: unknown): void };
+  /** Told when memory is short for all runs, and when it no longer is. */
+  readonly load: { memoryShort(isShort: boolean): void };
   /** Takes in a task that is forgotten when it has ended. */
   offer(task: Spawned, watch: ItemWatch): TaskNode;
 }

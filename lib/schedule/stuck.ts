@@ -4,6 +4,7 @@ import type { Group } from '../graph/lane.js';
 import { describeWait } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
 import type { StoreWait, Watch } from '../graph/ports.js';
+import type { SharedParts } from '../graph/shared-parts.js';
 import { truncate } from '../kernel/errors.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { EventBody, WorkflowEvent } from '../model/event.js';
@@ -15,7 +16,9 @@ export interface StuckPorts {
   readonly watch: Watch;
   readonly nodes: ReadonlyMap<string, TaskNode>;
   readonly scheduler: Scheduler;
-  /** What the user says that may run at once, of a group or of the run. */
+  /** What it shares with the other runs of its controller. */
+  readonly shared: SharedParts | undefined;
+  /** What the user says that may run at once, of a group of its own or of the run. */
   limitOf(group?: Group): number;
   /** Questions nobody has answered. */
   questions(): readonly OpenQuestion[];
@@ -162,6 +165,7 @@ export class Stuck {
   /** What does not let a ready task start, if that lasts until somebody changes it. */
   #held(node: TaskNode, causes: Map<unknown, Cause>): boolean {
     const { group, gates } = node.lane;
+    const { shared } = this.#ports;
     if (node.extra?.queueTimer !== undefined && node.attempt === 0) return false;
     if (isHeldBack(node)) return true;
     const gate = gates
@@ -175,7 +179,23 @@ export class Stuck {
         (tasks) =>
           `${tasks} for a slot, but the concurrency of the run is 0; raise it with run.setConcurrency().`,
       );
-    else if (group !== undefined && this.#ports.limitOf(group) === 0)
+    else if (shared?.limit === 0)
+      count(
+        causes,
+        shared,
+        (tasks) =>
+          `${tasks} for a slot, but the concurrency of ${nameOf(shared)} is 0; raise it with its setConcurrency().`,
+      );
+    else if (group === undefined) return false;
+    else if (shared?.groups.get(group.name) === group) {
+      if (group.limit > 0) return false;
+      count(
+        causes,
+        group,
+        (tasks) =>
+          `${tasks} for a place in group "${truncate(group.name)}" of ${nameOf(shared)}, but its concurrency is 0; raise it with setGroupConcurrency() of the controller.`,
+      );
+    } else if (this.#ports.limitOf(group) === 0)
       count(
         causes,
         group,
@@ -189,6 +209,10 @@ export class Stuck {
 
 function count(causes: Map<unknown, Cause>, key: unknown, sentence: Cause['sentence']): void {
   getOrInsert(causes, key, () => ({ sentence, tasks: 0 })).tasks += 1;
+}
+
+function nameOf({ options }: SharedParts): string {
+  return `controller "${truncate(options.name ?? 'controller')}"`;
 }
 
 function some(tasks: number): string {
