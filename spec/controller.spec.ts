@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { finalize, map, NEVER, Subject, timer } from 'rxjs';
+import { finalize, lastValueFrom, map, NEVER, of, Subject, timer } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -314,6 +314,9 @@ test('limits change, pauses hold and drain waits while runs go on', async () => 
     codeOf(() => bulk(hive, 'third', 1, body)),
     'INVALID_OPTION',
   );
+  const refused = hive.schedule(() => 1).catch((error) => error.code);
+  const refusedValue = lastValueFrom(of(1).pipe(hive.mergeMap('late', () => 1))).catch((error) => error.code);
+  assert.equal(await Promise.all([refused, refusedValue]), ['INVALID_OPTION', 'INVALID_OPTION']);
   await advance(scheduler);
   assert.equal(
     (await Promise.all(ends)).map(({ status }) => status),

@@ -7,6 +7,7 @@ import type { RunOptions } from '../model/run-options.js';
 import type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
 import type { TaskDefinition } from '../model/task.js';
 import { runEnded } from '../plan/growth.js';
+import { checkTakesIn } from '../plan/membership.js';
 import type { JoinedRun, SharedQueue } from '../schedule/shared-queue.js';
 import { Call, type CallEnd, KeyedCalls, type Work } from './calls.js';
 import type { Strategy } from './pass.js';
@@ -60,6 +61,7 @@ export class DirectWork {
 
   /** Runs a piece of work. @throws RxhiveError INVALID_OPTION */
   schedule(work: Work, options: ScheduleOptions, end: CallEnd): void {
+    checkTakesIn(this.#shared);
     const kind = this.#kindOf({ ...options });
     const { store, runId = this.#name, name = 'task', key, signal, version = String(work) } = kind.options;
     if (store === undefined) {
@@ -101,6 +103,7 @@ export class DirectWork {
     } = options;
     const given = { ...rest, type: name } as Omit<TaskDefinition, 'run'>;
     const ask: AskForRun = (ready, failed) => {
+      checkTakesIn(this.#shared);
       if (store === undefined) ready(this.#unkept());
       else this.#logs.open({ store, runId: `${runId}/${name}`, name }, ready, failed);
     };

@@ -129,6 +129,13 @@ export function checkStanding(
     fail(
       'The run has another scheduler than its controller; give the same one to controller(), or none here.',
     );
-  if (shared?.draining === true)
-    fail('The controller takes no runs in any more, as drain() was called; make another one.');
+  if (shared !== undefined) checkTakesIn(shared);
+}
+
+/** @throws RxhiveError INVALID_OPTION after `drain()` */
+export function checkTakesIn({ draining }: Pick<SharedParts, 'draining'>): void {
+  if (!draining) return;
+  const message =
+    'The controller takes no runs and no work in any more, as drain() was called; make another one.';
+  throw new RxhiveError('INVALID_OPTION', message);
 }
