@@ -488,6 +488,25 @@ test('watermarks of a controller hold the tasks of all runs back; each run hears
     );
 });
 
+test('above the hard mark of a controller small results go to the store, of runs that begin later too', async () => {
+  const load$ = new Subject<{ memory: number }>();
+  const hive = controller({ load$, memory: { soft: 0.7, hard: 0.9 } });
+  const kept = async (runId: string, share?: number): Promise<number> => {
+    const store = memory();
+    const flow = workflow({ name: 'short', controller: hive });
+    const tell = flow.task('tell', { run: () => share !== undefined && load$.next({ memory: share }) });
+    const big = flow.task('big', { dependencies: { tell }, run: () => 'x'.repeat(2_000) });
+    const length = flow.task('length', { dependencies: { big }, run: ({ big }) => big.length });
+    const { results } = await flow.run({ store, runId }).result();
+    assert.is(results.get(length), 2_000);
+    const { records } = await flow.history(store, runId);
+    return records.filter((one) => one.kind === 'commit' && one.spilled !== undefined).length;
+  };
+  assert.is(await kept('below', 0.8), 0);
+  assert.is(await kept('above', 0.95), 1);
+  assert.is(await kept('later'), 1);
+});
+
 test('a run is stuck that waits for a limit of 0, or a pause, of its controller', async () => {
   const scheduler = new SimulationScheduler();
   const hive = controller({ name: 'hub', scheduler, groups: { llm: {} } });
