@@ -55,13 +55,15 @@ export function gone({ id }: TaskNode, why: string): LimitExceededError {
 function newest$(node: TaskNode, turnEnd$: Observable<void>): Observable<unknown> {
   const streams = streamsOf(node, 'latest');
   const row = rowOf(node, streams);
-  return combineLatest(streams.map((edge) => newestOf(edge, turnEnd$))).pipe(
-    skip(1), // what is there
-    audit(() => turnEnd$),
+  const inputs = pipe(
+    audit<Values>(() => turnEnd$),
     withSamples(node),
     map(([values, samples]) => inputsOf(node, row(values, samples))),
-    startWith(inputsOf(node)),
   );
+  const values$ = combineLatest(streams.map((edge) => newestOf(edge, turnEnd$)));
+  // What is sampled may say something in the turn in which the attempt begins.
+  if (streamsOf(node, 'sampled').length > 0) return values$.pipe(inputs);
+  return values$.pipe(skip(1), inputs, startWith(inputsOf(node)));
 }
 
 /** What an edge delivers now, and the values that follow; it ends with the turn, after the last of them is shown. */

@@ -20,7 +20,11 @@ export class Streaming {
       for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
         const { to } = edge;
         if (!(edge instanceof StreamEdge) || to.ended || to.committing) continue;
-        if (!edge.retract() || !edge.satisfied) continue;
+        if (!edge.retract() || !edge.satisfied) {
+          // Who reads what others say besides goes on, but without the slot that this one may need.
+          if (edge.mode === 'merged') this.#lifecycle.command(() => this.starve(to));
+          continue;
+        }
         edge.satisfied = false;
         // Others that are merged have spoken.
         if (edge.mode !== 'merged' || (edge.kept as KeptValues).leaves() === 0) to.pending += 1;
