@@ -1,5 +1,6 @@
 import { filter, map, type Observable, startWith, take } from 'rxjs';
 import type { AttemptContext } from '../execute/context.js';
+import { RxhiveError } from '../kernel/errors.js';
 import { Task } from '../model/dependency.js';
 import { bodied } from '../model/executor.js';
 import type { WorkflowResult } from '../model/result.js';
@@ -7,7 +8,7 @@ import type { RunOptions } from '../model/run-options.js';
 import type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
 import type { TaskDefinition } from '../model/task.js';
 import { runEnded } from '../plan/growth.js';
-import { checkTakesIn } from '../plan/membership.js';
+import { drained } from '../plan/membership.js';
 import type { JoinedRun, SharedQueue } from '../schedule/shared-queue.js';
 import { Call, type CallEnd, KeyedCalls, type Work } from './calls.js';
 import type { Strategy } from './pass.js';
@@ -61,7 +62,7 @@ export class DirectWork {
 
   /** Runs a piece of work. @throws RxhiveError INVALID_OPTION */
   schedule(work: Work, options: ScheduleOptions, end: CallEnd): void {
-    checkTakesIn(this.#shared);
+    this.#checkTakesIn();
     const kind = this.#kindOf({ ...options });
     const { store, runId = this.#name, name = 'task', key, signal, version = String(work) } = kind.options;
     if (store === undefined) {
@@ -103,7 +104,7 @@ export class DirectWork {
     } = options;
     const given = { ...rest, type: name } as Omit<TaskDefinition, 'run'>;
     const ask: AskForRun = (ready, failed) => {
-      checkTakesIn(this.#shared);
+      this.#checkTakesIn();
       if (store === undefined) ready(this.#unkept());
       else this.#logs.open({ store, runId: `${runId}/${name}`, name }, ready, failed);
     };
@@ -142,6 +143,11 @@ export class DirectWork {
     this.#tasks?.close();
     this.#calls.close();
     this.#logs.close();
+  }
+
+  /** @throws RxhiveError RUN_ENDED after `drain()` */
+  #checkTakesIn(): void {
+    if (this.#shared.draining) throw new RxhiveError('RUN_ENDED', drained);
   }
 
   #unkept(): TaskRun {

@@ -129,13 +129,9 @@ export function checkStanding(
     fail(
       'The run has another scheduler than its controller; give the same one to controller(), or none here.',
     );
-  if (shared !== undefined) checkTakesIn(shared);
+  if (shared?.draining === true) fail(drained);
 }
 
-/** @throws RxhiveError INVALID_OPTION after `drain()` */
-export function checkTakesIn({ draining }: Pick<SharedParts, 'draining'>): void {
-  if (!draining) return;
-  const message =
-    'The controller takes no runs and no work in any more, as drain() was called; make another one.';
-  throw new RxhiveError('INVALID_OPTION', message);
-}
+/** Why a controller takes nothing in any more. */
+export const drained =
+  'The controller takes no runs and no work in any more, as drain() was called; make another one.';
