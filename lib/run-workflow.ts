@@ -1,6 +1,7 @@
 import { map, mergeMap, Observable, type Observer, type OperatorFunction, Subject, tap } from 'rxjs';
 import { onAbort } from './kernel/abort.js';
 import { LimitExceededError } from './kernel/errors.js';
+import { Fifo } from './kernel/fifo.js';
 import { callUser } from './kernel/guard.js';
 import { checkAll, checked, isFunction, number, type Rules, rule } from './kernel/option-rules.js';
 import type { WorkflowResult } from './model/result.js';
@@ -82,9 +83,7 @@ class Line<S, I> implements Observer<I> {
   readonly #starts$ = new Subject<Entry<I>>();
   readonly #capacity: number;
   readonly #concurrency: number;
-  /** Those before `#first` have begun. */
-  #waiting: Entry<I>[] = [];
-  #first = 0;
+  readonly #waiting = new Fifo<Entry<I>>();
   #index = 0;
   #running = 0;
   /** Begun, and their results not told. */
@@ -111,14 +110,14 @@ class Line<S, I> implements Observer<I> {
 
   next(input: I): void {
     const entry = { input, index: this.#index++ };
-    const size = this.#waiting.length - this.#first;
+    const { size } = this.#waiting;
     // One that can start at once does not wait.
     if (size >= this.#capacity && !(size === 0 && this.#isFree)) {
       const goes = goesWhenFull(this.#flow.name, this.#options);
       if (goes instanceof LimitExceededError) this.error(goes);
       if (goes !== 'oldest') return;
       if (size === 0) return; // nobody waits: there is no older one
-      this.#take();
+      this.#waiting.shift();
     }
     this.#waiting.push(entry);
     this.#start();
@@ -136,8 +135,7 @@ class Line<S, I> implements Observer<I> {
 
   /** Nothing new starts. */
   stop(): void {
-    this.#waiting = [];
-    this.#first = 0;
+    this.#waiting.clear();
   }
 
   get #isFree(): boolean {
@@ -149,23 +147,15 @@ class Line<S, I> implements Observer<I> {
   #start(): void {
     if (this.#starting) return;
     this.#starting = true;
-    while (this.#isFree && this.#first < this.#waiting.length) {
+    while (this.#isFree) {
+      const entry = this.#waiting.shift();
+      if (entry === undefined) break;
       this.#running += 1;
       this.#open += 1;
-      this.#starts$.next(this.#take());
+      this.#starts$.next(entry);
     }
     this.#starting = false;
-    if (this.#completed && this.#first === this.#waiting.length) this.#starts$.complete();
-  }
-
-  #take(): Entry<I> {
-    const entry = this.#waiting[this.#first] as Entry<I>;
-    this.#first += 1;
-    if (this.#first >= 1_000 && this.#first * 2 > this.#waiting.length) {
-      this.#waiting = this.#waiting.slice(this.#first);
-      this.#first = 0;
-    }
-    return entry;
+    if (this.#completed && this.#waiting.size === 0) this.#starts$.complete();
   }
 
   #run({ input, index }: Entry<I>): Observable<WorkflowResult<S>> {

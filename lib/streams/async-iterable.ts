@@ -1,4 +1,5 @@
 import { from, type ObservableInput, Subject, takeUntil } from 'rxjs';
+import { Fifo } from '../kernel/fifo.js';
 import { bag, checked } from '../kernel/option-rules.js';
 import { goesWhenFull, usualCapacity, type WaitingOptions, waitingRules } from '../model/waiting.js';
 
@@ -55,9 +56,8 @@ interface Asking<T> {
 /** One subscription. */
 class ValueIterator<T> implements AsyncIterator<T> {
   readonly #options: WaitingOptions;
-  /** Values nobody has asked for, from `#first` on. */
-  #values: T[] = [];
-  #first = 0;
+  /** Values nobody has asked for. */
+  readonly #values = new Fifo<{ readonly value: T }>();
   /** Those who have asked for values that are not there. */
   readonly #asking: Asking<T>[] = [];
   /** Nothing comes any more. */
@@ -78,15 +78,15 @@ class ValueIterator<T> implements AsyncIterator<T> {
 
   next(): Promise<IteratorResult<T>> {
     return new Promise((answer, fail) => {
-      if (this.#first < this.#values.length) answer({ done: false, value: this.#shift() });
+      const first = this.#values.shift();
+      if (first !== undefined) answer({ done: false, value: first.value });
       else if (this.#end === undefined) this.#asking.push({ answer, fail });
       else this.#tellEnd({ answer, fail });
     });
   }
 
   return(): Promise<IteratorResult<T>> {
-    this.#values = [];
-    this.#first = 0;
+    this.#values.clear();
     this.#end = {};
     this.#leave$.next();
     for (const asking of this.#asking.splice(0)) this.#tellEnd(asking);
@@ -101,8 +101,8 @@ class ValueIterator<T> implements AsyncIterator<T> {
       return;
     }
     const { capacity = usualCapacity } = this.#options;
-    if (this.#values.length - this.#first < capacity) {
-      this.#values.push(value);
+    if (this.#values.size < capacity) {
+      this.#values.push({ value });
       return;
     }
     const goes = goesWhenFull('toAsyncIterable', this.#options);
@@ -110,21 +110,9 @@ class ValueIterator<T> implements AsyncIterator<T> {
       this.#finish({ error: goes });
       this.#leave$.next();
     } else if (goes === 'oldest' && capacity > 0) {
-      this.#shift();
-      this.#values.push(value);
+      this.#values.shift();
+      this.#values.push({ value });
     }
-  }
-
-  #shift(): T {
-    const value = this.#values[this.#first] as T;
-    this.#values[this.#first] = undefined as T;
-    this.#first += 1;
-    // In pieces: moving all for each value would cost more than the value.
-    if (this.#first > 1_000 && this.#first * 2 > this.#values.length) {
-      this.#values.splice(0, this.#first);
-      this.#first = 0;
-    }
-    return value;
   }
 
   #finish(end: { readonly error?: unknown }): void {
