@@ -1,7 +1,8 @@
 import { from, type ObservableInput, type ObservableNotification, type Subscriber } from 'rxjs';
+import { UniqueKeys } from '../execute/item-keys.js';
 import type { TaskNode } from '../graph/node.js';
-import { inspect, RxhiveError } from '../kernel/errors.js';
-import { callUser, disown } from '../kernel/guard.js';
+import { RxhiveError } from '../kernel/errors.js';
+import { callUser } from '../kernel/guard.js';
 import { type Pulled, PulledItems } from '../kernel/pulled-items.js';
 import type { StreamOptions } from '../model/stream-options.js';
 import type { TaskDefinition } from '../model/task.js';
@@ -42,7 +43,10 @@ export class Pass<T> {
   #head: Entry<T> | undefined;
   #tail: Entry<T> | undefined;
   /** Keys there were, in a log. */
-  readonly #keys = new Map<string, number>();
+  readonly #keys = new UniqueKeys(
+    'value',
+    (what) => new RxhiveError('INVALID_OPTION', `"${this.#definition.type}": ${what}.`),
+  );
   #index = 0;
   #completed = false;
   #stopped = false;
@@ -283,21 +287,10 @@ export class Pass<T> {
   #keyOf({ item, index }: Entry<T>): string {
     const keyOf = this.#options.key;
     if (keyOf === undefined) return String(index);
-    const key: unknown = callUser('key', () => keyOf(item, index));
-    disown(key);
-    const { type: name } = this.#definition;
-    if ((typeof key !== 'string' || key === '') && !Number.isFinite(key)) {
-      const message = `"${name}": the key of value ${index} is ${inspect(key)}; return a text that is not empty, or a finite number.`;
-      throw new RxhiveError('INVALID_OPTION', message);
-    }
-    const text = String(key);
-    const other = this.#keys.get(text);
-    if (other !== undefined) {
-      const message = `"${name}": values ${other} and ${index} have the same key ${inspect(text)}; return one that differs from all others, for instance with the index in it.`;
-      throw new RxhiveError('INVALID_OPTION', message);
-    }
-    this.#keys.set(text, index);
-    return text;
+    return this.#keys.add(
+      callUser('key', () => keyOf(item, index)),
+      index,
+    );
   }
 
   #result(entry: Entry<T>, value: unknown): void {
