@@ -107,6 +107,10 @@ function kept(record: LogRecord, past: ReplayedLog): LogRecord[] {
     }
     case 'attempt':
       return past.has(record.task) ? [] : [record];
+    case 'dropped': {
+      const tasks = record.tasks.filter((task) => past.again.has(task) && !past.has(task));
+      return tasks.length === 0 ? [] : [{ ...record, tasks }];
+    }
     default:
       return [];
   }

@@ -143,6 +143,7 @@ export class Recovery {
       this.#revival.forget(node.id);
       return undefined;
     }
+    if (this.past.again.has(node.id)) node.more().again = true;
     const poison = this.tries.restore(node, this.#ports.time(), this.#ports.retry);
     if (poison !== undefined) node.error = poison;
     return poison && 'failed';
@@ -197,7 +198,7 @@ export class Recovery {
       const rerun = again.map((taskId) => ({ taskId, because: why }));
       if (this.#ports.watch.active) this.#ports.watch.emit({ type: 'run', reason: 'rerun', rerun });
       for (const id of again) {
-        past.commits.delete(id);
+        if (past.commits.delete(id)) past.again.add(id);
         past.failures.delete(id);
         past.stale.set(id, { reason: why, keeps: false });
       }

@@ -98,6 +98,8 @@ export class ReplayedLog {
   readonly questions = new Map<string, PastQuestion>();
   /** Tasks of registered bodies that were added from outside. */
   readonly outside = new Map<string, AddedTask>();
+  /** Tasks that had succeeded, and run again. */
+  readonly again = new Set<string>();
   /** Tasks whose result is not used although it is there, and why. */
   readonly stale = new Map<string, Stale>();
   /** The state that a record holds as a whole; undefined: none does. */
@@ -113,8 +115,11 @@ export class ReplayedLog {
 
   constructor(records: readonly LogRecord[]) {
     for (const record of records) {
-      if (record.kind === 'dropped') this.#forgetAll(record.tasks, record.stays === true);
-      else if (record.kind === 'failed') this.failures.set(record.task, record);
+      if (record.kind === 'dropped') {
+        // Of what was dropped before a log was compacted, only those that had succeeded are named.
+        for (const id of record.tasks) if (!this.failures.has(id)) this.again.add(id);
+        this.#forgetAll(record.tasks, record.stays === true);
+      } else if (record.kind === 'failed') this.failures.set(record.task, record);
       else if (record.kind === 'added') for (const one of record.tasks) this.outside.set(one.id, one);
       else if (record.kind === 'state') this.#restart(record.state, record.given ?? []);
       else if (record.kind === 'question' || record.kind === 'answer') this.#remember(record);
@@ -122,6 +127,7 @@ export class ReplayedLog {
         // A task that ran again replaces what it did before.
         this.#forgetAll([record.task], false);
         this.commits.set(record.task, record);
+        this.again.delete(record.task);
         if (record.patches !== undefined) this.#writes.add(record);
       }
     }
@@ -164,6 +170,7 @@ export class ReplayedLog {
   drop(stale: ReadonlyMap<string, Stale>): void {
     for (const [id, { reason }] of stale) {
       const record = this.commits.get(id);
+      if (record !== undefined) this.again.add(id);
       if (record !== undefined || this.failures.has(id)) this.stale.set(id, stale.get(id) as Stale);
       if (record?.wrote === undefined || this.pathsOf(record).length === 0) continue;
       const message = `Task "${truncate(id)}" would run again (${reason}), but the log was compacted since it had written a large part of the state, which cannot be taken back. Give it the version it had, or fork the run with a state.`;

@@ -135,6 +135,8 @@ export interface NodeExtra {
   joinError: unknown;
   /** It has ended in an earlier process, and runs to bring back tasks it had added. */
   replay: Replay | undefined;
+  /** It had succeeded in an earlier process, and runs again: no race that is over stops it. */
+  again: boolean;
   /** Where in the log its result is, for those that took part in a race or quorum. */
   place: number | undefined;
   /** Ms that were left of a backoff when the process before ended. */
@@ -351,6 +353,7 @@ export class TaskNode implements HeapItem {
       joined: undefined,
       joinError: undefined,
       replay: undefined,
+      again: false,
       place: undefined,
       backoffLeft: 0,
       starved: false,

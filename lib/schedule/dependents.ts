@@ -254,8 +254,9 @@ function isWaiting(edge: Edge): boolean {
   return edge.to.extra?.join !== undefined && edge.to.extra.join === join;
 }
 
-/** Does anything that has not ended still wait for the task, or may do so? */
+/** Does anything that has not ended still wait for the task, or may do so, or is it to do again what it had done? */
 function isNeeded(node: TaskNode): boolean {
+  if (node.extra?.again === true) return true;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
     const choice = choiceOf(edge);
     if (choice !== undefined && choice.state !== 'open') continue;

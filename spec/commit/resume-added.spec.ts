@@ -7,6 +7,7 @@ import {
   human,
   memory,
   optional,
+  quorum,
   type Run,
   type RunOptions,
   RxhiveError,
@@ -108,7 +109,7 @@ async function play(
   return { result, events, store: memory(store.dump()) };
 }
 
-const statuses = ({ result }: Played): Record<string, string> =>
+const statuses = ({ result }: Pick<Played, 'result'>): Record<string, string> =>
   Object.fromEntries([...(result?.tasks ?? [])].map(([id, { status }]) => [id, status]));
 
 const errorOf = ({ result }: Played, id: string): RxhiveError => {
@@ -757,6 +758,56 @@ test('two results of a race stay both when a handler adds their tasks again', as
     'plan restored',
   ]);
 });
+
+for (const how of ['at once', 'after a death', 'after a death and compaction'] as const)
+  test(`who had succeeded before a quorum failed, and runs again, is not stopped by that: ${how}`, async () => {
+    const make = () => {
+      const flow = workflow({ name: 'decided', state: { sum: 0 } });
+      const good = flow.task('good', {
+        run: async (_, ctx) => {
+          await ctx.join(ctx.spawn('child', { run: (__, own) => own.sleep(1) }));
+          ctx.update((state) => {
+            state.sum += 1;
+          });
+        },
+      });
+      const bad = flow.task('bad', {
+        run: (_, ctx) => ctx.sleep(5).then(() => Promise.reject(new Error('down'))),
+      });
+      flow.task('both', { dependencies: [quorum(2, [good, bad])], run: () => 'both' });
+      return flow;
+    };
+    const scheduler = new SimulationScheduler();
+    let store = memory();
+    const goOn = (options: Pick<RunOptions, 'rerun'>) =>
+      make().run({ store, runId: 'r', durability: 'sync', scheduler, ...options });
+    const first = goOn({}).result();
+    await advance(scheduler);
+    assert.equal(statuses({ result: await first }), {
+      good: 'succeeded',
+      child: 'succeeded',
+      bad: 'failed',
+      both: 'skipped',
+    });
+    let last = goOn({ rerun: ['good'] });
+    if (how !== 'at once') {
+      void last.result();
+      scheduler.run(0);
+      store = memory(store.dump());
+      if (how !== 'after a death') await make().compact(store, 'r', { keep: 0 });
+      last = goOn({});
+    }
+    const end = last.result();
+    await advance(scheduler);
+    const result = await end;
+    assert.equal(statuses({ result }), {
+      good: 'succeeded',
+      child: 'succeeded',
+      bad: 'failed',
+      both: 'skipped',
+    });
+    assert.equal([result.status, result.state], ['partial', { sum: 1 }]);
+  });
 
 test('what a task had added and finished is kept where the log lets that task lose a race', async () => {
   const make = () => {
