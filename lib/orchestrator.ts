@@ -21,6 +21,7 @@ import {
 import type { TaskContext } from './model/context.js';
 import { type AnyDependency, Dependency, Task } from './model/dependency.js';
 import type { WorkflowEvent } from './model/event.js';
+import { whereabouts } from './model/executor.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
 import type { CheckpointStore } from './model/store.js';
@@ -288,7 +289,7 @@ export class WorkflowOrchestrator<
       dependencies: dependencies.map(dependencyOf) as readonly Task[],
       run: (values: readonly unknown[], ctx: TaskContext<S, I>) => {
         const call: AgentCall = { id, agentType, data: copy(data), inputs: inputsOf(values) };
-        return typeof agent === 'function' ? agent(call, ctx) : agent.run(call, ctx);
+        return typeof agent === 'function' ? agent(call, ctx) : agent.run(call, ctx as never);
       },
       group: concurrencyGroup,
       tokens:
@@ -305,7 +306,7 @@ export class WorkflowOrchestrator<
       type: agentType,
       // A schema cannot be stored.
       ...(options.result === undefined && { stored: { type: agentType, data, options: own, lenient: true } }),
-      ...(typeof agent === 'object' && agent.place !== undefined && { place: agent.place }),
+      ...(typeof agent === 'object' && whereabouts(agent)),
       // Asked for by stores and caches only: data can be large.
       code: () => {
         const own = options.version ?? (typeof agent === 'function' ? agent : (agent.version ?? agent.run));

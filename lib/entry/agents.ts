@@ -30,3 +30,4 @@ export type {
   SendOptions,
 } from '../model/channel.js';
 export type { Question, QuestionOptions } from '../model/question.js';
+export { WorkerLostError } from '../model/worker.js';

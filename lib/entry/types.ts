@@ -17,7 +17,7 @@ export type {
   StreamMode,
 } from '../model/dependency.js';
 export type { Batched, BatchOptions, EachItem, Items, ScanOptions } from '../model/each.js';
-export type { Executor, Place } from '../model/executor.js';
+export type { Executor, Place, PlaceUse, RemoteContext } from '../model/executor.js';
 export type { HedgeOptions } from '../model/hedge.js';
 export type { Backoff, ExponentialOptions } from '../model/policy.js';
 export type { AttemptReport, Results, SpeedUp, TaskReports, Waits } from '../model/result.js';
@@ -25,6 +25,7 @@ export type { RunController } from '../model/run-controller.js';
 export type { SchemaIssue } from '../model/schema.js';
 export type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
 export type { ResultOf, TaskSettings, TaskTypeOptions, TaskWork, TypedTaskOptions } from '../model/task.js';
+export type { WorkerFacts, WorkerLoss } from '../model/worker.js';
 export type { FailurePolicy, SchedulingPolicy } from '../model/workflow.js';
 export type { Project, TaskOperator } from '../operators/task-operator.js';
 export type { RunWorkflowOptions } from '../run-workflow.js';

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { type ThreadJob, type ThreadMessage, writeError } from './thread-protocol.js';
+import type { ThreadJob, ThreadMessage } from './thread-protocol.js';
 import type { ThreadBody, ThreadContext } from './threads.js';
+import { writeError } from './written-error.js';
 
 /** Runs in the thread: calls the function of the user and tells what comes of it. */
 export default async function work(job: ThreadJob): Promise<void> {

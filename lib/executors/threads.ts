@@ -8,7 +8,8 @@ import { isObservable, Observable, type Subscriber } from 'rxjs';
 import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import type { TaskContext, Usage } from '../model/context.js';
 import type { Executor, Place } from '../model/executor.js';
-import { readError, type ThreadFacts, type ThreadJob, type ThreadMessage } from './thread-protocol.js';
+import type { ThreadFacts, ThreadJob, ThreadMessage } from './thread-protocol.js';
+import { readError } from './written-error.js';
 
 /** What a function in a thread gets beside its inputs. There is no signal: when the attempt is over, so is the thread. */
 export interface ThreadContext extends ThreadFacts {

@@ -38,6 +38,7 @@ export type ErrorCode =
   | 'AGENT_FAILED'
   | 'CHILD_MISSING'
   | 'ATTEMPT_LOST'
+  | 'WORKER_LOST'
   | 'STREAM_FAILED';
 
 /** Where each code has its section. From `homepage` of package.json, which the core does not read; a spec compares. */

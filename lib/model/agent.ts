@@ -1,7 +1,7 @@
 import { readOrRefuse } from '../kernel/read-once.js';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
-import type { Place } from './executor.js';
+import type { Executor, Place } from './executor.js';
 import { belowTask, type TaskSettings } from './task.js';
 
 /** A dependency that may fail; as data, like all of an {@link AgentTask}. */
@@ -70,4 +70,5 @@ export type Agent<S = unknown, I = unknown> =
       readonly place?: Place;
       /** Change it and stored results are not used again. Default: the source text of `run`. */
       readonly version?: string;
-    };
+    }
+  | Executor<AgentCall>;

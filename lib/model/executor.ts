@@ -1,13 +1,45 @@
 import { readOnce, unreadable } from '../kernel/read-once.js';
 import type { TaskContext } from './context.js';
 import { belowTask, type TaskDefinition, TaskType, type TypedTaskOptions } from './task.js';
+import type { WorkerFacts } from './worker.js';
 
 /** Something attempts run on, by one or several executors. Who finds no slot waits, as for a resource. */
 export interface Place {
   /** For reports and messages. */
   readonly name: string;
-  /** Attempts at once. */
+  /** Attempts at once, now. A whole number from 0, or Infinity. At 0 tasks wait until there is a worker. */
   readonly slots: number;
+  /**
+   * A run begins to use it. `changed` is to be called whenever `slots` is another number. Left out: it never is.
+   */
+  watch?(changed: () => void): PlaceUse;
+}
+
+/** The use that one run makes of a {@link Place}. */
+export interface PlaceUse {
+  /**
+   * Hears, whenever it is another number, how many tasks of the run are `ready` for the place or wait there, and on how many
+   * a worker is at work. Their sum is what the run could use: scale workers by it.
+   */
+  demand?(ready: number, running: number): void;
+  /** The run does not use the place any more. */
+  close(): void;
+}
+
+/** What an executor is given beside the inputs. */
+export interface RemoteContext extends TaskContext {
+  /**
+   * A worker has begun. The clocks of `timeout.attempt` and `timeout.idle` start now; the time before counts as waiting for
+   * a slot. For executors with `remote`; a second call is ignored.
+   */
+  begun(worker: WorkerFacts): void;
+  /** A sign of life that is no value, such as progress: the clock of `timeout.idle` starts anew. */
+  beat(): void;
+  /**
+   * The run goes on from a log, and the attempt may be under way somewhere since the process before: look for it before you
+   * start it.
+   */
+  readonly again: boolean;
 }
 
 /**
@@ -22,10 +54,15 @@ export interface Executor<in I = never, out R = unknown> {
   /** Says what would be run, as the source text of a body does: another text, another result. */
   readonly version: string;
   /**
+   * Attempts wait for a worker somewhere else: {@link RemoteContext.begun} says when there is one. Default: they begin when
+   * `run` is called.
+   */
+  readonly remote?: boolean;
+  /**
    * Makes one attempt, and returns what a body may return. An Observable is unsubscribed when the attempt is over before
    * it has ended: timeout, cancel, fail-fast.
    */
-  run(inputs: I, ctx: TaskContext): unknown;
+  run(inputs: I, ctx: RemoteContext): unknown;
 }
 
 /**
@@ -51,10 +88,18 @@ function withBody(definition: TaskDefinition): TaskDefinition {
   return {
     ...definition,
     executor: undefined,
-    place: executor.place,
+    ...whereabouts(executor),
     version: definition.version ?? executor.version,
-    run: (inputs, ctx) => executor.run(inputs, ctx),
+    run: (inputs, ctx) => executor.run(inputs, ctx as RemoteContext),
   };
+}
+
+/** Where an executor makes its attempts, as a task has to know it. */
+export function whereabouts({
+  place,
+  remote,
+}: Partial<Pick<Executor, 'place' | 'remote'>>): Pick<TaskDefinition, 'place' | 'remote'> {
+  return { ...(place !== undefined && { place }), ...(remote === true && { remote }) };
 }
 
 /** A task as it was given at run time: `(id, options)`, or `(type, id, data, options)`. */

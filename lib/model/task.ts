@@ -211,6 +211,8 @@ export interface TaskDefinition
   readonly executor?: Executor | undefined;
   /** Where the executor that `run` calls makes its attempts. */
   readonly place?: Place | undefined;
+  /** Its attempts wait for a worker somewhere else, which says when it begins. */
+  readonly remote?: boolean | undefined;
   readonly result?: StandardSchema | undefined;
   readonly tokens?: number | ((inputs: never) => number) | undefined;
   readonly cache?: CacheOptions | undefined;
