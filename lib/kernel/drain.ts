@@ -1,4 +1,5 @@
 import type { Clock } from './clock.js';
+import { Fifo } from './fifo.js';
 import { Heap, type HeapItem } from './heap.js';
 
 /** Work put off to the end of a turn; `order` decides who goes first. */
@@ -31,8 +32,7 @@ const leastLooks = 32;
  * what is pushed until then waits in the queue. It runs in the context of its clock, whoever pushes.
  */
 export class Drain<T> {
-  #queue: T[] = [];
-  #head = 0;
+  readonly #queue = new Fifo<T>();
   #draining = false;
   /** It goes on in the next turn of the event loop. */
   #parked = false;
@@ -67,7 +67,7 @@ export class Drain<T> {
 
   /** More is to be done in this turn. */
   get pending(): boolean {
-    return this.#head < this.#queue.length || this.#turnEnds.size > 0;
+    return this.#queue.size > 0 || this.#turnEnds.size > 0;
   }
 
   /** Queues an item, and handles it at once unless the loop is already running further down the stack. */
@@ -88,9 +88,7 @@ export class Drain<T> {
   slice(work: Iterator<unknown>): void {
     for (let n = 1; work.next().done !== true; n++)
       if (n % steps === 0 && this.rest()) {
-        const rest = this.#item(() => this.slice(work));
-        if (this.#head > 0) this.#queue[--this.#head] = rest;
-        else this.#queue.unshift(rest);
+        this.#queue.unshift(this.#item(() => this.slice(work)));
         return;
       }
   }
@@ -100,8 +98,8 @@ export class Drain<T> {
     if (this.#draining || this.#parked) return;
     this.#draining = true;
     try {
-      if (this.#outside === undefined) this.#clock.context.runInAsyncScope(this.#turns);
-      else this.#outside.enter(() => this.#clock.context.runInAsyncScope(this.#turns));
+      if (this.#outside === undefined) this.#enter();
+      else this.#outside.enter(this.#enter);
     } finally {
       this.#draining = false;
       this.#outside?.left();
@@ -120,6 +118,8 @@ export class Drain<T> {
     return true;
   }
 
+  readonly #enter = (): void => this.#clock.context.runInAsyncScope(this.#turns);
+
   readonly #turns = (): void => {
     do {
       if (!this.#empty()) return;
@@ -131,28 +131,13 @@ export class Drain<T> {
     } while (this.pending && !this.#parked);
   };
 
-  /** The next item of a queue that has one. */
-  #take(): T {
-    const queue = this.#queue;
-    // Mostly there is one: taken off the end it leaves the row as long as it is, and the next needs no new one.
-    if (this.#head === 0 && queue.length === 1) return queue.pop() as T;
-    const item = queue[this.#head] as T;
-    queue[this.#head] = undefined as T;
-    this.#head += 1;
-    if (this.#head === queue.length) {
-      queue.length = 0;
-      this.#head = 0;
-    }
-    return item;
-  }
-
   /** False: the rest has been put off. */
   #empty(): boolean {
-    while (this.#head < this.#queue.length) {
+    while (this.#queue.size > 0) {
       this.#steps += 1;
       if (this.#parked) return false;
       if (this.#steps % steps === 0 && this.rest()) return false;
-      this.#step(this.#take());
+      this.#step(this.#queue.shift() as T);
     }
     return true;
   }

@@ -1,17 +1,28 @@
-/** Places of items that were taken out, before it is worth moving the others. */
+/** Places of items that were taken out, before it is worth moving the others; so many are kept for those to come. */
 const least = 32;
 
 /** A row whose first is taken out as cheaply as the last is put in. */
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
   #head = 0;
+  /** Its own, for a list that is made shorter and longer again is a new list each time. */
+  #end = 0;
 
   get size(): number {
-    return this.#items.length - this.#head;
+    return this.#end - this.#head;
   }
 
   push(item: T): void {
-    this.#items.push(item);
+    this.#items[this.#end++] = item;
+  }
+
+  /** Puts an item before the first. */
+  unshift(item: T): void {
+    if (this.#head > 0) this.#items[--this.#head] = item;
+    else {
+      this.#items.unshift(item);
+      this.#end += 1;
+    }
   }
 
   /** The first, which stays. */
@@ -24,17 +35,18 @@ export class Fifo<T> {
     const item = this.#items[this.#head];
     this.#items[this.#head] = undefined;
     this.#head += 1;
-    if (this.#head === this.#items.length) this.clear();
+    if (this.size === 0) this.clear();
     // What was taken out goes when it is half of the row: no item is moved more often than once, on average.
-    else if (this.#head > least && this.#head * 2 >= this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
+    else if (this.#head > least && this.#head * 2 >= this.#end) {
+      this.#items = this.#items.slice(this.#head, this.#end);
+      this.#end -= this.#head;
       this.#head = 0;
     }
     return item;
   }
 
   clear(): void {
-    this.#items.length = 0;
-    this.#head = 0;
+    if (this.size > 0 || this.#end > least) this.#items = [];
+    this.#head = this.#end = 0;
   }
 }
