@@ -31,6 +31,8 @@ const { timeOrigin } = performance;
 /** The newest reading of the clock that nobody sets, and how much has to be added to it to go on from there. */
 let latest = Number.NEGATIVE_INFINITY;
 let behind = 0;
+/** The time of day at that reading: within the same ms there is no need for another one. */
+let latestWall = Number.NEGATIVE_INFINITY;
 
 /** Timers of the platform overflow above this many ms and fire at once. The clock cuts longer waits in pieces. */
 export const longestTimer = 2_147_483_647;
@@ -71,10 +73,13 @@ export class Clock {
     const now = this.#scheduler.now();
     // Inside `TestScheduler.run` the default scheduler is virtual too.
     if (this.#scheduler !== asyncScheduler || now <= leastReal) return now;
-    const passed = timeOrigin + performance.now() + behind;
-    // Only a test that puts its own clock in place of the platform's takes time back.
-    if (passed < latest) behind += latest - passed;
-    else latest = passed;
+    if (now !== latestWall) {
+      latestWall = now;
+      const passed = timeOrigin + performance.now() + behind;
+      // Only a test that puts its own clock in place of the platform's takes time back.
+      if (passed < latest) behind += latest - passed;
+      else latest = passed;
+    }
     return Math.max(this.#least, Math.floor(latest));
   }
 
