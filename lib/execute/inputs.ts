@@ -30,6 +30,7 @@ function put(target: Record<string, unknown>, key: string, value: unknown): void
  */
 export function inputsOf(node: TaskNode, values?: readonly unknown[]): unknown {
   const edges = node.inEdges;
+  if (edges.length === 0) return Array.isArray(node.definition.dependencies) ? [] : {};
   const merged = values === undefined && node.streaming ? firstMerged(edges) : undefined;
   if (merged !== undefined)
     return mergedInput(node, inputNames(node).get(merged) as string, merged.now, edges.map(read));

@@ -17,7 +17,7 @@ export class Dependents {
   /** Tasks nothing may need any more. */
   readonly #losers: TaskNode[] = [];
   /** Tasks that have come and are not taken in. */
-  #coming: TaskNode[] = [];
+  readonly #coming: TaskNode[] = [];
 
   constructor(lifecycle: Lifecycle, streaming: Streaming) {
     this.#lifecycle = lifecycle;
@@ -40,9 +40,7 @@ export class Dependents {
 
   /** Tasks that come while the run goes on: some of what they wait for may have ended. */
   add(nodes: readonly TaskNode[]): void {
-    const coming = this.#coming;
-    this.#coming = [];
-    for (const _ of this.#recall(coming));
+    if (this.#coming.length > 0) for (const _ of this.#recall(this.#coming.splice(0)));
     for (const node of nodes) {
       if (node.ended) continue;
       this.#catchUp(node);

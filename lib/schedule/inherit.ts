@@ -26,13 +26,13 @@ export class PriorityInheritance {
   /** They wait now for what they wait for. */
   lend(lenders: Iterable<TaskNode>): void {
     const stack: TaskNode[] = [];
-    for (const node of lenders) if (!node.ended) stack.push(node);
+    for (const node of lenders)
+      if ((node.inEdges.length > 0 || node.extra !== undefined) && !node.ended) stack.push(node);
     for (let node = stack.pop(); node !== undefined; node = stack.pop()) this.#lendOf(node, stack);
   }
 
   /** Raises what `node` waits for; those that changed have to lend in turn. */
   #lendOf(node: TaskNode, changed: TaskNode[]): void {
-    if (node.inEdges.length === 0 && node.extra === undefined) return;
     const raise = (to: TaskNode, rank: number): void => {
       const priority = Math.max(node.priority, to.priority);
       if (to.ended || (priority === to.priority && rank <= to.rank)) return;

@@ -56,7 +56,10 @@ export class Scheduler implements QueuedRun {
   readonly #dependents: Dependents;
   readonly #streaming: Streaming;
   readonly #outcomes: Outcomes;
-  readonly #slots = new Slots((signal) => this.#drain.push(signal));
+  readonly #slots = new Slots(
+    (node, slot) => this.#bind(node, slot),
+    (signal) => this.#drain.push(signal),
+  );
   readonly #drain: Drain<Signal | Command>;
 
   constructor(
@@ -95,7 +98,7 @@ export class Scheduler implements QueuedRun {
     this.waits = new Waits(lifecycle, this.#streaming, this.#dependents, this.priorityInheritance);
     const hedging = new Hedging(lifecycle, this.#streaming, (rival) => {
       lifecycle.attempt(rival, 'started');
-      this.#slots.beside((slot) => ports.launch(rival, slot));
+      this.#slots.beside(rival, ports.launch);
     });
     this.#outcomes = new Outcomes(lifecycle, this.#streaming, this.#dependents, hedging);
     this.refusals = new Refusals(nodes, lifecycle, this.#outcomes);
@@ -157,7 +160,7 @@ export class Scheduler implements QueuedRun {
   /** Starts `best`, the best task of the queue, which is its own; false: it gives the event loop back first. */
   startNext(best: TaskNode): boolean {
     if (this.#drain.rest()) return false;
-    this.#slots.next((slot) => this.#bind(slot, best));
+    this.#slots.next(best);
     return true;
   }
 
@@ -308,7 +311,7 @@ export class Scheduler implements QueuedRun {
   }
 
   /** Binds a slot to the best task there is. */
-  #bind(slot: SignalSink, node: TaskNode): AttemptHandle | undefined {
+  #bind(node: TaskNode, slot: SignalSink): AttemptHandle | undefined {
     const { ports, queue } = this.#lifecycle;
     queue.take(node);
     if (node.running !== undefined) {

@@ -1,5 +1,5 @@
 import { mergeMap, Observable, Subject, type Subscriber, Subscription } from 'rxjs';
-import type { AttemptHandle } from '../graph/node.js';
+import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { Signal, SignalSink } from '../graph/signal.js';
 import { RxhiveError } from '../kernel/errors.js';
 
@@ -8,17 +8,18 @@ const hardLimit = 1_000_000;
 /** Slots of one mergeMap, about: when one is given up, it is looked for in a list of all of them. */
 const bundleSize = 256;
 
-/** Runs the best task there is; undefined: there is none that begins now. */
-type Bind = (slot: SignalSink) => AttemptHandle | undefined;
+/** Begins an attempt of a task; undefined: none begins now. */
+type Bind = (node: TaskNode, slot: SignalSink) => AttemptHandle | undefined;
 
 /**
  * The slots of a run. A token of `mergeMap` opens one: an Observable that runs attempts one after the other and emits what
- * they say, each bound, in the moment it begins, to the best task there is. So the operator is paid for once a slot, not
+ * they say, each bound to a task in the moment it begins. So the operator is paid for once a slot, not
  * once an attempt.
  */
 export class Slots {
   /** Enough for all slots that are open, at about {@link bundleSize} each. */
-  readonly #bundles: Subject<Bind>[] = [];
+  readonly #bundles: Subject<TaskNode>[] = [];
+  readonly #bind: Bind;
   readonly #onSignal: (signal: Signal) => void;
   /** Slots whose attempt has ended. */
   readonly #idle: Slot[] = [];
@@ -28,8 +29,9 @@ export class Slots {
   /** Slots that are open, those of attempts that wait for others as well. */
   #count = 0;
 
-  /** `onSignal` gets what attempts say. */
-  constructor(onSignal: (signal: Signal) => void) {
+  /** `bind` begins what comes next; `onSignal` gets what attempts say. */
+  constructor(bind: Bind, onSignal: (signal: Signal) => void) {
+    this.#bind = bind;
     this.#onSignal = onSignal;
   }
 
@@ -44,10 +46,10 @@ export class Slots {
   }
 
   /** Lets one task more begin. */
-  next(bind: Bind): void {
+  next(node: TaskNode): void {
     const slot = this.#idle.pop();
     if (slot !== undefined) {
-      slot.run(bind);
+      slot.run(node, this.#bind);
       return;
     }
     const { length } = this.#bundles;
@@ -55,7 +57,7 @@ export class Slots {
     // A new bundle is filled first; then all get the same.
     const at = this.#made < bundleSize ? this.#bundles.length - 1 : this.#made % length;
     this.#made += 1;
-    this.#bundles[at]?.next(bind);
+    this.#bundles[at]?.next(node);
   }
 
   /** Nothing more begins for now: slots without an attempt that are too many to keep complete. */
@@ -64,19 +66,19 @@ export class Slots {
   }
 
   /** Follows an attempt that was booked beside the queue. */
-  beside(launch: Bind): void {
-    this.#running?.add(this.#slot(launch).subscribe(this.#onSignal));
+  beside(node: TaskNode, launch: Bind): void {
+    this.#running?.add(this.#slot(node, launch).subscribe(this.#onSignal));
   }
 
   end(): void {
     this.#running?.unsubscribe();
   }
 
-  #slot(bind: Bind): Observable<Signal> {
+  #slot(node: TaskNode, bind: Bind): Observable<Signal> {
     return new Observable<Signal>((subscriber) => {
       const slot = new Slot(subscriber, this.#idle);
       this.#count += 1;
-      slot.run(bind);
+      slot.run(node, bind);
       return () => {
         this.#count -= 1;
         slot.leave();
@@ -85,8 +87,8 @@ export class Slots {
   }
 
   #open(): void {
-    const tokens = new Subject<Bind>();
-    const signals$ = tokens.pipe(mergeMap((bind) => this.#slot(bind), hardLimit));
+    const tokens = new Subject<TaskNode>();
+    const signals$ = tokens.pipe(mergeMap((node) => this.#slot(node, this.#bind), hardLimit));
     this.#running?.add(signals$.subscribe(this.#onSignal));
     this.#bundles.push(tokens);
     this.#made = 0;
@@ -104,8 +106,8 @@ class Slot implements SignalSink {
     this.#idle = idle;
   }
 
-  run(bind: Bind): void {
-    const attempt = bind(this);
+  run(node: TaskNode, bind: Bind): void {
+    const attempt = bind(node, this);
     if (attempt === undefined) this.#idle.push(this);
     else if (!attempt.ended) this.#attempt = attempt; // else it has said so
   }
