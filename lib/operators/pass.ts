@@ -24,6 +24,7 @@ export class Pass<T> {
   readonly #subscriber: Subscriber<unknown>;
   readonly #ordered: boolean;
   readonly #capacity: number;
+  readonly #isTimed: boolean;
   #run: TaskRun | undefined;
   #pulled: PulledItems<T> | undefined;
   /** It is taking values, further down the stack. */
@@ -63,6 +64,8 @@ export class Pass<T> {
     this.#subscriber = subscriber;
     this.#ordered = options.ordered === true;
     this.#capacity = options.capacity ?? usualCapacity;
+    const { timeout } = definition;
+    this.#isTimed = typeof timeout === 'object' && timeout.queue !== undefined;
   }
 
   /** Takes what the source says; `pulled`: as much as there is room for. */
@@ -187,7 +190,8 @@ export class Pass<T> {
       if (!this.#ordered) this.#close(entry);
       else this.#release();
     }
-    this.#offer();
+    // One more than could start: that of the next start is taken in with this end instead of by itself.
+    this.#offer(1);
     this.#pull();
     this.#settle();
   }
@@ -244,10 +248,10 @@ export class Pass<T> {
    * Makes tasks of values: as many as could start if all slots came free at once, so that the queue has those that count. What
    * waits behind them costs next to nothing.
    */
-  #offer(): void {
+  #offer(more = 0): void {
     if (this.#offering || this.#run === undefined) return;
     this.#offering = true;
-    while (this.#next !== undefined && this.#mayOffer(this.#run)) {
+    while (this.#next !== undefined && this.#mayOffer(this.#run.ahead + more)) {
       const entry = this.#next;
       this.#next = entry.queued;
       entry.queued = undefined;
@@ -256,15 +260,9 @@ export class Pass<T> {
     this.#offering = false;
   }
 
-  #mayOffer(run: TaskRun): boolean {
-    if (this.#strategy === 'concat') return this.#tasks.size === 0;
-    return this.#ready < run.ahead || this.#isTimed;
-  }
-
-  /** Time counts from when it is ready: all have to be. */
-  get #isTimed(): boolean {
-    const { timeout } = this.#definition;
-    return typeof timeout === 'object' && timeout.queue !== undefined;
+  /** `most`: ready ones that may wait; where time counts from when one is ready, all have to be. */
+  #mayOffer(most: number): boolean {
+    return this.#strategy === 'concat' ? this.#tasks.size === 0 : this.#ready < most || this.#isTimed;
   }
 
   #offerOne(entry: Entry<T>, run: TaskRun): void {
