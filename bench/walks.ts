@@ -3,9 +3,10 @@ import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Node, parse } from 'acorn';
 import { transformSync } from 'esbuild';
+import { lastValueFrom, range } from 'rxjs';
 import type * as Library from '../lib/index.js';
 
-// Four walks through the library: what one thing costs in calls of its functions, through how many files, and how often
+// Five walks through the library: what one thing costs in calls of its functions, through how many files, and how often
 // a walk comes back into a file it has left. A copy of lib/ counts at the entry of each function. `npm run bench -- walks`,
 // with the lib folder of another checkout to compare; LIST=1 prints each step.
 
@@ -74,6 +75,8 @@ function returns(walk: readonly Step[]): number {
   });
   return count;
 }
+
+const values = 20;
 
 const walks: Readonly<Record<string, (library: typeof Library) => Promise<readonly Step[]>>> = {
   'flow.run() of one task, before anything starts': async ({ workflow }) => {
@@ -147,6 +150,15 @@ const walks: Readonly<Record<string, (library: typeof Library) => Promise<readon
       });
     });
     await run.result();
+    return walk;
+  },
+  'a value of hive.mergeMap, from its body to that of the next one': async ({ controller }) => {
+    let walk: Step[] = [];
+    const work = async (value: number): Promise<void> => {
+      if (value === values / 2) begin();
+      else if (value === values / 2 + 1) walk = end();
+    };
+    await lastValueFrom(range(0, values).pipe(controller({ concurrency: 1 }).mergeMap('work', work)));
     return walk;
   },
 };
