@@ -1,4 +1,4 @@
-import { filter, firstValueFrom, type Observable, type Subscriber } from 'rxjs';
+import { filter, firstValueFrom, type Observable, type Subscriber, type Unsubscribable } from 'rxjs';
 import { Engine } from './engine.js';
 import { callerContext } from './kernel/async-context.js';
 import { copy } from './kernel/copy.js';
@@ -7,6 +7,7 @@ import { limitsOf } from './limits/place-gates.js';
 import type { Breakpoint } from './model/breakpoint.js';
 import type { Channel, Message } from './model/channel.js';
 import { type Dependencies, Task } from './model/dependency.js';
+import type { EachResult, ItemsOptions } from './model/each.js';
 import type { WorkflowEvent } from './model/event.js';
 import { addedBy } from './model/executor.js';
 import type { GroupLimits } from './model/limiter.js';
@@ -16,6 +17,7 @@ import type { ResolvedRunOptions } from './model/run-options.js';
 import type { ResultOf, TaskOptions, TaskType, TypedTaskOptions } from './model/task.js';
 import type { WorkflowDefinition } from './model/workflow.js';
 import { conflated } from './observe/conflated.js';
+import { checkReading, readItems } from './observe/item-reader.js';
 import type { Connect } from './observe/ref-count.js';
 import { snapshotOf } from './observe/snapshot.js';
 import { checkBreakpoints, checkLimit } from './plan/input.js';
@@ -97,6 +99,29 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return this.#view((subscriber: Subscriber<T>) =>
       (this.#engine.streams.of(this.#engine.graph.nodeOf(task)) as Observable<T>).subscribe(subscriber),
     );
+  }
+
+  /**
+   * What the items of a `flow.each` come to, as a stage that follows would be given it: each result of an item that has succeeded, in
+   * the order in which they are shown. The stage is held back by who does not read: it takes no new item while `buffer` are on
+   * their way, under way there or waiting here. Each `for await` reads for itself, from its beginning on; who is
+   * there before the run starts is given all, also what an earlier process has ended. The loop throws what the stage fails with.
+   * Leaving it, also by `break`, holds nobody back any more.
+   * @throws RxhiveError INVALID_OPTION
+   */
+  items<R>(
+    stage: Task<EachResult<unknown, R, boolean, unknown>>,
+    options: ItemsOptions = {},
+  ): AsyncIterable<R> {
+    const node = this.#engine.graph.nodeOf(stage);
+    const { buffer } = checkReading(node, options);
+    const ended = (end: (how: { readonly error?: unknown }) => void): Unsubscribable =>
+      this.#view<never>(() =>
+        this.#engine.streams
+          .of(node)
+          .subscribe({ error: (error) => end({ error }), complete: () => end({}) }),
+      ).subscribe();
+    return { [Symbol.asyncIterator]: () => readItems<R>(node, buffer, ended) };
   }
 
   /** What tasks say on a channel, from now on; ends with the run. */

@@ -158,16 +158,19 @@ export class Recovery {
       }
   }
 
-  /** Who takes its items has not ended: it gives them again, and its result holds. */
+  /** Who takes or reads its items has not ended: it gives them again, and its result holds. */
   #feedsAgain(node: TaskNode): Omit<Replay, 'end' | 'error'> | undefined {
     if (node.definition.feeds !== true) return undefined;
+    const again = { body: true, handlers: false, wanted: new Set<string>() };
     const behind = new Set([node]);
-    for (const one of behind)
+    for (const one of behind) {
+      if ((one.extra?.readers?.size ?? 0) > 0) return again;
       for (let edge = one.firstOut; edge !== undefined; edge = edge.nextOut) {
         if (edge.mode !== 'items') continue;
-        if (!this.past.has(edge.to.id)) return { body: true, handlers: false, wanted: new Set() };
+        if (!this.past.has(edge.to.id)) return again;
         behind.add(edge.to);
       }
+    }
     return undefined;
   }
 

@@ -1,6 +1,7 @@
 import type { Subscriber } from 'rxjs';
 import { ItemsEdge } from '../graph/items-edge.js';
 import type { ItemWatch, TaskNode } from '../graph/node.js';
+import type { PassedRow } from '../graph/passed-row.js';
 import { copy, frozenCopy } from '../kernel/copy.js';
 import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import { Fifo } from '../kernel/fifo.js';
@@ -26,6 +27,7 @@ import { KeyRows } from './key-rows.js';
 /** Items that wait for a slot. One: the source is asked when a slot is free, not before. */
 const ahead = 1;
 const mostFailures = 100;
+const nobody: readonly PassedRow[] = [];
 
 /** {@link EachOptions} with all types forgotten. */
 export type Options = EachOptions<unknown, unknown, unknown>;
@@ -96,10 +98,11 @@ export class Feed implements ItemWatch {
       before && ((key) => before.extra?.feed?.has(`${before.id}/${key}`) === true),
     );
     this.#next = edgesFrom(ctx.node);
-    for (const edge of this.#next) edge.onRoom = () => this.#pull();
+    for (const { row } of this.#next) row.onRoom = () => this.#pull();
     ctx.node.more().feed = {
       has: (id) => this.#keys.has(id),
       waitsFor: () => this.#full?.() ?? this.#source?.waitsFor ?? 'its source',
+      goOn: () => this.#pull(),
     };
   }
 
@@ -126,6 +129,9 @@ export class Feed implements ItemWatch {
     this.#open.delete(node);
     if (this.#waiting.delete(node)) this.#source?.begun(entry.count);
     if (this.#stopped) return;
+    // Who reads may take an item at once: all others are to be given it before another one is taken.
+    const busy = this.#busy;
+    this.#busy = true;
     try {
       const next = entry.rowKey === undefined ? undefined : this.#rows.leave(entry.rowKey);
       if (next !== undefined) this.#begin(next);
@@ -134,6 +140,8 @@ export class Feed implements ItemWatch {
       else this.#showInOrder(this.#order);
     } catch (error) {
       this.#subscriber.error(error);
+    } finally {
+      this.#busy = busy;
     }
     this.#pull();
   }
@@ -155,7 +163,7 @@ export class Feed implements ItemWatch {
   #single(): ItemSource {
     const more = (): void => this.#pull();
     const edge = this.#edge;
-    if (edge !== undefined) return new PassedItems(edge, truncate(edge.from.id), more);
+    if (edge !== undefined) return new PassedItems(edge.row, truncate(edge.from.id), more);
     const { from } = this.#options;
     const items: unknown = typeof from === 'function' ? from(this.#inputs as never) : from;
     const { taskId, ports } = this.#ctx;
@@ -190,10 +198,16 @@ export class Feed implements ItemWatch {
   get #full(): (() => string) | undefined {
     const { keyBy } = this.#options;
     const under = this.#taken - this.#shown;
-    const edge = this.#next.find((one) => !one.closed && under + one.count >= this.#roomOf(one));
+    const isFull = (row: PassedRow, room: number): boolean => !row.closed && under + row.count >= room;
+    const edge = this.#next.find((one) => isFull(one.row, this.#roomOf(one)));
     if (edge !== undefined) {
       const room = this.#roomOf(edge);
       return () => `room in "${truncate(edge.to.id)}": ${room} of ${room} items are on their way there`;
+    }
+    for (const row of this.#readers) {
+      const room = row.buffer ?? this.#own + 1;
+      if (isFull(row, room))
+        return () => `who reads its items to take one: ${room} of ${room} are on their way there`;
     }
     const first = this.#order?.peek();
     if (first !== undefined && under >= this.#most)
@@ -207,10 +221,21 @@ export class Feed implements ItemWatch {
 
   /** Items that may wait here for others. */
   get #most(): number {
-    const { graph } = this.#ctx.ports;
-    const own = graph.limitOf(this.#options.group);
+    const own = this.#own;
     const before = this.#edge?.from.definition.stage;
-    return this.#options.buffer ?? own + (before === undefined ? own : graph.limitOf(before.group));
+    return (
+      this.#options.buffer ?? own + (before === undefined ? own : this.#ctx.ports.graph.limitOf(before.group))
+    );
+  }
+
+  /** Items that may be under way here. */
+  get #own(): number {
+    return this.#ctx.ports.graph.limitOf(this.#options.group);
+  }
+
+  /** Who reads what its items come to. */
+  get #readers(): Iterable<PassedRow> {
+    return this.#ctx.node.extra?.readers ?? nobody;
   }
 
   /** Items that may be on their way to a stage that follows: under way here, or waiting there. */
@@ -264,7 +289,8 @@ export class Feed implements ItemWatch {
         this.#reduced = reduced;
       }
       // Who is shown the result may change it.
-      for (const edge of this.#next) edge.pass({ item: copy(value), key });
+      for (const { row } of this.#next) row.pass({ item: copy(value), key });
+      for (const row of this.#readers) row.pass({ item: copy(value), key });
     } else {
       this.#failed += 1;
       if (this.#failures.length < mostFailures) this.#failures.push({ index, error: outcome.error });

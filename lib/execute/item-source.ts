@@ -1,5 +1,5 @@
 import { from, isObservable, type ObservableInput } from 'rxjs';
-import type { ItemsEdge } from '../graph/items-edge.js';
+import type { PassedRow } from '../graph/passed-row.js';
 import { Fifo } from '../kernel/fifo.js';
 import { Follower } from '../kernel/follower.js';
 import { PulledItems } from '../kernel/pulled-items.js';
@@ -145,28 +145,28 @@ export class ObservedItems implements ItemSource {
 
 /** What the stage before has ended. */
 export class PassedItems implements ItemSource {
-  readonly #edge: ItemsEdge;
+  readonly #row: PassedRow;
   readonly waitsFor: string;
 
-  constructor(edge: ItemsEdge, name: string, more: () => void) {
-    this.#edge = edge;
+  constructor(row: PassedRow, name: string, more: () => void) {
+    this.#row = row;
     this.waitsFor = `"${name}" to give it an item, or for those it was given to end`;
-    edge.onItem = more;
+    row.onItem = more;
   }
 
   get done(): boolean {
-    return this.#edge.done;
+    return this.#row.done;
   }
 
   take(): GivenItem | undefined {
-    return this.#edge.take();
+    return this.#row.take();
   }
 
   begun(items: number): void {
-    this.#edge.begun(items);
+    this.#row.begun(items);
   }
 
   leave(): void {
-    this.#edge.close();
+    this.#row.close();
   }
 }

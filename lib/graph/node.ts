@@ -13,6 +13,7 @@ import { choiceOf } from './choice-state.js';
 import type { KeptValues } from './kept-values.js';
 import type { Lane } from './lane.js';
 import type { MessageWait } from './mailbox.js';
+import type { PassedRow } from './passed-row.js';
 
 /** One dependency in the graph of a run. Edges out of a task are a linked list: appending costs nothing. */
 export class Edge {
@@ -145,8 +146,10 @@ export interface NodeExtra {
   items: Set<TaskNode> | undefined;
   /** Who is told what the body reports with `ctx.usage`. */
   onUsage: ((usage: Usage) => void)[] | undefined;
-  /** With `flow.each`: which ids its items have, or had before they were forgotten, and what it waits for. */
-  feed: { has(id: string): boolean; waitsFor(): string } | undefined;
+  /** With `flow.each`: which ids its items have, or had before they were forgotten, what it waits for; it takes more if it can. */
+  feed: { has(id: string): boolean; waitsFor(): string; goOn(): void } | undefined;
+  /** With `flow.each`: who reads what its items come to. */
+  readers: Set<PassedRow> | undefined;
   /** Suspended because a producer it streams from is suspended. */
   starved: boolean;
   /** Ids of the open questions its attempt waits for. */
@@ -349,6 +352,7 @@ export class TaskNode implements HeapItem {
       items: undefined,
       onUsage: undefined,
       feed: undefined,
+      readers: undefined,
       held: false,
       joined: undefined,
       joinError: undefined,

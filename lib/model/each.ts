@@ -93,6 +93,15 @@ export interface EachOptions<
   readonly version?: string;
 }
 
+/** How the items of a `flow.each` are read with `run.items`. */
+export interface ItemsOptions {
+  /**
+   * How many items may be on their way to who reads: under way in the stage, or waiting for `for await`. While there are as
+   * many, the stage takes no new one. Whole number from 1, or Infinity. Default: one more than may run there at once.
+   */
+  readonly buffer?: number;
+}
+
 /** An item that has ended. */
 export type EachItem<T, R> =
   | { readonly index: number; readonly item: T; readonly status: 'succeeded'; readonly value: R }

@@ -110,7 +110,7 @@ export class Growth {
   /** A task has ended: an item is counted and forgotten. */
   ended(node: TaskNode): void {
     if (node.definition.stage !== undefined)
-      for (const edge of node.inEdges) if (edge instanceof ItemsEdge) edge.close();
+      for (const edge of node.inEdges) if (edge instanceof ItemsEdge) edge.row.close();
     if (node.item === undefined) return;
     node.parent?.extra?.items?.delete(node);
     node.item.ended(node);

@@ -207,7 +207,7 @@ export class Dependents {
     else {
       this.satisfy(edge);
       if (edge instanceof StreamEdge && !edge.end()) this.#overrun(edge);
-      if (edge.mode === 'items' && edge instanceof ItemsEdge) edge.complete();
+      if (edge.mode === 'items' && edge instanceof ItemsEdge) edge.row.complete();
     }
   }
 

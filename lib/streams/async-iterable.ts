@@ -1,4 +1,5 @@
 import { from, type ObservableInput, Subject, takeUntil } from 'rxjs';
+import { AskedValues } from '../kernel/asked-values.js';
 import { Fifo } from '../kernel/fifo.js';
 import { bag, checked } from '../kernel/option-rules.js';
 import { goesWhenFull, usualCapacity, type WaitingOptions, waitingRules } from '../model/waiting.js';
@@ -7,7 +8,7 @@ const optionRules = bag('an object of options', waitingRules);
 
 /**
  * The values of an Observable for `for await`. Each loop subscribes when it begins, and unsubscribes when it ends, also by
- * `break` or an error of its body.
+ * `break` or an error of its body. What can be asked, as `run.items(each)` can, is asked: nothing of it waits.
  *
  * ```ts
  * for await (const value of toAsyncIterable(run.values$(task))) console.log(value);
@@ -19,7 +20,8 @@ export function toAsyncIterable<T>(
   options: WaitingOptions = {},
 ): AsyncIterable<T> {
   checked(options, 'options', optionRules);
-  return { [Symbol.asyncIterator]: () => new ValueIterator(values$, options) };
+  if (isAsked(values$)) return values$;
+  return { [Symbol.asyncIterator]: () => waitingValues(values$, options) };
 }
 
 /**
@@ -48,84 +50,43 @@ export function toReadableStream<T>(
   );
 }
 
-interface Asking<T> {
-  readonly answer: (result: IteratorResult<T>) => void;
-  readonly fail: (error: unknown) => void;
+/** One subscription to what cannot be slowed down. */
+function waitingValues<T>(values$: ObservableInput<T>, options: WaitingOptions): AsyncIterator<T> {
+  const { capacity = usualCapacity } = options;
+  /** Values nobody has asked for. */
+  const waiting = new Fifo<{ readonly value: T }>();
+  const leave$ = new Subject<void>();
+  const values = new AskedValues<T>(
+    () => waiting.shift(),
+    () => {
+      waiting.clear();
+      leave$.next();
+    },
+  );
+  const take = (value: T): void => {
+    if (values.over) return;
+    if (waiting.size >= capacity && !values.wanted) {
+      const goes = goesWhenFull('toAsyncIterable', options);
+      if (goes instanceof Error) {
+        values.finish({ error: goes });
+        leave$.next();
+      }
+      if (goes !== 'oldest' || waiting.shift() === undefined) return;
+    }
+    waiting.push({ value });
+    values.answer();
+  };
+  // A source that says all at once has to be left before `subscribe` has returned.
+  from(values$)
+    .pipe(takeUntil(leave$))
+    .subscribe({
+      next: take,
+      error: (error: unknown) => values.finish({ error }),
+      complete: () => values.finish({}),
+    });
+  return values;
 }
 
-/** One subscription. */
-class ValueIterator<T> implements AsyncIterator<T> {
-  readonly #options: WaitingOptions;
-  /** Values nobody has asked for. */
-  readonly #values = new Fifo<{ readonly value: T }>();
-  /** Those who have asked for values that are not there. */
-  readonly #asking: Asking<T>[] = [];
-  /** Nothing comes any more. */
-  #end: { readonly error?: unknown } | undefined;
-  readonly #leave$ = new Subject<void>();
-
-  constructor(values$: ObservableInput<T>, options: WaitingOptions) {
-    this.#options = options;
-    // A source that says all at once has to be left before `subscribe` has returned.
-    from(values$)
-      .pipe(takeUntil(this.#leave$))
-      .subscribe({
-        next: (value) => this.#take(value),
-        error: (error: unknown) => this.#finish({ error }),
-        complete: () => this.#finish({}),
-      });
-  }
-
-  next(): Promise<IteratorResult<T>> {
-    return new Promise((answer, fail) => {
-      const first = this.#values.shift();
-      if (first !== undefined) answer({ done: false, value: first.value });
-      else if (this.#end === undefined) this.#asking.push({ answer, fail });
-      else this.#tellEnd({ answer, fail });
-    });
-  }
-
-  return(): Promise<IteratorResult<T>> {
-    this.#values.clear();
-    this.#end = {};
-    this.#leave$.next();
-    for (const asking of this.#asking.splice(0)) this.#tellEnd(asking);
-    return Promise.resolve({ done: true, value: undefined });
-  }
-
-  #take(value: T): void {
-    if (this.#end !== undefined) return;
-    const asking = this.#asking.shift();
-    if (asking !== undefined) {
-      asking.answer({ done: false, value });
-      return;
-    }
-    const { capacity = usualCapacity } = this.#options;
-    if (this.#values.size < capacity) {
-      this.#values.push({ value });
-      return;
-    }
-    const goes = goesWhenFull('toAsyncIterable', this.#options);
-    if (goes instanceof Error) {
-      this.#finish({ error: goes });
-      this.#leave$.next();
-    } else if (goes === 'oldest' && capacity > 0) {
-      this.#values.shift();
-      this.#values.push({ value });
-    }
-  }
-
-  #finish(end: { readonly error?: unknown }): void {
-    if (this.#end !== undefined) return;
-    this.#end = end;
-    for (const asking of this.#asking.splice(0)) this.#tellEnd(asking);
-  }
-
-  /** An error is told once. */
-  #tellEnd({ answer, fail }: Asking<T>): void {
-    const end = this.#end ?? {};
-    this.#end = {};
-    if ('error' in end) fail(end.error);
-    else answer({ done: true, value: undefined });
-  }
+function isAsked<T>(values: ObservableInput<T>): values is AsyncIterable<T> {
+  return typeof values === 'object' && Symbol.asyncIterator in values;
 }
