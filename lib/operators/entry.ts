@@ -1,5 +1,4 @@
 import type { ItemWatch, TaskNode } from '../graph/node.js';
-import { callerContext } from '../kernel/async-context.js';
 
 /** Who is told how it goes with a value. */
 interface EntryWatch<T> {
@@ -8,12 +7,10 @@ interface EntryWatch<T> {
   ended(entry: Entry<T>, node: TaskNode): void;
 }
 
-/** One value on its way. */
+/** One value that has a task. */
 export class Entry<T> implements ItemWatch {
   readonly item: T;
   readonly index: number;
-  /** Where it came. */
-  readonly context = callerContext();
   readonly #watch: EntryWatch<T>;
   node: TaskNode | undefined;
   /** Its results are wanted, and not all told. */
@@ -26,8 +23,6 @@ export class Entry<T> implements ItemWatch {
   isStream = false;
   /** Results that have to wait for those of values before. */
   held: unknown[] | undefined;
-  /** The value after it that has no task either. */
-  queued: Entry<T> | undefined;
   /** The value after it, where order counts. */
   after: Entry<T> | undefined;
 

@@ -1,7 +1,9 @@
 import { from, type ObservableInput, type ObservableNotification, type Subscriber } from 'rxjs';
 import { UniqueKeys } from '../execute/item-keys.js';
 import type { TaskNode } from '../graph/node.js';
+import { type AsyncContext, callerContext } from '../kernel/async-context.js';
 import { RxhiveError } from '../kernel/errors.js';
+import { Fifo } from '../kernel/fifo.js';
 import { callUser } from '../kernel/guard.js';
 import { type Pulled, PulledItems } from '../kernel/pulled-items.js';
 import type { StreamOptions } from '../model/stream-options.js';
@@ -29,15 +31,14 @@ export class Pass<T> {
   #pulled: PulledItems<T> | undefined;
   /** It is taking values, further down the stack. */
   #pulling = false;
-  /** Values that have no task yet: a list, of which the first is the oldest. Some may have been dropped. */
-  #next: Entry<T> | undefined;
-  #last: Entry<T> | undefined;
+  /** Values that have no task yet, and where each came. */
+  readonly #row = new Fifo<T>();
+  readonly #contexts = new Fifo<AsyncContext>();
   /** Values that have a task that has not ended, the oldest first. */
   readonly #tasks = new Set<Entry<T>>();
-  /** Values with a task that has not started, and all that wait for their start. */
+  /** Values with a task that has not started. */
   #ready = 0;
-  #waiting = 0;
-  /** Values that are open. */
+  /** Values with a task of which results are wanted, and not all told. */
   #open = 0;
   #offering = false;
   /** The first of them in order of the source, or one before it, and the last. */
@@ -48,7 +49,8 @@ export class Pass<T> {
     'value',
     (what) => new RxhiveError('INVALID_OPTION', `"${this.#definition.type}": ${what}.`),
   );
-  #index = 0;
+  /** Values that were taken. */
+  #taken = 0;
   #completed = false;
   #stopped = false;
 
@@ -85,7 +87,12 @@ export class Pass<T> {
 
   /** Values that wait and have no task yet. */
   get queued(): number {
-    return this.#waiting - this.#ready;
+    return this.#row.size;
+  }
+
+  /** Values that wait for their start. */
+  get #waiting(): number {
+    return this.#ready + this.#row.size;
   }
 
   /** Of a source that is asked for values: no other one could start. */
@@ -93,21 +100,17 @@ export class Pass<T> {
     return (
       this.#stopped ||
       this.#waiting >= ahead ||
-      (this.#ordered && this.#open > Math.max(this.#capacity, ahead))
+      (this.#ordered && this.#open + this.#row.size > Math.max(this.#capacity, ahead))
     );
   }
 
   next(value: T): void {
-    if (this.#stopped || (this.#strategy === 'exhaust' && this.#tasks.size + this.queued > 0)) return;
+    if (this.#stopped || (this.#strategy === 'exhaust' && this.#tasks.size + this.#row.size > 0)) return;
     if (this.#strategy === 'switch') this.#dropAll('A newer value came.');
     if (!this.#makeRoom()) return;
-    const entry = new Entry(this, value, this.#index++);
-    this.#open += 1;
-    this.#waiting += 1;
-    if (this.#ordered) this.#append(entry);
-    if (this.#next === undefined) this.#next = entry;
-    else if (this.#last !== undefined) this.#last.queued = entry;
-    this.#last = entry;
+    this.#taken += 1;
+    this.#row.push(value);
+    this.#contexts.push(callerContext());
     this.#offer();
   }
 
@@ -200,8 +203,7 @@ export class Pass<T> {
   #begun(entry: Entry<T>): boolean {
     if (!entry.waits) return false;
     entry.waits = false;
-    this.#waiting -= 1;
-    if (entry.node !== undefined || this.#tasks.has(entry)) this.#ready -= 1;
+    this.#ready -= 1;
     return true;
   }
 
@@ -219,19 +221,22 @@ export class Pass<T> {
     const goes = goesWhenFull(String(this.#definition.type), this.#options);
     if (goes === 'newest') return false;
     if (goes === 'oldest') {
-      const oldest = this.#oldest();
-      if (oldest !== undefined) this.#drop(oldest, 'Newer values had no room.');
+      this.#dropOldest('Newer values had no room.');
       return true;
     }
     this.fail(goes);
     return false;
   }
 
-  /** The oldest value that waits for its start. */
-  #oldest(): Entry<T> | undefined {
-    for (const entry of this.#tasks) if (entry.waits && entry.open) return entry;
-    while (this.#next !== undefined && !this.#next.open) this.#next = this.#next.queued;
-    return this.#next;
+  /** Of those that wait for their start. */
+  #dropOldest(why: string): void {
+    for (const entry of this.#tasks)
+      if (entry.waits && entry.open) {
+        this.#drop(entry, why);
+        return;
+      }
+    this.#row.shift();
+    this.#contexts.shift();
   }
 
   #enter(run: TaskRun): void {
@@ -251,11 +256,10 @@ export class Pass<T> {
   #offer(more = 0): void {
     if (this.#offering || this.#run === undefined) return;
     this.#offering = true;
-    while (this.#next !== undefined && this.#mayOffer(this.#run.ahead + more)) {
-      const entry = this.#next;
-      this.#next = entry.queued;
-      entry.queued = undefined;
-      if (entry.open) this.#offerOne(entry, this.#run);
+    while (this.#row.size > 0 && this.#mayOffer(this.#run.ahead + more)) {
+      const index = this.#taken - this.#row.size;
+      const entry = new Entry(this, this.#row.shift() as T, index);
+      this.#offerOne(entry, this.#contexts.shift() as AsyncContext, this.#run);
     }
     this.#offering = false;
   }
@@ -265,12 +269,14 @@ export class Pass<T> {
     return this.#strategy === 'concat' ? this.#tasks.size === 0 : this.#ready < most || this.#isTimed;
   }
 
-  #offerOne(entry: Entry<T>, run: TaskRun): void {
+  #offerOne(entry: Entry<T>, context: AsyncContext, run: TaskRun): void {
     this.#ready += 1;
+    this.#open += 1;
     this.#tasks.add(entry);
+    if (this.#ordered) this.#append(entry);
     try {
       const key = this.#options.store === undefined ? undefined : this.#keyOf(entry);
-      entry.node = run.offer(this.#definition, entry, entry.context, key);
+      entry.node = run.offer(this.#definition, entry, context, key);
     } catch (error) {
       this.#tasks.delete(entry);
       this.#close(entry);
@@ -329,7 +335,7 @@ export class Pass<T> {
 
   #settle(): void {
     const run = this.#run;
-    if (!this.#completed || this.#open > 0 || this.#stopped || run === undefined) return;
+    if (!this.#completed || this.#open + this.#row.size > 0 || this.#stopped || run === undefined) return;
     this.#stopped = true;
     run.leave((error) => {
       if (error === undefined) this.#subscriber.complete();
@@ -339,8 +345,8 @@ export class Pass<T> {
 
   /** Those that wait first, or they would start one after the other in the slots that come free. */
   #dropAll(why: string): void {
-    for (let entry = this.#next; entry !== undefined; entry = entry.queued) this.#drop(entry, why);
-    this.#next = undefined;
+    this.#row.clear();
+    this.#contexts.clear();
     const tasks = [...this.#tasks];
     for (const entry of tasks) if (entry.waits) this.#drop(entry, why);
     for (const entry of tasks) this.#drop(entry, why);
