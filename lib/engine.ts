@@ -10,7 +10,7 @@ import { Locks } from './execute/locks.js';
 import { MiddlewareStack } from './execute/middleware.js';
 import type { ExecutePorts } from './execute/ports.js';
 import type { AttemptHandle, ItemWatch, Spawned, TaskNode } from './graph/node.js';
-import type { CommitDone, CommitOutcome, SchedulerPorts } from './graph/ports.js';
+import type { CommitOutcome, SchedulerPorts } from './graph/ports.js';
 import { partsOf } from './graph/shared-parts.js';
 import { onAbort } from './kernel/abort.js';
 import { callerContext } from './kernel/async-context.js';
@@ -149,9 +149,13 @@ export class Engine {
     const { nodes, groups } = this.graph;
     const { types, settings } = this.#definition;
     return {
-      clock: this.clock,
-      watch: this.hub,
+      ...{ clock: this.clock, watch: this.hub },
       addSpawned: (parent, spawned, held) => this.add(spawned, parent, held ? parent : undefined),
+      durable: (node, error) => {
+        this.commits.made(node, this.state);
+        this.scheduler.outcomes.durable(node, error);
+      },
+      again: (...commit) => this.scheduler.outcomes.commitAgain(...commit),
       lost: (error) => this.scheduler.cancel(error),
       recovery: {
         ...{ nodes, groups, types, retry: settings.retry, owner: this.owner, inputsOf },
@@ -317,11 +321,8 @@ export class Engine {
     this.scheduler.cancel(new WorkflowCancelledError(reason, cause));
   }
 
-  readonly #commit = (node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome => {
-    const outcome: CommitOutcome = this.#transactions.commit(node, attempt, (error) => {
-      if (outcome !== 'wait') this.commits.made(node, this.state);
-      done(error);
-    });
+  readonly #commit = (node: TaskNode, attempt: AttemptHandle): CommitOutcome => {
+    const outcome = this.#transactions.commit(node, attempt);
     if (outcome === 'rerun') this.commits.conflict(node, this.state.seq);
     else if (outcome !== 'later' && outcome !== 'wait') this.commits.made(node, this.state);
     return outcome;

@@ -1,4 +1,4 @@
-import type { CommitDone } from '../graph/ports.js';
+import type { TaskNode } from '../graph/node.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { State } from './state.js';
 
@@ -7,17 +7,20 @@ interface Pending {
   /** Number of its record. */
   readonly seq: number;
   readonly changed: boolean;
-  readonly done: CommitDone;
+  readonly node: TaskNode;
 }
 
 /** Commits that are being written, in order, and who waits to see what comes of them. */
 export class PendingCommits {
   readonly #state: State;
+  readonly #durable: (node: TaskNode, error?: RxhiveError) => void;
   #line: Pending[] = [];
   #behind: { readonly commit: number; readonly again: () => void }[] = [];
 
-  constructor(state: State) {
+  /** `durable`: told of each commit that it counts, or why it never will. */
+  constructor(state: State, durable: (node: TaskNode, error?: RxhiveError) => void) {
     this.#state = state;
+    this.#durable = durable;
   }
 
   add(pending: Pending): void {
@@ -34,7 +37,7 @@ export class PendingCommits {
     for (let next = this.#line[0]; next !== undefined && next.seq <= seq; next = this.#line[0]) {
       this.#line.shift();
       if (next.changed) this.#state.publish();
-      next.done();
+      this.#durable(next.node);
     }
     this.#goOn();
   }
@@ -44,7 +47,7 @@ export class PendingCommits {
     const lost = this.#line;
     this.#line = [];
     this.#state.withdraw();
-    for (const { done } of lost) done(error);
+    for (const { node } of lost) this.#durable(node, error);
     this.#goOn();
     return lost.length > 0;
   }

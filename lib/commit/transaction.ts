@@ -1,7 +1,7 @@
 import { encode } from '../codec/codec.js';
 import { type Path, shownData, shownPart } from '../codec/plain-records.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
-import type { CommitDone, CommitOutcome, Recalled, TaskLog, Watch } from '../graph/ports.js';
+import type { CommitOutcome, Recalled, TaskLog, Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import { type MaybePromise, settleMaybe } from '../kernel/maybe-promise.js';
@@ -40,6 +40,10 @@ export interface CommitPorts {
   addSpawned(parent: TaskNode, spawned: readonly Spawned[], held: boolean): void;
   readonly clock: Clock;
   readonly watch: Watch;
+  /** A commit that was to come later is durable; with an error: it never will be. */
+  durable(node: TaskNode, error?: RxhiveError): void;
+  /** A commit that had to wait can be tried again: that of `attempt`, made in the call of this number. */
+  again(node: TaskNode, attempt: AttemptHandle, value: unknown, calls: number): void;
   /** The store fails, and with it what the run relies on. */
   lost(error: RxhiveError): void;
   /** What bringing tasks back needs of the run. */
@@ -67,7 +71,7 @@ export class Transactions implements TaskLog {
   /** Without `log` nothing is kept. */
   constructor(state: State, log: LogPorts | undefined, ports: CommitPorts) {
     this.#state = state;
-    this.#pending = new PendingCommits(state);
+    this.#pending = new PendingCommits(state, ports.durable);
     this.#ports = ports;
     this.#log = log;
     this.#attempts =
@@ -188,15 +192,15 @@ export class Transactions implements TaskLog {
 
   /**
    * Commits a success. What it throws fails the task; then nothing has happened. `later`: nobody sees it before
-   * `done` is called, and nothing has happened if that is with an error.
+   * `durable` is called, and nothing has happened if that is with an error.
    */
-  commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome {
+  commit(node: TaskNode, attempt: AttemptHandle): CommitOutcome {
     const { recipes, spawned } = attempt;
     if (node.extra?.replay !== undefined) {
       this.used(node);
       return 'restored';
     }
-    const conflict = this.#conflict(node, attempt, done);
+    const conflict = this.#conflict(node, attempt);
     if (conflict !== undefined) return conflict;
     const change =
       recipes === undefined
@@ -214,7 +218,7 @@ export class Transactions implements TaskLog {
     this.#spilled(node, key);
     if (body !== undefined && this.#put(body) === false && journal !== undefined) {
       if (change !== undefined) this.#state.reserve(node.id, change);
-      this.#pending.add({ seq: journal.seq, changed: change !== undefined, done });
+      this.#pending.add({ seq: journal.seq, changed: change !== undefined, node });
       return 'later';
     }
     if (change !== undefined) this.#state.accept(node.id, change);
@@ -372,13 +376,15 @@ export class Transactions implements TaskLog {
     return this.#ports.clock.wall() - this.#ports.clock.elapsed();
   }
 
-  #conflict(node: TaskNode, { reads }: AttemptHandle, done: CommitDone): 'rerun' | 'wait' | undefined {
+  #conflict(node: TaskNode, attempt: AttemptHandle): 'rerun' | 'wait' | undefined {
+    const { reads } = attempt;
     if (reads === undefined) return undefined;
     const { onConflict = 'rerun' } = node.definition;
     const conflict = onConflict === 'replay' ? undefined : this.#state.conflict(node.id, reads);
     // Run again now, the body would read what it has read before: nobody sees a commit before it is written.
     if (conflict !== undefined && conflict.seq > this.#state.seq) {
-      this.#pending.behind(conflict.seq, done);
+      const { value, calls } = node;
+      this.#pending.behind(conflict.seq, () => this.#ports.again(node, attempt, value, calls));
       return 'wait';
     }
     reads.close();

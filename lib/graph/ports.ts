@@ -18,9 +18,6 @@ export type CommitOutcome = 'done' | 'rerun' | 'restored' | 'later' | 'wait';
 /** How a task ended in an earlier process. */
 export type Recalled = 'restored' | 'failed' | 'cancelled' | 'skipped';
 
-/** A commit that was to come later is durable; with an error: it never will be. One that had to wait can be tried again. */
-export type CommitDone = (error?: RxhiveError) => void;
-
 /** Expected running time of a task in ms; undefined: nothing is known. */
 export type Expected = (id: string, definition: TaskDefinition) => number | undefined;
 
@@ -50,10 +47,10 @@ export interface SchedulerPorts {
   launch(node: TaskNode, signals: SignalSink): AttemptHandle;
   /**
    * Makes a success durable: state, spawned tasks. What it throws fails the task; `rerun` says that the body has
-   * to run again, and nothing was committed; `restored` that the result was there already; `later` that `done` will
-   * be called; `wait` that it read what another commit changes that is being written: `done` says when to commit again.
+   * to run again, and nothing was committed; `restored` that the result was there already; `later` that the scheduler
+   * will be told; `wait` that it read what another commit changes that is being written: it will be told to try again.
    */
-  commit(node: TaskNode, attempt: AttemptHandle, done: CommitDone): CommitOutcome;
+  commit(node: TaskNode, attempt: AttemptHandle): CommitOutcome;
   /** A value of a stream, before dependents see it. */
   value(node: TaskNode, value: unknown): void;
   /** The task has ended. */

@@ -90,20 +90,11 @@ export class Outcomes {
 
   /** `attempt` is over and has given everything back; its value is the task's result if the commit works. */
   #commit(node: TaskNode, attempt: AttemptHandle, value: unknown): void {
-    const { ports, command, deadlines } = this.#lifecycle;
+    const { ports, deadlines } = this.#lifecycle;
     node.value = value;
-    const { calls } = node;
     let outcome: CommitOutcome;
     try {
-      outcome = ports.commit(node, attempt, (error) =>
-        command(() => {
-          if (outcome !== 'wait') this.#durable(node, error);
-          else if (node.status === 'running' && node.running === undefined && node.calls === calls)
-            this.#commit(node, attempt, value);
-          // It was ended, or begins anew.
-          else attempt.reads?.close();
-        }),
-      );
+      outcome = ports.commit(node, attempt);
     } catch (error) {
       this.#lost(node, error);
       return;
@@ -126,11 +117,23 @@ export class Outcomes {
     this.#lifecycle.ready(node);
   }
 
+  /** A commit that had to wait can be tried again: that of `attempt`, made in the call of this number. */
+  commitAgain(node: TaskNode, attempt: AttemptHandle, value: unknown, calls: number): void {
+    this.#lifecycle.command(() => {
+      if (node.status === 'running' && node.running === undefined && node.calls === calls)
+        this.#commit(node, attempt, value);
+      // It was ended, or begins anew.
+      else attempt.reads?.close();
+    });
+  }
+
   /** The log has the task's success, or will never have it. */
-  #durable(node: TaskNode, error: RxhiveError | undefined): void {
-    node.committing = false;
-    if (error === undefined) this.#succeed(node, 'succeeded');
-    else this.#lost(node, error);
+  durable(node: TaskNode, error: RxhiveError | undefined): void {
+    this.#lifecycle.command(() => {
+      node.committing = false;
+      if (error === undefined) this.#succeed(node, 'succeeded');
+      else this.#lost(node, error);
+    });
   }
 
   #succeed(node: TaskNode, status: 'succeeded' | 'restored'): void {

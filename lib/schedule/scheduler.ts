@@ -49,13 +49,13 @@ export class Scheduler implements QueuedRun {
   /** Makes what tasks wait for as important as they are. */
   readonly priorityInheritance: PriorityInheritance;
   readonly waits: Waits;
+  readonly outcomes: Outcomes;
   readonly slots: RunSlots;
   readonly #shared: SharedQueue | undefined;
   readonly #nodes: ReadonlyMap<string, TaskNode>;
   readonly #lifecycle: Lifecycle;
   readonly #dependents: Dependents;
   readonly #streaming: Streaming;
-  readonly #outcomes: Outcomes;
   readonly #slots = new Slots(
     (node, slot) => this.#bind(node, slot),
     (signal) => this.#drain.push(signal),
@@ -75,7 +75,7 @@ export class Scheduler implements QueuedRun {
     const command = (work: Command): void => this.#drain.push(work);
     const slice = (work: Iterator<unknown>): void => this.#drain.slice(work);
     const deadlines = new Deadlines(clock, settings, (node, error, applies) =>
-      command(() => applies() && this.#outcomes.abandon(node, 'failed', error)),
+      command(() => applies() && this.outcomes.abandon(node, 'failed', error)),
     );
     const parts = { nodes, settings, clock, ports, deadlines, slots, shared };
     const lifecycle = new Lifecycle({ ...parts, command, slice });
@@ -100,8 +100,8 @@ export class Scheduler implements QueuedRun {
       lifecycle.attempt(rival, 'started');
       this.#slots.beside(rival, ports.launch);
     });
-    this.#outcomes = new Outcomes(lifecycle, this.#streaming, this.#dependents, hedging);
-    this.refusals = new Refusals(nodes, lifecycle, this.#outcomes);
+    this.outcomes = new Outcomes(lifecycle, this.#streaming, this.#dependents, hedging);
+    this.refusals = new Refusals(nodes, lifecycle, this.outcomes);
   }
 
   /** Ms since the run started. */
@@ -226,7 +226,7 @@ export class Scheduler implements QueuedRun {
     this.#lifecycle.command(() => {
       // A run that has ended to wait for people leaves its tasks as they are.
       if (this.ended || node.ended || node.committing) return;
-      this.#outcomes.abandon(node, 'cancelled', new WorkflowCancelledError(reason, why));
+      this.outcomes.abandon(node, 'cancelled', new WorkflowCancelledError(reason, why));
     });
   }
 
@@ -257,7 +257,7 @@ export class Scheduler implements QueuedRun {
     this.#lifecycle.step();
     try {
       if (typeof item === 'function') item();
-      else if (item.node.running === item.source) this.#outcomes.onSignal(item); // else a late word
+      else if (item.node.running === item.source) this.outcomes.onSignal(item); // else a late word
     } catch (error) {
       this.#broke(error, typeof item === 'function' ? undefined : item.node);
     }
@@ -267,7 +267,7 @@ export class Scheduler implements QueuedRun {
   #broke(error: unknown, node: TaskNode | undefined): void {
     const fault = faultOf(error, 'A callback');
     if (node === undefined || node.ended || node.committing) this.cancel(fault);
-    else this.#lifecycle.command(() => this.#outcomes.abandon(node, 'failed', fault));
+    else this.#lifecycle.command(() => this.outcomes.abandon(node, 'failed', fault));
   }
 
   /** Starts what may start; ends the run when nothing is left. */
@@ -329,7 +329,7 @@ export class Scheduler implements QueuedRun {
     try {
       this.#lifecycle.attempt(node, 'started');
       if (node.streaming) this.#lifecycle.command(() => this.#streaming.starve(node));
-      this.#outcomes.began(node);
+      this.outcomes.began(node);
       return ports.launch(node, slot);
     } catch (error) {
       this.#broke(error, node);
