@@ -16,6 +16,7 @@ const entryPoints = [
   ...Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.default])),
   ...Object.values(bin),
   './dist/executors/thread-worker.js', // a thread begins there
+  './dist/executors/keeper-thread.js', // and there
 ].map((file) => file.slice('./'.length));
 
 function filesOf(ending: string): string[] {

@@ -20,6 +20,8 @@ const about = {
   'rxhive/testing': 'Test workflows in virtual time: marbles, simulation, exploration, fake providers.',
   'rxhive/testing/conformance': 'Checks for a store or an adapter of your own.',
   'rxhive/threads': 'Run the bodies of tasks in worker threads.',
+  'rxhive/bullmq':
+    'Run the bodies of tasks on other machines: workers that take orders from queues of BullMQ.',
   'rxhive/load': 'Measure the load of the machine, for limits that adapt to it.',
   'rxhive/dashboard': 'A page that shows a run while it runs, and reports as files.',
   'rxhive/tracing': 'Traces of runs as OpenTelemetry spans.',

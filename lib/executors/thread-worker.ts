@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { returned } from './returned.js';
 import type { ThreadJob, ThreadMessage } from './thread-protocol.js';
 import type { ThreadBody, ThreadContext } from './threads.js';
 import { writeError } from './written-error.js';
@@ -21,15 +22,10 @@ export default async function work(job: ThreadJob): Promise<void> {
       log: (message, data) => say({ kind: 'log', message, data }),
       breathe: () => new Promise((done) => setImmediate(done)),
     };
-    const returned: unknown = await (body as ThreadBody)(job.inputs as never, ctx);
-    const tell = (value: unknown): void => say({ kind: 'value', value });
-    if (isStream(returned)) for await (const value of returned) tell(value);
-    else if (isObservable(returned)) await follow(returned, tell);
-    else {
-      say({ kind: 'done', value: returned });
-      return;
-    }
-    say({ kind: 'ended' });
+    const made = await returned((body as ThreadBody)(job.inputs as never, ctx), (value) =>
+      say({ kind: 'value', value }),
+    );
+    say(made.isStream ? { kind: 'ended' } : { kind: 'done', value: made.value });
   } catch (error) {
     say({ kind: 'failed', error: writeError(error) });
   }
@@ -43,32 +39,4 @@ async function load(file: string): Promise<Record<string, unknown>> {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error;
     return createRequire(import.meta.url)(fileURLToPath(file)) as Record<string, unknown>;
   }
-}
-
-function follow(stream: ObservableLike, tell: (value: unknown) => void): Promise<void> {
-  return new Promise((done, failed) => {
-    stream.subscribe({
-      next: (value) => {
-        try {
-          tell(value);
-        } catch (error) {
-          failed(error);
-        }
-      },
-      error: failed,
-      complete: done,
-    });
-  });
-}
-
-interface ObservableLike {
-  subscribe(observer: { next(value: unknown): void; error(error: unknown): void; complete(): void }): unknown;
-}
-
-function isStream(value: unknown): value is AsyncIterable<unknown> {
-  return typeof (value as AsyncIterable<unknown> | undefined)?.[Symbol.asyncIterator] === 'function';
-}
-
-function isObservable(value: unknown): value is ObservableLike {
-  return typeof (value as ObservableLike | undefined)?.subscribe === 'function';
 }

@@ -39,6 +39,8 @@ export type ErrorCode =
   | 'CHILD_MISSING'
   | 'ATTEMPT_LOST'
   | 'WORKER_LOST'
+  | 'UNKNOWN_AGENT'
+  | 'QUEUE_FAILED'
   | 'STREAM_FAILED';
 
 /** Where each code has its section. From `homepage` of package.json, which the core does not read; a spec compares. */

@@ -1,0 +1,103 @@
+import { createRequire } from 'node:module';
+import { RxhiveError } from '../kernel/errors.js';
+
+// The parts of bullmq, ioredis and pg that are called: their own types do not compile in every strict project.
+
+/** A job as it is kept. */
+export interface BullJob<D = unknown> {
+  readonly id: string;
+  readonly name: string;
+  readonly data: D;
+  readonly returnvalue: unknown;
+  readonly failedReason?: string;
+  readonly finishedOn?: number;
+  /** Name of the worker that has it. */
+  readonly processedBy?: string;
+  getState(): Promise<string>;
+  updateData(data: D): Promise<void>;
+}
+
+interface Emitter {
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  waitUntilReady(): Promise<unknown>;
+  close(force?: boolean): Promise<void>;
+}
+
+export interface BullQueue<D = unknown> extends Emitter {
+  add(name: string, data: D, options: object): Promise<BullJob<D>>;
+  getJob(id: string): Promise<BullJob<D> | undefined>;
+  /** 1: it is gone; 0: it cannot be removed, for a worker has it. */
+  remove(id: string): Promise<number>;
+  getWorkers(): Promise<readonly { readonly rawname?: string }[]>;
+  obliterate(options: { readonly force: boolean }): Promise<void>;
+  getBackend(): {
+    /** Ids of those that could not be extended. */
+    extendLocks(ids: readonly string[], tokens: readonly string[], ms: number): Promise<readonly string[]>;
+  };
+}
+
+export interface BullWorker extends Emitter {
+  pause(withoutWaiting?: boolean): Promise<void>;
+  startStalledCheckTimer(): Promise<void>;
+}
+
+export interface BullEvents extends Emitter {}
+
+/** What of `Redis` of ioredis is called. */
+export interface RedisClient {
+  readonly status: string;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  config(verb: 'GET', name: string): Promise<unknown>;
+  scan(cursor: string, ...args: unknown[]): Promise<[string, string[]]>;
+  ping(): Promise<unknown>;
+  disconnect(): void;
+}
+
+/** What of `Pool` of pg is called. */
+export interface Pool {
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  query(text: string, values?: unknown[]): Promise<{ readonly rows: Record<string, unknown>[] }>;
+  connect(): Promise<{ query(text: string): Promise<unknown>; release(): void }>;
+  end(): Promise<void>;
+}
+
+interface Bullmq {
+  readonly Queue: new (name: string, options: object, backend?: unknown) => BullQueue<never>;
+  readonly Worker: new (
+    name: string,
+    processor: ((job: BullJob<never>, token: string) => Promise<unknown>) | null,
+    options: object,
+    backend?: unknown,
+  ) => BullWorker;
+  readonly QueueEvents: new (name: string, options: object, backend?: unknown) => BullEvents;
+  readonly createPostgresBackend: unknown;
+  runMigrations(client: unknown, schema: string): Promise<number>;
+}
+
+const load = createRequire(import.meta.url);
+
+export function bullmqClasses(): Bullmq {
+  return loaded('bullmq') as Bullmq;
+}
+
+export function redisClass(): new (...args: unknown[]) => RedisClient {
+  const found = loaded('ioredis') as { readonly Redis?: unknown; readonly default?: unknown };
+  return (found.Redis ?? found.default ?? found) as new (
+    ...args: unknown[]
+  ) => RedisClient;
+}
+
+export function poolClass(): new (options: object) => Pool {
+  return (loaded('pg') as { readonly Pool: new (options: object) => Pool }).Pool;
+}
+
+function loaded(name: string): unknown {
+  try {
+    return load(name);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw cause;
+    throw new RxhiveError('INVALID_OPTION', `rxhive/bullmq needs ${name}: run npm install ${name}.`, {
+      cause,
+    });
+  }
+}

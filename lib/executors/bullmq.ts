@@ -1,0 +1,85 @@
+import { inspect, RxhiveError } from '../kernel/errors.js';
+import { type QueueConnection, QueueServer, queueName } from './bullmq-connection.js';
+import { BullmqTransport } from './bullmq-transport.js';
+import { type PayloadStore, Payloads } from './payloads.js';
+import { createRemote, type Remote } from './remote.js';
+
+export type { QueueConnection } from './bullmq-connection.js';
+export { createWorker, type RxWorker, type WorkerOptions } from './bullmq-worker.js';
+export type { PayloadStore } from './payloads.js';
+export type { AgentInputs, AgentReturns, Remote, RemoteAgentOptions } from './remote.js';
+export type { PresentWorker } from './transport.js';
+export type { WorkerAgent } from './worker-attempts.js';
+export type { WorkerContext } from './worker-context.js';
+export type { HealthOptions } from './worker-health.js';
+
+/** How a controller reaches workers. */
+export interface BullmqOptions {
+  /** Where the queues are; the same as the workers'. */
+  readonly connection: QueueConnection;
+  /** Prefix of all queues, the same as the workers'. 1 to 20 letters, digits, `_` or `-`. Default `rxhive`. */
+  readonly name?: string;
+  /** Where large values are kept, the same store as the workers'. Default: they travel with their messages. */
+  readonly store?: PayloadStore;
+  /** Characters of a value that still travel with its message. A number from 0. Default 65,536. */
+  readonly inline?: number;
+  /** Attempts at once for each kind of worker. Whole number from 1. Default: live, what the workers offer. */
+  readonly slots?: number;
+  /** Orders beyond the free slots, for each worker: they hide the way to it. Whole number from 0. Default 1. */
+  readonly ahead?: number;
+  /** Ms without a sign of life after which a worker is taken for dead. From 1,000. Default 5,000; the same as the workers'. */
+  readonly lostAfter?: number;
+  /** Told when the server cannot be reached, at most once a minute; it is tried again meanwhile. */
+  readonly onError?: (error: RxhiveError) => void;
+}
+
+/**
+ * Executors whose attempts are made by workers on other machines, started with {@link createWorker} or `rxhive worker`:
+ *
+ * ```ts
+ * const remote = bullmq({ connection: { redis: 'redis://localhost:6379' } });
+ * const { summarise } = remote.agents<typeof agents>(); // import type { agents } from './agents.js'
+ * flow.task('summary', { dependencies: { text }, executor: summarise, timeout: 60_000 });
+ * ```
+ *
+ * The graph, state, retries, priorities and limits stay in this process. Close it when no run uses it any more.
+ * @throws RxhiveError INVALID_OPTION
+ */
+export function bullmq(options: BullmqOptions): Remote {
+  const {
+    connection,
+    name = 'rxhive',
+    store,
+    inline = 65_536,
+    slots,
+    ahead,
+    lostAfter = 5_000,
+    onError,
+  } = options;
+  queueName(name);
+  if (!(Number.isFinite(inline) && inline >= 0))
+    throw new RxhiveError('INVALID_OPTION', `inline is ${inspect(inline)}; give a number from 0.`);
+  if (!(Number.isFinite(lostAfter) && lostAfter >= 1_000))
+    throw new RxhiveError('INVALID_OPTION', `lostAfter is ${inspect(lostAfter)}; give ms from 1,000.`);
+  const server = new QueueServer(connection, onError, 12);
+  return createRemote(new BullmqTransport(server, name, lostAfter), {
+    name,
+    payloads: new Payloads(store, inline),
+    ...(slots !== undefined && { slots }),
+    ...(ahead !== undefined && { ahead }),
+  });
+}
+
+/**
+ * Makes the tables of BullMQ in PostgreSQL, in schema `bullmq`, or brings them up to date; with Redis there is nothing to do.
+ * Run it once, before workers and controllers start.
+ * @throws RxhiveError INVALID_OPTION, QUEUE_FAILED
+ */
+export async function bullmqTables(connection: QueueConnection): Promise<void> {
+  const server = new QueueServer(connection, undefined, 0);
+  try {
+    await server.migrate();
+  } finally {
+    await server.close();
+  }
+}

@@ -1,0 +1,55 @@
+import type { Observable } from 'rxjs';
+import type { Order, Wire, Word } from '../model/wire.js';
+import type { WorkerFacts } from '../model/worker.js';
+
+/** Which workers may do an order: those that serve exactly these labels, of this version. */
+export interface Where {
+  readonly labels: readonly string[];
+  readonly version: string;
+}
+
+/** A worker that is there, and how many attempts it takes at once. */
+export interface PresentWorker extends WorkerFacts {
+  readonly slots: number;
+}
+
+/** How a job stands. */
+export type JobState =
+  | { readonly state: 'waiting' | 'unknown' }
+  /** `worker`: id of the one that has it, where that is known. */
+  | { readonly state: 'active'; readonly worker: string | undefined; readonly order: Order }
+  /** `last` undefined: it ended without a word, for its worker was lost. */
+  | { readonly state: 'ended'; readonly last: Word | undefined; readonly order: Order };
+
+/** What a transport notices by itself; any of it may be missing, or come twice. */
+export type TransportNews =
+  | { readonly kind: 'ended'; readonly job: string; readonly last: Word | undefined }
+  /** Its worker has lost the lock. */
+  | { readonly kind: 'stalled'; readonly job: string }
+  /** All workers there are at a place, told when it is watched and whenever they are others. */
+  | { readonly kind: 'workers'; readonly where: Where; readonly workers: readonly PresentWorker[] };
+
+/** The engine that carries orders to workers and words back, as controllers use it. Errors are RxhiveErrors. */
+export interface RemoteTransport {
+  /** The own mailbox: what workers say comes there. */
+  readonly wire: Wire;
+  readonly news$: Observable<TransportNews>;
+  /** Begins to tell of the workers of a place. */
+  watch(where: Where): void;
+  /**
+   * Hands an order over. Undefined: it was added. An order: a job with this id was there already, with that order.
+   * @throws RxhiveError QUEUE_FAILED after 5 s
+   */
+  add(
+    job: string,
+    order: Order,
+    how: Where & { /** From -65,000 to 65,000, higher first. */ readonly priority: number },
+  ): Promise<Order | undefined>;
+  /** Removes a job that waits or has ended. True: it is gone; false: a worker has it. */
+  remove(job: string, where: Where): Promise<boolean>;
+  /** How jobs stand, in the order asked. */
+  look(jobs: readonly { readonly job: string; readonly where: Where }[]): Promise<readonly JobState[]>;
+  /** What is said of a job that waits or runs goes to another mailbox. */
+  redirect(job: string, where: Where, to: string): Promise<void>;
+  close(): Promise<void>;
+}
