@@ -93,6 +93,7 @@ test('an agent task has every option of a task, under its name or its own', () =
     priority: 3,
     retry: 2,
     tolerate: true,
+    always: true,
     hedge: { after: 100 },
     timeout: { attempt: 50 },
     resources: { gpu: 1 },
@@ -123,7 +124,10 @@ test('an agent task has every option of a task, under its name or its own', () =
   assert.is(call(made?.tokens), 9);
   assert.is(call(made?.cache?.key), 4);
   assert.is(made?.cache?.ttl, 9);
-  assert.equal(checkWorkflow(orchestrator), []);
+  assert.equal(
+    checkWorkflow(orchestrator).map(({ kind }) => kind),
+    ['always-in-vain'],
+  );
 });
 
 test('agents share a state, and are told its type', async () => {

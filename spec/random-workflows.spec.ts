@@ -43,6 +43,7 @@ function check(workflowSeed: number): void {
   };
   const active = { all: 0, a: 0, b: 0, unit: 0 };
   const needs = new Map<string, { task: Task; mode: string }[]>();
+  const cleanup = new Set<string>();
   const contests = new Map<string, { tasks: Task[]; need: number }>();
   const statuses = (): ReadonlyMap<string, string> => run.snapshot().tasks;
   const body = (id: string, group: 'a' | 'b' | undefined, unit: number) => (_: unknown, ctx: TaskContext) => {
@@ -103,6 +104,8 @@ function check(workflowSeed: number): void {
     const contest = contests.get(id);
     const group = (['a', 'b', undefined] as const)[upTo(2)];
     const unit = random() < 0.3 ? 1 + upTo(capacity - 1) : 0;
+    const cleansUp = random() < 0.15;
+    if (cleansUp) cleanup.add(id);
     tasks.push(
       flow.task(id, {
         dependencies: [
@@ -119,6 +122,7 @@ function check(workflowSeed: number): void {
         ],
         run: body(id, group, unit),
         ...(group === undefined ? {} : { group }),
+        ...(cleansUp && { always: true }),
         priority: upTo(4) - 2,
         retry: { count: upTo(2), backoff: { initial: 5, max: 20 } },
         ...(random() < 0.1 && { timeout: { attempt: 10, queue: 200 } }),
@@ -160,6 +164,8 @@ function check(workflowSeed: number): void {
       const contest = contests.get(id);
       const won = contest?.tasks.filter((one) => result.tasks.get(one)?.status === 'succeeded').length ?? 0;
       const beaten = won < (contest?.need ?? 0);
+      if (cleanup.has(id) && result.error !== undefined)
+        assert.is.not(task.error, result.error, `${id} was ended with the run it cleans up after`);
       if (task.status === 'succeeded') assert.not(beaten, `${id} ran without its contest`);
       if (task.error instanceof WorkflowCancelledError && task.error.reason === 'lost') {
         lost += 1;

@@ -25,7 +25,9 @@ type Format = 'mermaid' | 'dot' | 'svg';
 
 async function recorded(view: RunView, format: Format): Promise<string> {
   if (format === 'svg') return graphSvgOf(view);
-  return (format === 'dot' ? toDot : toMermaid)(view.list());
+  return (format === 'dot' ? toDot : toMermaid)(
+    view.list().map(({ id, group, dependencies, plan: { always } }) => ({ id, group, dependencies, always })),
+  );
 }
 
 async function defined(source: Runnable, format: Format): Promise<string> {

@@ -1,7 +1,8 @@
 import { encode } from '../codec/codec.js';
+import { type Path, shownData } from '../codec/plain-records.js';
 import type { Spawned, TaskNode } from '../graph/node.js';
 import { type AnyDependency, Choice, type Dependencies, Dependency, type Task } from '../model/dependency.js';
-import type { AddedDependency, AddedTask } from '../model/record.js';
+import type { AddedDependency, AddedRecord, AddedTask } from '../model/record.js';
 import type { StoredTask, TaskDefinition, TypeMaker } from '../model/task.js';
 
 /** Stands for a closure that has ended: nobody calls it. */
@@ -121,4 +122,20 @@ export function versionText(code: string, dependencies: Iterable<AddedDependency
   for (const { id, mode = 'value', need, key } of dependencies)
     text += `\n${mode}${need ?? ''} ${key ?? ''} ${id}`;
   return text;
+}
+
+/** Tasks of registered bodies that are not `known`, as a record; undefined: there are none. @throws RxhiveError NOT_SERIALIZABLE */
+export function addedText(
+  tasks: readonly Spawned[],
+  known: ReadonlyMap<string, AddedTask> | undefined,
+): string | undefined {
+  const found: AddedTask[] = [];
+  for (const { handle, definition } of tasks) {
+    if (definition.stored?.type === undefined || known?.has(handle.id) === true) continue;
+    const one = described(handle.id, definition);
+    if (typeof one !== 'string' && one.type !== undefined) found.push(one);
+  }
+  if (found.length === 0) return undefined;
+  const name = ([, at, , ...rest]: Path): string => shownData(found[Number(at)], rest);
+  return encode({ kind: 'added', tasks: found } satisfies AddedRecord, { name });
 }

@@ -67,7 +67,7 @@ export function compacted(
   const needed = new Set(
     rest.flatMap((one) => (one.kind === 'dropped' ? one.tasks : one.kind === 'commit' ? [one.task] : [])),
   );
-  const commits = [...past.commits.values()].map((record): CommitRecord => {
+  const short = (record: CommitRecord): CommitRecord => {
     const { patches: _, inverse: __, wrote, ...plain } = record;
     const paths = past.pathsOf(record);
     const inverse = past.inverseOf(record);
@@ -78,17 +78,23 @@ export function compacted(
       at: clock.of(record, record.at),
       ...(paths.length > 0 && (wrote === undefined && fits ? { inverse } : { wrote: paths })),
     };
-  });
+  };
+  const commits = [...past.commits.values()].map(short);
+  // Behind the record that the run goes on, where there is one: from there their times count, too.
+  const cleaned = [...past.cleaned.values()].map((record) => ({ ...short(record), at: record.at }));
   const failures = [...past.failures.values()].map((record) => ({
     ...record,
     at: clock.of(record, record.at),
   }));
-  const held = new Set<LogRecord>([...past.commits.values(), ...past.failures.values()]);
+  const held = new Set<LogRecord>([
+    ...[past.commits, past.cleaned, past.failures].flatMap((ends) => [...ends.values()]),
+  ]);
   const used = summedUsage(old.filter((record) => !held.has(record)));
   const others = old.flatMap((record) => kept(record, past));
   const resumed = old.findLast((record) => record.kind === 'resumed');
   const state = { kind: 'state', state: past.state(initial), upTo: numbers.at(cut - 1) } as const;
-  return [first, ...commits, ...failures, ...used, ...others, ...(resumed ? [resumed] : []), state, ...rest];
+  const before = [first, ...commits, ...failures, ...used, ...others, ...(resumed ? [resumed] : [])];
+  return [...before, ...cleaned, state, ...rest];
 }
 
 /** What stays of a record that nothing else stands for. What tasks have tried counts until they have ended. */

@@ -37,6 +37,7 @@ export function commitText(
     ...(attempt.returned !== undefined && returnedBy(attempt.returned.value, node.value)),
     ...(patches.length > 0 && { patches, inverse }),
     ...provenanceOf(node, attempt.spawned),
+    ...(node.lane.slots.ending && { cleanup: true as const }),
     ...(node.parent === undefined && node.handle.owner === owner && { outside: true as const }),
   } satisfies CommitRecord;
   const write = (one: CommitRecord): string =>

@@ -94,6 +94,8 @@ export class ReplayedLog {
   /** Commits that still hold, by task, in order of commit. */
   readonly commits = new Map<string, CommitRecord>();
   readonly failures = new Map<string, FailedRecord>();
+  /** Commits of tasks that cleaned up when the run ended early, and nothing has begun since. */
+  readonly cleaned = new Map<string, CommitRecord>();
   /** By id, in the order in which they were asked first. */
   readonly questions = new Map<string, PastQuestion>();
   /** Tasks of registered bodies that were added from outside. */
@@ -123,10 +125,11 @@ export class ReplayedLog {
       else if (record.kind === 'added') for (const one of record.tasks) this.outside.set(one.id, one);
       else if (record.kind === 'state') this.#restart(record.state, record.given ?? []);
       else if (record.kind === 'question' || record.kind === 'answer') this.#remember(record);
+      else if (record.kind === 'resumed') this.cleaned.clear();
       else if (record.kind === 'commit') {
         // A task that ran again replaces what it did before.
         this.#forgetAll([record.task], false);
-        this.commits.set(record.task, record);
+        (record.cleanup === true ? this.cleaned : this.commits).set(record.task, record);
         this.again.delete(record.task);
         if (record.patches !== undefined) this.#writes.add(record);
       }

@@ -1,13 +1,11 @@
 import { encode } from '../codec/codec.js';
-import { type Path, shownData, shownPart } from '../codec/plain-records.js';
+import { shownPart } from '../codec/plain-records.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
 import type { CommitOutcome, Recalled, TaskLog, Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import { type MaybePromise, settleMaybe } from '../kernel/maybe-promise.js';
 import type {
-  AddedRecord,
-  AddedTask,
   AnswerRecord,
   AttemptRecord,
   DroppedRecord,
@@ -19,7 +17,7 @@ import type {
   StoppedRecord,
   UsageRecord,
 } from '../model/record.js';
-import { described } from './added.js';
+import { addedText } from './added.js';
 import { AttemptLog } from './attempt-log.js';
 import { compacted, ProcessTimes } from './compact.js';
 import { endsLog, Journal } from './journal.js';
@@ -28,7 +26,7 @@ import type { LogPorts, RunFacts } from './log-options.js';
 import { commitText, failureText } from './log-records.js';
 import { PendingCommits } from './pending.js';
 import { Recovery, type RecoveryPorts } from './recovery.js';
-import type { Resumed } from './resume.js';
+import { type Resumed, versionOf } from './resume.js';
 import type { State } from './state.js';
 
 /** Runs of one task that may be lost to conflicts before it fails: a guard against running for ever. */
@@ -190,6 +188,13 @@ export class Transactions implements TaskLog {
     return end;
   }
 
+  cleaned(node: TaskNode): boolean {
+    const record = this.#recovery?.past.cleaned.get(node.id);
+    if (record === undefined || versionOf(node) !== record.version) return false;
+    if (!this.#spilled(node, record.spilled)) node.value = record.value;
+    return true;
+  }
+
   /**
    * Commits a success. What it throws fails the task; then nothing has happened. `later`: nobody sees it before
    * `durable` is called, and nothing has happened if that is with an error.
@@ -289,6 +294,7 @@ export class Transactions implements TaskLog {
 
   /** Notes that an attempt is under way: a task that ends its process must not do so for ever. */
   began({ id, attempt }: TaskNode): void {
+    this.#recovery?.past.cleaned.clear();
     if (this.#log?.durability === 'exit') return;
     if (this.#mark) {
       // The next process sees that this one was there, whatever becomes of it.
@@ -315,16 +321,7 @@ export class Transactions implements TaskLog {
   /** Tasks of registered bodies, as a record; undefined: there are none, or no log. @throws RxhiveError NOT_SERIALIZABLE */
   addedText(tasks: readonly Spawned[]): string | undefined {
     if (this.#journal === undefined) return undefined;
-    const known = this.#recovery?.past.outside;
-    const found: AddedTask[] = [];
-    for (const { handle, definition } of tasks) {
-      if (definition.stored?.type === undefined || known?.has(handle.id) === true) continue;
-      const one = described(handle.id, definition);
-      if (typeof one !== 'string' && one.type !== undefined) found.push(one);
-    }
-    if (found.length === 0) return undefined;
-    const name = ([, at, , ...rest]: Path): string => shownData(found[Number(at)], rest);
-    return encode({ kind: 'added', tasks: found } satisfies AddedRecord, { name });
+    return addedText(tasks, this.#recovery?.past.outside);
   }
 
   /** Writes what {@link Transactions.addedText} has made. */

@@ -21,6 +21,8 @@ export class RunSlots implements Blocker {
   readonly parked = new Set<Lane>();
   /** The run begins nothing any more. */
   closed = false;
+  /** The run ends early: only its cleanup begins. */
+  ending = false;
   /** Among the runs of a controller, the order in which they were made. */
   readonly order: number;
   /** Ms on the clock of the queue when that of the run was at 0. */

@@ -27,6 +27,8 @@ export interface TaskLog {
   resumed(): boolean;
   /** How the task ended in an earlier process; undefined: it has to run. */
   recall(node: TaskNode): Recalled | undefined;
+  /** Had the task cleaned up when an earlier process ended, and has nothing begun since? Then it has its result again. */
+  cleaned(node: TaskNode): boolean;
   /** An attempt begins, or goes on after a wait. */
   began(node: TaskNode): void;
   /** An attempt waits for others, without a slot. */

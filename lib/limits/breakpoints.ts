@@ -77,7 +77,7 @@ export class Breakpoints extends ClosingGate implements Gate {
   }
 
   admits(node: TaskNode): boolean {
-    if (node.running !== undefined) return true;
+    if (node.running !== undefined || node.lane.slots.ending) return true;
     if (this.paused) return this.#steps > 0 && node.principal === node;
     return node.principal !== node || !this.#hit(node);
   }

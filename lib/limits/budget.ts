@@ -44,7 +44,7 @@ export class Budget extends ClosingGate implements Gate {
   }
 
   admits(node: TaskNode): boolean {
-    return node.running !== undefined || this.#spentUp() === undefined;
+    return node.running !== undefined || node.definition.always === true || this.#spentUp() === undefined;
   }
 
   override acquire(node: TaskNode): void {
@@ -61,7 +61,7 @@ export class Budget extends ClosingGate implements Gate {
 
   refuses(node: TaskNode): Refusal | undefined {
     const cap = this.#spentUp();
-    if (cap === undefined || node.running !== undefined) return undefined;
+    if (cap === undefined || node.running !== undefined || node.definition.always === true) return undefined;
     const before = node.attempt > 0;
     const last = before ? node.extra?.attempts?.at(-1)?.error : undefined;
     return { status: before ? 'failed' : 'skipped', error: this.#error(cap, last) };

@@ -78,6 +78,8 @@ export interface PlannedTask {
   readonly resources?: Readonly<Record<string, number>>;
   /** Declared as one that may fail. */
   readonly tolerate?: true;
+  /** Cleanup: it runs also when the run ends early. */
+  readonly always?: true;
   /** Ms it was expected to take. */
   readonly estimate?: number;
   /** Its limits that are not of one attempt, ms. */

@@ -70,6 +70,8 @@ export interface CommitRecord extends Provenance {
   readonly seq?: number;
   /** Left out where it did not wait. */
   readonly waits?: WaitTimes;
+  /** It cleaned up when the run ended early: once that has gone on, it runs again. */
+  readonly cleanup?: true;
   /** Added by `run.task`: nobody adds it again when the run goes on. */
   readonly outside?: true;
   /** What was used since the task's record before; undefined: one call. */

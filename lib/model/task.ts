@@ -84,6 +84,15 @@ export interface TaskSettings<
    * that (`optional`, `settled`, `orElse`). Reports still tell of it, as tolerated. Default false.
    */
   readonly tolerate?: boolean;
+  /**
+   * Cleanup: it runs also when the run ends early (cancelled, fail-fast, a hard budget, an aborted signal), once all it depends on
+   * has ended, and no budget keeps it from running. Depend with `settled`, `optional` or `orElse`: it is skipped where a result
+   * that it needs is missing. From the moment the run ends early, waiting for a slot, attempts and pauses together have
+   * `timeout.total` ms, else 30,000 (or `timeout.attempt`, where that is longer); in other runs it has 30,000 ms from its start
+   * on where nothing else limits it. A run that is suspended does not run it: that comes when it goes on. May run more than once, if its
+   * process dies or the run goes on after a cancel: make it idempotent. Default false.
+   */
+  readonly always?: boolean;
   /** Starts another attempt beside one that is slow, where a place is free. Default: none. */
   readonly hedge?: HedgeOptions;
   /** Ms for one attempt, or limits by kind. Default: the workflow's, else none. */

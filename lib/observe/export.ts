@@ -1,8 +1,11 @@
 import { getOrInsert } from '../kernel/get-or-insert.js';
+
 /** A task as a picture needs it. */
 export interface PictureTask {
   readonly id: string;
   readonly group?: string | undefined;
+  /** Cleanup: it is told from what it cleans up after. */
+  readonly always?: boolean | undefined;
   readonly dependencies: readonly { readonly id: string; readonly mode: string }[];
 }
 
@@ -17,7 +20,7 @@ export function toMermaid(tasks: readonly PictureTask[]): string {
       .replaceAll('<', '#lt;')
       .replaceAll('>', '#gt;');
   for (const [group, members] of byGroup(tasks)) {
-    const inside = members.map((task) => `t${number.get(task.id)}["${escaped(task.id)}"]`);
+    const inside = members.map((task) => `t${number.get(task.id)}["${escaped(nameOf(task))}"]`);
     if (group === undefined) lines.push(...inside.map((line) => `  ${line}`));
     else
       lines.push(
@@ -41,7 +44,7 @@ export function toDot(tasks: readonly PictureTask[]): string {
   const number = new Map(tasks.map((task, i) => [task.id, i]));
   const lines = ['digraph workflow {', '  rankdir=LR;', '  node [shape=box];'];
   for (const [group, members] of byGroup(tasks)) {
-    const inside = members.map((task) => `t${number.get(task.id)} [label=${quote(task.id)}];`);
+    const inside = members.map((task) => `t${number.get(task.id)} [label=${quote(nameOf(task))}];`);
     if (group === undefined) lines.push(...inside.map((line) => `  ${line}`));
     else
       lines.push(
@@ -58,6 +61,11 @@ export function toDot(tasks: readonly PictureTask[]): string {
     }
   }
   return `${lines.join('\n')}\n}\n`;
+}
+
+/** What its box says. */
+export function nameOf({ id, always }: Pick<PictureTask, 'id' | 'always'>): string {
+  return always === true ? `${id} (always)` : id;
 }
 
 function label(text: string): string {

@@ -60,7 +60,7 @@ export function announceBack(watch: Watch, nodes: Iterable<TaskNode>): void {
 function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
   const tasks: PlannedTask[] = [];
   for (const { id, definition, inEdges } of nodes) {
-    const { type = id, group, priority = 0, estimate, resources, timeout, tolerate } = definition;
+    const { type = id, group, priority = 0, estimate, resources, timeout, tolerate, always } = definition;
     const dependencies = inEdges.length === 0 ? none : dependenciesOf(inEdges);
     const task: { -readonly [key in keyof PlannedTask]: PlannedTask[key] } = { id, dependencies };
     if (type !== id) task.type = type;
@@ -68,6 +68,7 @@ function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
     if (priority !== 0) task.priority = priority;
     if (estimate !== undefined) task.estimate = estimate;
     if (tolerate === true) task.tolerate = true;
+    if (always === true) task.always = true;
     if (definition.candidate === true) task.candidate = true;
     if (resources !== undefined) {
       const amounts = Object.entries(resources).filter(

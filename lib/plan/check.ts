@@ -12,7 +12,8 @@ export interface Finding {
   /**
    * `definition`: the run would refuse to start. `unreachable`: can never run, something it needs can never succeed.
    * `retry-in-vain`, `timeout-in-vain`, `queue-in-vain`: an option whose effect another one makes impossible.
-   * `tolerate-in-vain`: a dependent needs the result all the same.
+   * `tolerate-in-vain`: a dependent needs the result all the same. `always-in-vain`: cleanup that needs a result is skipped
+   * without it, and such that depends on nothing begins with the run.
    * `budget-too-small`: there are more tasks than calls. `unused-group`, `unused-resource`: nobody names it.
    */
   readonly kind:
@@ -22,6 +23,7 @@ export interface Finding {
     | 'timeout-in-vain'
     | 'queue-in-vain'
     | 'tolerate-in-vain'
+    | 'always-in-vain'
     | 'budget-too-small'
     | 'unused-group'
     | 'unused-resource';
@@ -59,6 +61,7 @@ export function checkWorkflow(flow: Definable): Finding[] {
     ...queues(definition),
     ...unused(definition),
     ...toleratedInVain(definition),
+    ...alwaysInVain(definition),
   ];
 }
 
@@ -182,6 +185,32 @@ function toleratedInVain({ ids, tasks }: WorkflowDefinition): Finding[] {
       return [{ kind: 'tolerate-in-vain', taskId, message }];
     }),
   );
+}
+
+/** Cleanup that would be skipped with what it cleans up after, or does not wait for it. */
+function alwaysInVain({ ids, tasks }: WorkflowDefinition): Finding[] {
+  const cleanup = new Set(ids.filter((_, i) => tasks[i]?.always === true));
+  if (cleanup.size === 0) return [];
+  return ids.flatMap((taskId, i): Finding[] => {
+    if (!cleanup.has(taskId)) return [];
+    const add = (text: string): Finding[] => [
+      { kind: 'always-in-vain', taskId, message: `Task "${truncate(taskId)}" has always: true, but ${text}` },
+    ];
+    const dependencies: AnyDependency[] = Object.values(tasks[i]?.dependencies ?? {});
+    if (dependencies.length === 0)
+      return add(
+        'depends on nothing, so it begins with the run; name in dependencies what it cleans up after.',
+      );
+    return dependencies.flatMap((one) => {
+      if (one instanceof Choice || (one instanceof Dependency && !needsSuccess(one.mode))) return [];
+      const needed = one instanceof Dependency ? one.task.id : one?.id;
+      // Other cleanup runs in any case.
+      if (cleanup.has(needed)) return [];
+      return add(
+        `is skipped where "${truncate(needed)}" does not succeed: make that settled(), optional() or orElse().`,
+      );
+    });
+  });
 }
 
 /** Groups and resources nobody names, and budgets that end before the tasks do. */

@@ -211,6 +211,7 @@ const policyRules: Rules<Pick<TaskDefinition, 'retry' | 'timeout'>> = {
 const taskRules: Rules<TaskDefinition> = {
   priority: rule(Number.isFinite, 'give a finite number', 'bad-number'),
   tolerate: rule((value) => typeof value === 'boolean', 'give true or leave it out'),
+  always: rule((value) => typeof value === 'boolean', 'give true or leave it out'),
   estimate: number(0),
   tokens: either(isFunction, all(), number(0)),
   hedge: options<HedgeOptions>('{ after, max }', {

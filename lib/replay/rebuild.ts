@@ -77,7 +77,7 @@ export class Rebuilt {
 
   #definition(task: RecordedTask): TaskDefinition {
     const { plan, attempts } = task;
-    const { id, type, group, resources, estimate, timeout, tolerate } = plan;
+    const { id, type, group, resources, estimate, timeout, tolerate, always } = plan;
     const { priorities = {} } = this.#changes;
     const changed = [id, type ?? id].find((name) => Object.hasOwn(priorities, name));
     return {
@@ -89,6 +89,7 @@ export class Rebuilt {
       estimate,
       ...(timeout !== undefined && { timeout }),
       tolerate,
+      always,
       retry: {
         count: attempts.length,
         backoff: (retry) => attempts[retry - 1]?.delay ?? 0,

@@ -1,13 +1,19 @@
 import type { TaskNode } from '../graph/node.js';
-import type { Clock } from '../kernel/clock.js';
+import type { Clock, Timer } from '../kernel/clock.js';
 import { type RxhiveError, TaskTimeoutError, type TimeoutKind } from '../kernel/errors.js';
-import { timeoutsOf } from '../model/policy.js';
+import { type TimeoutOptions, timeoutsOf } from '../model/policy.js';
 import type { WorkflowSettings } from '../model/workflow.js';
+
+/** Ms that cleanup has which says nothing about it. */
+const cleanupMs = 30_000;
+const cleanupLimits: TimeoutOptions = { total: cleanupMs };
 
 /** The clocks of a task that outlive an attempt: waiting for a slot, all attempts together, the next attempt. */
 export class Deadlines {
   readonly #clock: Clock;
   readonly #settings: WorkflowSettings;
+  /** Clocks of cleanup, from the moment the run ends early. */
+  readonly #cleanup = new Map<TaskNode, Timer>();
   readonly #expire: (node: TaskNode, error: RxhiveError, applies: () => boolean) => void;
 
   constructor(
@@ -36,6 +42,18 @@ export class Deadlines {
     node.more().totalTimer = this.#after(node, 'total', total, () => !node.ended);
   }
 
+  /** The run ends early: whatever cleanup waits for, from now on it has so long. */
+  armCleanup(node: TaskNode): void {
+    if (this.#cleanup.has(node)) return;
+    const { total, attempt = cleanupMs } = this.#limits(node) ?? {};
+    const limit = total ?? Math.max(attempt, cleanupMs);
+    if (!Number.isFinite(limit)) return;
+    this.#cleanup.set(
+      node,
+      this.#after(node, 'total', limit, () => !node.ended && !node.committing),
+    );
+  }
+
   /** Stops the clock of all attempts together while people are asked, or lets it go on. */
   still(node: TaskNode, still: boolean): void {
     const { extra } = node;
@@ -56,6 +74,8 @@ export class Deadlines {
   }
 
   disarm(node: TaskNode): void {
+    this.#clock.cancel(this.#cleanup.get(node));
+    this.#cleanup.delete(node);
     const { extra } = node;
     if (extra === undefined) return;
     this.#clock.cancel(extra.totalTimer);
@@ -64,7 +84,8 @@ export class Deadlines {
   }
 
   #limits(node: TaskNode): ReturnType<typeof timeoutsOf> {
-    if (this.#settings.timeout === undefined && node.definition.timeout === undefined) return undefined;
+    if (this.#settings.timeout === undefined && node.definition.timeout === undefined)
+      return node.definition.always === true ? cleanupLimits : undefined;
     return timeoutsOf(node.definition.timeout, this.#settings.timeout);
   }
 

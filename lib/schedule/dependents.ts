@@ -22,6 +22,7 @@ export class Dependents {
   constructor(lifecycle: Lifecycle, streaming: Streaming) {
     this.#lifecycle = lifecycle;
     this.#streaming = streaming;
+    lifecycle.cleanUp = (nodes, ended) => this.#cleanUp(nodes, ended);
   }
 
   /** The tasks a run begins with: what ended before ends at once, what waits for nothing is ready. Step by step. */
@@ -185,6 +186,22 @@ export class Dependents {
     node.pending += 1;
     node.more().held = true;
     new Edge(holder, node, 'value', undefined, undefined);
+  }
+
+  /** The run ends early: tasks that clean up after it hear what has ended, and have so long from now on. */
+  #cleanUp(nodes: readonly TaskNode[], ended: readonly Edge[]): void {
+    const { slots, deadlines, queue, ports } = this.#lifecycle;
+    slots.ending = true;
+    for (const node of nodes) {
+      if (ports.log.cleaned(node)) {
+        queue.remove(node);
+        this.endTask(node, 'restored', undefined);
+      } else if (node.status !== 'waiting') deadlines.armCleanup(node);
+    }
+    for (const edge of ended) if (!edge.to.committing) this.deliver(edge);
+    this.skipAll();
+    slots.closed = false;
+    queue.unpark(slots);
   }
 
   /** Tells one dependent that its dependency has ended. */

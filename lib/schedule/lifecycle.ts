@@ -1,7 +1,7 @@
 import { isForgiven, isTolerated } from '../graph/choice-state.js';
 import type { AttemptEnd } from '../graph/gate.js';
 import type { RunSlots } from '../graph/lane.js';
-import type { Hedge, TaskNode } from '../graph/node.js';
+import type { Edge, Hedge, TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
@@ -96,6 +96,10 @@ export class Lifecycle {
   readonly slice: (work: Iterator<unknown>) => void;
   /** Told of a task that has become ready and has gates to pass. */
   gated: (node: TaskNode) => void = () => undefined;
+  /** Told, when the run ends early, of tasks that have yet to clean up, and what they depend on that has ended just now. */
+  cleanUp: (nodes: readonly TaskNode[], ended: readonly Edge[]) => void = () => undefined;
+  /** Tasks may run: a run that never gets there has nothing to clean up. */
+  begun = false;
   readonly #nodes: ReadonlyMap<string, TaskNode>;
   readonly #settings: WorkflowSettings;
   readonly #shared: SharedQueue | undefined;
@@ -135,6 +139,7 @@ export class Lifecycle {
     }
     node.lane = this.probing.laneOf(node);
     this.enter(node, 'ready');
+    if (this.slots.ending) this.deadlines.armCleanup(node);
     // Who comes back from a pause keeps its place.
     if (this.#settings.policy === 'fifo' && node.running === undefined)
       node.rank = -(this.#shared === undefined ? this.steps : ++this.#shared.steps);
@@ -221,7 +226,7 @@ export class Lifecycle {
     this.ports.ended(node);
   }
 
-  /** Ends everything that has not ended. The first reason counts. */
+  /** Ends everything that has not ended but for cleanup, which may begin now. The first reason counts. */
   cancel(reason: RxhiveError): void {
     this.command(() => {
       if (this.closing !== undefined || this.ended) return;
@@ -232,12 +237,23 @@ export class Lifecycle {
   }
 
   *#cancelAll(reason: RxhiveError): Generator<void> {
+    const kept: TaskNode[] = [];
+    const ended: Edge[] = [];
+    // Who has lost store or lease must not act any more.
+    const cleans = this.begun && reason instanceof WorkflowCancelledError;
     for (const node of this.#nodes.values()) {
       if (node.ended || node.committing) continue;
+      if (cleans && node.definition.always === true && node.extra?.replay === undefined) {
+        kept.push(node);
+        continue;
+      }
       this.stop(node, reason);
       this.finish(node, 'cancelled', reason);
+      for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+        if (edge.to.definition.always === true) ended.push(edge);
       yield;
     }
+    if (kept.length > 0) this.cleanUp(kept, ended);
   }
 
   /** Ends the run where a failure is to do so, also one of an earlier process. */

@@ -33,7 +33,13 @@ export class Refusals {
   abort(group: Group, error: RxhiveError): void {
     this.#lifecycle.command(() => {
       for (const node of this.#nodes.values())
-        if (node.lane.group === group && node.attempt > 0 && !node.ended && !node.committing)
+        if (
+          node.lane.group === group &&
+          node.attempt > 0 &&
+          node.definition.always !== true &&
+          !node.ended &&
+          !node.committing
+        )
           this.#outcomes.abandon(node, 'cancelled', error);
     });
   }

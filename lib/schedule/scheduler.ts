@@ -190,6 +190,7 @@ export class Scheduler implements QueuedRun {
 
   start(): void {
     this.#slots.begin();
+    this.#lifecycle.begun = true;
     this.expectAll();
     this.#lifecycle.command(() => this.#lifecycle.slice(this.#dependents.begin([...this.#nodes.values()])));
   }
@@ -300,9 +301,9 @@ export class Scheduler implements QueuedRun {
 
   /** Starts what may start, where the queue is its own; false: the event loop has to be given back. */
   #startAll(): boolean {
-    const { queue, closing } = this.#lifecycle;
+    const { queue } = this.#lifecycle;
     const { slots } = this;
-    while (closing === undefined && slots.active < slots.limit) {
+    while (!slots.closed && slots.active < slots.limit) {
       const best = queue.peek();
       if (best === undefined) return true;
       if (!this.startNext(best)) return false;

@@ -49,7 +49,8 @@ export async function simulate<S = unknown>(
     const { ended, open } = trial;
     if (!ended) {
       trial.run.cancel();
-      await drive(scheduler, () => trial.ended, scheduler.now());
+      // What cleans up has its time.
+      await drive(scheduler, () => trial.ended, scheduler.now() + 3_600_000);
     }
     if (trial.failure !== undefined) throw trial.failure;
     const write = eventWriter({ redact: false });

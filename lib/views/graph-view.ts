@@ -1,5 +1,6 @@
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import { isEnd, type TaskStatus } from '../model/status.js';
+import { nameOf } from '../observe/export.js';
 import type { RunView, TaskView } from './run-view.js';
 import { statusStyles } from './status-style.js';
 
@@ -99,7 +100,7 @@ function fold(
       for (const { id } of equal) box.set(id, `many ${key}`);
     } else
       for (const task of equal) {
-        nodes.push({ key: `one ${task.id}`, label: task.id, group: task.group, tasks: [task] });
+        nodes.push({ key: `one ${task.id}`, label: nameOf(task.plan), group: task.group, tasks: [task] });
         box.set(task.id, `one ${task.id}`);
       }
   }

@@ -73,6 +73,7 @@ const taskOptions = [
   'isolation',
   'onConflict',
   'tolerate',
+  'always',
   'whenOpen',
 ] as const;
 
