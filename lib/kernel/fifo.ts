@@ -31,11 +31,11 @@ export class Fifo<T> {
   }
 
   shift(): T | undefined {
-    if (this.size === 0) return undefined;
+    if (this.#head === this.#end) return undefined;
     const item = this.#items[this.#head];
     this.#items[this.#head] = undefined;
     this.#head += 1;
-    if (this.size === 0) this.clear();
+    if (this.#head === this.#end && this.#end <= least) this.#head = this.#end = 0;
     // What was taken out goes when it is half of the row: no item is moved more often than once, on average.
     else if (this.#head > least && this.#head * 2 >= this.#end) {
       this.#items = this.#items.slice(this.#head, this.#end);
@@ -46,7 +46,7 @@ export class Fifo<T> {
   }
 
   clear(): void {
-    if (this.size > 0 || this.#end > least) this.#items = [];
+    this.#items = [];
     this.#head = this.#end = 0;
   }
 }

@@ -64,13 +64,13 @@ export class DirectWork {
   schedule(work: Work, options: ScheduleOptions, end: CallEnd): void {
     this.#checkTakesIn();
     const kind = this.#kindOf({ ...options });
-    const { store, runId = this.#name, name = 'task', key, signal, version = String(work) } = kind.options;
+    const { store, runId = this.#name, name = 'task', key, signal, version } = kind.options;
     if (store === undefined) {
       new Call((ready) => ready(this.#unkept()), kind.definition, work, { signal }, end);
       return;
     }
     const address = { store, runId: `${runId}/${name}`, name };
-    const definition = { ...kind.definition, version };
+    const definition = { ...kind.definition, version: version ?? String(work) };
     this.#calls.call(address, definition, work, { key: String(key), signal }, end);
   }
 

@@ -187,7 +187,10 @@ export class Graph {
   addAlone(handle: Task, task: TaskDefinition): TaskNode {
     const { id } = handle;
     const lane = this.#lanesOfShared.get(task);
-    if (lane === undefined || this.nodes.has(id)) {
+    const known = this.nodes.get(id);
+    // One that has failed is kept for the report; whoever tries it again means the same.
+    if (known?.ended === true) this.nodes.delete(id);
+    if (lane === undefined || known !== undefined) {
       const [node] = this.add([task], [handle]) as [TaskNode];
       if (task.shared === true && !this.#member.isFair) this.#lanesOfShared.set(task, node.lane);
       return node;

@@ -97,9 +97,6 @@ export class Growth {
 
   /** Makes the node of a task nobody depends on, to be forgotten like an item. @throws LimitExceededError, WorkflowDefinitionError */
   addAlone({ handle, definition, context }: Spawned, watch: ItemWatch): TaskNode {
-    const { nodes } = this.#graph;
-    // One that has failed is kept for the report; whoever tries it again means the same.
-    if (nodes.get(handle.id)?.ended === true) nodes.delete(handle.id);
     this.#checkSize(1);
     const node = this.#graph.addAlone(handle, definition);
     node.context = context;
