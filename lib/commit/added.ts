@@ -60,7 +60,8 @@ function dependenciesOf(given: Dependencies | undefined): AddedDependency[] {
     }
     if (!(one instanceof Dependency)) return [{ id: one.id, ...key }];
     const fallback = one.mode === 'orElse' ? { fallback: one.fallback } : {};
-    return [{ id: one.task.id, mode: one.mode, ...key, ...fallback }];
+    const capacity = one.capacity === undefined ? {} : { capacity: one.capacity };
+    return [{ id: one.task.id, mode: one.mode, ...key, ...fallback, ...capacity }];
   });
 }
 
@@ -72,11 +73,11 @@ function restored(
   if (list === undefined) return undefined;
   const found: [string | undefined, AnyDependency][] = [];
   const choices = new Map<number, Task[]>();
-  for (const { id, mode = 'value', key, choice, need = 1, fallback } of list) {
+  for (const { id, mode = 'value', key, choice, need = 1, fallback, capacity } of list) {
     const tasks = choice === undefined ? undefined : choices.get(choice);
     if (tasks !== undefined) tasks.push(handle(id));
     else if (choice === undefined)
-      found.push([key, mode === 'value' ? handle(id) : new Dependency(handle(id), mode, fallback)]);
+      found.push([key, mode === 'value' ? handle(id) : new Dependency(handle(id), mode, fallback, capacity)]);
     else {
       const members = [handle(id)];
       choices.set(choice, members);

@@ -1,5 +1,6 @@
 import { decode } from '../codec/codec.js';
 import { CheckpointCorruptError } from '../kernel/errors.js';
+import { isCapacity } from '../kernel/option-rules.js';
 import { isRecord, reservedNames } from '../kernel/plain.js';
 import { isMode } from '../model/dependency.js';
 import type {
@@ -130,11 +131,11 @@ function isAdded(value: unknown): boolean {
 
 function isDependency(value: unknown): boolean {
   if (!isRecord(value) || !isName(value.id)) return false;
-  const { mode = 'value', key, choice, need } = value;
+  const { mode = 'value', key, choice, need, capacity } = value;
   if (!isMode(mode)) return false;
   const chosen =
     mode === 'race' || mode === 'quorum' ? isCount(choice) && isCount(need) : choice === undefined;
-  return chosen && (key === undefined || isName(key));
+  return chosen && (key === undefined || isName(key)) && (capacity === undefined || isCapacity(capacity));
 }
 
 function isCount(value: unknown): boolean {

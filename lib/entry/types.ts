@@ -12,6 +12,7 @@ export type {
   Choice,
   Dependencies,
   InputsOf,
+  JoinOptions,
   MergedInput,
   Settled,
   StreamMode,

@@ -1,5 +1,4 @@
 import { type Observable, ReplaySubject, type Subscription } from 'rxjs';
-import { mostKept } from '../graph/kept-values.js';
 import type { AttemptHandle, TaskNode, WaitCause } from '../graph/node.js';
 import type { CacheAnswer } from '../graph/ports.js';
 import type { SignalSink } from '../graph/signal.js';
@@ -81,12 +80,12 @@ class Attempt extends AttemptContext implements BodySink {
   #streamed(): Observable<unknown> {
     const { node, ports } = this;
     const kept = node.extra?.kept;
-    const replay = new ReplaySubject<unknown>(kept === undefined ? 1 : mostKept);
+    const replay = new ReplaySubject<unknown>(kept === undefined ? 1 : kept.most);
     this.#streams = inputs$(node, ports.turnEnd(node.depth)).subscribe(replay);
     const failed = (error: unknown): void => this.broke(faultOf(error, 'A subscriber of inputs'));
     return new GuardedStream(failed, (subscriber) => {
-      if (kept === undefined || kept.inputs <= mostKept) return replay.subscribe(subscriber);
-      subscriber.error(gone(node, 'who subscribes so late would need the first of its inputs'));
+      if (kept === undefined || kept.inputs <= kept.most) return replay.subscribe(subscriber);
+      subscriber.error(gone(node, kept, 'who subscribes so late would need the first of its inputs'));
       return undefined;
     });
   }

@@ -17,7 +17,7 @@ import {
   withLatestFrom,
   zip,
 } from 'rxjs';
-import { type KeptValues, mostKept } from '../graph/kept-values.js';
+import type { KeptValues } from '../graph/kept-values.js';
 import type { TaskNode } from '../graph/node.js';
 import { StreamEdge } from '../graph/stream-edge.js';
 import { copy } from '../kernel/copy.js';
@@ -35,7 +35,7 @@ type Values = readonly unknown[];
 export function inputs$(node: TaskNode, turnEnd$: Observable<void>): Observable<unknown> {
   const kept = node.extra?.kept;
   if (kept === undefined) return newest$(node, turnEnd$);
-  if (!kept.whole) throw gone(node, 'to begin again it would need the first of its inputs');
+  if (!kept.whole) throw gone(node, kept, 'to begin again it would need the first of its inputs');
   return fromTheFirst(
     kept.mode === 'paired' ? pairs$(node, kept, turnEnd$) : each$(node, kept, turnEnd$),
     kept,
@@ -43,9 +43,9 @@ export function inputs$(node: TaskNode, turnEnd$: Observable<void>): Observable<
 }
 
 /** Of more inputs than are kept the first ones are wanted. */
-export function gone({ id }: TaskNode, why: string): LimitExceededError {
-  const message = `Task "${truncate(id)}": ${why}, of which ${mostKept} are kept; subscribe at once, leave out what makes it begin again, or use latest(...).`;
-  return new LimitExceededError('values', mostKept, message);
+export function gone({ id }: TaskNode, { most }: KeptValues, why: string): LimitExceededError {
+  const message = `Task "${truncate(id)}": ${why}, of which ${most} are kept; subscribe at once, leave out what makes it begin again, or use latest(...).`;
+  return new LimitExceededError('values', most, message);
 }
 
 /**

@@ -1,13 +1,15 @@
 import type { Subject } from 'rxjs';
 import { copy } from '../kernel/copy.js';
 
-/** Values of one dependency that may wait for the reader, and values in all that are kept for an attempt that begins again. */
-export const mostKept = 10_000;
+/** Values in all that are at least kept for an attempt that begins again. */
+const leastKept = 10_000;
 
 /** A dependency as its values are kept. */
 export interface KeptSource {
   readonly from: { readonly ended: boolean; readonly id: string };
   readonly values$: Subject<unknown>;
+  /** Values that may wait for the reader. */
+  readonly capacity: number;
 }
 
 interface Kept {
@@ -30,6 +32,8 @@ interface Progress {
  */
 export class KeptValues {
   readonly mode: 'paired' | 'merged';
+  /** So many of the values are kept in any case. */
+  most = leastKept;
   /** How many the present attempt was given. */
   inputs = 0;
   #spoken = 0;
@@ -38,7 +42,7 @@ export class KeptValues {
   /** None was let go: another attempt can begin with the first. */
   #whole = true;
   /** When to look which may go. */
-  #mark = 2 * mostKept;
+  #mark = 2 * leastKept;
   /** With `paired`: as many as the shortest that has ended; what others say beyond is of no use. */
   #most = Number.POSITIVE_INFINITY;
 
@@ -58,6 +62,8 @@ export class KeptValues {
 
   add(edge: KeptSource): void {
     this.#progress.set(edge, { said: 0, given: 0 });
+    this.most = Math.max(this.most, edge.capacity);
+    this.#mark = 2 * this.most;
   }
 
   /** Another dependency has spoken; how many have. */
@@ -86,7 +92,7 @@ export class KeptValues {
   keep(edge: KeptSource, value: unknown): boolean {
     const progress = this.#of(edge);
     if (progress.said >= this.#most) return true;
-    if (progress.said - progress.given >= mostKept) return false;
+    if (progress.said - progress.given >= edge.capacity) return false;
     this.#values.push({ edge, place: progress.said, value: copy(value) });
     progress.said += 1;
     if (this.#values.length >= this.#mark) this.#trim();
@@ -128,7 +134,7 @@ export class KeptValues {
     const rest = this.#values.filter(({ edge, place }) => place >= this.#of(edge).given);
     if (rest.length < this.#values.length) this.#whole = false;
     this.#values = rest;
-    this.#mark = Math.max(2 * mostKept, 2 * rest.length);
+    this.#mark = 2 * Math.max(this.most, rest.length);
   }
 
   #of(edge: KeptSource): Progress {

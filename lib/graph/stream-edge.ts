@@ -1,5 +1,6 @@
 import { Subject } from 'rxjs';
 import { readsStream, type StreamMode } from '../model/dependency.js';
+import { usualCapacity } from '../model/waiting.js';
 import { KeptValues } from './kept-values.js';
 import { Edge, type TaskNode } from './node.js';
 
@@ -14,9 +15,12 @@ export class StreamEdge extends Edge {
   #silent = true;
   /** With `paired` and `merged`: what the task has said, beside what others did. */
   readonly kept: KeptValues | undefined;
+  /** With `paired` and `merged`: values that may wait for their partners, or for the reader to start. */
+  readonly capacity: number;
 
-  constructor(from: TaskNode, to: TaskNode, mode: StreamMode, key: string | undefined) {
+  constructor(from: TaskNode, to: TaskNode, mode: StreamMode, key: string | undefined, capacity?: number) {
     super(from, to, mode, key, undefined);
+    this.capacity = capacity ?? usualCapacity;
     to.streaming = true;
     from.watched = true;
     if (mode === 'latest' || mode === 'sampled') return;

@@ -52,6 +52,11 @@ export function isAboveZero(value: unknown): boolean {
   return typeof value === 'number' && Number.isFinite(value) && value > 0;
 }
 
+/** A whole number from 1, or Infinity. */
+export function isCapacity(value: unknown): boolean {
+  return value === Number.POSITIVE_INFINITY || (Number.isInteger(value) && Number(value) >= 1);
+}
+
 /** A part of a whole: above 0, at most 1. */
 export function isShare(value: unknown): boolean {
   return isAboveZero(value) && Number(value) <= 1;

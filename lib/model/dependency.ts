@@ -74,12 +74,24 @@ export class Dependency<out T = unknown, out M extends DependencyMode = Dependen
   readonly task: Task;
   readonly mode: M;
   readonly fallback: unknown;
+  /** With `paired` and `merged`: values that may wait. */
+  readonly capacity: number | undefined;
 
-  constructor(task: Task, mode: M, fallback?: unknown) {
+  constructor(task: Task, mode: M, fallback?: unknown, capacity?: number) {
     this.task = task;
     this.mode = mode;
     this.fallback = fallback;
+    this.capacity = capacity;
   }
+}
+
+/** How {@link paired} and {@link merged} bound what waits. */
+export interface JoinOptions {
+  /**
+   * Values of the task that may wait: for their partners, or for the dependent to start. One more, and the dependent fails with
+   * LIMIT_EXCEEDED. Whole number from 1, or Infinity. Default 10,000.
+   */
+  readonly capacity?: number;
 }
 
 /** What {@link settled} delivers. */
@@ -107,21 +119,21 @@ export function sampled<T>(task: Task<T>): Dependency<T, 'sampled'> {
 
 /**
  * Streaming join of the n-th value with the n-th of all other `paired` dependencies; `zip` of RxJS. Every value counts; what
- * others say beyond the shortest is not given, and the end is that of all. When 10,000 values wait for their partners, the dependent fails with LIMIT_EXCEEDED. When
- * the task retries, the dependent starts again from the first pair.
+ * others say beyond the shortest is not given, and the end is that of all. When more than `capacity` values wait for their
+ * partners, the dependent fails with LIMIT_EXCEEDED. When the task retries, the dependent starts again from the first pair.
  */
-export function paired<T>(task: Task<T>): Dependency<T, 'paired'> {
-  return new Dependency(task, 'paired');
+export function paired<T>(task: Task<T>, options: JoinOptions = {}): Dependency<T, 'paired'> {
+  return new Dependency(task, 'paired', undefined, options.capacity);
 }
 
 /**
  * Streaming join of each value of each `merged` dependency, one at a time, in the order in which they are said; `merge` of
  * RxJS. The dependent starts when the first of them speaks, and receives an Observable of `{ from, value }`: name or place of the
  * dependency, and what it said; with other dependencies also `inputs`, which are theirs. When the task retries, the dependent starts
- * again from the first value. When 10,000 values wait for its start, it fails with LIMIT_EXCEEDED.
+ * again from the first value. When more than `capacity` values wait for its start, it fails with LIMIT_EXCEEDED.
  */
-export function merged<T>(task: Task<T>): Dependency<T, 'merged'> {
-  return new Dependency(task, 'merged');
+export function merged<T>(task: Task<T>, options: JoinOptions = {}): Dependency<T, 'merged'> {
+  return new Dependency(task, 'merged', undefined, options.capacity);
 }
 
 /** The dependent runs whether or not the task succeeds; it receives the result, or `undefined`. */

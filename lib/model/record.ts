@@ -107,6 +107,8 @@ export interface AddedDependency {
   readonly need?: number;
   /** With `orElse`. */
   readonly fallback?: unknown;
+  /** With `paired` and `merged`, where it was given: values that may wait. */
+  readonly capacity?: number;
 }
 
 /** Tasks of registered bodies that `run.task` has added. */

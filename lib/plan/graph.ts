@@ -240,7 +240,7 @@ export class Graph {
       const from = this.#dependencyOf(node, dependency === undefined ? item : dependency.task, faults);
       if (from === undefined) continue;
       const mode = dependency === undefined ? 'value' : dependency.mode;
-      edges[connected++] = edgeOf(from, node, mode, key, dependency?.fallback);
+      edges[connected++] = edgeOf(from, node, mode, key, dependency);
       // Of those that are merged the first is enough to start.
       if (mode === 'merged' && (node.extra?.kept?.size ?? 0) > 1) continue;
       pending += 1;
@@ -337,11 +337,11 @@ function edgeOf(
   to: TaskNode,
   mode: DependencyMode,
   key: string | undefined,
-  fallback: unknown,
+  dependency: Dependency | undefined,
 ): Edge {
-  if (readsStream(mode)) return new StreamEdge(from, to, mode, key);
+  if (readsStream(mode)) return new StreamEdge(from, to, mode, key, dependency?.capacity);
   if (mode === 'items') return new ItemsEdge(from, to, key);
-  return new Edge(from, to, mode, key, fallback);
+  return new Edge(from, to, mode, key, dependency?.fallback);
 }
 
 function unlink(edge: Edge): void {

@@ -10,6 +10,7 @@ import {
   type Fault,
   isAboveZero,
   isBag,
+  isCapacity,
   isFunction,
   isShare,
   number,
@@ -255,7 +256,12 @@ export function problemOf(need: unknown, tasks: unknown): string | undefined {
 }
 
 /** Says which streaming joins of one task do not go together. */
-export function joinProblem(dependencies: readonly { readonly mode: string }[]): string | undefined {
+export function joinProblem(
+  dependencies: readonly { readonly mode: string; readonly capacity?: number }[],
+): string | undefined {
+  const strange = dependencies.find(({ capacity }) => capacity !== undefined && !isCapacity(capacity));
+  if (strange !== undefined)
+    return `has ${strange.mode}(...) with capacity ${inspect(strange.capacity)}; give a whole number from 1, or Infinity.`;
   const modes = dependencies.map(({ mode }) => mode).filter(readsStream);
   const pace = [...new Set(modes)].filter((mode) => mode !== 'sampled');
   if (pace.length > 1)

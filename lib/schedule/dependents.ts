@@ -1,6 +1,5 @@
 import { type ChoiceState, choiceOf } from '../graph/choice-state.js';
 import { ItemsEdge } from '../graph/items-edge.js';
-import { mostKept } from '../graph/kept-values.js';
 import { Edge, type Join, type TaskNode } from '../graph/node.js';
 import { StreamEdge } from '../graph/stream-edge.js';
 import { LimitExceededError, RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
@@ -156,11 +155,11 @@ export class Dependents {
   }
 
   /** Who reads a stream does not keep up with it, or what it is paired with does not. */
-  #overrun({ from, to, mode }: StreamEdge): void {
+  #overrun({ from, to, mode, capacity }: StreamEdge): void {
     const what = mode === 'paired' ? 'their partners' : 'it to start';
     const cure = mode === 'paired' ? 'pair streams of the same pace' : 'let it start earlier';
-    const message = `Task "${truncate(to.id)}": ${mostKept} values of "${truncate(from.id)}" wait for ${what}; ${cure}, or use latest(...).`;
-    const error = new LimitExceededError('values', mostKept, message);
+    const message = `Task "${truncate(to.id)}": ${capacity} values of "${truncate(from.id)}" wait for ${what}; ${cure}, or use latest(...). More may wait with ${mode}(task, { capacity }).`;
+    const error = new LimitExceededError('values', capacity, message);
     // Not now: others are still to hear of the value.
     this.#lifecycle.command(() => {
       if (to.ended || to.committing) return;

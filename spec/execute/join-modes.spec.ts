@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import {
   concatMap,
+  count,
   from,
   map,
   type Observable,
@@ -24,6 +25,7 @@ import {
   type WorkflowDefinitionError,
   workflow,
 } from '../../lib/index.js';
+import { advance, SimulationScheduler } from '../../lib/testing/index.js';
 
 const runs = Number(process.env.RUNS ?? 300);
 const seed = process.env.SEED === undefined ? {} : { seed: Number(process.env.SEED) };
@@ -247,7 +249,7 @@ test('where one runs 10,000 values ahead of its partner, the reader fails and sa
     assert.is((error as { code?: string }).code, 'LIMIT_EXCEEDED');
     assert.match(
       String((error as Error).message),
-      'Task "reader": 10000 values of "fast" wait for their partners; pair streams of the same pace, or use latest(...).',
+      'Task "reader": 10000 values of "fast" wait for their partners; pair streams of the same pace, or use latest(...). More may wait with paired(task, { capacity }).',
     );
   }
 });
@@ -276,6 +278,82 @@ test('values that wait for the start are kept, 10,000 of them; what others say o
         Array.from({ length: values }, (_, i) => i),
       );
   }
+});
+
+for (const capacity of [1, 3, 20_000, Number.POSITIVE_INFINITY])
+  for (const join of [paired, merged])
+    test(`${capacity} values may wait where ${join.name} says so, and no more`, async () => {
+      for (const values of capacity === Number.POSITIVE_INFINITY ? [30_000] : [capacity, capacity + 1]) {
+        const { scheduler, flow, fast, slow } = uneven(values);
+        const reader = flow.task('reader', {
+          dependencies: {
+            fast: join(fast, { capacity }) as never,
+            slow: (join === paired ? paired(slow) : slow) as never,
+          },
+          run: (inputs$) => (inputs$ as never as Observable<unknown>).pipe(count()),
+        });
+        const result = flow.run({ scheduler }).result();
+        scheduler.flush();
+        const { tasks, results } = await result;
+        const { error } = tasks.get(reader) ?? {};
+        if (values > capacity) {
+          assert.match(
+            String((error as Error).message),
+            `${capacity} values of "fast" wait for ${join === paired ? 'their partners' : 'it to start'}`,
+          );
+          assert.is((error as { details?: { limit?: number } }).details?.limit, capacity);
+        } else assert.is(results.get(reader), join === paired ? Math.min(2, values) : values);
+      }
+    });
+
+test('a capacity that makes no sense is a fault of the definition', () => {
+  for (const capacity of [0, 1.5, -1, Number.NaN, '5' as never]) {
+    const { flow, fast, slow } = uneven(1);
+    flow.task('reader', { dependencies: [merged(fast, { capacity }), slow], run: () => 1 });
+    assert.throws(
+      () => flow.run(),
+      /"reader" has merged\(...\) with capacity .*; give a whole number from 1, or Infinity/,
+    );
+  }
+});
+
+test('the capacity of a task that was added is in the log, and holds when its run goes on', async () => {
+  const make = (scheduler: SimulationScheduler) => {
+    const flow = workflow({ name: 'added' });
+    const fast = flow.task('fast', {
+      version: '1',
+      run: () => timer(20, scheduler).pipe(concatMap(() => from([1, 2, 3]))),
+    });
+    const late = flow.task('late', { version: '1', run: (_, ctx) => ctx.sleep(100) });
+    const reader = flow.taskType('reader', {
+      version: '1',
+      run: (_: number, __, inputs) => (inputs as unknown as Observable<unknown>).pipe(count()),
+    });
+    flow.task('adder', {
+      version: '1',
+      run: (_, ctx) => {
+        for (const [id, capacity] of [
+          ['wide', Number.POSITIVE_INFINITY],
+          ['tight', 2],
+        ] as const)
+          ctx.spawn(reader, id, 1, { dependencies: [merged(fast, { capacity }), late] });
+      },
+    });
+    return flow;
+  };
+  const store = memory();
+  const first = new SimulationScheduler();
+  void make(first).run({ store, runId: 'r', scheduler: first }).result();
+  await advance(first, 10);
+  const second = new SimulationScheduler();
+  const result = make(second)
+    .run({ store: memory(store.dump()), runId: 'r', scheduler: second })
+    .result();
+  await advance(second);
+  const { tasks, results } = await result;
+  assert.is(tasks.get('adder')?.status, 'restored');
+  assert.is(results.get('wide'), 3);
+  assert.match(String(tasks.get('tight')?.error), '2 values of "fast" wait for it to start');
 });
 
 test('a longer stream keeps nobody waiting whose partner has ended', async () => {
