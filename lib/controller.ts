@@ -36,6 +36,7 @@ import { Breakpoints } from './limits/breakpoints.js';
 import type { EffectiveLimits } from './limits/effective-limits.js';
 import { LoadFeed } from './limits/load-feed.js';
 import { closeGates, limitsOf, placeGates } from './limits/place-gates.js';
+import { standing } from './limits/standing.js';
 import type { TaskContext } from './model/context.js';
 import { belowController, type ControllerOptions } from './model/controller.js';
 import type { Task } from './model/dependency.js';
@@ -113,6 +114,7 @@ export class Controller<G extends string = string, X extends string = string> im
     const load = { ...ports, effectiveLimits: this.#limits, short: this.#memoryShort };
     this.#load = new LoadFeed(options.load$, options.memory, load);
     shared.changes$.subscribe((change) => {
+      if ('joined' in change) this.#events.greet(change.joined, standing(shared));
       if ('joined' in change && this.#short) change.joined.load.memoryShort(true);
       if ('joined' in change && shared.size === 1) this.#load.begin();
       if (shared.size === 0) this.#load.end();
@@ -128,7 +130,7 @@ export class Controller<G extends string = string, X extends string = string> im
   /**
    * Everything that happens, from now on: in all its runs, and with what they share, where `runId` is the name of the
    * controller. What limiters, budgets, breakers and watermarks it has say is told once here, and in the events of each
-   * run that has tasks to do there. Subscribing starts no run, leaving cancels none. Completes when the controller has drained.
+   * run that has tasks to do there; a run that begins is told what still holds. Subscribing starts no run, leaving cancels none. Completes when the controller has drained.
    */
   get events$(): Observable<WorkflowEvent> {
     const ofRuns$ = this.#runs$.pipe(

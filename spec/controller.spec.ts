@@ -426,7 +426,7 @@ test('what gates of a controller say is told in each run with tasks there, and o
     one: ['10 group gated'],
     two: ['10 group gated', '2301 budget warned'],
     web: ['10 breaker open'],
-    late: ['0 budget exhausted'],
+    late: ['0 budget warned', '0 budget exhausted'],
   });
   assert.equal(shared.sort(), [
     'breaker half-open',
@@ -529,6 +529,81 @@ test('a run is stuck that waits for a limit of 0, or a pause, of its controller'
   assert.equal(run.stuck(), []);
   await advance(scheduler);
   assert.is((await end).status, 'succeeded');
+});
+
+test('a run that joins is told what shared gates have said and still hold to', async () => {
+  const scheduler = new SimulationScheduler();
+  const load$ = new Subject<{ readonly memory: number }>();
+  const hive = controller({
+    name: 'hub',
+    scheduler,
+    load$,
+    memory: { soft: 0.8 },
+    groups: {
+      llm: {},
+      web: { breaker: { failures: 1, openFor: 1_000 } },
+      db: { budget: { calls: 1 } },
+      idle: { breaker: { failures: 1 } },
+    },
+  });
+  const all: WorkflowEvent[] = [];
+  hive.events$.subscribe((event) => all.push(event));
+  const fails = (error: object) => (): unknown => {
+    throw Object.assign(new Error('no'), error);
+  };
+  const kept = new Map<string, unknown[]>();
+  const started = (name: string, group: string, body: () => unknown): void => {
+    const run = bulk(hive, name, 1, body, { group });
+    run.events$.subscribe((event) => {
+      const { type, reason } = event;
+      if (!['breaker', 'budget', 'memory'].includes(type) && reason !== 'gated') return;
+      const { seq: _, runId, at, error: __, ...rest } = event as WorkflowEvent & { error?: unknown };
+      assert.is(runId, name);
+      kept.set(name, [...(kept.get(name) ?? []), { at, ...rest }]);
+    });
+    void run.result();
+  };
+  // As long as it goes on, the controller listens to its load.
+  started('long', 'llm', () => timer(5_000, scheduler));
+  load$.next({ memory: 0.9 });
+  await advance(scheduler, 50);
+  load$.next({ memory: 0.1 });
+  started('asked', 'llm', fails({ status: 429, retryAfter: 2 }));
+  started('broken', 'web', fails({ status: 503 }));
+  started('spent', 'db', () => 1);
+  await advance(scheduler, 300);
+  load$.next({ memory: 0.9 });
+  kept.clear();
+  const copies = all.length;
+  started('late-llm', 'llm', () => 1);
+  started('late-web', 'web', () => 1);
+  started('late-db', 'db', () => 1);
+  started('late-idle', 'idle', () => 1);
+  const memory = { at: 0, type: 'memory', reason: 'soft', share: 0.9 };
+  assert.equal(kept.get('late-llm'), [
+    memory,
+    { at: 0, type: 'group', reason: 'gated', group: 'llm', delay: 1_750 },
+  ]);
+  assert.equal(kept.get('late-web'), [
+    memory,
+    { at: 0, type: 'breaker', reason: 'open', group: 'web', delay: 750 },
+  ]);
+  assert.equal(kept.get('late-db'), [
+    memory,
+    { at: 0, type: 'budget', reason: 'exhausted', group: 'db', limit: 'calls', spent: 1, cap: 1 },
+  ]);
+  assert.equal(kept.get('late-idle'), [memory]);
+  load$.next({ memory: 0.1 });
+  await advance(scheduler, 2_600);
+  kept.clear();
+  started('later', 'llm', () => 1);
+  started('later-web', 'web', () => 1);
+  assert.is(kept.get('later'), undefined);
+  const again = all
+    .slice(copies)
+    .filter(({ runId, type }) => runId !== 'hub' && type !== 'task' && type === 'breaker');
+  assert.equal(again, []);
+  await advance(scheduler);
 });
 
 test('what cannot go together is a fault before anything starts', () => {

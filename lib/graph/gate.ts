@@ -1,5 +1,6 @@
 import type { RxhiveError } from '../kernel/errors.js';
 import type { ProviderError } from '../kernel/provider-error.js';
+import type { EventBody } from '../model/event.js';
 import type { UsageReport } from '../model/usage.js';
 import type { Blocker, Lane } from './lane.js';
 import type { TaskNode } from './node.js';
@@ -71,6 +72,8 @@ export interface Gate extends Blocker {
   opensIn?(queued: number): number;
   /** An answer that a task got had these headers. */
   onHeaders?(headers: unknown): void;
+  /** What it has told and what still holds, as events of now. */
+  standing?(): readonly EventBody[];
   /** The run has ended. */
   dispose?(): void;
   /** What is waited for, as the end of "Task x waits for ...". */

@@ -5,6 +5,7 @@ import { RxhiveError, TaskTimeoutError, truncate } from '../kernel/errors.js';
 import { callForBoolean } from '../kernel/guard.js';
 import { speaksAgainstProvider } from '../kernel/provider-error.js';
 import type { BreakerOptions, BreakerState } from '../model/breaker.js';
+import type { EventBody } from '../model/event.js';
 import type { GatePorts } from './ports.js';
 
 const defaultOpenFor = 30_000;
@@ -86,6 +87,13 @@ export class Breaker extends ClosingGate implements ProbingGate {
 
   shareLeft(): number {
     return this.#state === 'closed' ? 1 : 0;
+  }
+
+  standing(): readonly EventBody[] {
+    if (this.#state === 'closed') return [];
+    const delay = this.#openUntil - this.#ports.clock.now();
+    const facts = this.#state === 'open' ? { delay, error: this.#lastError } : {};
+    return [{ type: 'breaker', reason: this.#state, group: this.#group.name, ...facts }];
   }
 
   reason(): string {

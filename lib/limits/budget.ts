@@ -3,6 +3,7 @@ import type { Group } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import { LimitExceededError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
 import { type BudgetLimit, type BudgetOptions, type BudgetState, budgetLimits } from '../model/budget.js';
+import type { EventBody } from '../model/event.js';
 import type { UsageReport } from '../model/usage.js';
 import type { GatedParts, GatePorts } from './ports.js';
 
@@ -17,8 +18,10 @@ interface Cap {
   /** What runs is aborted beyond this. */
   readonly hard: number;
   spent: number;
-  announced: 'nothing' | 'warned' | 'exhausted' | 'aborted';
+  announced: 'nothing' | Told;
 }
+
+type Told = 'warned' | 'exhausted' | 'aborted';
 
 /**
  * Lets nothing new in once a cap is reached, and stops what runs beyond a hard one. Calls are booked when an attempt
@@ -76,6 +79,10 @@ export class Budget extends ClosingGate implements Gate {
     return cap === undefined ? 'its turn' : `${this.#name(cap)}, which is spent (${node.id})`;
   }
 
+  standing(): readonly EventBody[] {
+    return this.#caps.flatMap((cap) => (cap.announced === 'nothing' ? [] : [this.#told(cap, cap.announced)]));
+  }
+
   /** Its caps, for the report. */
   get states(): BudgetState[] {
     return this.#caps.map(({ limit, soft, hard, spent, announced }) => ({
@@ -97,36 +104,33 @@ export class Budget extends ClosingGate implements Gate {
     if (cap === undefined) return;
     cap.spent += amount;
     const least = leastCap(cap);
-    if (cap.spent > cap.hard) this.#announce(cap, 'aborted', cap.hard);
-    else if (cap.spent >= least) this.#announce(cap, 'exhausted', least);
-    else if (cap.spent >= warnAt * least) this.#announce(cap, 'warned', least);
+    if (cap.spent > cap.hard) this.#announce(cap, 'aborted');
+    else if (cap.spent >= least) this.#announce(cap, 'exhausted');
+    else if (cap.spent >= warnAt * least) this.#announce(cap, 'warned');
     else cap.announced = 'nothing';
   }
 
   /** Says and does it once. */
-  #announce(cap: Cap, what: 'warned' | 'exhausted' | 'aborted', amount: number): void {
+  #announce(cap: Cap, what: Told): void {
     if (cap.announced === what || cap.announced === 'aborted') return;
     const back = what === 'warned' && cap.announced === 'exhausted';
     cap.announced = what;
     const { watch, scheduler } = this.#ports;
     const group = this.#group;
-    if (watch.active && !back) {
-      const where = group === undefined ? {} : { group: group.name };
-      watch.emit({
-        type: 'budget',
-        reason: what,
-        ...where,
-        limit: cap.limit,
-        spent: cap.spent,
-        cap: amount,
-      });
-    }
+    if (watch.active && !back) watch.emit(this.#told(cap, what));
     if (what === 'aborted') {
       const error = new WorkflowCancelledError('budget', this.#error(cap, undefined));
       if (group === undefined) scheduler.cancel(error);
       else scheduler.refusals.abort(group, error);
     }
     if (what !== 'warned') scheduler.refusals.refuse(this);
+  }
+
+  #told(cap: Cap, reason: Told): EventBody {
+    const { limit, spent } = cap;
+    const group = this.#group === undefined ? {} : { group: this.#group.name };
+    const most = reason === 'aborted' ? cap.hard : leastCap(cap);
+    return { type: 'budget', reason, ...group, limit, spent, cap: most };
   }
 
   #name({ limit }: Cap): string {

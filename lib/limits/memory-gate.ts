@@ -1,5 +1,6 @@
 import { ClosingGate, type Gate } from '../graph/gate.js';
 import type { TaskNode } from '../graph/node.js';
+import type { EventBody } from '../model/event.js';
 import type { MemoryOptions } from '../model/memory.js';
 import { percent } from './load-limit.js';
 import type { GatePorts } from './ports.js';
@@ -63,6 +64,10 @@ export class MemoryGate extends ClosingGate implements Gate {
     if (watch.active) watch.emit({ type: 'memory', reason: level, share });
     if ((level === 'hard') !== (before === 'hard')) short(level === 'hard');
     if (level === 'released' || before === 'hard') this.opened();
+  }
+
+  standing(): readonly EventBody[] {
+    return this.#level === 'released' ? [] : [{ type: 'memory', reason: this.#level, share: this.#share }];
   }
 
   reason(): string {

@@ -30,14 +30,20 @@ export class SharedEvents implements Watch {
 
   /** Tells an event of now: each run has a clock of its own. */
   emit(body: EventBody): void {
-    const group = 'group' in body ? body.group : undefined;
-    for (const run of this.#runs()) {
-      if (!run.hub.active || !concerns(run, group)) continue;
-      const copy = { ...body };
-      this.#copies.add(copy);
-      run.hub.emit(copy);
-    }
+    for (const run of this.#runs()) this.#tell(run, body);
     if (this.#own.active) this.#own.emit(body);
+  }
+
+  /** A run has joined: it is told what was said before and still holds. */
+  greet(run: ToldRun, standing: readonly EventBody[]): void {
+    for (const body of standing) this.#tell(run, body);
+  }
+
+  #tell(run: ToldRun, body: EventBody): void {
+    if (!run.hub.active || !concerns(run, 'group' in body ? body.group : undefined)) return;
+    const copy = { ...body };
+    this.#copies.add(copy);
+    run.hub.emit(copy);
   }
 
   /** Is it the copy of an event that the controller tells, too? */
