@@ -3,6 +3,15 @@ import type { Observable, Subscription } from 'rxjs';
 /** What a stream of events has said last: that it is complete, or that it failed. */
 export type StreamEnd = { readonly error?: unknown };
 
+/** An event that is kept. */
+export interface FoundEvent {
+  readonly event: string;
+  /** Its number, from 0. */
+  readonly at: number;
+  /** How many before it are not there any more. */
+  readonly lost: number;
+}
+
 /** The newest events of a stream, as text, for any number of readers, each at its own pace; memory is bounded. */
 export class EventBuffer {
   /** Undefined: more may come. */
@@ -38,7 +47,7 @@ export class EventBuffer {
   }
 
   /** Event `at`, or the oldest that is kept with the number of those lost; undefined: not there yet. */
-  read(at: number): { readonly event: string; readonly at: number; readonly lost: number } | undefined {
+  read(at: number): FoundEvent | undefined {
     const from = Math.max(at, this.#first);
     const event = this.#events[from - this.#first];
     return event === undefined ? undefined : { event, at: from, lost: from - at };

@@ -1,7 +1,8 @@
 import type { Observable, Subscription } from 'rxjs';
 import type { Clock, Timer } from '../kernel/clock.js';
 import { LimitExceededError } from '../kernel/errors.js';
-import { EventBuffer, type StreamEnd } from './event-buffer.js';
+import { Fifo } from '../kernel/fifo.js';
+import { EventBuffer, type FoundEvent, type StreamEnd } from './event-buffer.js';
 import { comment, eventText } from './event-text.js';
 
 /** Where the bytes for one client go. */
@@ -16,7 +17,7 @@ export interface FeedOptions {
   /** Events kept. */
   readonly capacity: number;
   /** What becomes of a client that is more events behind than that. */
-  readonly onFull: 'error' | 'drop-oldest';
+  readonly onFull: 'error' | 'drop-oldest' | 'drop-newest';
   /** Stands before the number of each event in its id, so that ids of another feed are not taken for its own. */
   readonly tag: string;
   /** Ms between two comments for those who hear nothing; undefined: none. */
@@ -117,6 +118,10 @@ export class FeedReader {
   #isStranger: boolean;
   #isFull = false;
   #hasLeft = false;
+  /** With `drop-newest`: what it is to hear next, though others may have heard more than is kept. */
+  readonly #waiting = new Fifo<FoundEvent>();
+  /** Events it missed behind those. */
+  #missed = 0;
 
   constructor(
     buffer: EventBuffer,
@@ -138,22 +143,50 @@ export class FeedReader {
 
   /** Writes what is there, as far as it is taken. */
   wake(): void {
+    const { onFull, tag } = this.#options;
     while (!this.#isFull && !this.#hasLeft) {
-      const found = this.#buffer.read(this.#at);
+      const found = this.#waiting.shift() ?? this.#next();
       if (found === undefined) break;
-      if (found.lost > 0 && !this.#isNew && this.#options.onFull === 'error') {
+      if (found.lost > 0 && !this.#isNew && onFull === 'error') {
         this.#tooSlow();
         return;
       }
       if (this.#isStranger) this.#outlet.write(`${eventText('null', 'dropped')}\n`);
-      else if (found.lost > 0) this.#outlet.write(`${eventText(String(found.lost), 'dropped')}\n`);
+      else this.#tellLost(found.lost);
       this.#isStranger = false;
       this.#isNew = false;
-      this.#at = found.at + 1;
-      this.#isFull = !this.#outlet.write(`id: ${this.#options.tag}${found.at}\n${found.event}\n`);
+      this.#isFull = !this.#outlet.write(`id: ${tag}${found.at}\n${found.event}\n`);
     }
+    if (onFull === 'drop-newest') this.#hold();
     const { end } = this.#buffer;
-    if (end !== undefined && !this.#isFull && !this.#hasLeft) this.#finish(this.#options.endText(end));
+    if (end === undefined || this.#isFull || this.#hasLeft) return;
+    this.#tellLost(this.#missed);
+    this.#finish(this.#options.endText(end));
+  }
+
+  /** The next event that is kept. */
+  #next(): FoundEvent | undefined {
+    const found = this.#buffer.read(this.#at);
+    if (found === undefined) return undefined;
+    this.#at = found.at + 1;
+    const lost = found.lost + this.#missed;
+    this.#missed = 0;
+    return { ...found, lost };
+  }
+
+  /** Holds what it cannot be written yet, as far as there is room. */
+  #hold(): void {
+    while (this.#waiting.size < this.#options.capacity) {
+      const found = this.#next();
+      if (found === undefined) return;
+      this.#waiting.push(found);
+    }
+    this.#missed += this.#buffer.next - this.#at;
+    this.#at = this.#buffer.next;
+  }
+
+  #tellLost(events: number): void {
+    if (events > 0) this.#outlet.write(`${eventText(String(events), 'dropped')}\n`);
   }
 
   /** There is room again. */
@@ -183,7 +216,7 @@ export class FeedReader {
 
   #tooSlow(): void {
     const { capacity } = this.#options;
-    const message = `A client was more than ${capacity} events behind; raise capacity, or set onFull to "drop-oldest".`;
+    const message = `A client was more than ${capacity} events behind; raise capacity, or set onFull to "drop-oldest" or "drop-newest".`;
     this.#finish(this.#options.endText({ error: new LimitExceededError('capacity', capacity, message) }));
   }
 

@@ -22,10 +22,10 @@ export interface EventStreamOptions<T = unknown> extends EventLogOptions {
   /** Events kept for clients that come back, come late or are slow. Whole number from 1. Default 10,000. */
   readonly capacity?: number;
   /**
-   * A client that is more events behind is told how many it has missed (event `dropped`) and goes on, or is told
-   * LIMIT_EXCEEDED (event `failed`) and nothing more. Default `drop-oldest`.
+   * A client that is more events behind misses the oldest or the newest of them, is told how many (event `dropped`) and goes on,
+   * or is told LIMIT_EXCEEDED (event `failed`) and nothing more. Default `drop-oldest`.
    */
-  readonly onFull?: 'error' | 'drop-oldest';
+  readonly onFull?: 'error' | 'drop-oldest' | 'drop-newest';
   /** Ms after which a browser that has lost the connection comes back. Whole number from 0. Default 3,000. */
   readonly retry?: number;
   /** Ms between two comments that keep proxies from closing a silent connection; false: none. Default 15,000. */
@@ -102,7 +102,7 @@ const optionRules = bag<EventStreamOptions>(
     event: rule(isFunction, 'give a function of a value'),
     data: rule(isFunction, 'give a function of a value'),
     capacity: number(1, 'whole'),
-    onFull: oneOf(['error', 'drop-oldest']),
+    onFull: oneOf(['error', 'drop-oldest', 'drop-newest']),
     retry: number(0, 'whole'),
     heartbeat: either(
       (value) => value === false,

@@ -1,10 +1,13 @@
 import { createServer, get, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
-import { from, NEVER, Observable, of, Subject, throwError } from 'rxjs';
+import { from, map, NEVER, Observable, of, Subject, throwError } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { RxhiveError, workflow } from '../../lib/index.js';
+import { Clock } from '../../lib/kernel/clock.js';
+import { EventFeed } from '../../lib/streams/event-feed.js';
+import { eventText } from '../../lib/streams/event-text.js';
 import { type EventStream, toEventSource } from '../../lib/streams/index.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
 
@@ -126,6 +129,97 @@ test('onFull error: a client that is too far behind is told so, and not to come 
   assert.is(JSON.parse(last.data).code, 'LIMIT_EXCEEDED');
   assert.is(events.response(returning(last.id)).status, 204);
   assert.is(events.clients, 0);
+});
+
+test('drop-newest: a client that is too far behind hears what it waited for, and misses the newest', () => {
+  /** What a client of a feed hears that takes so many events at a time. */
+  const play = (steps: readonly number[], capacity: number): string[] => {
+    const source = new Subject<string>();
+    const clock = new Clock({ scheduler: new SimulationScheduler() });
+    const feed = new EventFeed({
+      capacity,
+      onFull: 'drop-newest',
+      tag: '',
+      clock,
+      endText: () => eventText('', 'end'),
+    });
+    feed.take(source.pipe(map((text) => eventText(text))));
+    let room = 0;
+    let text = '';
+    const write = (more: string): boolean => {
+      text += more;
+      if (more.startsWith('id:')) room -= 1;
+      return room > 0;
+    };
+    const reader = feed.join({ write, end: () => undefined });
+    const others = feed.join({ write: () => true, end: () => undefined });
+    let said = 0;
+    for (const step of steps)
+      if (step > 0) for (let i = 0; i < step; i++) source.next(`${said++}`);
+      else {
+        room = -step;
+        reader.drained();
+      }
+    source.complete();
+    room = Number.POSITIVE_INFINITY;
+    reader.drained();
+    others.leave();
+    return heard(text).map(({ event, data }) => (event === 'message' ? data : `${event} ${data}`));
+  };
+  // The first is written at once; five wait, and of what comes then the reader hears how much it was.
+  assert.equal(play([1, 50], 5), ['0', '1', '2', '3', '4', '5', 'dropped 45', 'end ']);
+  assert.equal(play([1, 8, -2, 3], 5), [
+    '0',
+    '1',
+    '2',
+    '3',
+    '4',
+    '5',
+    'dropped 3',
+    '9',
+    '10',
+    'dropped 1',
+    'end ',
+  ]);
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: -8, max: 8 }).filter((n) => n !== 0)),
+      fc.integer({ min: 1, max: 6 }),
+      (steps, capacity) => {
+        // The model: a row of its own for the client.
+        const expected: string[] = [];
+        const row: string[] = [];
+        let room = 1;
+        let missed = 0;
+        let said = 0;
+        const drain = (): void => {
+          for (; room > 0 && row.length > 0; room--) {
+            const first = row.shift() as string;
+            expected.push(...(first.startsWith('dropped') ? [first, row.shift() as string] : [first]));
+          }
+        };
+        const waiting = (): number => row.filter((one) => !one.startsWith('dropped')).length;
+        for (const step of steps)
+          if (step < 0) {
+            room = -step;
+            drain();
+          } else
+            for (let i = 0; i < step; i++, said++) {
+              if (room === 0 && waiting() >= capacity) {
+                missed += 1;
+                continue;
+              }
+              if (missed > 0) row.push(`dropped ${missed}`);
+              missed = 0;
+              row.push(`${said}`);
+              drain();
+            }
+        expected.push(...row, ...(missed > 0 ? [`dropped ${missed}`] : []), 'end ');
+        assert.equal(play(steps, capacity), expected);
+      },
+    ),
+    { numRuns: 500 },
+  );
 });
 
 test('a client that does not read is not written to: others get all, and it gets the newest later', async () => {
@@ -281,7 +375,7 @@ test('a run that is left is cancelled with cancel, or when nobody else watches i
 test('wrong options are refused', async () => {
   for (const wrong of [
     { capacity: 0 },
-    { onFull: 'drop-newest' as never },
+    { onFull: 'drop' as never },
     { retry: -1 },
     { heartbeat: 0 },
     { linger: -1 },
