@@ -17,11 +17,13 @@ import {
   type AgentDependency,
   type AgentInputs,
   AgentTask,
+  type AgentWorkflowOptions,
 } from './model/agent.js';
 import type { TaskContext } from './model/context.js';
 import { type AnyDependency, Dependency, Task } from './model/dependency.js';
 import type { WorkflowEvent } from './model/event.js';
 import { whereabouts } from './model/executor.js';
+import type { NestedOutput } from './model/nested.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
 import type { CheckpointStore } from './model/store.js';
@@ -88,7 +90,10 @@ export class WorkflowOrchestrator<
   X extends string = never,
 > {
   readonly #options: OrchestratorOptions<Agents, S, I, G, X>;
-  readonly #tasks: AgentTask[] = [];
+  readonly #tasks: (
+    | AgentTask
+    | { readonly id: string; readonly nested: AgentWorkflowOptions<never, unknown> }
+  )[] = [];
   readonly #handlers: [string, (value: unknown, add: AddAgentTask<string>) => unknown][] = [];
   readonly #events = new Subject<WorkflowEvent>();
   #run: Run<S, G> | undefined;
@@ -121,6 +126,23 @@ export class WorkflowOrchestrator<
     }
     this.#dynamic(task);
     this.#run.task(task.id, this.#definition(task) as never);
+    return this;
+  }
+
+  /**
+   * Makes a workflow a task: its tasks are tasks of the run with ids `ID/...`. @throws RxhiveError INVALID_OPTION while a
+   * run goes on
+   */
+  addWorkflow<I, const P extends NestedOutput | undefined = undefined>(
+    id: string,
+    options: AgentWorkflowOptions<I, P>,
+  ): this {
+    if (this.#run !== undefined)
+      throw new RxhiveError(
+        'INVALID_OPTION',
+        'A run goes on, to which no workflow can be added; add it before.',
+      );
+    this.#tasks.push({ id, nested: options as unknown as AgentWorkflowOptions<never, unknown> });
     return this;
   }
 
@@ -249,7 +271,12 @@ export class WorkflowOrchestrator<
     const origin = { durationsKey: this, names: optionNames, faults };
     const flow = new Workflow<S, I, G, X>({ ...same, name, concurrency, groups }, origin);
     for (const task of this.#tasks)
-      flow.task(task.id, this.#definition(task, (fault) => faults.push(fault)) as never);
+      flow.task(
+        task.id,
+        ('nested' in task
+          ? nestedOptions(task.nested)
+          : this.#definition(task, (fault) => faults.push(fault))) as never,
+      );
     // By its type and data a task comes back from a log without the handler that added it.
     for (const agentType of Object.keys(this.#options.agents))
       flow.registerType(agentType, ({ id, data, options, dependencies = [] }) => {
@@ -324,6 +351,22 @@ export class WorkflowOrchestrator<
     fault(bad);
     return () => undefined;
   }
+}
+
+/** A nested workflow whose dependencies are ids; its input is made of their results by id. */
+function nestedOptions({
+  dependencies = [],
+  input: given,
+  ...same
+}: Omit<AgentWorkflowOptions<never, unknown>, 'input'> & { readonly input?: unknown }): object {
+  const ids = dependencies.map((one) => (typeof one === 'string' ? one : one?.id));
+  const of = (values: readonly unknown[]): unknown =>
+    (given as (inputs: AgentInputs) => unknown)(Object.fromEntries(ids.map((id, i) => [id, values[i]])));
+  return {
+    ...same,
+    dependencies: dependencies.map(dependencyOf),
+    input: typeof given === 'function' ? of : given,
+  };
 }
 
 /** The dependency that an id, or one with a mode, stands for; what stands for none is left for the plan to tell. */

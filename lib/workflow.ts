@@ -1,15 +1,16 @@
 import { checkKeep, compactLog } from './commit/compact.js';
+import { compensations } from './commit/compensations.js';
 import { Spill } from './commit/spill.js';
 import { eachTask } from './execute/each.js';
 import { History } from './history.js';
-import { copy } from './kernel/copy.js';
-import { type DefinitionFault, inspect, RxhiveError, truncate } from './kernel/errors.js';
+import { type DefinitionFault, truncate } from './kernel/errors.js';
 import { getOrInsert } from './kernel/get-or-insert.js';
 import { thenMaybe, toPromise } from './kernel/maybe-promise.js';
 import { readOnce, readOrRefuse } from './kernel/read-once.js';
 import { type Dependencies, Task } from './model/dependency.js';
 import type { Batched, BatchOptions, EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
+import { type NestedOptions, type NestedOutput, type NestedValue, nestedTask } from './model/nested.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
 import type { RunController } from './model/run-controller.js';
@@ -24,6 +25,7 @@ import {
   type TaskTypeOptions,
   type TypedTaskOptions,
   type TypeMaker,
+  typeMaker,
 } from './model/task.js';
 import {
   belowWorkflow,
@@ -38,6 +40,7 @@ import { definedTasks } from './observe/defined.js';
 import { durationsOf, type LearntDuration } from './observe/durations.js';
 import { toDot, toMermaid } from './observe/export.js';
 import { checkInput, checkRunId } from './plan/input.js';
+import { expanded } from './plan/nested.js';
 import { type NoPromise, Run } from './run.js';
 import { storeAt } from './stores/at-path.js';
 
@@ -70,6 +73,8 @@ type Origin = Pick<WorkflowDefinition, 'durationsKey' | 'names' | 'faults'>;
 
 /** A definition of tasks. Holds no execution: `run()` makes as many as wanted. */
 export class Workflow<S = unknown, I = unknown, G extends string = string, X extends string = string> {
+  /** Type of the input. Exists for the compiler only. */
+  declare readonly '~input': (input: I) => I;
   readonly settings: WorkflowSettings;
   readonly #ids: string[] = [];
   readonly #tasks: TaskDefinition[] = [];
@@ -97,14 +102,26 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     return this.settings.name;
   }
 
+  /**
+   * Makes another workflow a task: its tasks are tasks of the run with ids `ID/...`, in the same log, under the same limits.
+   *
+   * ```ts
+   * const first = book.task('first', { workflow: chapter, dependencies: { plan }, input: ({ plan }) => plan.chapters[0], output: text });
+   * ```
+   */
+  task<const D extends Dependencies, N, const P extends NestedOutput | undefined = undefined>(
+    id: string,
+    options: NestedOptions<D, N, P>,
+  ): Task<NestedValue<P>>;
   /** Defines a task. Faults are collected and reported together by `run()`. */
   task<const D extends Dependencies = Record<never, never>, R = unknown, O = ResultOf<R>>(
     id: string,
     options: TaskOptions<D, R, S, I, G, X, O>,
-  ): Task<O> {
+  ): Task<O>;
+  task(id: string, options: object): Task<never> {
     this.#ids.push(id);
-    this.#tasks.push(bodied(options as unknown as TaskDefinition));
-    const handle = new Task<O>(id, this);
+    this.#tasks.push('workflow' in (options ?? {}) ? nestedTask(options) : bodied(options as TaskDefinition));
+    const handle = new Task<never>(id, this);
     this.#handles.push(handle);
     return handle;
   }
@@ -124,25 +141,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     name: string,
     options: TaskTypeOptions<T, R, S, I, G, X, O>,
   ): TaskType<T, O> {
-    const { run, ...settings } = readOrRefuse('flow.taskType', options, belowTask) ?? {};
-    if (typeof name !== 'string' || name === '' || this.#types.has(name)) {
-      const message = `flow.taskType got the name ${inspect(name)}; give a text that no other type of the workflow has.`;
-      throw new RxhiveError('INVALID_OPTION', message);
-    }
-    if (typeof run !== 'function') {
-      const message = `Task type "${truncate(name)}" has run ${inspect(run)}; give a function of the data.`;
-      throw new RxhiveError('INVALID_OPTION', message);
-    }
-    const body = run as unknown as (data: unknown, ctx: unknown, inputs: unknown) => unknown;
-    const make: TypeMaker = ({ data, options: own, dependencies }) => ({
-      ...(settings as object),
-      ...own,
-      ...(dependencies !== undefined && { dependencies }),
-      type: name,
-      data,
-      version: settings.version ?? String(run),
-      run: (inputs: unknown, ctx: unknown) => body(copy(data), ctx, inputs),
-    });
+    const make = typeMaker(name, options, (one) => this.#types.has(one));
     return new TaskType<T, O>(name, this.registerType(name, make));
   }
 
@@ -208,7 +207,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
 
   /** What the log of one of its runs tells. Rejects with CheckpointCorruptError; RxhiveError INVALID_OPTION */
   history(store: CheckpointStore | string, runId: string): Promise<History<S>> {
-    const { name, state } = this.settings;
+    const { name, state } = this.definition().settings;
     const from = storeAt(store);
     const spill = new Spill(from, Number.POSITIVE_INFINITY);
     return toPromise(() =>
@@ -308,7 +307,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     runId: string,
     options: { readonly keep?: number } = {},
   ): Promise<{ readonly before: number; readonly after: number }> {
-    const { name, state } = this.settings;
+    const { name, state } = this.definition().settings;
     return toPromise(() => {
       const keep = checkKeep(options.keep);
       return compactLog(storeAt(store), checkRunId(runId), { name, state, keep });
@@ -334,20 +333,14 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
 
   #undo(past: History<S>, options: Omit<RunOptions, 'input' | 'runId'>): Run<S, never> {
     const { state, results } = past.snapshotAt(past.last);
-    const defined = new Map(this.#ids.map((id, i) => [id, this.#tasks[i] as TaskDefinition]));
     const undo = new Workflow<S, undefined, never, never>({
       name: `${this.name}/compensate`,
       state,
       concurrency: 1,
     });
     let before: Task[] = [];
-    for (const [id, value] of [...results].reverse()) {
-      const { compensate, retry, timeout } = defined.get(id) ?? {};
-      if (compensate === undefined) continue;
-      const run = (_: unknown, ctx: unknown): unknown => compensate(copy(value) as never, ctx as never);
-      const limits = { ...(retry !== undefined && { retry }), ...(timeout !== undefined && { timeout }) };
-      before = [undo.task(id, { ...limits, dependencies: before, version: String(compensate), run })];
-    }
+    for (const { id, task } of compensations(this.definition(), results))
+      before = [undo.task(id, { ...task, dependencies: before } as never)];
     return undo.run({ ...options, runId: `${past.runId}/compensate` });
   }
 
@@ -362,8 +355,13 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
     return format === 'dot' ? toDot(tasks) : toMermaid(tasks);
   }
 
-  /** The workflow as data: what plan, checks and tests read. */
+  /** The workflow as data: what plan, checks and tests read. Tasks of nested workflows are among its own. */
   definition(): WorkflowDefinition {
+    return expanded(this.defined());
+  }
+
+  /** The same with tasks that are workflows as they were given: what a workflow around it reads. */
+  defined(): WorkflowDefinition {
     return {
       settings: this.settings,
       names: this.#names,

@@ -17,6 +17,7 @@ import {
   WorkflowDefinitionError,
   type WorkflowOptions,
   WorkflowOrchestrator,
+  workflow,
 } from '../lib/index.js';
 import type { TaskDefinition } from '../lib/model/task.js';
 import { advance, SimulationScheduler, simulate } from '../lib/testing/index.js';
@@ -295,6 +296,36 @@ test('an agent that does not exist is refused at once while a run goes on', asyn
   orchestrator.onTaskComplete('a', (_, add) => add(new AgentTask({ id: 'b', agentType: 'nobody' })));
   const { tasks } = await orchestrator.executeWorkflow();
   assert.match(String(tasks.get('a')?.error), /wants agent "nobody"/);
+});
+
+test('a workflow is a task of an orchestrator, and an orchestrator of a workflow', async () => {
+  const inner = workflow({ name: 'inner', input: typed<string>() });
+  const loud = inner.task('loud', { run: (_, ctx) => ctx.input.toUpperCase() });
+  const agents = {
+    says: ({ data, inputs }: { readonly data: unknown; readonly inputs: object }) =>
+      `${String(data)} ${Object.entries(inputs).join()}`,
+  };
+  const team = new WorkflowOrchestrator({ agents });
+  team.addTask(new AgentTask({ id: 'a', agentType: 'says', data: 'bee' }));
+  team.addWorkflow('in', {
+    workflow: inner,
+    dependencies: ['a'],
+    input: (inputs) => String(inputs.a),
+    output: loud,
+  });
+  team.addTask(new AgentTask({ id: 'b', agentType: 'says', data: 'so', dependencies: ['in'] }));
+  team.onTaskComplete('in', (_, add) =>
+    add(new AgentTask({ id: 'c', agentType: 'says', data: 'and', dependencies: ['b'] })),
+  );
+  const alone = await team.executeWorkflow();
+  assert.is(alone.results.get('b'), 'so in,BEE ');
+  assert.is(alone.results.get('c'), 'and b,so in,BEE ');
+  const outer = workflow({ name: 'outer' });
+  outer.task('team', { workflow: team.workflow() });
+  const { results } = await outer.run().result();
+  assert.is(results.get('team'), 'so in,BEE ');
+  assert.is(results.get('team/in/loud'), 'BEE ');
+  assert.is(results.get('team/c'), 'and b,so in,BEE ');
 });
 
 test.run();

@@ -4,6 +4,7 @@ export type { StreamResult } from '../controller.js';
 export type { Clock } from '../kernel/clock.js';
 export type { CancelReason, DefinitionFault, TimeoutKind } from '../kernel/errors.js';
 export type { MaybePromise } from '../kernel/maybe-promise.js';
+export type { AgentWorkflowOptions } from '../model/agent.js';
 export type { BudgetOptions } from '../model/budget.js';
 export type { CacheOptions } from '../model/cache.js';
 export type { GroupState, Recipe, Shared } from '../model/context.js';
@@ -20,6 +21,13 @@ export type {
 export type { Batched, BatchOptions, EachItem, Items, ItemsOptions, ScanOptions } from '../model/each.js';
 export type { Executor, Place, PlaceUse, RemoteContext } from '../model/executor.js';
 export type { HedgeOptions } from '../model/hedge.js';
+export type {
+  NestedInput,
+  NestedOptions,
+  NestedOutput,
+  NestedSettings,
+  NestedValue,
+} from '../model/nested.js';
 export type { Backoff, ExponentialOptions } from '../model/policy.js';
 export type { AttemptReport, Results, SpeedUp, TaskReports, Waits } from '../model/result.js';
 export type { RunController } from '../model/run-controller.js';

@@ -1,6 +1,7 @@
 import { type Observable, ReplaySubject, type Subscription } from 'rxjs';
 import type { AttemptHandle, TaskNode, WaitCause } from '../graph/node.js';
 import type { CacheAnswer } from '../graph/ports.js';
+import { scopeOf } from '../graph/scope.js';
 import type { SignalSink } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { copy } from '../kernel/copy.js';
@@ -96,7 +97,7 @@ class Attempt extends AttemptContext implements BodySink {
 
   /** Takes the result of the same work done before or going on elsewhere; works where there is none. */
   #runOnce(inputs: unknown, isInvalid = false): void {
-    const entry = this.ports.cache.lookUp(this.node, inputs, this.ports.input, isInvalid);
+    const entry = this.ports.cache.lookUp(this.node, inputs, this.given, isInvalid);
     if (entry.kind !== 'asked') this.#onCacheEntry(entry, inputs);
     else
       this.#cached = entry.entry$.subscribe((answer) => {
@@ -320,7 +321,8 @@ function handlersOf(
   handlers: ReadonlyMap<string, readonly CompletionHandler[]>,
 ): readonly CompletionHandler[] {
   if (handlers.size === 0) return noHandlers;
-  const byType =
-    node.definition.type === undefined ? [] : (handlers.get(`type:${node.definition.type}`) ?? []);
+  const { type } = node.definition;
+  const prefix = scopeOf(node)?.prefix ?? '';
+  const byType = type === undefined ? [] : (handlers.get(`type:${prefix}${type}`) ?? []);
   return [...new Set([...(handlers.get(`id:${node.id}`) ?? []), ...byType])];
 }

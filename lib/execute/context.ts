@@ -1,9 +1,9 @@
 import { firstValueFrom, Observable, of } from 'rxjs';
 import { ChoiceState } from '../graph/choice-state.js';
 import type { Messaging } from '../graph/mailbox.js';
-import type { AttemptHandle, Replay, Spawned, TaskNode } from '../graph/node.js';
+import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
 import type { Asker } from '../graph/ports.js';
-import { callerContext } from '../kernel/async-context.js';
+import { addedIn, changeIn, meant, readIn, scopeOf } from '../graph/scope.js';
 import { copy } from '../kernel/copy.js';
 import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
@@ -19,7 +19,9 @@ import type { GroupState, Reads, Recipe, Shared, TaskContext, Usage } from '../m
 import { Task } from '../model/dependency.js';
 import { addedBy } from '../model/executor.js';
 import { Question } from '../model/question.js';
+import type { Scope } from '../model/scope.js';
 import type { TaskDefinition, TypedTaskOptions } from '../model/task.js';
+import { Additions } from './additions.js';
 import { type JoinTarget, joined } from './inputs.js';
 import { joinTargets, shapeOf } from './join-targets.js';
 import type { ExecutePorts } from './ports.js';
@@ -32,8 +34,8 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   readonly ports: ExecutePorts;
   readonly attempt: number;
   recipes: Recipe<never>[] | undefined;
-  spawned: Spawned[] | undefined;
-  #spawnedIds: Set<string> | undefined;
+  #additions: Additions | undefined;
+  #scope: { readonly is: Scope | undefined } | undefined;
   returned: { readonly value: unknown } | undefined;
   reads: Reads | undefined;
   ended = false;
@@ -54,6 +56,16 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.attempt = node.attempt;
   }
 
+  get spawned(): Spawned[] | undefined {
+    return this.#additions?.spawned;
+  }
+
+  /** The nested workflow it is part of. */
+  protected get scope(): Scope | undefined {
+    this.#scope ??= { is: scopeOf(this.node) };
+    return this.#scope.is;
+  }
+
   abstract early: number;
   abstract stop(reason: RxhiveError): void;
   /** With a replay: all that was wanted has come back. */
@@ -72,8 +84,14 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   get input(): unknown {
-    this.#input ??= { own: copy(this.ports.input) };
+    this.#input ??= { own: copy(this.given) };
     return this.#input.own;
+  }
+
+  /** The input of the workflow it is part of. */
+  protected get given(): unknown {
+    const { scope, ports } = this;
+    return scope === undefined ? ports.input : ports.graph.find(new Task(scope.begin))?.value;
   }
 
   get replaying(): { readonly value: unknown } | undefined {
@@ -113,13 +131,14 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       );
     }
     this.recipes ??= [];
-    this.recipes.push(recipe as Recipe<never>);
+    this.recipes.push(changeIn(this.scope, recipe as Recipe<never>));
   }
 
-  read<T>(select?: (state: never) => T): T {
-    if (select !== undefined && typeof select !== 'function') {
-      throw new RxhiveError('INVALID_OPTION', `ctx.read got ${inspect(select)}; give a function or nothing.`);
+  read<T>(given?: (state: never) => T): T {
+    if (given !== undefined && typeof given !== 'function') {
+      throw new RxhiveError('INVALID_OPTION', `ctx.read got ${inspect(given)}; give a function or nothing.`);
     }
+    const select = readIn(this.scope, given);
     if (this.node.definition.isolation !== 'serializable') {
       const state = this.ports.state.preview(this.recipes);
       return select === undefined ? (state as T) : select(state as never);
@@ -141,37 +160,17 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   /** Buffers a task the body or a handler adds. */
   protected add(id: string, definition: TaskDefinition, by?: 'handler'): Task {
     this.#alive('spawn');
-    const replay = this.node.extra?.replay;
-    if (replay !== undefined) return this.#addAgain(replay, id, definition);
-    if (this.#spawnedIds?.has(id)) {
-      throw new RxhiveError(
-        'WORKFLOW_DEFINITION',
-        `Task "${truncate(this.node.id)}" adds "${truncate(id)}" twice; use another id.`,
-      );
-    }
-    const handle = this.ports.handleFor(this.node, id);
-    if (this.ports.graph.find(handle) === undefined) {
-      this.spawned ??= [];
-      this.#spawnedIds = (this.#spawnedIds ?? new Set()).add(id);
-      this.spawned.push({ handle, definition, context: callerContext(), ...(by && { by }) });
-    }
-    return handle;
-  }
-
-  /** In a replay: adds what is wanted at once, and nothing else. */
-  #addAgain({ wanted }: Replay, id: string, definition: TaskDefinition): Task {
-    const handle = this.ports.handleFor(this.node, id);
-    if (!wanted.delete(id)) return handle;
-    this.ports.flush(this.node, [{ handle, definition, context: callerContext() }]);
-    if (wanted.size === 0) this.complete();
-    return handle;
+    const { scope } = this;
+    const one = scope === undefined ? { id, definition } : addedIn(scope, id, definition);
+    this.#additions ??= new Additions(this.node, this.ports, () => this.complete());
+    return this.#additions.add(one.id, one.definition, by);
   }
 
   join(tasks: unknown): Promise<never> {
     this.#alive('join');
-    this.#flush();
+    this.#additions?.flush();
     const shape = shapeOf(tasks);
-    const targets = joinTargets(tasks, this.node, (task) => this.ports.graph.find(task));
+    const targets = joinTargets(tasks, this.node, (task) => this.ports.graph.find(meant(this.node, task)));
     this.#note(targets);
     return this.#promise((resolve, reject) => {
       const nodes = targets.map(({ node }) => node);
@@ -196,12 +195,6 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     for (const { node } of targets)
       for (const one of node instanceof ChoiceState ? node.edges.map(({ from }) => from) : [node])
         extra.joined.add(one.id);
-  }
-
-  #flush(): void {
-    const { spawned } = this;
-    this.spawned = this.#spawnedIds = undefined;
-    if (spawned !== undefined) this.ports.flush(this.node, spawned);
   }
 
   ask(whom: unknown, value?: unknown, options?: AskOptions<never>): Promise<never> {
@@ -235,7 +228,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       promise: (begin) => this.#promise(begin as never) as Promise<never>,
       alive: (part) => this.#alive(part),
       failed: (error) => this.broke(faultOf(error, 'A subscriber of messages')),
-      flush: () => this.#flush(),
+      flush: () => this.#additions?.flush(),
     });
     return this.#messaging;
   }

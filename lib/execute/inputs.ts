@@ -46,9 +46,9 @@ export function inputsOf(node: TaskNode, values?: readonly unknown[]): unknown {
   return record;
 }
 
-/** Items come one by one, not as an input. */
+/** Items come one by one, not as an input; of what a task comes after alone it is given nothing. */
 function isInput(edge: Edge): boolean {
-  return edge.mode !== 'items' && isFirst(edge);
+  return edge.mode !== 'items' && edge.mode !== 'after' && isFirst(edge);
 }
 
 /**
@@ -62,7 +62,7 @@ export function mergedInput(
   values: readonly unknown[],
 ): unknown {
   const beside = node.inEdges.flatMap((one, i) =>
-    one.mode === 'merged' || !isFirst(one) ? [] : [{ key: one.key, value: copy(values[i]) }],
+    one.mode === 'merged' || !isInput(one) ? [] : [{ key: one.key, value: copy(values[i]) }],
   );
   if (beside.length === 0) return { from, value: copy(value) };
   if (Array.isArray(node.definition.dependencies))
@@ -74,7 +74,7 @@ export function mergedInput(
 
 /** Names of inputs, or their places where the dependencies are a tuple. */
 export function inputNames({ inEdges }: TaskNode): ReadonlyMap<Edge, string | number> {
-  return new Map(inEdges.filter(isFirst).map((edge, place) => [edge, edge.key ?? place]));
+  return new Map(inEdges.filter(isInput).map((edge, place) => [edge, edge.key ?? place]));
 }
 
 /** One of the edges that are merged, which has spoken where one has. */

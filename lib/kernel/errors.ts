@@ -37,6 +37,7 @@ export type ErrorCode =
   | 'RUN_SUSPENDED'
   | 'AGENT_FAILED'
   | 'CHILD_MISSING'
+  | 'NESTED_FAILED'
   | 'ATTEMPT_LOST'
   | 'WORKER_LOST'
   | 'UNKNOWN_AGENT'

@@ -1,5 +1,6 @@
 import type { AttemptScope, Mailbox, MessageReader, MessageWait, Messaging } from '../graph/mailbox.js';
 import type { TaskNode } from '../graph/node.js';
+import { channelIn, meant, scopeOf } from '../graph/scope.js';
 import type { Clock } from '../kernel/clock.js';
 import { InvalidMessageError, inspect, RxhiveError, TaskTimeoutError, truncate } from '../kernel/errors.js';
 import { settleMaybe } from '../kernel/maybe-promise.js';
@@ -48,7 +49,7 @@ export class TaskMessaging implements Messaging {
   }
 
   send(channel: unknown, value: unknown, options: SendOptions = {}): Promise<Message> {
-    const on = channelOf('send', channel);
+    const on = channelIn(scopeOf(this.#node), channelOf('send', channel));
     const key = keyOf('send', options);
     return this.#own.promise<Message>((resolve, reject) => {
       let readers: () => Iterable<string> = () => [];
@@ -69,7 +70,7 @@ export class TaskMessaging implements Messaging {
   }
 
   receive(channels: unknown, options: ReceiveOneOptions = {}): Promise<Message> {
-    const on = channelsOf('receive', channels);
+    const on = this.#channelsOf('receive', channels);
     const from = this.#idsOf('receive', options.from);
     const timeout = timeoutOf('receive', options);
     return this.#own.promise<Message>((resolve, reject) => {
@@ -90,7 +91,7 @@ export class TaskMessaging implements Messaging {
   }
 
   receive$(channels: unknown, options: ReceiveOptions = {}): Inbox<Message> {
-    const on = channelsOf('receive$', channels);
+    const on = this.#channelsOf('receive$', channels);
     const from = this.#idsOf('receive$', options.from);
     return this.#inbox(
       namesOf(on),
@@ -180,6 +181,11 @@ export class TaskMessaging implements Messaging {
     return () => clock.cancel(timer);
   }
 
+  #channelsOf(what: string, channels: unknown): Channel<never>[] {
+    const scope = scopeOf(this.#node);
+    return channelsOf(what, channels).map((one) => channelIn(scope, one));
+  }
+
   /** @throws RxhiveError INVALID_OPTION for what is no task of the run */
   #idsOf(what: string, from: ReceiveOptions['from']): string[] | undefined {
     if (from === undefined) return undefined;
@@ -187,7 +193,7 @@ export class TaskMessaging implements Messaging {
     const given: readonly unknown[] = Array.isArray(from) ? from : [from];
     return given.map((one) => {
       const task = typeof one === 'string' ? new Task(one) : one;
-      const found = task instanceof Task ? this.#ports.graph.find(task) : undefined;
+      const found = task instanceof Task ? this.#ports.graph.find(meant(this.#node, task)) : undefined;
       if (found !== undefined) return found.id;
       const name = task instanceof Task ? task.id : one;
       throw new RxhiveError(

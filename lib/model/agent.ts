@@ -2,6 +2,7 @@ import { readOrRefuse } from '../kernel/read-once.js';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
 import type { Executor, Place } from './executor.js';
+import type { NestedInput, NestedSettings } from './nested.js';
 import { belowTask, type TaskSettings } from './task.js';
 
 /** A dependency that may fail; as data, like all of an {@link AgentTask}. */
@@ -48,6 +49,11 @@ export class AgentTask<const A extends string = string, const G extends string =
     return this.options.id;
   }
 }
+
+/** How a workflow is a task of an orchestrator. `I` input of the workflow, `P` what makes the result. */
+export type AgentWorkflowOptions<I, P> = NestedSettings<I, P> &
+  Pick<AgentTaskOptions, 'dependencies'> &
+  NestedInput<AgentInputs, I>;
 
 /** The task as its agent sees it. */
 export interface AgentCall {

@@ -19,7 +19,8 @@ export class Task<out T = unknown> {
 
 /**
  * How a dependent uses a dependency. `value` is the default: wait for success, receive the result. `items`: a `flow.each` that
- * takes what another one has ended (`from`).
+ * takes what another one has ended (`from`). `after`: wait for success, receive nothing; so the tasks of a nested workflow
+ * depend on its input.
  */
 export type DependencyMode =
   | 'value'
@@ -29,7 +30,8 @@ export type DependencyMode =
   | 'orElse'
   | 'race'
   | 'quorum'
-  | 'items';
+  | 'items'
+  | 'after';
 
 /** Modes whose dependent starts while the task still runs, and reads its values as they come. */
 export type StreamMode = 'latest' | 'sampled' | 'paired' | 'merged';
@@ -47,6 +49,7 @@ const needed: Readonly<Record<DependencyMode, 'success' | 'end' | 'some'>> = {
   paired: 'success',
   merged: 'success',
   items: 'success',
+  after: 'success',
   optional: 'end',
   settled: 'end',
   orElse: 'end',

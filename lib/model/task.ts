@@ -1,6 +1,7 @@
 import type { Observable, Subscribable } from 'rxjs';
 import { copy } from '../kernel/copy.js';
-import type { Below } from '../kernel/read-once.js';
+import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
+import { type Below, readOrRefuse } from '../kernel/read-once.js';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
 import type { AnyDependency, BodyInputs, Dependencies, FirstInputs } from './dependency.js';
@@ -8,6 +9,7 @@ import type { Executor, Place } from './executor.js';
 import type { HedgeOptions } from './hedge.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { StandardSchema } from './schema.js';
+import type { NestedDefinition, Scope } from './scope.js';
 import type { Stage } from './stage.js';
 
 /** Result type of a body that returns `R`: promises are awaited, streams give their last value. */
@@ -246,6 +248,12 @@ export interface TaskDefinition
   readonly data?: unknown;
   /** What stands for its version where that is only made when a store or a cache asks for it. */
   readonly code?: (() => string) | undefined;
+  /** It is a workflow: the plan puts that one's tasks in its place. */
+  readonly nested?: NestedDefinition | undefined;
+  /** The nearest task of this kind that it is a part of, itself among them. */
+  readonly within?: string | undefined;
+  /** The nested workflow it is a task of. */
+  readonly scope?: Scope | undefined;
   /** What of the options could not be read. */
   readonly unread?: readonly string[] | undefined;
 }
@@ -261,3 +269,27 @@ export const belowTask: Below = {
   batch: {},
   scan: {},
 };
+
+/** What makes tasks of a type. @throws RxhiveError INVALID_OPTION for a name that is taken, or a body that is no function */
+export function typeMaker(name: string, options: object, isTaken: (name: string) => boolean): TypeMaker {
+  const { run, ...settings } =
+    readOrRefuse('flow.taskType', options as Partial<TaskDefinition>, belowTask) ?? {};
+  if (typeof name !== 'string' || name === '' || isTaken(name)) {
+    const message = `flow.taskType got the name ${inspect(name)}; give a text that no other type of the workflow has.`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+  if (typeof run !== 'function') {
+    const message = `Task type "${truncate(name)}" has run ${inspect(run)}; give a function of the data.`;
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
+  const body = run as unknown as (data: unknown, ctx: unknown, inputs: unknown) => unknown;
+  return ({ data, options: own, dependencies }) => ({
+    ...settings,
+    ...own,
+    ...(dependencies !== undefined && { dependencies }),
+    type: name,
+    data,
+    version: settings.version ?? String(run),
+    run: (inputs: unknown, ctx: unknown) => body(copy(data), ctx, inputs),
+  });
+}

@@ -87,6 +87,8 @@ export type Unit = Dependent &
       }
     | { readonly kind: 'joins'; readonly members: readonly number[]; readonly how: 'race' | 'quorum' }
     | { readonly kind: 'talk'; readonly requests: number }
+    /** A workflow as a task, and perhaps one more within it. */
+    | { readonly kind: 'nested'; readonly concurrency: number; readonly units: readonly Unit[] }
   );
 
 /** A workflow as data, so that it can be shown and made smaller. */
@@ -180,97 +182,114 @@ function children(depth: number): fc.Arbitrary<Child> {
 
 const needs = fc.array(fc.record({ on: fc.nat(9), mode }), { maxLength: 2 });
 
-const unit: fc.Arbitrary<Unit> = fc
-  .tuple(
-    needs,
-    fc.oneof(
-      {
-        weight: 8,
-        arbitrary: fc.record({
-          kind: fc.constant('work' as const),
-          work: works(3),
-          hears: some('messages', fc.array(fc.nat(9), { maxLength: 2 }), []),
-          handler: some('handlers', fc.array(children(1), { maxLength: 1 }), []),
-          compensates: seldom('compensate', 1),
-        }),
-      },
-      ...(has('each')
-        ? [
-            {
-              weight: 2,
-              arbitrary: fc.record({
-                kind: fc.constant('each' as const),
-                items: fc.array(works(1), { maxLength: 3 }),
-                keyed: fc.boolean(),
-                retry: fc.boolean(),
-              }),
-            },
-          ]
-        : []),
-      ...(has('fallback')
-        ? [
-            {
-              weight: 1,
-              arbitrary: fc.record({
-                kind: fc.constant('fallback' as const),
-                bad: fc.integer({ min: 0, max: 2 }),
-                retry: fc.boolean(),
-              }),
-            },
-          ]
-        : []),
-      ...(has('hedge')
-        ? [
-            {
-              weight: 1,
-              arbitrary: fc.record({ kind: fc.constant('hedged' as const), takes }),
-            },
-          ]
-        : []),
-      ...(has('cache')
-        ? [
-            {
-              weight: 1,
-              arbitrary: fc.record({ kind: fc.constant('cached' as const), key: fc.nat(1) }),
-            },
-          ]
-        : []),
-      ...(has('race')
-        ? [
-            {
-              weight: 1,
-              arbitrary: fc.record({
-                kind: fc.constantFrom('race' as const, 'quorum' as const),
-                members: fc.array(fc.record({ takes, fails: seldom('fails', 3), adds: seldom('spawn', 1) }), {
-                  minLength: 2,
-                  maxLength: 3,
+const unitsOf = (depth: number): fc.Arbitrary<Unit> =>
+  fc
+    .tuple(
+      needs,
+      fc.oneof(
+        {
+          weight: 8,
+          arbitrary: fc.record({
+            kind: fc.constant('work' as const),
+            work: works(3),
+            hears: some('messages', fc.array(fc.nat(9), { maxLength: 2 }), []),
+            handler: some('handlers', fc.array(children(1), { maxLength: 1 }), []),
+            compensates: seldom('compensate', 1),
+          }),
+        },
+        ...(has('each')
+          ? [
+              {
+                weight: 2,
+                arbitrary: fc.record({
+                  kind: fc.constant('each' as const),
+                  items: fc.array(works(1), { maxLength: 3 }),
+                  keyed: fc.boolean(),
+                  retry: fc.boolean(),
                 }),
-              }),
-            },
-            {
-              weight: 1,
-              arbitrary: fc.record({
-                kind: fc.constant('joins' as const),
-                members: fc.array(takes, { minLength: 2, maxLength: 3 }),
-                how: fc.constantFrom('race' as const, 'quorum' as const),
-              }),
-            },
-          ]
-        : []),
-      ...(has('talk')
-        ? [
-            {
-              weight: 1,
-              arbitrary: fc.record({
-                kind: fc.constant('talk' as const),
-                requests: fc.integer({ min: 1, max: 2 }),
-              }),
-            },
-          ]
-        : []),
-    ),
-  )
-  .map(([needs, one]) => ({ needs, ...one }));
+              },
+            ]
+          : []),
+        ...(has('fallback')
+          ? [
+              {
+                weight: 1,
+                arbitrary: fc.record({
+                  kind: fc.constant('fallback' as const),
+                  bad: fc.integer({ min: 0, max: 2 }),
+                  retry: fc.boolean(),
+                }),
+              },
+            ]
+          : []),
+        ...(has('hedge')
+          ? [
+              {
+                weight: 1,
+                arbitrary: fc.record({ kind: fc.constant('hedged' as const), takes }),
+              },
+            ]
+          : []),
+        ...(has('cache')
+          ? [
+              {
+                weight: 1,
+                arbitrary: fc.record({ kind: fc.constant('cached' as const), key: fc.nat(1) }),
+              },
+            ]
+          : []),
+        ...(has('race')
+          ? [
+              {
+                weight: 1,
+                arbitrary: fc.record({
+                  kind: fc.constantFrom('race' as const, 'quorum' as const),
+                  members: fc.array(
+                    fc.record({ takes, fails: seldom('fails', 3), adds: seldom('spawn', 1) }),
+                    {
+                      minLength: 2,
+                      maxLength: 3,
+                    },
+                  ),
+                }),
+              },
+              {
+                weight: 1,
+                arbitrary: fc.record({
+                  kind: fc.constant('joins' as const),
+                  members: fc.array(takes, { minLength: 2, maxLength: 3 }),
+                  how: fc.constantFrom('race' as const, 'quorum' as const),
+                }),
+              },
+            ]
+          : []),
+        ...(has('talk')
+          ? [
+              {
+                weight: 1,
+                arbitrary: fc.record({
+                  kind: fc.constant('talk' as const),
+                  requests: fc.integer({ min: 1, max: 2 }),
+                }),
+              },
+            ]
+          : []),
+        ...(has('nested') && depth > 0
+          ? [
+              {
+                weight: 2,
+                arbitrary: fc.record({
+                  kind: fc.constant('nested' as const),
+                  concurrency: fc.integer({ min: 1, max: 3 }),
+                  units: fc.array(unitsOf(depth - 1), { minLength: 1, maxLength: 3 }),
+                }),
+              },
+            ]
+          : []),
+      ),
+    )
+    .map(([needs, one]) => ({ needs, ...one }));
+const unit = unitsOf(2);
 
 export const programs: fc.Arbitrary<Program> = fc.record({
   concurrency: fc.integer({ min: 1, max: 4 }),
@@ -317,9 +336,12 @@ class Definition {
   readonly #world: World;
   readonly #words: Channel<string> = channel<string>('words');
   readonly #flow: Flow;
+  /** Ids of its tasks begin with it. */
+  readonly #names: string;
   readonly #type: TaskType<{ readonly id: string; readonly child: Child }, unknown> | undefined;
 
-  constructor(program: Program, world: World) {
+  constructor(program: Program, world: World, names = 't') {
+    this.#names = names;
     this.#program = program;
     this.#world = world;
     this.#flow = workflow({
@@ -337,7 +359,8 @@ class Definition {
 
   define(): { readonly flow: Workflow<State>; outside(run: Adds): void } {
     const tasks: Task[] = [];
-    for (const [i, one] of this.#program.units.entries()) tasks.push(this.#unit(`t${i}`, one, tasks));
+    for (const [i, one] of this.#program.units.entries())
+      tasks.push(this.#unit(`${this.#names}${i}`, one, tasks));
     return {
       flow: this.#flow as unknown as Workflow<State>,
       outside: (run) => {
@@ -471,6 +494,12 @@ class Definition {
             return textOf(id, this.#world.edited === id, seen(inputs), won);
           },
         });
+      case 'nested': {
+        const { concurrency, units } = one;
+        const program = { ...this.#program, concurrency, units, outside: [] };
+        const inner = new Definition(program, this.#world, 'in.').define().flow;
+        return this.#flow.task(id, { dependencies, workflow: inner as unknown as Flow });
+      }
       case 'talk': {
         // Neither waits for anything else, so they cannot wait for each other in a circle.
         const server = this.#flow.task(`${id}~server`, {

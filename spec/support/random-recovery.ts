@@ -311,7 +311,6 @@ function isOneOfMany(id: string): boolean {
 }
 
 function outcomeOf(result: WorkflowResult<State>): Outcome {
-  const { sum, list, own, all } = result.state;
   const tasks: Record<string, { status: string; value: unknown }> = {};
   for (const [id, { status }] of [...result.tasks].sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (isWithin(id) || isOneOfMany(id)) continue;
@@ -320,8 +319,17 @@ function outcomeOf(result: WorkflowResult<State>): Outcome {
   }
   return {
     status: result.status,
-    state: { sum, list: [...list].sort(), own: sorted(own), all: pairsOf(all) },
+    state: inNoOrder(result.state as never),
     tasks,
+  };
+}
+
+/** What parallel tasks leave, also in nested workflows. */
+function inNoOrder({ sum, list, own, all, ...nested }: State & Record<string, unknown>): unknown {
+  const within = Object.entries(nested).map(([id, one]) => [id, inNoOrder(one as never)] as const);
+  return {
+    ...{ sum, list: [...list].sort(), own: sorted(own), all: pairsOf(all) },
+    within: Object.fromEntries(within.sort(([a], [b]) => (a < b ? -1 : 1))),
   };
 }
 
