@@ -14,6 +14,7 @@ import { report } from './report.js';
 import { resume } from './resume.js';
 import { run } from './run.js';
 import { simulate } from './simulate.js';
+import { worker } from './worker.js';
 import { WrongCall } from './wrong-call.js';
 
 /** In the order in which help tells them. */
@@ -30,6 +31,7 @@ const commands: readonly Command[] = [
   replay,
   simulate,
   mcp,
+  worker,
 ];
 
 /** Errors that say that what was given cannot be used; nothing was started. */

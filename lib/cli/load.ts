@@ -35,7 +35,7 @@ export async function loadAll(module: string): Promise<ReadonlyMap<string, Runna
 }
 
 /** By what it can do: the module may have loaded another copy of this package. */
-function isRunnable(one: unknown): one is Runnable {
+export function isRunnable(one: unknown): one is Runnable {
   if (typeof one !== 'object' || one === null) return false;
   const { definition, run, executeWorkflow } = one as Partial<Workflow & Orchestrator>;
   return (
@@ -48,7 +48,8 @@ export function isWorkflow(one: Runnable): one is Workflow {
   return 'run' in one && 'fork' in one;
 }
 
-async function exportsOf(module: string): Promise<Readonly<Record<string, unknown>>> {
+/** All exports of a module. @throws WrongCall */
+export async function exportsOf(module: string): Promise<Readonly<Record<string, unknown>>> {
   const path = resolve(module);
   const fail = (why: string): never => {
     throw new WrongCall(`cannot load ${module}: ${why}`);

@@ -147,6 +147,7 @@ class QueueWorker implements RxWorker {
       this.#keeper = new Keeper(settings, (jobs) => {
         for (const job of jobs) this.#attempts.lost(job);
       });
+      await this.#keeper.ready;
       for (const queue of this.#queues) {
         const reader = this.#server.worker<Order>(
           queue,

@@ -2,7 +2,7 @@ import { inspect, RxhiveError } from '../kernel/errors.js';
 import { type QueueConnection, QueueServer, queueName } from './bullmq-connection.js';
 import { BullmqTransport } from './bullmq-transport.js';
 import { type PayloadStore, Payloads } from './payloads.js';
-import { createRemote, type Remote } from './remote.js';
+import { checkRemoteOptions, createRemote, type Remote } from './remote.js';
 
 export type { QueueConnection } from './bullmq-connection.js';
 export { createWorker, type RxWorker, type WorkerOptions } from './bullmq-worker.js';
@@ -61,13 +61,16 @@ export function bullmq(options: BullmqOptions): Remote {
     throw new RxhiveError('INVALID_OPTION', `inline is ${inspect(inline)}; give a number from 0.`);
   if (!(Number.isFinite(lostAfter) && lostAfter >= 1_000))
     throw new RxhiveError('INVALID_OPTION', `lostAfter is ${inspect(lostAfter)}; give ms from 1,000.`);
-  const server = new QueueServer(connection, onError, 12);
-  return createRemote(new BullmqTransport(server, name, lostAfter), {
+  const wanted = {
     name,
     payloads: new Payloads(store, inline),
     ...(slots !== undefined && { slots }),
     ...(ahead !== undefined && { ahead }),
-  });
+  };
+  // Before anything is connected.
+  checkRemoteOptions(wanted);
+  const server = new QueueServer(connection, onError, 12);
+  return createRemote(new BullmqTransport(server, name, lostAfter), wanted);
 }
 
 /**

@@ -17,6 +17,14 @@ parentPort?.on('message', ({ queue, job, token }: KeptJob) => {
   else tokens?.set(job, token);
 });
 
+// Until it can renew locks nobody may rely on it.
+server.ready().then(
+  () => parentPort?.postMessage('ready'),
+  (error: unknown) => {
+    throw error;
+  },
+);
+
 let last = -1;
 let since = performance.now();
 setInterval(() => {

@@ -34,6 +34,8 @@ if (file.endsWith('.ts')) createRequire(file)(fileURLToPath(file)); else await i
  * the event loop of the main thread has stood still for `frozenAfter` ms: then the worker hangs.
  */
 export class Keeper {
+  /** Resolves when the thread does its work; rejects when it ends by itself. */
+  readonly ready: Promise<void>;
   readonly #thread: Thread;
   readonly #timer: NodeJS.Timeout;
 
@@ -45,14 +47,16 @@ export class Keeper {
     const workerData: KeeperSettings = { ...settings, ticks, file: new URL(name, import.meta.url).href };
     this.#thread = new Thread(new URL(`data:text/javascript,${encodeURIComponent(start)}`), { workerData });
     this.#thread.unref();
-    this.#thread.on('message', gone);
+    this.ready = new Promise((done, failed) => {
+      this.#thread.on('message', (message: 'ready' | readonly string[]) => {
+        if (message === 'ready') done();
+        else gone(message);
+      });
+      this.#thread.once('error', failed);
+    });
+    this.ready.catch(() => undefined);
     this.#timer = setInterval(() => Atomics.add(count, 0, 1), tickEach);
     this.#timer.unref();
-  }
-
-  /** Called when the thread has ended, with why. */
-  onEnd(listener: (error: unknown) => void): void {
-    this.#thread.on('error', listener);
   }
 
   keep(queue: string, job: string, token: string): void {

@@ -79,6 +79,14 @@ const lookEach = 2_000;
 /** Ms of silence after which an attempt is looked at at most so often. */
 const longestPatience = 10_000;
 
+/** @throws RxhiveError INVALID_OPTION */
+export function checkRemoteOptions({ slots, ahead }: Pick<RemoteOptions, 'slots' | 'ahead'>): void {
+  if (slots !== undefined && !(Number.isInteger(slots) && slots >= 1))
+    throw new RxhiveError('INVALID_OPTION', `slots is ${inspect(slots)}; give a whole number from 1.`);
+  if (ahead !== undefined && !(Number.isInteger(ahead) && ahead >= 0))
+    throw new RxhiveError('INVALID_OPTION', `ahead is ${inspect(ahead)}; give a whole number from 0.`);
+}
+
 /** Executors over a transport. Knows nothing of the engine behind it. */
 export function createRemote(transport: RemoteTransport, options: RemoteOptions): Remote {
   return new TransportRemote(transport, options);
@@ -98,11 +106,7 @@ class TransportRemote implements Remote {
   #closing: Promise<void> | undefined;
 
   constructor(transport: RemoteTransport, options: RemoteOptions) {
-    const { slots, ahead } = options;
-    if (slots !== undefined && !(Number.isInteger(slots) && slots >= 1))
-      throw new RxhiveError('INVALID_OPTION', `slots is ${inspect(slots)}; give a whole number from 1.`);
-    if (ahead !== undefined && !(Number.isInteger(ahead) && ahead >= 0))
-      throw new RxhiveError('INVALID_OPTION', `ahead is ${inspect(ahead)}; give a whole number from 0.`);
+    checkRemoteOptions(options);
     this.#transport = transport;
     this.#options = options;
     this.#payloads = options.payloads ?? new Payloads();

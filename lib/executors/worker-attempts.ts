@@ -2,7 +2,7 @@ import { encode } from '../codec/codec.js';
 import { Clock, type Timer } from '../kernel/clock.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 import { isPromise } from '../kernel/maybe-promise.js';
-import { TaskType } from '../model/task.js';
+import type { TaskType } from '../model/task.js';
 import type { Command, Order, Payload, Wire, Word, WordBody } from '../model/wire.js';
 import type { WorkerFacts } from '../model/worker.js';
 import type { Payloads } from './payloads.js';
@@ -232,7 +232,8 @@ function keeps(value: unknown): boolean {
 
 function call(agent: WorkerAgent, taskId: string, inputs: unknown, ctx: unknown): unknown {
   if (typeof agent === 'function') return agent(inputs as never, ctx as never);
-  if (agent instanceof TaskType) return agent.task(taskId, inputs).run({} as never, ctx as never);
+  // By what it can do: its module may have loaded another copy of this package.
+  if ('task' in agent) return agent.task(taskId, inputs).run({} as never, ctx as never);
   return agent.run(inputs as never, ctx as never);
 }
 

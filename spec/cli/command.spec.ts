@@ -121,6 +121,7 @@ const verbs = [
   'replay',
   'simulate',
   'mcp',
+  'worker',
 ];
 const helps = verbs.flatMap((verb): Row[] => [
   [`${verb} --help`, 0, new RegExp(`^rxhive ${verb} .*\\n(.*\\n)*Options\\n(.*\\n)*Exit codes`), ''],
@@ -281,6 +282,7 @@ const rows: readonly Row[] = [
   ['simulate workload --slots 1', 0, /^w: 1 tasks, 1 slots/, ''],
 
   ['mcp', 2, '', /give the module to load/],
+  ['worker', 2, '', /give the module to load/],
 ];
 
 test(`a table of ${rows.length} calls: exit code, stdout and stderr`, async () => {

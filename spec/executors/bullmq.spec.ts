@@ -1,0 +1,259 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { bullmq, createWorker, type Remote, type RxWorker } from '../../lib/executors/bullmq.js';
+import {
+  AgentTask,
+  exponential,
+  memory,
+  type Workflow,
+  WorkflowOrchestrator,
+  workflow,
+} from '../../lib/index.js';
+import { begunFile, freshName, queueServers, workerProcess } from '../support/queue-servers.js';
+import { agents } from '../support/worker-agents.js';
+
+const servers = await queueServers();
+const closing: (() => Promise<unknown>)[] = [];
+test.after(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+const codeOf = (error: unknown): string | undefined => (error as { code?: string } | undefined)?.code;
+
+/** Resolves when it holds; polled, for what happens in other processes. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((done) => setTimeout(done, 10));
+}
+
+test('wrong options are refused before anything is connected', async () => {
+  const connection = { redis: 'redis://127.0.0.1:1' };
+  for (const wrong of [
+    { connection: {} },
+    { connection: { redis: 'http://x' } },
+    { connection: { redis: 'redis://a', postgres: 'postgres://a' } },
+    { connection, name: 'a:b' },
+    { connection, lostAfter: 10 },
+    { connection, inline: -1 },
+    { connection, slots: 0 },
+  ])
+    assert.throws(
+      () => bullmq(wrong as never),
+      (error: unknown) => codeOf(error) === 'INVALID_OPTION',
+    );
+  for (const wrong of [
+    { agents: {} },
+    { agents, concurrency: 0 },
+    { agents, labels: 'gpu' },
+    { agents, version: '' },
+  ])
+    assert.is(
+      await createWorker({ connection, ...wrong } as never).then(() => undefined, codeOf),
+      'INVALID_OPTION',
+    );
+});
+
+test('a server that is not there is one error, without the password', async () => {
+  const started = createWorker({ agents, connection: { postgres: 'postgres://me:s3cret@127.0.0.1:1/none' } });
+  const error = await started.then(
+    () => undefined,
+    (thrown: Error) => thrown,
+  );
+  assert.is(codeOf(error), 'QUEUE_FAILED');
+  assert.match(String(error), 'ECONNREFUSED');
+  assert.not.match(String(error), 's3cret');
+});
+
+for (const { title, connection } of servers) {
+  const make = async (
+    more: { readonly worker?: object; readonly remote?: object } = {},
+  ): Promise<{ readonly remote: Remote; readonly worker: RxWorker; readonly name: string }> => {
+    const name = freshName();
+    const worker = await createWorker({ agents, connection, name, ...more.worker });
+    const remote = bullmq({ connection, name, ...more.remote });
+    closing.push(
+      () => worker.close(),
+      () => remote.close(),
+    );
+    return { remote, worker, name };
+  };
+
+  test(`${title}: results, values, usage, log and errors come back`, async () => {
+    const { remote } = await make();
+    const on = remote.agents<typeof agents>();
+    const flow = workflow({ name: 'remote' });
+    const n = flow.task('n', { run: () => 21 });
+    const status = flow.task('status', { run: () => 503 });
+    const double = flow.task('double', { dependencies: { n }, executor: on.double });
+    const count = flow.task('count', { dependencies: { to: n }, executor: on.count });
+    const facts = flow.task('facts', { executor: on.facts });
+    const fails = flow.task('fails', {
+      dependencies: { status },
+      executor: on.fails,
+      retry: { count: 1, backoff: exponential({ initial: 1 }) },
+      tolerate: true,
+    });
+    const tooMuch = flow.task('tooMuch', { executor: on.tooMuch });
+    const run = flow.run({ runId: freshName() });
+    const values: unknown[] = [];
+    run.values$(count).subscribe((value) => values.push(value));
+    const { results, tasks } = await run.result();
+    assert.is(results.get(double) satisfies number | undefined, 42);
+    assert.equal(
+      values,
+      [...Array(21).keys()].map((i) => i + 1),
+    );
+    assert.is(tasks.get(count)?.usage.inputTokens, 3);
+    const { at, set, attempt } = results.get(facts) as { at: Date; set: Set<bigint>; attempt: number };
+    assert.equal([at, set, attempt], [new Date(0), new Set([1n]), 1]);
+    assert.is(tasks.get(fails)?.attempts.length, 2);
+    assert.is((tasks.get(fails)?.error as { status?: number } | undefined)?.status, 503);
+    assert.match(String(tasks.get(tooMuch)?.error), 'let a task that depends on this one write it');
+  });
+
+  test(`${title}: a timeout and a cancel end the attempt in the worker`, async () => {
+    const { remote, worker } = await make();
+    const { slow } = remote.agents<typeof agents>();
+    const flow = workflow({ name: 'ended' });
+    const ms = flow.task('ms', { run: () => 60_000 });
+    flow.task('late', { dependencies: { ms }, executor: slow, timeout: 100 });
+    const cancelled = flow.task('cancelled', { dependencies: { ms }, executor: slow });
+    const run = flow.run();
+    const ended = run.result();
+    await until(() => worker.active === 2 || worker.active === 1);
+    await until(() => worker.active === 1);
+    run.cancel();
+    const { tasks } = await ended;
+    assert.is(codeOf(tasks.get('late')?.error), 'TASK_TIMEOUT');
+    assert.is(tasks.get(cancelled)?.status, 'cancelled');
+    await until(() => worker.active === 0);
+  });
+
+  test(`${title}: an agent nobody has, labels and versions`, async () => {
+    const { remote, name } = await make();
+    const other = await createWorker({
+      agents: { where: () => 'gpu 2' },
+      connection,
+      name,
+      labels: ['gpu'],
+      version: '2',
+    });
+    closing.push(() => other.close());
+    const flow = workflow({ name: 'labels' });
+    const none = flow.task('none', { executor: remote.agent('where') });
+    const gpu = flow.task('gpu', { executor: remote.agent('where', { labels: ['gpu'], version: '2' }) });
+    const { tasks, results } = await flow.run().result();
+    assert.is(codeOf(tasks.get(none)?.error), 'UNKNOWN_AGENT');
+    assert.is(results.get(gpu), 'gpu 2');
+  });
+
+  test(`${title}: large values wait in a store`, async () => {
+    const store = memory();
+    const { remote } = await make({ worker: { store, inline: 100 }, remote: { store, inline: 100 } });
+    const { large } = remote.agents<typeof agents>();
+    const flow = workflow({ name: 'large' });
+    const size = flow.task('size', { run: () => 300_000 });
+    const made = flow.task('made', { dependencies: { size }, executor: large });
+    const { results } = await flow.run().result();
+    assert.is(results.get(made)?.length, 300_000);
+  });
+
+  test(`${title}: agents of an orchestrator, by one line`, async () => {
+    const { remote } = await make();
+    const orchestrator = new WorkflowOrchestrator({
+      agents: remote.agents<{ double: (task: { data: unknown }) => unknown }>(),
+    });
+    const flow = orchestrator as unknown as WorkflowOrchestrator<Record<string, never>>;
+    flow.addTask(new AgentTask({ id: 'a', agentType: 'facts', data: { n: 2 } }) as never);
+    const { status } = await flow.executeWorkflow();
+    assert.is(status, 'succeeded');
+  });
+
+  test(`${title}: a worker that drains takes nothing new, ends its work, and tells its health`, async () => {
+    const { worker, remote } = await make({ worker: { health: { port: 0 } } });
+    const get = async (path: string): Promise<string> => {
+      const answer = await fetch(`${worker.health}${path}`);
+      return `${answer.status} ${await answer.text()}`;
+    };
+    assert.match(await get('/livez'), '200');
+    assert.match(await get('/readyz'), '200');
+    const { slow } = remote.agents<typeof agents>();
+    const flow = workflow({ name: 'drained' });
+    const ms = flow.task('ms', { run: () => 300 });
+    const last = flow.task('last', { dependencies: { ms }, executor: slow });
+    const ended = flow.run().result();
+    await until(() => worker.active === 1);
+    assert.match(await get('/metrics'), 'rxhive_worker_active 1');
+    const drained = worker.drain();
+    assert.match(await get('/readyz'), '503');
+    assert.is((await ended).results.get(last), process.pid);
+    await drained;
+  });
+
+  test(`${title}: what a killed worker had runs again elsewhere; a task that kills its workers ends`, async () => {
+    const name = freshName();
+    const begun = begunFile();
+    const settings = { connection, name, lostAfter: 2_000, concurrency: 4 };
+    const processes = await Promise.all([1, 2, 3, 4].map(() => workerProcess(settings, begun.file)));
+    const remote = bullmq({ connection, name, lostAfter: 2_000 });
+    closing.push(() => remote.close(), ...processes.map((one) => () => one.kill()));
+    const on = remote.agents<typeof agents>();
+    const flow = workflow({ name: 'killed' });
+    const poison = flow.task('poison', { executor: on.poison, retry: { count: 0, lost: 2 }, tolerate: true });
+    const ms = flow.task('ms', { run: () => 200 });
+    const slow = flow.task('slow', { dependencies: { ms }, executor: on.slow });
+    const { tasks, results } = await flow.run({ runId: freshName() }).result();
+    assert.is(codeOf(tasks.get(poison)?.error), 'WORKER_LOST');
+    assert.is(begun.read().filter(([task]) => task === 'poison').length, 2);
+    assert.type(results.get(slow), 'number');
+  });
+
+  test(`${title}: an agent that computes for longer than its lock is begun once`, async () => {
+    const name = freshName();
+    const begun = begunFile();
+    const worker = await workerProcess({ connection, name, lostAfter: 1_000 }, begun.file);
+    const remote = bullmq({ connection, name, lostAfter: 1_000 });
+    closing.push(
+      () => remote.close(),
+      () => worker.kill(),
+    );
+    const { hog } = remote.agents<typeof agents>();
+    const flow = workflow({ name: 'computes' });
+    const ms = flow.task('ms', { run: () => 4_000 });
+    const done = flow.task('done', { dependencies: { ms }, executor: hog });
+    const { results } = await flow.run({ runId: freshName() }).result();
+    assert.is(results.get(done), 'computed');
+    assert.is(begun.read().length, 1);
+  });
+
+  test(`${title}: a run that goes on takes up the attempts that are under way`, async () => {
+    const { remote: first, name } = await make();
+    const begun = begunFile();
+    process.env.BEGUN_FILE = begun.file;
+    const store = memory();
+    const runId = freshName();
+    const define = (remote: Remote): Workflow => {
+      const on = remote.agents<typeof agents>();
+      const flow = workflow({ name: 'goes on' });
+      const ms = flow.task('ms', { run: () => 1_500 });
+      flow.task('slow', { dependencies: { ms }, executor: on.slow });
+      const to = flow.task('to', { run: () => 15 });
+      const pause = flow.task('pause', { run: () => 100 });
+      flow.task('count', { dependencies: { to, pause }, executor: on.count });
+      return flow as unknown as Workflow;
+    };
+    const run = define(first).run({ store, runId });
+    run.result().catch(() => undefined);
+    await until(() => begun.read().length === 2);
+    await new Promise((done) => setTimeout(done, 300)); // what has begun is noted after 100 ms
+    const crashed = memory(store.dump());
+    await first.close();
+    const second = bullmq({ connection, name });
+    closing.push(() => second.close());
+    const { status, results } = await define(second).run({ store: crashed, runId }).result();
+    delete process.env.BEGUN_FILE;
+    assert.is(status, 'succeeded');
+    assert.is(results.get('count' as never), 15);
+    assert.is(begun.read().length, 2);
+  });
+}
+
+test.run();

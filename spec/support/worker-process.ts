@@ -1,0 +1,13 @@
+import { bullmqTables, createWorker, type QueueConnection } from '../../lib/executors/bullmq.js';
+import { agents } from './worker-agents.js';
+
+// A worker in a process of its own, for specs that kill it: its settings come as JSON in WORKER.
+
+const settings = JSON.parse(process.env.WORKER as string) as {
+  readonly connection: QueueConnection;
+  readonly name: string;
+};
+if (settings.connection.postgres !== undefined) await bullmqTables(settings.connection);
+const worker = await createWorker({ agents, ...settings });
+process.once('SIGTERM', () => void worker.drain().then(() => process.exit(0)));
+process.stdout.write(`${JSON.stringify(worker.facts)}\n`);
