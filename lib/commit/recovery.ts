@@ -1,7 +1,8 @@
 import { canonical } from '../codec/canonical.js';
 import { choiceOf } from '../graph/choice-state.js';
-import type { Replay, TaskNode } from '../graph/node.js';
+import type { TaskNode } from '../graph/node.js';
 import type { Recalled, Watch } from '../graph/ports.js';
+import type { Replay } from '../graph/replay.js';
 import { inspect, RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
 import { type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { RetryOptions } from '../model/policy.js';
@@ -35,6 +36,8 @@ export class Recovery {
   /** Closures that did not come back, and why. */
   readonly #lost = new Map<string, RxhiveError>();
   #places: ReadonlyMap<string, number> | undefined;
+  /** Tasks that had failed and run again. */
+  #retried: ReadonlySet<string> = new Set();
 
   constructor(records: readonly LogRecord[], ports: RecoveryPorts) {
     this.past = new ReplayedLog(records);
@@ -90,6 +93,7 @@ export class Recovery {
     // Noted before anything runs: a crash before they have all run again must not bring old results back.
     if (past.stale.size > 0) this.#ports.drop([...past.stale.keys()], false);
     for (const id of retried) if (!past.failures.delete(id)) retried.delete(id);
+    this.#retried = retried;
     // Noted too: who suspends or crashes while it runs again has not failed.
     if (retried.size > 0) this.#ports.drop([...retried], false);
     state.restore(stateOf(runId, records, initial, past));
@@ -144,6 +148,8 @@ export class Recovery {
       return undefined;
     }
     if (this.past.again.has(node.id)) node.more().again = true;
+    if (node.definition.remote === true && !this.past.stale.has(node.id) && !this.#retried.has(node.id))
+      node.more().underWay = true;
     const poison = this.tries.restore(node, this.#ports.time(), this.#ports.retry);
     if (poison !== undefined) node.error = poison;
     return poison && 'failed';

@@ -1,4 +1,5 @@
-import type { Replay, TaskNode } from '../graph/node.js';
+import type { TaskNode } from '../graph/node.js';
+import type { Replay } from '../graph/replay.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import { Task } from '../model/dependency.js';
 import type { AddedTask } from '../model/record.js';

@@ -311,11 +311,12 @@ export class Transactions implements TaskLog {
   }
 
   /** Notes that an attempt has failed, and when the next one may begin. */
-  retries({ id, attempt }: TaskNode, delay: number): void {
+  retries({ id, attempt }: TaskNode, delay: number, isLost: boolean): void {
     this.#attempts?.ended(id);
     if (this.#journal === undefined) return;
     const until = this.#ports.clock.wall() + delay;
-    this.#append(encode({ kind: 'attempt', task: id, attempt, until } satisfies AttemptRecord));
+    const lost = isLost && { lost: true as const };
+    this.#append(encode({ kind: 'attempt', task: id, attempt, until, ...lost } satisfies AttemptRecord));
   }
 
   /** Tasks of registered bodies, as a record; undefined: there are none, or no log. @throws RxhiveError NOT_SERIALIZABLE */

@@ -1,11 +1,8 @@
 import type { TaskNode } from '../graph/node.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
-import type { RetryOptions } from '../model/policy.js';
+import { mostLostOf, type RetryOptions } from '../model/policy.js';
 import type { LogRecord } from '../model/record.js';
-
-/** Processes a task may take with it at least: a guard against going on for ever. */
-const mostLost = 3;
 
 const progress: ReadonlySet<string> = new Set([
   'commit',
@@ -21,6 +18,8 @@ const progress: ReadonlySet<string> = new Set([
 interface Try {
   /** Attempts that failed. */
   failed: number;
+  /** Those of them that were lost with their worker. */
+  workersLost: number;
   /** Attempts, one after the other, that ended with a process that had got nothing done. */
   lost: number;
   /** One is under way. */
@@ -48,8 +47,10 @@ export class Tries {
       if (record.kind === 'begun')
         for (const [task, attempt] of record.tasks) this.#of(task).open = attempt > 0;
       else if (record.kind === 'attempt') {
-        Object.assign(this.#of(record.task), { failed: record.attempt, open: false, until: record.until });
-        this.retries += 1;
+        const one = this.#of(record.task);
+        Object.assign(one, { failed: record.attempt, open: false, until: record.until });
+        if (record.lost === true) one.workersLost += 1;
+        else this.retries += 1;
       } else if (record.kind === 'resumed') this.#end(true);
       else if (record.kind === 'stopped') this.#end(false);
       else if (record.kind === 'commit' || record.kind === 'failed') this.#tasks.delete(record.task);
@@ -62,19 +63,25 @@ export class Tries {
   restore(node: TaskNode, now: number, fallback: number | RetryOptions | undefined): RxhiveError | undefined {
     const found = this.#tasks.get(node.id);
     if (found === undefined) return undefined;
-    const { failed, lost, until } = found;
+    const { failed, lost, workersLost, until } = found;
     node.attempt = failed;
+    if (workersLost > 0) node.more().lost = workersLost;
     if (until > now) node.more().backoffLeft = until - now;
-    const retry = node.definition.retry ?? fallback;
-    const { count = 0, lost: most = Math.max(count + 1, mostLost) } =
-      typeof retry === 'number' ? { count: retry } : (retry ?? {});
-    if (lost < most) return undefined;
+    // What runs elsewhere did not end this process, and may be under way still.
+    if (node.definition.remote === true) return undefined;
+    if (lost < mostLostOf(node.definition.retry ?? fallback)) return undefined;
     const message = `Task "${truncate(node.id)}" was under way when its process ended, ${lost === 1 ? 'once' : `${lost} times in a row`}. Find out whether it ends the process; retry: 'failed' tries it again.`;
     return new RxhiveError('ATTEMPT_LOST', message, { details: { taskId: node.id, lost } });
   }
 
   #of(task: string): Try {
-    return getOrInsert(this.#tasks, task, () => ({ failed: 0, lost: 0, open: false, until: 0 }));
+    return getOrInsert(this.#tasks, task, () => ({
+      failed: 0,
+      workersLost: 0,
+      lost: 0,
+      open: false,
+      until: 0,
+    }));
   }
 
   /** A process has ended: with what was under way, or after it had been stopped. */

@@ -1,4 +1,5 @@
-import type { Replay, Spawned, TaskNode } from '../graph/node.js';
+import type { Spawned, TaskNode } from '../graph/node.js';
+import type { Replay } from '../graph/replay.js';
 import { callerContext } from '../kernel/async-context.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 import type { Task } from '../model/dependency.js';

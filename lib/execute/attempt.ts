@@ -13,6 +13,7 @@ import { type BodySink, follow } from '../kernel/stream-of.js';
 import { addedBy } from '../model/executor.js';
 import { timeoutsOf } from '../model/policy.js';
 import { placesOf, type Validation, validate } from '../model/schema.js';
+import type { WorkerFacts } from '../model/worker.js';
 import type { CompletionHandler } from '../model/workflow.js';
 import { AttemptContext } from './context.js';
 import { inputsOf } from './inputs.js';
@@ -51,15 +52,21 @@ class Attempt extends AttemptContext implements BodySink {
   #cached: Subscription | undefined;
   /** False: the result was there already, nobody is called. */
   #paid = true;
+  /** Its clocks stand until one begins. */
+  #waitsForWorker = false;
+  /** It may be under way somewhere since an earlier process; no later attempt of the task is. */
+  readonly again: boolean;
   #lead: { done(value: unknown): void; left(): void } | undefined;
 
   constructor(node: TaskNode, ports: ExecutePorts, signals: SignalSink) {
     super(node, ports);
     this.#signals = signals;
+    this.again = node.extra?.underWay === true;
+    if (this.again) node.more().underWay = false;
   }
 
   begin(): void {
-    const { node, ports } = this;
+    const { node } = this;
     node.item?.started(node);
     const replay = node.extra?.replay;
     if (replay?.body === false) {
@@ -67,14 +74,33 @@ class Attempt extends AttemptContext implements BodySink {
       this.#accepted(node.value);
       return;
     }
-    const timeouts = timeoutsOf(node.definition.timeout, ports.settings.timeout);
-    if (timeouts !== undefined)
-      this.#timeouts = new AttemptTimeouts(ports.clock, node.id, timeouts, (error) => this.broke(error));
+    if (node.definition.remote === true) this.#waitsForWorker = true;
+    else this.#armTimeouts();
     const inputs = node.streaming ? this.#streamed() : inputsOf(node);
     // One beside another must not wait for that one's result.
     const beside = node.principal !== node;
     if (node.definition.cache === undefined || node.streaming || beside || replay) this.#run(inputs);
     else this.#runOnce(inputs);
+  }
+
+  #armTimeouts(): void {
+    const { node, ports } = this;
+    const timeouts = timeoutsOf(node.definition.timeout, ports.settings.timeout);
+    if (timeouts !== undefined)
+      this.#timeouts = new AttemptTimeouts(ports.clock, node.id, timeouts, (error) => this.broke(error));
+  }
+
+  /** A worker has begun with it; without `worker` it is not known which one. */
+  begun(worker?: WorkerFacts): void {
+    if (this.ended || !this.#waitsForWorker) return;
+    this.#waitsForWorker = false;
+    this.#armTimeouts();
+    this.ports.begun(this.node, this, worker);
+  }
+
+  /** It is alive. */
+  beat(): void {
+    if (!this.ended) this.#timeouts?.beat();
   }
 
   /** Whoever subscribes late, or again, begins with the newest inputs, or, where each counts, with the first. */
@@ -200,6 +226,7 @@ class Attempt extends AttemptContext implements BodySink {
 
   value(value: unknown): void {
     if (this.ended) return;
+    this.begun();
     this.#timeouts?.beat();
     if (this.replaying !== undefined) return;
     if (this.calling) this.early += 1;

@@ -2,13 +2,14 @@ import type { Observable } from 'rxjs';
 import type { ChoiceState } from '../graph/choice-state.js';
 import type { Group } from '../graph/lane.js';
 import type { AttemptScope, MessageWait, Messaging } from '../graph/mailbox.js';
-import type { ItemWatch, Spawned, TaskNode, WaitCause } from '../graph/node.js';
+import type { AttemptHandle, ItemWatch, Spawned, TaskNode, WaitCause } from '../graph/node.js';
 import type { Asker, Cache, Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import type { Reads, Recipe } from '../model/context.js';
 import type { Task } from '../model/dependency.js';
 import type { Question } from '../model/question.js';
+import type { WorkerFacts } from '../model/worker.js';
 import type { CompletionHandler, WorkflowSettings } from '../model/workflow.js';
 import type { Locks } from './locks.js';
 import type { MiddlewareStack } from './middleware.js';
@@ -46,6 +47,8 @@ export interface ExecutePorts {
   /** Gates of the task hear of the headers of an answer. */
   onHeaders(node: TaskNode, headers: unknown): void;
   readonly waits: WaitPorts;
+  /** A worker has begun with an attempt. */
+  begun(node: TaskNode, source: AttemptHandle, worker: WorkerFacts | undefined): void;
   /** Emits when nothing is left to do in this turn of the run; tasks of a lower `depth` come first. */
   turnEnd(depth: number): Observable<void>;
   /** Puts a question to a person; the returned function forgets who asked. @throws RxhiveError */

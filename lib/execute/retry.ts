@@ -6,7 +6,8 @@ import { RxhiveError } from '../kernel/errors.js';
 import { callForBoolean, callForNumber, faultOf } from '../kernel/guard.js';
 import { readProviderError } from '../kernel/provider-error.js';
 import type { Random } from '../kernel/random.js';
-import { exponential, longestRetryAfter, type RetryOptions } from '../model/policy.js';
+import { exponential, longestRetryAfter, mostLostOf, type RetryOptions } from '../model/policy.js';
+import { WorkerLostError } from '../model/worker.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 
 /** Retries the run may still make. */
@@ -58,6 +59,13 @@ export function afterFailure(
   { clock, settings, budget }: RetryPorts,
 ): Signal {
   const { node } = source;
+  const retry = node.definition.retry ?? settings.retry;
+  if (error instanceof WorkerLostError) {
+    const failure: Failure = { kind: 'stopped', error };
+    const lost = (node.principal.extra?.lost ?? 0) + 1;
+    node.principal.more().lost = lost;
+    return { kind: 'failed', node, source, failure, ...(lost < mostLostOf(retry) && { delay: 0 }) };
+  }
   try {
     const read = readProviderError(error, clock.wall());
     const { isRetryable, retryAfter: asked } = read;
@@ -66,8 +74,8 @@ export function afterFailure(
         ? undefined
         : Math.min(asked, longestRetryAfter(node.definition.retry, settings.retry));
     const failure: Failure = { kind: 'failed', error, retryAfter, read };
-    const retry = node.definition.retry ?? settings.retry;
-    const delay = decideRetry(retry, error, isRetryable, node.attempt, retryAfter, clock.random, budget);
+    const tried = node.attempt - (node.principal.extra?.lost ?? 0);
+    const delay = decideRetry(retry, error, isRetryable, tried, retryAfter, clock.random, budget);
     return { kind: 'failed', node, source, failure, ...(delay !== undefined && { delay }) };
   } catch (cause) {
     // The failure to show is that of the user's function, with what it was asked about as its cause.

@@ -14,6 +14,8 @@ export class ForgottenTasks {
   tolerated = 0;
   workMs = 0;
   retries = 0;
+  /** Attempts that were lost with their workers. */
+  lost = 0;
   /** By group; undefined: without one. */
   readonly usage = new Map<string | undefined, Spending>();
   #kept = 0;
@@ -28,7 +30,8 @@ export class ForgottenTasks {
     this.total += 1;
     if (isTolerated(node)) this.tolerated += 1;
     this.workMs += node.runningMs;
-    this.retries += Math.max(0, node.attempt - 1);
+    this.retries += retriesOf(node);
+    this.lost += node.extra?.lost ?? 0;
     const { group } = node.definition;
     const spending = getOrInsert(this.usage, group, () => new Spending());
     // Most have used nothing but calls.
@@ -36,4 +39,9 @@ export class ForgottenTasks {
     else spending.add(node.usage);
     return true;
   }
+}
+
+/** Attempts of a task after the first, but for those that followed lost ones. */
+export function retriesOf({ attempt, extra }: TaskNode): number {
+  return Math.max(0, attempt - 1 - (extra?.lost ?? 0));
 }

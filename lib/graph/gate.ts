@@ -1,4 +1,5 @@
 import type { RxhiveError } from '../kernel/errors.js';
+import { faultOf } from '../kernel/guard.js';
 import type { ProviderError } from '../kernel/provider-error.js';
 import type { EventBody } from '../model/event.js';
 import type { UsageReport } from '../model/usage.js';
@@ -16,9 +17,9 @@ export interface AttemptEnd {
   readonly read?: ProviderError;
 }
 
-/** The end of an attempt that has failed. */
+/** The end of an attempt that has failed; `stopped`: it was lost with its worker, which says nothing about who was called. */
 export interface Failure extends AttemptEnd {
-  readonly kind: 'failed';
+  readonly kind: 'failed' | 'stopped';
   readonly error: unknown;
 }
 
@@ -78,6 +79,20 @@ export interface Gate extends Blocker {
   dispose?(): void;
   /** What is waited for, as the end of "Task x waits for ...". */
   reason(node: TaskNode): string;
+}
+
+/** Tells the gates of a task how its attempt ended; returns what code of the user threw that one of them asked about it. */
+export function releaseGates(node: TaskNode, end: AttemptEnd): RxhiveError | undefined {
+  let fault: RxhiveError | undefined;
+  for (const gates of node.lane.gates)
+    for (const gate of gates) {
+      try {
+        gate.release(node, end);
+      } catch (error) {
+        fault ??= faultOf(error, 'limiter');
+      }
+    }
+  return fault;
 }
 
 /** What all gates have in common. What one does not do when an attempt goes on, pauses or ends, it leaves out. */

@@ -3,6 +3,7 @@ import type { Share } from '../kernel/fair-heap.js';
 import { Heap, type HeapItem } from '../kernel/heap.js';
 import { RowHeap } from '../kernel/row-heap.js';
 import type { GroupState } from '../model/context.js';
+import type { Place } from '../model/executor.js';
 import { goesBefore, runsBefore } from '../model/task-order.js';
 import type { Gate } from './gate.js';
 import type { TaskNode } from './node.js';
@@ -79,10 +80,12 @@ export class Group implements Blocker {
   }
 }
 
-/** A countable resource while a run goes on. */
+/** A countable resource while a run goes on, or the slots of a place. */
 export class Resource {
   readonly name: string;
-  readonly capacity: number;
+  readonly place: Place | undefined;
+  /** How much there is; another number for places that come and go. */
+  capacity: number;
   readonly order: number;
   free: number;
   /** Lanes that wait for it, by the amount they need: only those there is enough for are let try. */
@@ -95,11 +98,18 @@ export class Resource {
   readonly claims = new Heap<Claim>((a, b) => startsBefore(a.lane, b.lane));
 
   /** `order`: number of those of its kind that were defined before. */
-  constructor(name: string, capacity: number, order: number) {
+  constructor(name: string, capacity: number, order: number, place?: Place) {
     this.name = name;
+    this.place = place;
     this.capacity = capacity;
     this.order = order;
     this.free = capacity;
+  }
+
+  /** There is another amount now; `free` is below 0 where more was taken. */
+  resize(capacity: number): void {
+    this.free += capacity - this.capacity;
+    this.capacity = capacity;
   }
 }
 
@@ -193,6 +203,11 @@ export class Lane implements HeapItem {
   /** Does it claim what it waits for? */
   get claiming(): boolean {
     return this.claims?.some((claim) => claim.heapIndex >= 0) === true;
+  }
+
+  /** Is there as much as it needs, taken or not? */
+  get isPossible(): boolean {
+    return this.needs.every(({ resource, amount }) => resource.capacity >= amount);
   }
 
   /** Would all gates let its first task pass? There is one. */

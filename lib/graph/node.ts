@@ -14,6 +14,7 @@ import type { KeptValues } from './kept-values.js';
 import type { Lane } from './lane.js';
 import type { MessageWait } from './mailbox.js';
 import type { PassedRow } from './passed-row.js';
+import type { Replay } from './replay.js';
 
 /** One dependency in the graph of a run. Edges out of a task are a linked list: appending costs nothing. */
 export class Edge {
@@ -64,18 +65,6 @@ export interface Spawned {
   readonly context?: AsyncContext;
   /** A completion handler added it. */
   readonly by?: 'handler';
-}
-
-/** A task that has ended runs once more, for the tasks it had added as closures and that have not ended. */
-export interface Replay {
-  /** How it had ended: that holds. */
-  readonly end: 'restored' | 'failed' | 'cancelled';
-  readonly error: unknown;
-  /** Its body is called; else its completion handlers alone. */
-  readonly body: boolean;
-  readonly handlers: boolean;
-  /** Ids of tasks that have not come back yet. */
-  readonly wanted: Set<string>;
 }
 
 /** A running task's wait for others; the slot is given back while it lasts. */
@@ -142,6 +131,14 @@ export interface NodeExtra {
   place: number | undefined;
   /** Ms that were left of a backoff when the process before ended. */
   backoffLeft: number;
+  /** Attempts that were lost with their workers. */
+  lost: number;
+  /** Its attempt waits for a worker. */
+  handedOver: boolean;
+  /** Id of the worker that has begun with its attempt. */
+  worker: string | undefined;
+  /** Its next attempt may be under way somewhere since an earlier process. */
+  underWay: boolean;
   /** Items it has added that have not ended: they inherit its priority. */
   items: Set<TaskNode> | undefined;
   /** Who is told what the body reports with `ctx.usage`. */
@@ -360,6 +357,10 @@ export class TaskNode implements HeapItem {
       again: false,
       place: undefined,
       backoffLeft: 0,
+      lost: 0,
+      handedOver: false,
+      worker: undefined,
+      underWay: false,
       starved: false,
       asking: undefined,
       messageWaits: undefined,

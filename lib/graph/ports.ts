@@ -33,8 +33,8 @@ export interface TaskLog {
   began(node: TaskNode): void;
   /** An attempt waits for others, without a slot. */
   rests(node: TaskNode): void;
-  /** An attempt has failed, another one follows after `delay` ms. */
-  retries(node: TaskNode, delay: number): void;
+  /** An attempt has failed, or was lost with its worker; another one follows after `delay` ms. */
+  retries(node: TaskNode, delay: number, isLost: boolean): void;
   /** The replay of a task is over; `goesOn`: what has not come back has failed. `cause`: what the replay failed with. */
   replayed(node: TaskNode, goesOn: boolean, cause: unknown): void;
   /** An attempt has ended that is followed by no commit and no end of its task. */

@@ -4,6 +4,7 @@ import type { DependencyMode } from './dependency.js';
 import type { GroupLimits } from './limiter.js';
 import type { StatePatch } from './record.js';
 import type { RunStatus, TaskStatus } from './status.js';
+import type { WorkerFacts } from './worker.js';
 import type { FailurePolicy, SchedulingPolicy } from './workflow.js';
 
 interface EventBase {
@@ -131,10 +132,13 @@ export interface TaskEvent extends EventBase {
   readonly delay?: number;
 }
 
-/** An attempt began or ended. */
+/**
+ * An attempt began or ended. `begun`: a worker somewhere else is at work on it; since `started` it had waited for one. One
+ * that was lost with its worker has `failed` with a `WorkerLostError`.
+ */
 export interface AttemptEvent extends EventBase {
   readonly type: 'attempt';
-  readonly reason: 'started' | 'succeeded' | 'failed' | 'stopped';
+  readonly reason: 'started' | 'begun' | 'succeeded' | 'failed' | 'stopped';
   readonly taskId: string;
   /** From 1. */
   readonly attempt: number;
@@ -145,6 +149,8 @@ export interface AttemptEvent extends EventBase {
   readonly error?: unknown;
   /** With `failed`: ms a provider asked to wait. */
   readonly retryAfter?: number;
+  /** With `begun`: who. */
+  readonly worker?: WorkerFacts;
 }
 
 /** A limit of a group changed, or the whole group waits because a provider said so. */

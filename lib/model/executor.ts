@@ -7,7 +7,7 @@ import type { WorkerFacts } from './worker.js';
 export interface Place {
   /** For reports and messages. */
   readonly name: string;
-  /** Attempts at once, now. A whole number from 0, or Infinity. At 0 tasks wait until there is a worker. */
+  /** Attempts at once, now: a whole number from 1, or from 0 where it has `watch`; or Infinity. At 0 tasks wait. */
   readonly slots: number;
   /**
    * A run begins to use it. `changed` is to be called whenever `slots` is another number. Left out: it never is.
@@ -24,6 +24,11 @@ export interface PlaceUse {
   demand?(ready: number, running: number): void;
   /** The run does not use the place any more. */
   close(): void;
+}
+
+/** The slots of a place as they are now; what makes no sense is 0. */
+export function slotsOf({ slots }: Place): number {
+  return slots > 0 ? slots : 0;
 }
 
 /** What an executor is given beside the inputs. */

@@ -80,9 +80,10 @@ export interface RetryOptions {
    */
   readonly retryIf?: (error: unknown, attempt: number) => boolean;
   /**
-   * Processes, one after the other, that may die while the task is under way, and without anything getting done, before it
-   * has failed with `ATTEMPT_LOST`: one that ends its process must not do so for ever. Whole number from 1. Default: one
-   * more than `count`, at least 3.
+   * Attempts that may be lost before the task has failed: with the worker they ran on (`WORKER_LOST`), or, one after the
+   * other, with a process that died while the task was under way and without getting anything done (`ATTEMPT_LOST`). A task
+   * that ends workers or processes must not do so for ever. Lost attempts are not counted in `count`, and another one
+   * follows at once. Whole number from 1. Default: one more than `count`, at least 3.
    */
   readonly lost?: number;
   /**
@@ -90,6 +91,14 @@ export interface RetryOptions {
    * an hour.
    */
   readonly maxRetryAfter?: number;
+}
+
+const leastLost = 3;
+
+/** Attempts of a task that may be lost before it has failed; see {@link RetryOptions.lost}. */
+export function mostLostOf(retry: number | RetryOptions | undefined): number {
+  const { count = 0, lost } = typeof retry === 'number' ? { count: retry } : (retry ?? {});
+  return lost ?? Math.max(count + 1, leastLost);
 }
 
 /** Ms a provider can make a task wait: its own policy says so, else that of the workflow. */

@@ -133,6 +133,8 @@ export interface AttemptRecord {
   readonly attempt: number;
   /** When the next one may begin, in ms as the run's clock counts. */
   readonly until: number;
+  /** It was lost with the worker it ran on. */
+  readonly lost?: true;
 }
 
 /** The process gave the run back; attempts that were under way were stopped, not lost. */

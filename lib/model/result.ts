@@ -14,6 +14,8 @@ export interface AttemptReport {
   readonly retryAfter?: number;
   /** It ran beside another one, and did not win. */
   readonly hedge?: true;
+  /** Id of the worker that made it, where that is another process. */
+  readonly worker?: string;
 }
 
 /** Where a task's time went while it was not running, in ms. */
@@ -75,8 +77,10 @@ export interface RunReport {
       | 'suspended'
       | 'waiting']: number;
   };
-  /** Attempts after the first, all tasks together. */
+  /** Attempts after the first, all tasks together, but for those that followed lost ones. */
   readonly retries: number;
+  /** Attempts that were lost with their workers. */
+  readonly lost: number;
   /** What all tasks used, also by group and by model; `calls` of a model are reports of usage that named it. */
   readonly usage: UsageReport & {
     readonly groups: { readonly [name: string]: UsageReport };

@@ -125,7 +125,8 @@ function mostWork(open: readonly TaskNode[], left: readonly number[], limit: num
     const ms = left[i] as number;
     work += ms;
     if (lane.group !== undefined) add(lane.group, ms / lane.group.limit);
-    for (const { resource, amount } of lane.needs) add(resource, (ms * amount) / resource.capacity);
+    for (const { resource, amount } of lane.needs)
+      add(resource, (ms * amount) / Math.max(1, resource.capacity));
   }
   let most = work / limit;
   for (const share of shares.values()) most = Math.max(most, share);

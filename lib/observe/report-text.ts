@@ -30,7 +30,7 @@ export function asText(
 ): string {
   const counts = Object.entries(report.counts).filter(([, count]) => count > 0);
   const lines = [
-    `${report.workflow}: ${report.status} in ${report.wallMs} ms (work ${report.workMs} ms, retries ${report.retries})`,
+    `${report.workflow}: ${report.status} in ${report.wallMs} ms (work ${report.workMs} ms, retries ${report.retries}${report.lost === 0 ? '' : `, lost ${report.lost}`})`,
     `tasks: ${counts.map(([status, count]) => `${count} ${status}`).join(', ') || 'none'}`,
     ...(closing === undefined ? [] : [messageOf(closing)]),
     ...(report.storeError === undefined || report.storeError === closing

@@ -1,5 +1,5 @@
 import { choiceOf, isForgiven, isLost, isTolerated } from '../graph/choice-state.js';
-import type { ForgottenTasks } from '../graph/forgotten-tasks.js';
+import { type ForgottenTasks, retriesOf } from '../graph/forgotten-tasks.js';
 import type { TaskNode } from '../graph/node.js';
 import { LimitExceededError, type RxhiveError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
@@ -146,7 +146,9 @@ function attemptsOf(node: TaskNode): AttemptReport[] {
       attempts.filter(({ hedge }) => hedge !== true).length < node.attempt)
   ) {
     const failure = node.error === undefined ? {} : { error: node.error };
-    attempts.push({ startedAt: node.startedAt, endedAt: node.endedAt, ...failure });
+    const worker = node.extra?.worker;
+    const by = worker === undefined ? {} : { worker };
+    attempts.push({ startedAt: node.startedAt, endedAt: node.endedAt, ...failure, ...by });
   }
   return attempts;
 }
@@ -243,10 +245,11 @@ function* failuresOf(nodes: Facts['nodes']): Generator<Failure> {
 }
 
 function runReport(facts: Facts, status: RunStatus, counts: Counts): RunReport {
-  let { workMs, retries } = facts.forgotten;
+  let { workMs, retries, lost } = facts.forgotten;
   for (const node of facts.nodes.values()) {
     workMs += node.runningMs;
-    retries += Math.max(0, node.attempt - 1);
+    retries += retriesOf(node);
+    lost += node.extra?.lost ?? 0;
   }
   const { runId, workflow, wallMs, seed, subscriberErrors, budgets } = facts;
   const path = criticalPath(facts.nodes);
@@ -259,6 +262,7 @@ function runReport(facts: Facts, status: RunStatus, counts: Counts): RunReport {
     workMs,
     counts: { ...counts },
     retries,
+    lost,
     usage: usageOf(facts.nodes.values(), facts.forgotten, facts.elsewhere),
     budgets: budgets.map((state) => ({ ...state, spenders: spendersOf(state, facts.nodes.values()) })),
     criticalPath: path,

@@ -18,7 +18,7 @@ import { getOrInsert } from '../kernel/get-or-insert.js';
 import { unreadable } from '../kernel/read-once.js';
 import { mostOf } from '../model/adaptive.js';
 import { Choice, Dependency, type DependencyMode, readsStream, Task } from '../model/dependency.js';
-import type { Place } from '../model/executor.js';
+import { type Place, slotsOf } from '../model/executor.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { OptionNames, WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 import { controllerFaults, type Membership } from './membership.js';
@@ -290,7 +290,11 @@ export class Graph {
 
   /** The slots of a place are a resource of all whose executors run on it. */
   #placeOf(place: Place): Resource {
-    return getOrInsert(this.#places, place, () => new Resource(place.name, place.slots, this.#places.size));
+    return getOrInsert(
+      this.#places,
+      place,
+      () => new Resource(place.name, slotsOf(place), this.#places.size, place),
+    );
   }
 
   /** Whose turns it counts for. A fault where nobody can say. */

@@ -324,8 +324,12 @@ function checkBody(fault: Fault, where: string, { run, executor, place }: TaskDe
     );
   else required(isFunction, 'give a function')(run, `${where}: run`, fault);
   const slots: unknown = place?.slots;
-  if (place !== undefined && !(typeof slots === 'number' && slots >= 1))
-    fault('bad-number', `${where}: its executor has a place of ${inspect(slots)} slots; give 1 or more.`);
+  const least = place?.watch === undefined ? 1 : 0;
+  if (place !== undefined && !(typeof slots === 'number' && slots >= least))
+    fault(
+      'bad-number',
+      `${where}: its executor has a place of ${inspect(slots)} slots; give ${least} or more.`,
+    );
 }
 
 /** Options of a task that do not go together. */

@@ -30,11 +30,12 @@ export class Deadlines {
   armQueue(node: TaskNode): void {
     const { queue } = this.#limits(node) ?? {};
     if (queue === undefined || !Number.isFinite(queue) || node.attempt > 0) return;
-    const applies = (): boolean => node.status === 'ready' && node.attempt === 0;
+    const applies = (): boolean =>
+      node.attempt === 0 ? node.status === 'ready' : node.attempt === 1 && node.extra?.handedOver === true;
     node.more().queueTimer = this.#after(node, 'queue', queue, applies);
   }
 
-  /** The task starts. */
+  /** The work of the task begins. */
   armTotal(node: TaskNode): void {
     this.#clock.cancel(node.extra?.queueTimer);
     const { total } = this.#limits(node) ?? {};

@@ -34,6 +34,10 @@ export function explain(node: TaskNode, moment: RunMoment): string {
   }
   if (node.status === 'ready')
     return `${name} has been ready for ${seconds} s and waits for ${blockers(node, moment)}.`;
+  if (node.status === 'running' && node.extra?.handedOver === true) {
+    const where = node.definition.place === undefined ? '' : ` of "${truncate(node.definition.place.name)}"`;
+    return `${name} was handed over ${seconds} s ago, attempt ${node.attempt}, and waits for a worker${where}.`;
+  }
   if (node.status === 'running') {
     const beside = node.extra?.hedge?.rivals.length ?? 0;
     const more = beside === 0 ? '' : `, and ${beside} more beside it`;
@@ -112,6 +116,8 @@ function blockers(node: TaskNode, moment: RunMoment): string {
   const short = needs.find((need) => need.resource.free < need.amount);
   if (short !== undefined) {
     const { resource, amount } = short;
+    if (resource.place !== undefined && resource.capacity === 0)
+      return `a worker of "${truncate(resource.name)}", which has none now`;
     return `${amount} of "${truncate(resource.name)}" (${resource.free} of ${resource.capacity} free)`;
   }
   const { blockedBy } = node.lane;

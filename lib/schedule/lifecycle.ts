@@ -5,10 +5,12 @@ import type { Edge, Hedge, TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
-import type { OpenEvent } from '../model/event.js';
+import type { AttemptEvent, OpenEvent } from '../model/event.js';
 import { isEnd, type TaskStatus } from '../model/status.js';
+import type { WorkerFacts } from '../model/worker.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 import type { Deadlines } from './deadlines.js';
+import { LivePlaces } from './live-places.js';
 import { Probing } from './probing.js';
 import { ReadyQueue } from './ready-queue.js';
 import type { SharedQueue } from './shared-queue.js';
@@ -90,6 +92,7 @@ export class Lifecycle {
   readonly queue: ReadyQueue;
   /** Lets those pass whom attempts need that try a provider. */
   readonly probing: Probing;
+  readonly places: LivePlaces;
   /** Runs `work` in the drain loop. */
   readonly command: (work: () => void) => void;
   /** Does `work` step by step within what runs there, and lets others have the event loop in between. */
@@ -117,6 +120,7 @@ export class Lifecycle {
     this.command = command;
     this.slice = slice;
     this.queue = shared?.queue ?? new ReadyQueue(() => clock.elapsed(), settings.aging);
+    this.places = new LivePlaces((resource, slots) => command(() => this.queue.resize(resource, slots)));
     this.probing = new Probing(
       () => nodes,
       command,
@@ -281,7 +285,20 @@ export class Lifecycle {
     if (active || this.#moment < 0) this.#moment = this.clock.elapsed();
     bookTime(node, this.#moment);
     node.status = status;
+    if (node.extra?.handedOver === true) node.extra.handedOver = false;
+    if (node.definition.place !== undefined) this.places.note(node);
     if (active) this.announce(node, error, delay);
+  }
+
+  /** A worker has begun with the attempt of a task: the time before was spent waiting for a slot. */
+  workerBegan(node: TaskNode, worker: WorkerFacts | undefined): void {
+    const now = this.clock.elapsed();
+    bookTime(node, now);
+    node.more().handedOver = false;
+    node.startedAt = now;
+    this.places.note(node);
+    node.more().worker = worker?.id;
+    this.attempt(node, 'begun', undefined, undefined, worker);
   }
 
   /** Tells the status of a task to those who listen. */
@@ -306,9 +323,10 @@ export class Lifecycle {
   /** Tells what becomes of an attempt. */
   attempt(
     node: TaskNode,
-    reason: 'started' | 'succeeded' | 'failed' | 'stopped',
+    reason: AttemptEvent['reason'],
     error?: unknown,
     retryAfter?: number,
+    worker?: WorkerFacts,
   ): void {
     const { watch } = this.ports;
     if (!watch.active || node.attempt === 0) return;
@@ -326,6 +344,7 @@ export class Lifecycle {
     if (node.extra?.replay !== undefined) event.replay = true;
     if (error !== undefined) event.error = error;
     if (retryAfter !== undefined) event.retryAfter = retryAfter;
+    if (worker !== undefined) event.worker = worker;
     watch.emit(event);
   }
 
@@ -334,7 +353,10 @@ export class Lifecycle {
     const extra = node.more();
     extra.attempts ??= [];
     const asked = retryAfter === undefined ? {} : { retryAfter };
-    extra.attempts.push({ startedAt: node.startedAt, endedAt: this.clock.elapsed(), error, ...asked });
+    const by = extra.worker === undefined ? {} : { worker: extra.worker };
+    const { startedAt } = node;
+    extra.attempts.push({ startedAt, endedAt: this.clock.elapsed(), error, ...asked, ...by });
+    extra.worker = undefined;
   }
 
   /** Books an attempt beside that of `node`. */
@@ -356,7 +378,8 @@ function bookTime(node: TaskNode, now: number): void {
     const permit = Math.min(spent, node.lane.permitMs(now) - (node.extra?.permitMark ?? 0));
     node.slotMs += spent - permit;
     if (permit > 0) node.more().permitMs += permit;
-  } else if (node.status === 'running') node.runningMs += spent;
+  } else if (node.status === 'running' && node.extra?.handedOver === true) node.slotMs += spent;
+  else if (node.status === 'running') node.runningMs += spent;
   else if (node.status === 'backing-off') node.more().backoffMs += spent;
   else node.more().suspendedMs += spent;
 }

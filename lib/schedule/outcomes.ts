@@ -3,6 +3,7 @@ import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { CommitOutcome } from '../graph/ports.js';
 import type { Signal } from '../graph/signal.js';
 import type { RxhiveError } from '../kernel/errors.js';
+import type { WorkerFacts } from '../model/worker.js';
 import type { Dependents } from './dependents.js';
 import type { Hedging } from './hedging.js';
 import type { Lifecycle } from './lifecycle.js';
@@ -29,9 +30,21 @@ export class Outcomes {
   began(node: TaskNode): void {
     if (node.definition.feeds === true) this.#dependents.feeds(node);
     if (node.extra?.replay !== undefined) return;
+    if (node.definition.remote === true) node.more().handedOver = true;
+    else this.#atWork(node);
+    this.#lifecycle.ports.log.began(node);
+  }
+
+  /** A worker has begun with the attempt `source` of `node`. */
+  begun(node: TaskNode, source: AttemptHandle, worker: WorkerFacts | undefined): void {
+    if (node.running !== source || node.extra?.handedOver !== true) return;
+    this.#lifecycle.workerBegan(node, worker);
+    if (node.principal === node) this.#atWork(node);
+  }
+
+  #atWork(node: TaskNode): void {
     this.#lifecycle.deadlines.armTotal(node);
     if (node.definition.hedge !== undefined) this.#hedging.arm(node);
-    this.#lifecycle.ports.log.began(node);
   }
 
   /** An attempt that goes on has something to say. */
@@ -70,7 +83,7 @@ export class Outcomes {
     const { error, retryAfter } = failure;
     const fault = this.#lifecycle.free(node, failure);
     if (delay === undefined || fault !== undefined) this.#failed(node, fault ?? error, retryAfter);
-    else this.#retry(node, error, delay, retryAfter);
+    else this.#retry(node, error, delay, retryAfter, failure.kind === 'stopped');
   }
 
   #failed(node: TaskNode, error: unknown, retryAfter?: number): void {
@@ -78,14 +91,22 @@ export class Outcomes {
     this.#dependents.fail(node, error);
   }
 
-  #retry(node: TaskNode, error: unknown, delay: number, retryAfter: number | undefined): void {
+  /** `isLost`: the worker is gone, another one does it at once. */
+  #retry(
+    node: TaskNode,
+    error: unknown,
+    delay: number,
+    retryAfter: number | undefined,
+    isLost: boolean,
+  ): void {
     const { ports } = this.#lifecycle;
     this.#lifecycle.attempt(node, 'failed', error, retryAfter);
     this.#lifecycle.bookAttempt(node, error, retryAfter);
     ports.log.used(node);
-    ports.log.retries(node, delay);
+    ports.log.retries(node, delay, isLost);
     this.#streaming.retract(node);
-    this.#lifecycle.backOff(node, delay, error);
+    if (isLost) this.#lifecycle.ready(node);
+    else this.#lifecycle.backOff(node, delay, error);
   }
 
   /** `attempt` is over and has given everything back; its value is the task's result if the commit works. */

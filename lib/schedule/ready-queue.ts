@@ -1,9 +1,8 @@
-import type { AttemptEnd, Gate } from '../graph/gate.js';
+import { type AttemptEnd, type Gate, releaseGates } from '../graph/gate.js';
 import { type Blocker, Claim, Lane, Resource, startsBefore, urgencyOf } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import { FairHeap } from '../kernel/fair-heap.js';
-import { faultOf } from '../kernel/guard.js';
 import { Heap } from '../kernel/heap.js';
 import { Aging } from './aging.js';
 
@@ -193,18 +192,17 @@ export class ReadyQueue {
    * of the user threw that a gate asked about it.
    */
   release(node: TaskNode, end?: AttemptEnd): RxhiveError | undefined {
-    let fault: RxhiveError | undefined;
-    if (end !== undefined && node.running !== undefined)
-      for (const gates of node.lane.gates)
-        for (const gate of gates) {
-          try {
-            gate.release(node, end);
-          } catch (error) {
-            fault ??= faultOf(error, 'limiter');
-          }
-        }
+    const fault = end !== undefined && node.running !== undefined ? releaseGates(node, end) : undefined;
     this.#freePlaces(node);
     return fault;
+  }
+
+  /** There is more or less of a resource. */
+  resize(resource: Resource, capacity: number): void {
+    if (resource.capacity === capacity) return;
+    resource.resize(capacity);
+    if (this.#reserved?.isPossible === false) this.#unreserve();
+    for (const lane of [...resource.short.items]) this.#reopen(lane);
   }
 
   /** Lets the lanes that waited for `blocker` try again. */
@@ -276,6 +274,7 @@ export class ReadyQueue {
       if (
         this.#reserved === undefined &&
         first !== undefined &&
+        lane.isPossible &&
         lane.slots.at(this.#now()) - first.since >= this.#patience
       ) {
         this.#reserved = lane;
@@ -305,7 +304,7 @@ export class ReadyQueue {
   #claim(lane: Lane): void {
     const { blockedBy, needs } = lane;
     const short = blockedBy instanceof Resource || blockedBy instanceof Lane;
-    if (!short || !lane.admitted) {
+    if (!short || !lane.admitted || !lane.isPossible) {
       this.#unclaim(lane);
       lane.shortOf?.gated.add(lane, 0);
       return;

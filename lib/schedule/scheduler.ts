@@ -8,6 +8,7 @@ import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
 import { type CancelReason, type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
+import type { WorkerFacts } from '../model/worker.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 import { Deadlines } from './deadlines.js';
 import { Dependents } from './dependents.js';
@@ -84,7 +85,10 @@ export class Scheduler implements QueuedRun {
     this.#drain = new Drain(
       clock,
       (item) => this.#step(item),
-      () => this.#pump(),
+      () => {
+        this.#pump();
+        this.#lifecycle.places.tell();
+      },
       (work) => work,
       shared && { enter: (turns) => shared.enter(this, turns), left: () => shared.left() },
     );
@@ -173,6 +177,11 @@ export class Scheduler implements QueuedRun {
     return { now: this.now(), active: this.active, limit: this.limit };
   }
 
+  /** A worker has begun with the attempt `source` of a task; undefined: it is not known which one. */
+  begun(node: TaskNode, source: AttemptHandle, worker: WorkerFacts | undefined): void {
+    this.#lifecycle.command(() => this.outcomes.begun(node, source, worker));
+  }
+
   /** Emits, to all who have subscribed, when nothing else is to be done in this turn; a lower `depth` comes first. */
   turnEnd(depth: number): Observable<void> {
     const ended = new Subject<void>();
@@ -192,7 +201,9 @@ export class Scheduler implements QueuedRun {
     this.#slots.begin();
     this.#lifecycle.begun = true;
     this.expectAll();
-    this.#lifecycle.command(() => this.#lifecycle.slice(this.#dependents.begin([...this.#nodes.values()])));
+    const all = [...this.#nodes.values()];
+    this.#lifecycle.command(() => this.#lifecycle.places.use(all));
+    this.#lifecycle.command(() => this.#lifecycle.slice(this.#dependents.begin(all)));
   }
 
   /** Counts the tasks that are there: a run that never starts has an end for each, too. */
@@ -212,6 +223,7 @@ export class Scheduler implements QueuedRun {
       if (holder !== undefined) this.#dependents.hold(node, holder);
     }
     this.#lifecycle.command(() => {
+      this.#lifecycle.places.use(nodes);
       this.#dependents.add(nodes);
       this.priorityInheritance.lend(nodes);
     });
@@ -296,6 +308,7 @@ export class Scheduler implements QueuedRun {
     lifecycle.ended = true;
     this.#slots.end();
     if (lifecycle.open > 0) lifecycle.leaveAll(runSuspended());
+    lifecycle.places.close();
     ports.closed();
   }
 

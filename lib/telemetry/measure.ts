@@ -258,7 +258,7 @@ export class Measure {
 
   #attempt({ workflow, tasks }: Run, event: Extract<WorkflowEvent, { type: 'attempt' }>): void {
     const { reason, taskId, error } = event;
-    if (reason === 'started') return;
+    if (reason === 'started' || reason === 'begun') return;
     const task = tasks.get(taskId);
     const kind = task?.kind ?? this.#kind(workflow, '');
     kind.attempts.add(reason, 1);

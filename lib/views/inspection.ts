@@ -17,6 +17,8 @@ export interface InspectedAttempt {
   retryAfter?: number;
   /** It ran beside another attempt. */
   readonly hedge?: true;
+  /** Id of the worker that made it, where that is another process. */
+  worker?: string;
 }
 
 /** Everything that is known of one task of a run. */
@@ -115,6 +117,10 @@ function attemptsOf(view: RunView, taskId: string): InspectedAttempt[] {
     }
     const begun = attempts.findLast((one) => one.attempt === attempt && one.hedge === hedge);
     if (begun === undefined) continue;
+    if (reason === 'begun') {
+      if (event.worker !== undefined) begun.worker = event.worker.id;
+      continue;
+    }
     begun.endedAt = at;
     begun.end = reason;
     if (error !== undefined) begun.error = error;

@@ -257,6 +257,7 @@ export class RunView {
       if (span?.kind === 'running') span.attempt = event.attempt;
       return;
     }
+    if (event.reason === 'begun') return;
     const span = task.spans.findLast((one) => one.kind === 'running');
     if (span !== undefined) span.end = event.reason;
     if (event.error === undefined) return;
