@@ -7,6 +7,8 @@ import {
   type MarbleTools,
   marbles,
   SimulationScheduler,
+  type TimelinePicture,
+  timelineSvg,
 } from '../../lib/testing/index.js';
 
 /** The error of a marble test that has to fail. */
@@ -252,6 +254,36 @@ test('a run that does not end is told with what everybody waits for', async () =
     }),
   );
   assert.match(late.message, /has not ended/);
+});
+
+test('any stream is held to marbles, and is a row of the picture with values of one moment side by side', async () => {
+  let picture: TimelinePicture | undefined;
+  const test = (marble: string) =>
+    marbles({ seen: ([seen]) => (picture = seen) }, ({ agent, cold, flow, expectStream }) => {
+      const small = workflow({ name: 'small' });
+      small.task('task', { run: agent('---------(a|)') });
+      flow(small);
+      expectStream('shown', cold('--(ab)c#', {}, 'HTTP_500')).toBe(marble, {}, 'HTTP_500');
+    });
+  await test('--(ab)c#')();
+  assert.equal(picture?.rows.at(-1), {
+    taskId: 'shown',
+    changes: [
+      { at: 0, status: 'waiting' },
+      { at: 7, status: 'failed' },
+    ],
+  });
+  const row = timelineSvg(picture as TimelinePicture)
+    .split('\n')
+    .flatMap((line) => /<circle class="value" cx="([\d.]+)"/.exec(line)?.[1] ?? [])
+    .map(Number);
+  assert.is(row.length, 3);
+  assert.ok(
+    row.every((x, i) => i === 0 || x - (row[i - 1] as number) >= 16),
+    row.join(),
+  );
+  const wrong = await failing(test('--(ba)c#'));
+  assert.match(wrong.message, /stream "shown" differs/);
 });
 
 test('wrong marbles are refused with the reason', async () => {

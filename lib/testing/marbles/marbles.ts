@@ -70,6 +70,11 @@ export interface MarbleTools {
   answer(time: number | string, questionId: string, value: unknown): void;
   /** What a task emits: its values, then `|` or `#`. */
   expectTask(task: Task | string): MarbleExpectation;
+  /**
+   * What any stream says from now on, in virtual time, until all runs have ended: it is subscribed at once, and is a row of its own, called `name`, at the
+   * bottom of the picture that `seen` gets of the last run.
+   */
+  expectStream(name: string, stream$: Observable<unknown>): MarbleExpectation;
   /** Events that match a pattern or a predicate, as marbles; letters stand for patterns of events. */
   expectEvents(filter?: Readonly<Record<string, unknown>> | ((event: WorkflowEvent) => boolean)): {
     toBe(marbles: string, patterns: Readonly<Record<string, Readonly<Record<string, unknown>>>>): void;
@@ -113,6 +118,7 @@ class MarbleTest {
   readonly #trials: TrialRun[] = [];
   readonly #checks: Check[] = [];
   readonly #plays: [Subject, Schedule, ExploreOptions | undefined][] = [];
+  readonly #streams: SeenStream[] = [];
   readonly #seen: MarbleOptions['seen'];
   #actions = 0;
 
@@ -132,7 +138,14 @@ class MarbleTest {
       this.#verify();
     })
       .then(() => this.#play())
-      .then(() => this.#seen?.(this.#trials.map(({ picture }) => ({ ...picture, unit: this.#unit }))));
+      .then(() => this.#seen?.(this.#pictures()));
+  }
+
+  #pictures(): TimelinePicture[] {
+    return this.#trials.map(({ picture }, i) => {
+      const own = { ...picture, unit: this.#unit };
+      return i < this.#trials.length - 1 ? own : this.#streams.reduce(withStream, own);
+    });
   }
 
   /** Ways to go have virtual times of their own, so they come after this one is over. */
@@ -211,6 +224,7 @@ class MarbleTest {
       },
       answer: (time, questionId, value) => this.#answer(time, questionId, value),
       expectTask: (task) => this.#expectTask(typeof task === 'string' ? task : task.id),
+      expectStream: (name, stream$) => this.#expectStream(name, stream$),
       expectEvents: (filter) => this.#expectEvents(filter),
       expectTimeline: (...tasks) => this.#expectTimeline(tasks),
       expectSubscriptions: (agent) => this.#expectSubscriptions(agent),
@@ -255,11 +269,28 @@ class MarbleTest {
   }
 
   #expectTask(id: string): MarbleExpectation {
-    const actual = this.#trial.watch(id);
+    return this.#expectation(`task "${id}"`, this.#trial.watch(id));
+  }
+
+  #expectStream(name: string, stream$: Observable<unknown>): MarbleExpectation {
+    const moments: Moment[] = [];
+    this.#streams.push({ name, moments });
+    const note = (what: Omit<Moment, 'at'>): void => {
+      moments.push({ at: this.#scheduler.now(), ...what });
+    };
+    stream$.subscribe({
+      next: (value) => note({ kind: 'next', value }),
+      error: (error: unknown) => note({ kind: 'error', error }),
+      complete: () => note({ kind: 'complete' }),
+    });
+    return this.#expectation(`stream "${name}"`, moments);
+  }
+
+  #expectation(what: string, actual: readonly Moment[]): MarbleExpectation {
     return {
       toBe: (text, values, error) => {
         const expected = this.#expected(text, values, error);
-        this.#checks.push(() => difference(`task "${id}"`, expected, actual, this.#unit));
+        this.#checks.push(() => difference(what, expected, actual, this.#unit));
       },
     };
   }
@@ -320,6 +351,28 @@ class MarbleTest {
       },
     };
   }
+}
+
+/** A stream that is no task. */
+interface SeenStream {
+  readonly name: string;
+  readonly moments: readonly Moment[];
+}
+
+/** A picture with one row more. */
+function withStream(picture: TimelinePicture, { name, moments }: SeenStream): TimelinePicture {
+  const last = moments.at(-1);
+  const over = last?.kind === 'complete' ? 'succeeded' : last?.kind === 'error' ? 'failed' : undefined;
+  const end = over === undefined || last === undefined ? [] : [{ at: last.at, status: over } as const];
+  const values = moments.flatMap(({ kind, at, value }) =>
+    kind === 'next' ? [{ taskId: name, at, value }] : [],
+  );
+  return {
+    ...picture,
+    rows: [...picture.rows, { taskId: name, changes: [{ at: 0, status: 'waiting' }, ...end] }],
+    values: [...picture.values, ...values],
+    endedAt: Math.max(picture.endedAt, last?.at ?? 0),
+  };
 }
 
 function meaning({ letter = '' }: Moment, values: Readonly<Record<string, unknown>> | undefined): unknown {

@@ -12,6 +12,9 @@ export interface TimelineSvgOptions {
 const rowHeight = 26;
 const top = 56;
 const longestLabel = 22;
+/** Px from one of several values of a moment to the next, and from the end of time to the last of them. */
+const marbleWidth = 17;
+const mostRight = 18;
 
 /** Light first, then dark. Text and shapes tell the statuses apart without colour, too. */
 const colours: Readonly<Record<string, readonly [light: string, dark: string]>> = {
@@ -82,14 +85,19 @@ function drawn(row: TimelineRow, y: number, scale: Scale, picture: TimelinePictu
     if (isEnd(status)) lines.push(endMark(status, scale(at), y));
     else if (until > at) lines.push(stretch(status, scale(at), scale(until), y));
   });
-  for (const one of picture.values.filter((value) => value.taskId === taskId)) {
+  const values = picture.values.filter((value) => value.taskId === taskId);
+  const right = scale(picture.endedAt) + mostRight;
+  values.forEach((one, i) => {
     const text = labelOf(one.value);
-    const x = scale(one.at);
-    if (text === undefined) continue;
+    if (text === undefined) return;
+    // Those of one moment stand side by side, in their order.
+    const first = values.findIndex(({ at }) => at === one.at);
+    const row = values.filter(({ at }) => at === one.at).length - 1;
+    const x = Math.min(scale(one.at), right - row * marbleWidth) + (i - first) * marbleWidth;
     const ends = changes.some(({ at, status }) => at === one.at && status === 'succeeded');
     lines.push(`<circle class="value${ends ? ' succeeded' : ''}" cx="${px(x)}" cy="${y}" r="8"/>`);
     lines.push(`<text class="inside" x="${px(x)}" y="${y + 3.5}">${escaped(text)}</text>`);
-  }
+  });
   return lines;
 }
 
@@ -120,7 +128,7 @@ function endMark(status: TaskStatus, x: number, y: number): string {
 function labelOf(value: unknown): string | undefined {
   if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') return undefined;
   const text = typeof value === 'boolean' ? (value ? '✓' : '✗') : String(value);
-  return [...text].length <= 2 ? text : undefined;
+  return text !== '' && [...text].length <= 2 ? text : undefined;
 }
 
 function axis(span: number, scale: Scale, bottom: number): string[] {
