@@ -23,8 +23,6 @@ export class Entry<T> implements ItemWatch {
   isStream = false;
   /** Results that have to wait for those of values before. */
   held: unknown[] | undefined;
-  /** The value after it, where order counts. */
-  after: Entry<T> | undefined;
 
   constructor(watch: EntryWatch<T>, item: T, index: number) {
     this.#watch = watch;

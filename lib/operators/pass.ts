@@ -41,9 +41,8 @@ export class Pass<T> {
   /** Values with a task of which results are wanted, and not all told. */
   #open = 0;
   #offering = false;
-  /** The first of them in order of the source, or one before it, and the last. */
-  #head: Entry<T> | undefined;
-  #tail: Entry<T> | undefined;
+  /** Those that are open in order of the source, where that counts, and some that are over. */
+  readonly #order = new Fifo<Entry<T>>();
   /** Keys there were, in a log. */
   readonly #keys = new UniqueKeys(
     'value',
@@ -273,7 +272,7 @@ export class Pass<T> {
     this.#ready += 1;
     this.#open += 1;
     this.#tasks.add(entry);
-    if (this.#ordered) this.#append(entry);
+    if (this.#ordered) this.#order.push(entry);
     try {
       const key = this.#options.store === undefined ? undefined : this.#keyOf(entry);
       entry.node = run.offer(this.#definition, entry, context, key);
@@ -310,16 +309,11 @@ export class Pass<T> {
     }
   }
 
-  #append(entry: Entry<T>): void {
-    if (this.#head === undefined) this.#head = entry;
-    else if (this.#tail !== undefined) this.#tail.after = entry;
-    this.#tail = entry;
-  }
-
   /** The first in order that is open. */
   #first(): Entry<T> | undefined {
-    while (this.#head !== undefined && !this.#head.open) this.#head = this.#head.after;
-    return this.#head;
+    let first = this.#order.peek();
+    for (; first !== undefined && !first.open; first = this.#order.peek()) this.#order.shift();
+    return first;
   }
 
   /** Tells what was held, as far as all before it has ended. */
