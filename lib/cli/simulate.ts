@@ -37,7 +37,7 @@ export const simulate = command({
   words: [{ name: 'WORKLOAD', missing: 'give one workload: rxhive simulate WORKLOAD.json --slots N' }],
   options: {
     slots: wholeNumber('how many tasks run at once', 1),
-    policy: oneOf(['critical-path', 'fifo'], 'who is first; by default critical-path'),
+    policy: oneOf(['critical-path', 'fifo', 'depth-first'], 'who is first; by default critical-path'),
     estimates: text(
       'FILE',
       'expected seconds by id or type, as JSON, to rank by; by default exact durations',

@@ -19,7 +19,7 @@ import type { Price } from './usage.js';
 export type FailurePolicy = 'continue' | 'fail-fast';
 
 /** Who goes first among ready tasks of equal priority. */
-export type SchedulingPolicy = 'critical-path' | 'fifo';
+export type SchedulingPolicy = 'critical-path' | 'fifo' | 'depth-first';
 
 /** Slots of a workflow that says nothing. */
 export const defaultConcurrency = 16;
@@ -69,8 +69,9 @@ export interface WorkflowOptions<
    */
   readonly concurrency?: number | Adaptive;
   /**
-   * Who goes first among ready tasks of equal priority: the one with the longest expected path behind it, or the one
-   * that became ready first. Default `critical-path`.
+   * Who goes first among ready tasks of equal priority: the one with the longest expected path behind it, the one that
+   * became ready first, or, `depth-first`, the one with the most steps before it, so that what is there is used up before more
+   * is made. Default `critical-path`.
    */
   readonly policy?: SchedulingPolicy;
   /** What one provider allows all tasks together; groups may have limiters too. Default: none. */

@@ -67,7 +67,8 @@ function rank(
 ): void {
   const known = expect(nodes, expected);
   for (let i = order.length - 1; i >= 0; i--) raise(order[i] as TaskNode);
-  if (known && nodes[0]?.seq === 0 && settings.policy !== 'fifo')
+  if (settings.policy === 'depth-first') for (const node of nodes) node.rank = node.depth;
+  if (known && nodes[0]?.seq === 0 && (settings.policy ?? 'critical-path') === 'critical-path')
     improveRanks(nodes, mostOf(settings.concurrency, defaultConcurrency));
 }
 

@@ -162,7 +162,7 @@ const settingRules: Rules<WorkflowSettings> = {
   aging: either((value) => value === false, all(), timer),
   failurePolicy: oneOf(['continue', 'fail-fast']),
   input: schema,
-  policy: oneOf(['critical-path', 'fifo']),
+  policy: oneOf(['critical-path', 'fifo', 'depth-first']),
   limiter,
   groups: each((value, where, fault) => checkAll(groupRules, (value ?? {}) as Bag, `${where}.`, fault)),
   resources: each(required(isAboveZero, 'give a capacity above 0', 'bad-number')),

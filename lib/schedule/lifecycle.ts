@@ -147,6 +147,7 @@ export class Lifecycle {
     // Who comes back from a pause keeps its place.
     if (this.#settings.policy === 'fifo' && node.running === undefined)
       node.rank = -(this.#shared === undefined ? this.steps : ++this.#shared.steps);
+    if (this.#settings.policy === 'depth-first') node.rank = stepsBefore(node);
     this.queue.push(node);
     if (node.extra?.replay === undefined) this.deadlines.armQueue(node);
     if (node.lane.gated) this.gated(node);
@@ -382,4 +383,9 @@ function bookTime(node: TaskNode, now: number): void {
   else if (node.status === 'running') node.runningMs += spent;
   else if (node.status === 'backing-off') node.more().backoffMs += spent;
   else node.more().suspendedMs += spent;
+}
+
+/** Steps on the longest way to a task; who was added comes after who has added it. */
+function stepsBefore({ depth, parent }: TaskNode): number {
+  return parent === undefined ? depth : Math.max(depth, parent.rank + 1);
 }

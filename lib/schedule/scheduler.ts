@@ -93,7 +93,7 @@ export class Scheduler implements QueuedRun {
       shared && { enter: (turns) => shared.enter(this, turns), left: () => shared.left() },
     );
     this.priorityInheritance = new PriorityInheritance({
-      ranked: () => settings.policy !== 'fifo',
+      ranked: () => (settings.policy ?? 'critical-path') === 'critical-path',
       find: (id) => nodes.get(id),
       raise: (node, priority, rank) => lifecycle.queue.raise(node, priority, rank),
     });

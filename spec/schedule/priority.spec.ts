@@ -446,4 +446,50 @@ test('explain names the task for which a resource is kept', async () => {
   assert.is((await result).status, 'partial');
 });
 
+/** The most results that were there and not used up yet, of a wide map whose 16 chains are summed up two by two. */
+async function mostHeld(policy: 'depth-first' | 'critical-path' | 'fifo', spawned: boolean): Promise<number> {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'wide', concurrency: 2, policy });
+  let held = 0;
+  let most = 0;
+  const make = (): void => {
+    held += 1;
+    most = Math.max(most, held);
+  };
+  const work = (uses: number) => async (_: unknown, ctx: Pick<TaskContext, 'sleep'>) => {
+    await ctx.sleep(10);
+    held -= uses;
+    make();
+  };
+  let row: Task[] = Array.from({ length: 16 }, (_, i) => {
+    const load = flow.task(`load ${i}`, { run: work(0) });
+    if (!spawned) return flow.task(`shrink ${i}`, { dependencies: [load], run: work(1) });
+    return flow.task(`adds ${i}`, {
+      dependencies: [load],
+      run: (_, ctx) => ctx.join(ctx.spawn(`shrink ${i}`, { run: work(1) })),
+    });
+  });
+  while (row.length > 1)
+    row = Array.from({ length: row.length / 2 }, (_, i) =>
+      flow.task(`sum ${row.length}.${i}`, {
+        dependencies: [row[2 * i] as Task, row[2 * i + 1] as Task],
+        run: work(2),
+      }),
+    );
+  const result = flow.run({ scheduler }).result();
+  await advance(scheduler);
+  assert.is((await result).status, 'succeeded');
+  assert.is(held, 1);
+  return most;
+}
+
+test('depth-first uses results up before it makes more', async () => {
+  for (const spawned of [false, true]) {
+    // Two at once, and one for each step of the sum.
+    assert.ok((await mostHeld('depth-first', spawned)) <= 6, `spawned ${spawned}`);
+    assert.is(await mostHeld('critical-path', spawned), 16);
+    assert.is(await mostHeld('fifo', spawned), 16);
+  }
+});
+
 test.run();
