@@ -1,7 +1,7 @@
 import { workflow } from '../lib/index.js';
 import { services } from './support/services.js';
 
-/** A workflow that is a task of another one: it is cancelled with its task, and its failure is the task's failure. */
+/** A workflow in the body of a task, tried again as a whole: it is cancelled with its task, and its failure is the task's failure. */
 export const chapter = workflow({ name: 'chapter' });
 const outline = chapter.task('outline', {
   run: (_, { signal }) => services.ask('Outline the chapter', signal),

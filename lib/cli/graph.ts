@@ -26,7 +26,13 @@ type Format = 'mermaid' | 'dot' | 'svg';
 async function recorded(view: RunView, format: Format): Promise<string> {
   if (format === 'svg') return graphSvgOf(view);
   return (format === 'dot' ? toDot : toMermaid)(
-    view.list().map(({ id, group, dependencies, plan: { always } }) => ({ id, group, dependencies, always })),
+    view.list().map(({ id, group, dependencies, plan: { always, within } }) => ({
+      id,
+      group,
+      dependencies,
+      always,
+      within,
+    })),
   );
 }
 

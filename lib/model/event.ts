@@ -79,6 +79,8 @@ export interface PlannedTask {
   readonly resources?: Readonly<Record<string, number>>;
   /** Declared as one that may fail. */
   readonly tolerate?: true;
+  /** The task that is the nested workflow it is a part of, or that it ends. */
+  readonly within?: string;
   /** Cleanup: it runs also when the run ends early. */
   readonly always?: true;
   /** Ms it was expected to take. */

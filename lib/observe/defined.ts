@@ -5,13 +5,14 @@ import type { WorkflowDefinition } from '../model/workflow.js';
 /** The tasks of a workflow as they are defined, for pictures of it; nothing is checked. */
 export function definedTasks({ ids, tasks }: WorkflowDefinition): PlannedTask[] {
   return ids.map((id, i) => {
-    const { dependencies, group, type = id, always } = tasks[i] ?? {};
+    const { dependencies, group, type = id, always, within } = tasks[i] ?? {};
     const list = Object.values(dependencies ?? {}) as (Task | Dependency | Choice)[];
     return {
       id,
       ...(type !== id && { type }),
       ...(group !== undefined && { group }),
       ...(always === true && { always }),
+      ...(within !== undefined && { within }),
       dependencies: list.flatMap((one) => {
         if (one instanceof Choice) return one.tasks.map((task) => ({ id: task.id, mode: one.mode }));
         return one instanceof Dependency

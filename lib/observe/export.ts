@@ -6,7 +6,62 @@ export interface PictureTask {
   readonly group?: string | undefined;
   /** Cleanup: it is told from what it cleans up after. */
   readonly always?: boolean | undefined;
+  /** The task that is the nested workflow it is a part of. */
+  readonly within?: string | undefined;
   readonly dependencies: readonly { readonly id: string; readonly mode: string }[];
+}
+
+/** Tasks of a nested workflow, or of none, and the workflows within it. */
+interface Part {
+  readonly name: string | undefined;
+  readonly tasks: PictureTask[];
+  readonly parts: Part[];
+}
+
+/** The nested workflow that `id`, itself one of `all`, is a part of. */
+export function outerOf(id: string, all: { has(id: string): boolean }): string | undefined {
+  for (let at = id.lastIndexOf('/'); at > 0; at = id.lastIndexOf('/', at - 1))
+    if (all.has(id.slice(0, at))) return id.slice(0, at);
+  return undefined;
+}
+
+function partsOf(tasks: readonly PictureTask[]): Part {
+  const names = new Set(tasks.flatMap(({ within }) => within ?? []));
+  const known = new Map<string | undefined, Part>();
+  const partOf = (name: string | undefined): Part =>
+    getOrInsert(known, name, () => {
+      const part = { name, tasks: [], parts: [] };
+      if (name !== undefined) partOf(outerOf(name, names)).parts.push(part);
+      return part;
+    });
+  const whole = partOf(undefined);
+  for (const task of tasks) partOf(task.within).tasks.push(task);
+  return whole;
+}
+
+/** The lines of a part: a frame for each group and each nested workflow. */
+function framed({ tasks, parts }: Part, box: (task: PictureTask) => string, frame: Frame): string[] {
+  return [
+    ...[...byGroup(tasks)].flatMap(([group, members]) => {
+      const lines = members.map(box);
+      return group === undefined ? lines : frame(group, lines);
+    }),
+    ...parts.flatMap((part) => frame(part.name ?? '', framed(part, box, frame))),
+  ];
+}
+
+const indented = (line: string): string => `  ${line}`;
+
+type Frame = (name: string, lines: readonly string[]) => string[];
+
+/** What is drawn of what a task depends on: that it comes after the input of its workflow, only where nothing else says so. */
+export function arrowsTo<D extends { readonly mode: string }>({
+  dependencies,
+}: {
+  readonly dependencies: readonly D[];
+}): readonly D[] {
+  const more = dependencies.filter(({ mode }) => mode !== 'after');
+  return more.length === 0 ? dependencies : more;
 }
 
 /** The graph as a Mermaid flowchart. Ids become labels, never syntax. */
@@ -19,18 +74,19 @@ export function toMermaid(tasks: readonly PictureTask[]): string {
       .replaceAll('"', '#quot;')
       .replaceAll('<', '#lt;')
       .replaceAll('>', '#gt;');
-  for (const [group, members] of byGroup(tasks)) {
-    const inside = members.map((task) => `t${number.get(task.id)}["${escaped(nameOf(task))}"]`);
-    if (group === undefined) lines.push(...inside.map((line) => `  ${line}`));
-    else
-      lines.push(
-        `  subgraph g${lines.length}["${escaped(group)}"]`,
-        ...inside.map((line) => `    ${line}`),
-        '  end',
-      );
-  }
+  let frames = 0;
+  const frame: Frame = (name, inside) => [
+    `subgraph g${++frames}["${escaped(name)}"]`,
+    ...inside.map(indented),
+    'end',
+  ];
+  lines.push(
+    ...framed(partsOf(tasks), (task) => `t${number.get(task.id)}["${escaped(nameOf(task))}"]`, frame).map(
+      indented,
+    ),
+  );
   for (const task of tasks) {
-    for (const { id, mode } of task.dependencies) {
+    for (const { id, mode } of arrowsTo(task)) {
       const arrow = mode === 'value' ? '-->' : `-. ${mode} .->`;
       lines.push(`  t${number.get(id)} ${arrow} t${number.get(task.id)}`);
     }
@@ -43,19 +99,20 @@ export function toDot(tasks: readonly PictureTask[]): string {
   const quote = (text: string): string => `"${label(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
   const number = new Map(tasks.map((task, i) => [task.id, i]));
   const lines = ['digraph workflow {', '  rankdir=LR;', '  node [shape=box];'];
-  for (const [group, members] of byGroup(tasks)) {
-    const inside = members.map((task) => `t${number.get(task.id)} [label=${quote(nameOf(task))}];`);
-    if (group === undefined) lines.push(...inside.map((line) => `  ${line}`));
-    else
-      lines.push(
-        `  subgraph cluster_${lines.length} {`,
-        `    label=${quote(group)};`,
-        ...inside.map((line) => `    ${line}`),
-        '  }',
-      );
-  }
+  let frames = 0;
+  const frame: Frame = (name, inside) => [
+    `subgraph cluster_${++frames} {`,
+    `  label=${quote(name)};`,
+    ...inside.map(indented),
+    '}',
+  ];
+  lines.push(
+    ...framed(partsOf(tasks), (task) => `t${number.get(task.id)} [label=${quote(nameOf(task))}];`, frame).map(
+      indented,
+    ),
+  );
   for (const task of tasks) {
-    for (const { id, mode } of task.dependencies) {
+    for (const { id, mode } of arrowsTo(task)) {
       const style = mode === 'value' ? '' : ` [style=dashed, label=${quote(mode)}]`;
       lines.push(`  t${number.get(id)} -> t${number.get(task.id)}${style};`);
     }

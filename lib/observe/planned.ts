@@ -69,6 +69,7 @@ function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
     if (estimate !== undefined) task.estimate = estimate;
     if (tolerate === true) task.tolerate = true;
     if (always === true) task.always = true;
+    if (definition.within !== undefined) task.within = definition.within;
     if (definition.candidate === true) task.candidate = true;
     if (resources !== undefined) {
       const amounts = Object.entries(resources).filter(

@@ -25,7 +25,7 @@ const ofRuns: readonly (readonly [keyof WorkflowSettings, string])[] = [
 /** Options of a task that is no workflow. */
 const ofTasks = [
   ...['run', 'executor', 'retry', 'timeout', 'hedge', 'cache', 'result', 'group', 'resources', 'estimate'],
-  ...['tokens', 'compensate', 'isolation', 'onConflict', 'whenOpen', 'version'],
+  ...['tokens', 'compensate', 'isolation', 'onConflict', 'whenOpen', 'version', 'always'],
 ] as const;
 
 /**

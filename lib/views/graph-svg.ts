@@ -47,13 +47,17 @@ function defined(source: Definable): RunView {
 function svgOf(view: RunView, by: Dagre): string {
   const { nodes, edges } = graphPicture(view);
   const widths = new Map(nodes.map((node) => [node.key, widthOf(node)]));
-  const boxes = nodes.map(({ key }) => ({ key, width: widths.get(key) as number, height }));
+  const boxes = nodes.map(({ key, within }) => ({ key, within, width: widths.get(key) as number, height }));
   const placed = layout(by, { nodes: boxes, edges, down: false });
   const path = criticalPath(view);
   const strong = new Set(
     nodes.filter(({ tasks }) => tasks.some(({ id }) => path.has(id))).map(({ key }) => key),
   );
   const [w, h] = [Math.ceil(placed.width), Math.ceil(placed.height)];
+  const frames = placed.frames.map(
+    ({ name, x, y, width, height: high }) =>
+      `<g class="frame" transform="translate(${x - width / 2} ${y - high / 2})"><rect width="${width}" height="${high}" rx="10"/><text x="8" y="14">${xml(short(name, 40))}</text></g>`,
+  );
   const arrows = edges.map(({ from, to, mode }, i) => {
     const kinds = `edge${mode === 'value' ? '' : ' soft'}${strong.has(from) && strong.has(to) ? ' strong' : ''}`;
     return `<path class="${kinds}" d="${curve(placed.edges[i] ?? [])}" marker-end="url(#tip)"><title>${xml(mode)}</title></path>`;
@@ -71,7 +75,7 @@ function svgOf(view: RunView, by: Dagre): string {
 <title>${xml(short(view.workflow, 80))}</title>
 <style>${style()}</style>
 <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" class="tip"/></marker></defs>
-${[...arrows, ...drawn].join('\n')}
+${[...frames, ...arrows, ...drawn].join('\n')}
 </svg>
 `;
 }
@@ -82,12 +86,12 @@ function widthOf(node: GraphNode): number {
 
 function style(): string {
   const scheme = (at: 0 | 1, ink: string, soft: string, card: string): string =>
-    `text{fill:${ink}}.tip{fill:${soft}}.edge{stroke:${soft}}.edge.strong{stroke:${ink}}rect{fill:${card}}${Object.entries(
+    `text{fill:${ink}}.tip{fill:${soft}}.frame{color:${soft}}.edge{stroke:${soft}}.edge.strong{stroke:${ink}}rect{fill:${card}}${Object.entries(
       statusStyles,
     )
       .map(([status, { colours }]) => `.${status}{color:${colours[at]}}`)
       .join('')}`;
-  return `text{font:12.5px system-ui,sans-serif}rect{stroke:currentColor;stroke-width:1.5}.strong rect{stroke-width:3}.skipped rect{stroke-dasharray:4 3}.edge{fill:none;stroke-width:1.3}.edge.soft{stroke-dasharray:5 4}.edge.strong{stroke-width:2.2}${scheme(0, '#1c2330', '#8793a3', '#ffffff')}@media(prefers-color-scheme:dark){${scheme(1, '#e6eaf0', '#5b6675', '#1a202a')}}`;
+  return `text{font:12.5px system-ui,sans-serif}rect{stroke:currentColor;stroke-width:1.5}.strong rect{stroke-width:3}.skipped rect{stroke-dasharray:4 3}.frame rect{fill:none;stroke-width:1;stroke-dasharray:2 3}.frame text{font-size:10.5px}.edge{fill:none;stroke-width:1.3}.edge.soft{stroke-dasharray:5 4}.edge.strong{stroke-width:2.2}${scheme(0, '#1c2330', '#8793a3', '#ffffff')}@media(prefers-color-scheme:dark){${scheme(1, '#e6eaf0', '#5b6675', '#1a202a')}}`;
 }
 
 /** Text for SVG, where also what no XML may hold has to be spelled out. */

@@ -1,6 +1,6 @@
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import { isEnd, type TaskStatus } from '../model/status.js';
-import { nameOf } from '../observe/export.js';
+import { arrowsTo, nameOf } from '../observe/export.js';
 import type { RunView, TaskView } from './run-view.js';
 import { statusStyles } from './status-style.js';
 
@@ -9,6 +9,8 @@ export interface GraphNode {
   readonly key: string;
   readonly label: string;
   readonly group: string | undefined;
+  /** The nested workflow all its tasks are part of. */
+  readonly within: string | undefined;
   readonly tasks: readonly TaskView[];
 }
 
@@ -55,6 +57,7 @@ export function graphPicture(
     const shape = JSON.stringify([
       kindOf(task),
       task.group ?? '',
+      task.plan.within ?? '',
       above,
       [...new Set(needs)].sort(),
       [...(neededBy.get(task.id) ?? [])].sort(),
@@ -95,19 +98,26 @@ function fold(
         key: `many ${key}`,
         label: `${kindOf(first)} × ${equal.length}`,
         group: first.group,
+        within: equal.every(({ plan }) => plan.within === first.plan.within) ? first.plan.within : undefined,
         tasks: equal,
       });
       for (const { id } of equal) box.set(id, `many ${key}`);
     } else
       for (const task of equal) {
-        nodes.push({ key: `one ${task.id}`, label: nameOf(task.plan), group: task.group, tasks: [task] });
+        nodes.push({
+          key: `one ${task.id}`,
+          label: nameOf(task.plan),
+          group: task.group,
+          within: task.plan.within,
+          tasks: [task],
+        });
         box.set(task.id, `one ${task.id}`);
       }
   }
   const edges = new Map<string, GraphEdge>();
   for (const task of tasks) {
     const to = box.get(task.id) as string;
-    const above: { readonly id: string; readonly mode: string }[] = [...task.dependencies];
+    const above: { readonly id: string; readonly mode: string }[] = [...arrowsTo(task)];
     if (task.parent !== undefined && above.length === 0) above.push({ id: task.parent, mode: 'added' });
     for (const { id, mode } of above) {
       const from = box.get(id);

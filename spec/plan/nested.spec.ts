@@ -19,6 +19,7 @@ import {
   workflow,
 } from '../../lib/index.js';
 import { fakeAgent, simulate } from '../../lib/testing/index.js';
+import { graphSvg } from '../../lib/views/graph-svg.js';
 
 const faultsOf = (define: () => { run(): unknown }): readonly string[] => {
   try {
@@ -251,6 +252,39 @@ test('what makes no sense is told with the other faults', () => {
   assert.equal(
     faultsOf(() => circle),
     ['Task "again": workflow "circle" is nested in itself, which would have no end; leave it out.'],
+  );
+});
+
+test('pictures draw a frame around each nested workflow, in one another', async () => {
+  const { flow: chapter, text } = chapters();
+  const book = workflow({ name: 'book' });
+  book.task('one', { workflow: chapter, input: { title: '' }, output: text });
+  const shelf = workflow({ name: 'shelf' });
+  shelf.task('book', { workflow: book });
+  assert.is(
+    shelf.graph(),
+    `flowchart LR
+  subgraph g2["book"]
+    t0["book.input"]
+    t5["book"]
+    subgraph g1["book/one"]
+      t1["book/one.input"]
+      t2["book/one/outline"]
+      t3["book/one/text"]
+      t4["book/one"]
+    end
+  end
+  t0 -. after .-> t1
+  t1 -. after .-> t2
+  t2 --> t3
+  t3 -. settled .-> t4
+  t4 -. settled .-> t5
+`,
+  );
+  const svg = await graphSvg(shelf);
+  assert.equal(
+    svg.match(/class="frame"[^>]*>.*?<text[^>]*>([^<]*)/g)?.map((one) => one.split('>').at(-1)),
+    ['book', 'book/one'],
   );
 });
 

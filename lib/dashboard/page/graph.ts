@@ -49,7 +49,12 @@ export function Graph({
   const down = innerWidth < 700;
   const version = `${view.runId} ${view.planVersion} ${opened.size} ${down}`;
   const picture = useMemo(() => graphPicture(view, opened, down ? 8 : 50), [version]);
-  const nodes = picture.nodes.map((node) => ({ key: node.key, width: widthOf(node), height }));
+  const nodes = picture.nodes.map((node) => ({
+    key: node.key,
+    within: node.within,
+    width: widthOf(node),
+    height,
+  }));
   const placed = useLayout({ nodes, edges: picture.edges, down }, version);
   const path = criticalPath(view);
   const scroll = useRef<HTMLDivElement>(null);
@@ -87,6 +92,18 @@ export function Graph({
             <path d="M0 0L8 4L0 8z" class="tip" />
           </marker>
         </defs>
+        ${placed.frames.map(
+          ({
+            name,
+            x,
+            y,
+            width,
+            height: high,
+          }) => html`<g key=${`frame ${name}`} class="frame" transform="translate(${x - width / 2} ${y - high / 2})">
+            <rect width=${width} height=${high} rx="10" />
+            <text x="8" y="14">${short(name, 40)}</text>
+          </g>`,
+        )}
         ${picture.edges.map(
           ({ from, to, mode }, i) => html`<path
             key=${`${from}>${to}>${mode}`}
