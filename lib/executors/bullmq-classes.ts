@@ -55,6 +55,7 @@ export interface RedisClient {
 
 /** What of `Pool` of pg is called. */
 export interface Pool {
+  setMaxListeners(most: number): unknown;
   on(event: string, listener: (...args: never[]) => void): unknown;
   query(text: string, values?: unknown[]): Promise<{ readonly rows: Record<string, unknown>[] }>;
   connect(): Promise<{ query(text: string): Promise<unknown>; release(): void }>;

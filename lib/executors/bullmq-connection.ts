@@ -64,6 +64,8 @@ export class QueueServer {
         ...given,
         options: `${options === undefined ? '' : `${options} `}-c search_path=${schema}`,
       });
+      // Each queue and reader on it listens.
+      this.#pool.setMaxListeners(0);
       this.#pool.on('error', (error: unknown) => this.#trouble(error));
     } else {
       const more = { maxRetriesPerRequest: null, enableReadyCheck: true, retryStrategy: backoff };

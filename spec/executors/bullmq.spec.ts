@@ -5,6 +5,7 @@ import {
   AgentTask,
   exponential,
   memory,
+  settled,
   type Workflow,
   WorkflowOrchestrator,
   workflow,
@@ -114,12 +115,18 @@ for (const { title, connection } of servers) {
     const { slow } = remote.agents<typeof agents>();
     const flow = workflow({ name: 'ended' });
     const ms = flow.task('ms', { run: () => 60_000 });
-    flow.task('late', { dependencies: { ms }, executor: slow, timeout: 100 });
+    const late = flow.task('late', { dependencies: { ms }, executor: slow, timeout: 100 });
+    let isLate = false;
+    flow.task('after', {
+      dependencies: [settled(late)],
+      run: () => {
+        isLate = true;
+      },
+    });
     const cancelled = flow.task('cancelled', { dependencies: { ms }, executor: slow });
     const run = flow.run();
     const ended = run.result();
-    await until(() => worker.active === 2 || worker.active === 1);
-    await until(() => worker.active === 1);
+    await until(() => isLate && worker.active === 1);
     run.cancel();
     const { tasks } = await ended;
     assert.is(codeOf(tasks.get('late')?.error), 'TASK_TIMEOUT');
