@@ -19,6 +19,8 @@ const steps = 16;
 const lookEach = 1_000;
 /** Looks in which a worker must be missing before it is told as gone: its connection may have been made anew. */
 const missedLooks = 2;
+/** Ms between two looks for mailboxes nobody reads: one found twice is removed. */
+const sweepEach = 60_000;
 /** Ms after trouble with the server in which nobody is told as gone. */
 const settleAfter = 6_000;
 
@@ -32,6 +34,8 @@ export class BullmqTransport implements RemoteTransport {
   readonly #news = new Subject<TransportNews>();
   readonly #places = new Map<string, QueuePlace>();
   readonly #ready: Promise<void>;
+  readonly #sweeper: NodeJS.Timeout;
+  #unread: ReadonlySet<string> = new Set();
   #closed = false;
 
   constructor(server: QueueServer, name: string, lostAfter: number) {
@@ -43,6 +47,25 @@ export class BullmqTransport implements RemoteTransport {
     this.#ready = server.ready().then(() => this.wire.ready());
     // Whoever adds hears of it.
     this.#ready.catch(() => undefined);
+    this.#sweeper = setInterval(() => void this.sweep().catch(() => undefined), sweepEach);
+    this.#sweeper.unref();
+  }
+
+  /** Removes the mailboxes of processes that ended without a goodbye: those nobody reads in two looks. */
+  async sweep(): Promise<void> {
+    if (this.#server.upFor < sweepEach / 2) return;
+    const unread = new Set<string>();
+    for (const name of await this.#server.names(mailbox(this.#name, ''))) {
+      const box = this.#server.queue(name);
+      try {
+        if ((await box.getWorkers()).length > 0) continue;
+        if (this.#unread.has(name)) await box.obliterate({ force: true });
+        else unread.add(name);
+      } finally {
+        await this.#server.end(box);
+      }
+    }
+    this.#unread = unread;
   }
 
   watch(where: Where): void {
@@ -91,6 +114,7 @@ export class BullmqTransport implements RemoteTransport {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    clearInterval(this.#sweeper);
     await this.#ready.catch(() => undefined);
     for (const place of this.#places.values()) place.close();
     await this.wire.close();

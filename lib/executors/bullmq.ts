@@ -3,6 +3,7 @@ import { type QueueConnection, QueueServer, queueName } from './bullmq-connectio
 import { BullmqTransport } from './bullmq-transport.js';
 import { type PayloadStore, Payloads } from './payloads.js';
 import { checkRemoteOptions, createRemote, type Remote } from './remote.js';
+import { type HealthOptions, serveHealth } from './worker-health.js';
 
 export type { QueueConnection } from './bullmq-connection.js';
 export { createWorker, type RxWorker, type WorkerOptions } from './bullmq-worker.js';
@@ -29,7 +30,9 @@ export interface BullmqOptions {
   readonly ahead?: number;
   /** Ms without a sign of life after which a worker is taken for dead. From 1,000. Default 5,000; the same as the workers'. */
   readonly lostAfter?: number;
-  /** Told when the server cannot be reached, at most once a minute; it is tried again meanwhile. */
+  /** Serves `/livez`, `/readyz` and `/metrics` ({@link Remote.metrics}) over HTTP. Default: no. */
+  readonly health?: HealthOptions;
+  /** Told when the server cannot be reached, or the port of `health` is taken; at most once a minute. It is tried again meanwhile. */
   readonly onError?: (error: RxhiveError) => void;
 }
 
@@ -55,6 +58,7 @@ export function bullmq(options: BullmqOptions): Remote {
     ahead,
     lostAfter = 5_000,
     onError,
+    health,
   } = options;
   queueName(name);
   if (!(Number.isFinite(inline) && inline >= 0))
@@ -70,7 +74,24 @@ export function bullmq(options: BullmqOptions): Remote {
   // Before anything is connected.
   checkRemoteOptions(wanted);
   const server = new QueueServer(connection, onError, 12);
-  return createRemote(new BullmqTransport(server, name, lostAfter), wanted);
+  const remote = createRemote(new BullmqTransport(server, name, lostAfter), wanted);
+  return health === undefined ? remote : withHealth(remote, health, onError);
+}
+
+function withHealth(remote: Remote, options: HealthOptions, onError: BullmqOptions['onError']): Remote {
+  const served = serveHealth(options, () => ({ ready: true, metrics: remote.metrics() })).catch(
+    (cause: Error) => {
+      const message = `The port of health cannot be used: ${cause.message}.`;
+      onError?.(new RxhiveError('INVALID_OPTION', message, { cause }));
+    },
+  );
+  const close = remote.close.bind(remote);
+  return Object.assign(remote, {
+    close: async () => {
+      await (await served)?.close();
+      await close();
+    },
+  });
 }
 
 /**

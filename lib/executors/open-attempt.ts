@@ -41,6 +41,7 @@ export class OpenAttempt {
   /** Ms of silence after which it is looked at. */
   patience = 0;
   isOver = false;
+  isLost = false;
   readonly #options: OpenAttemptOptions;
   readonly #early = new Map<number, Word>();
   /** Number of the next word; undefined: the first that comes is the first. */
@@ -90,6 +91,8 @@ export class OpenAttempt {
 
   /** Its worker was lost. */
   lost(reason: WorkerLoss): void {
+    if (this.isOver) return;
+    this.isLost = true;
     const { taskId, attempt } = this.#options.ctx;
     this.fail(new WorkerLostError(taskId, attempt, this.worker, reason));
   }

@@ -56,6 +56,12 @@ export interface Remote {
   ): { readonly [name in keyof A]: Executor<AgentInputs<A[name]>, AgentReturns<A[name]>> };
   /** All workers that are there, of the places that were asked for; the newest list first. */
   readonly workers$: Observable<readonly PresentWorker[]>;
+  /**
+   * How it stands, as Prometheus names it: `rxhive_place_demand` (ready and running attempts of all runs: scale workers by it) and
+   * `rxhive_place_slots` for each kind of worker, `rxhive_remote_open`, `rxhive_remote_lost_total` and `rxhive_remote_late_total` (words
+   * that came twice or too late).
+   */
+  metrics(): Readonly<Record<string, number>>;
   /** Fails what is open, and closes the connections. */
   close(): Promise<void>;
 }
@@ -102,6 +108,8 @@ class TransportRemote implements Remote {
   readonly #open = new Map<string, OpenAttempt>();
   readonly #places = new Map<string, RemotePlace>();
   readonly #workers = new BehaviorSubject<readonly PresentWorker[]>([]);
+  #late = 0;
+  #lost = 0;
   #timer: Timer | undefined;
   #closing: Promise<void> | undefined;
 
@@ -114,7 +122,8 @@ class TransportRemote implements Remote {
     this.#newToken = options.newToken ?? randomUUID;
     this.workers$ = this.#workers.asObservable();
     transport.wire.mail$.subscribe((messages) => {
-      for (const message of messages) if ('seq' in message) this.#open.get(message.job)?.hear(message);
+      for (const message of messages)
+        if ('seq' in message && this.#open.get(message.job)?.hear(message) !== true) this.#late += 1;
     });
     transport.news$.subscribe((news) => this.#hear(news));
   }
@@ -157,6 +166,19 @@ class TransportRemote implements Remote {
         return value === undefined ? undefined : { value, configurable: true, enumerable: true };
       },
     }) as { readonly [name in keyof A]: Executor<AgentInputs<A[name]>, AgentReturns<A[name]>> };
+  }
+
+  metrics(): Readonly<Record<string, number>> {
+    const places = [...this.#places.values()].flatMap((place): [string, number][] => [
+      [`rxhive_place_demand{place="${place.name}"}`, place.demand],
+      [`rxhive_place_slots{place="${place.name}"}`, place.slots],
+    ]);
+    return {
+      ...Object.fromEntries(places),
+      rxhive_remote_open: this.#open.size,
+      rxhive_remote_lost_total: this.#lost,
+      rxhive_remote_late_total: this.#late,
+    };
   }
 
   close(): Promise<void> {
@@ -225,6 +247,7 @@ class TransportRemote implements Remote {
       payloads: this.#payloads,
       clock: this.#clock,
       over: (one) => {
+        if (one.isLost) this.#lost += 1;
         if (this.#open.get(one.job) === one) this.#open.delete(one.job);
         if (this.#open.size === 0) this.#clock.cancel(this.#timer);
       },
