@@ -210,6 +210,7 @@ class QueueWorker implements RxWorker {
     const last = performance.now() + 1_000;
     while (this.active > 0 && performance.now() < last) await new Promise((done) => setTimeout(done, 20));
     await Promise.all(this.#readers.map((reader) => this.#server.end(reader, this.active > 0)));
+    this.#attempts.close();
     await this.#wire.close();
     await this.#keeper?.close();
     await this.#server.close();

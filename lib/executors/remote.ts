@@ -185,6 +185,8 @@ class TransportRemote implements Remote {
     this.#closing ??= (async () => {
       for (const attempt of [...this.#open.values()]) attempt.fail(closedRemote());
       this.#clock.cancel(this.#timer);
+      // One that was given is somebody else's.
+      if (this.#options.clock === undefined) this.#clock.dispose();
       await this.#transport.close();
       this.#workers.complete();
     })();

@@ -77,6 +77,12 @@ export class WorkerAttempts {
     this.#open.get(job)?.abort('WORKER_LOST');
   }
 
+  /** No attempt follows: its timers keep no process alive. */
+  close(): void {
+    // A clock that was given is somebody else's.
+    if (this.#options.clock === undefined) this.#clock.dispose();
+  }
+
   /** Ends all attempts. */
   abort(reason: string): void {
     for (const attempt of [...this.#open.values()]) attempt.abort(reason);
