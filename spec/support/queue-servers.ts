@@ -57,7 +57,9 @@ export function workerProcess(
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise((done) => child.once('exit', done));
-  process.once('exit', () => child.kill('SIGKILL'));
+  const atExit = (): void => void child.kill('SIGKILL');
+  process.once('exit', atExit);
+  child.once('exit', () => process.off('exit', atExit));
   return new Promise((done, failed) => {
     child.once('error', failed);
     child.once('exit', (code) => failed(new Error(`the worker ended with ${code} before it was ready`)));
