@@ -5,7 +5,11 @@ import { Fifo } from '../../lib/kernel/fifo.js';
 
 test('it gives what an array gives whose first is taken out', () => {
   const steps = fc.array(
-    fc.oneof(fc.integer({ min: 1, max: 60 }), fc.integer({ min: -60, max: -1 }), fc.constant(0)),
+    fc.oneof(
+      fc.integer({ min: 1, max: 60 }),
+      fc.integer({ min: -60, max: -1 }),
+      fc.constantFrom(0, Number.NaN),
+    ),
   );
   fc.assert(
     fc.property(steps, (counts) => {
@@ -13,12 +17,16 @@ test('it gives what an array gives whose first is taken out', () => {
       let row: number[] = [];
       let next = 0;
       for (const count of counts) {
-        // Above 0: so many are put in; below: so many are taken out; 0: it is emptied.
+        // Above 0: so many are put in; below: so many are taken out; 0: it is emptied; NaN: one is put before the first.
         for (let i = 0; i < count; i++) {
           fifo.push(next);
           row.push(next++);
         }
         for (let i = count; i < 0; i++) assert.is(fifo.shift(), row.shift());
+        if (Number.isNaN(count)) {
+          fifo.unshift(next);
+          row.unshift(next++);
+        }
         if (count === 0) {
           fifo.clear();
           row = [];
