@@ -40,6 +40,7 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   messages: peers(['messages.ts']),
   limits: peers(['limits.ts']),
   adaptive: peers(['adaptive.ts']),
+  'shared-limits': { files: [['shared-limits.ts']], folder: 'bench' },
   timers: peers(['timers.ts']),
   walks: peers(['walks.ts']),
   checkpoint: { files: [['checkpoint.ts']], folder: 'bench/stores', prepare: install('bench/stores') },

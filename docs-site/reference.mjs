@@ -14,6 +14,7 @@ const about = {
   'rxhive/stores': 'Stores, and what a store tells of past runs.',
   'rxhive/sqlite': 'A store in a file: SQLite.',
   'rxhive/postgres': 'A store that several processes share: PostgreSQL.',
+  'rxhive/redis': 'Limits that several processes share: Redis.',
   'rxhive/records': 'The records of a log, for those who read a log or write a store.',
   'rxhive/agents': 'Agents, sequential thinking, and what agents say to each other and to people.',
   'rxhive/types': 'Types of options and results that few programs have to name.',

@@ -138,6 +138,18 @@ try {
     "import { postgres } from 'rxhive/postgres'; await postgres('postgres://h/d').read('r').catch((e) => console.log(e.message));";
   writeFileSync(join(folder, 'pg.mjs'), noPg);
   check('the postgres entry says which package it needs', /npm install pg/.test(call('node', ['pg.mjs'])));
+  const noRedis = `
+    import { workflow } from 'rxhive';
+    import { redis } from 'rxhive/redis';
+    const limiter = redis({ requestsPerMinute: 1 }, { connection: 'redis://h', name: 'n' });
+    const flow = workflow({ name: 'w', limiter });
+    flow.task('t', { run: () => 1 });
+    for (const { error } of (await flow.run().result()).tasks.values()) console.log(error.message);`;
+  writeFileSync(join(folder, 'redis.mjs'), noRedis);
+  check(
+    'the redis entry says which package it needs',
+    /npm install ioredis/.test(call('node', ['redis.mjs'])),
+  );
   const noSdk = `
     import { workflow } from 'rxhive';
     import { fromA2A } from 'rxhive/a2a';

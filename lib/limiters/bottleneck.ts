@@ -1,6 +1,6 @@
 import type Bottleneck from 'bottleneck';
-import type { Limiter, LimiterSettings } from '../model/limiter.js';
-import { ClockCounter, type ConcurrencyCounter } from './concurrency.js';
+import type { Limiter, LimiterSettings, PermitRequest } from '../model/limiter.js';
+import { ClockCounter, type ConcurrencyCounter, type Place } from './concurrency.js';
 import { WindowLimiter } from './window-limiter.js';
 
 /** Places asked for at a time: more would be wasted when tasks are cancelled meanwhile. */
@@ -85,8 +85,8 @@ class BottleneckCounter implements ConcurrencyCounter {
     this.#failed = failed;
   }
 
-  freeAt(now: number, again: boolean): number {
-    if (!this.#limits || this.#inHand.length > 0) return this.#gaps.freeAt(now, again);
+  freeAt(now: number, request: PermitRequest): number {
+    if (!this.#limits || this.#inHand.length > 0) return this.#gaps.freeAt(now, request);
     return Number.POSITIVE_INFINITY;
   }
 
@@ -133,18 +133,19 @@ class BottleneckCounter implements ConcurrencyCounter {
     this.#requested = 0;
   }
 
-  take(now: number, again: boolean): () => void {
+  take(now: number, request: PermitRequest): Place {
     this.inUse += 1;
     const end = this.#inHand.pop();
-    const leave = this.#gaps.take(now, again);
-    return () => {
+    const gap = this.#gaps.take(now, request);
+    const free = (): void => {
       this.inUse -= 1;
       this.#without = performance.now();
-      leave();
+      gap.free();
       if (end === undefined) return;
       if (this.#wanted && !this.#distant) this.#keep(end);
       else end();
     };
+    return { free };
   }
 
   update(settings: LimiterSettings): void {

@@ -1,5 +1,5 @@
 import type { LimiterClient } from '../model/limiter.js';
-import type { WideWindow } from './wide-window.js';
+import type { Postponed } from './concurrency.js';
 
 /** Ms between looks at the event loop after a start; a timer may be late by so many ms of itself. */
 const lookEvery = 5;
@@ -15,7 +15,7 @@ const longestCold = 200;
  * the other half.
  */
 export class Departures {
-  readonly #windows: () => Iterable<WideWindow>;
+  readonly #windows: () => Iterable<Postponed>;
   readonly #now: (client: LimiterClient) => number;
   /** Whose clock is used to look at the event loop now. */
   #client: LimiterClient | undefined;
@@ -26,7 +26,7 @@ export class Departures {
   /** When the first request that may still wait for a new connection started: the loop was never on time since then. */
   #cold: number | undefined;
 
-  constructor(windows: () => Iterable<WideWindow>, now: (client: LimiterClient) => number) {
+  constructor(windows: () => Iterable<Postponed>, now: (client: LimiterClient) => number) {
     this.#windows = windows;
     this.#now = now;
   }

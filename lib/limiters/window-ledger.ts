@@ -15,7 +15,7 @@ import {
 } from '../model/limiter.js';
 import { exponential } from '../model/policy.js';
 import type { OrderedTask } from '../model/task-order.js';
-import type { ConcurrencyCounter } from './concurrency.js';
+import type { ConcurrencyCounter, Place, Postponed } from './concurrency.js';
 import { Departures } from './departures.js';
 import { PermitQueue, type Waiting } from './permit-queue.js';
 import { WideWindow } from './wide-window.js';
@@ -25,8 +25,10 @@ class LedgerPermit implements Permit {
   readonly at: number;
   readonly tokens: number;
   readonly taken: readonly (readonly [name: WindowName, window: SlidingWindow, taken: Taken])[];
-  /** Gives the place back; undefined: it has none. */
-  freePlace: (() => void) | undefined;
+  /** Undefined: it has none at present. */
+  place: Place | undefined;
+  /** The one it started with. */
+  first: Place | undefined;
   readonly #after: () => void;
 
   constructor(at: number, tokens: number, taken: LedgerPermit['taken'], after: () => void) {
@@ -37,9 +39,9 @@ class LedgerPermit implements Permit {
   }
 
   pause(): void {
-    const { freePlace } = this;
-    this.freePlace = undefined;
-    freePlace?.();
+    const { place } = this;
+    this.place = undefined;
+    place?.free();
     this.#after();
   }
 
@@ -49,6 +51,7 @@ class LedgerPermit implements Permit {
         if (tokens === 'none') window.change(taken, -1);
       } else if (tokens !== undefined) window.change(taken, (tokens === 'none' ? 0 : tokens) - this.tokens);
     }
+    if (tokens !== undefined) this.first?.settle?.(tokens);
     this.pause();
   }
 }
@@ -74,7 +77,7 @@ export class WindowLedger {
   #armed: { readonly client: LimiterClient; readonly timer: Timer; readonly at: number } | undefined;
   #pace: SlidingWindow | undefined;
   readonly #departures = new Departures(
-    () => this.#windows.values(),
+    () => this.#postponed(),
     (client) => this.now(client),
   );
   /** When a margin last grew: who started before is no news. */
@@ -151,7 +154,8 @@ export class WindowLedger {
       this.#cooldown.started(now);
       this.#pace?.take(now, 1);
     }
-    ticket.freePlace = this.#concurrency.take(now, request.again);
+    ticket.place = this.#concurrency.take(now, request);
+    ticket.first ??= ticket.place;
     if (permit === undefined && this.#real && this.#windows.size > 0)
       this.#departures.started(client, now, this.#concurrency.inUse);
     this.#turns.set(client.run, ++this.#turn);
@@ -176,7 +180,7 @@ export class WindowLedger {
         at = Math.max(at, window.opensAt(now, amount - rounds * window.max) + rounds * window.size);
       }
     }
-    return at < Number.POSITIVE_INFINITY ? Math.max(0, at - now) : undefined;
+    return at < Number.POSITIVE_INFINITY ? Math.max(0, at - now) : this.#concurrency.shared?.opensIn(now);
   }
 
   refused(client: LimiterClient, permit: Permit, retryAfter: number | undefined): number | undefined {
@@ -190,7 +194,9 @@ export class WindowLedger {
       const ms = callForNumber('limiter.backoff', () => bound(strikes, random));
       return typeof backoff === 'function' ? ms : spread(ms, random);
     });
-    if (held !== undefined) this.serve();
+    if (held === undefined) return undefined;
+    this.#concurrency.shared?.hold(held);
+    this.serve();
     return held;
   }
 
@@ -204,8 +210,12 @@ export class WindowLedger {
   told(client: LimiterClient, limits: readonly ProviderLimit[]): void {
     const now = this.now(client);
     for (const { kind, limit, remaining, resetMs } of limits) {
-      const window = this.#meant(kind, limit);
-      window?.correct(now, remaining, resetMs ?? window.size);
+      const [name, window] = this.#meant(kind, limit) ?? [];
+      if (name === undefined || window === undefined) continue;
+      const { shared } = this.#concurrency;
+      // What others use is known where they tell; it is not theirs and unknown at once.
+      if (shared === undefined) window.correct(now, remaining, resetMs ?? window.size);
+      else shared.told(name, remaining, resetMs ?? window.size);
     }
     this.serve();
   }
@@ -217,13 +227,18 @@ export class WindowLedger {
 
   state(client: LimiterClient): LimiterState {
     const now = this.now(client);
+    const { shared, inUse } = this.#concurrency;
     const windows = [...this.#windows].map(([name, window]): WindowState => {
       const back = window.nextBack(now);
       const resetsIn = Number.isFinite(back) ? back - now : 0;
-      return { name, used: window.used(now), max: window.max, resetsIn };
+      const used = Math.max(window.used(now), shared?.used(name) ?? 0);
+      return { name, used, max: window.max, resetsIn };
     });
     const { maxConcurrent } = this.#settings();
-    return { inUse: this.#concurrency.inUse, maxConcurrent, windows, heldFor: this.#cooldown.left(now) };
+    const heldFor = Math.max(this.#cooldown.left(now), shared?.heldFor(now) ?? 0);
+    const awayFor = shared?.awayFor(now);
+    const state = { inUse: shared?.inUse ?? inUse, maxConcurrent, windows, heldFor };
+    return awayFor === undefined ? state : { ...state, awayFor };
   }
 
   close(client: LimiterClient): void {
@@ -275,11 +290,11 @@ export class WindowLedger {
       return false;
     }
     const { client, request } = first;
-    if (request.again) this.#concurrency.request();
+    if (request.again) this.#concurrency.request(request);
     const now = this.now(client);
     const at = this.#opensAt(request, now);
     if (at > now) {
-      if (at === Number.POSITIVE_INFINITY) this.#concurrency.request();
+      if (at === Number.POSITIVE_INFINITY) this.#concurrency.request(request);
       else this.#arm(client, at, now);
       return false;
     }
@@ -296,22 +311,29 @@ export class WindowLedger {
   }
 
   #opensAt(request: PermitRequest, now: number): number {
-    if (request.again) return this.#concurrency.freeAt(now, true);
+    if (request.again) return this.#concurrency.freeAt(now, request);
     let at = this.#cooldown.opensAt(now);
     for (const [name, window] of this.#windows)
       at = Math.max(at, window.opensAt(now, amountOf(name, request)));
     if (this.#pace !== undefined) at = Math.max(at, this.#pace.opensAt(now, 1));
-    return at > now ? at : this.#concurrency.freeAt(now, false);
+    return at > now ? at : this.#concurrency.freeAt(now, request);
   }
 
   /** The window a provider speaks of: the one with that limit, or else the shortest. */
-  #meant(kind: 'requests' | 'tokens', limit: number | undefined): SlidingWindow | undefined {
-    let best: SlidingWindow | undefined;
+  #meant(kind: 'requests' | 'tokens', limit: number | undefined): [WindowName, SlidingWindow] | undefined {
+    let best: [WindowName, SlidingWindow] | undefined;
     const off = (window: SlidingWindow): number =>
       limit === undefined || limit === 0 ? window.size : Math.abs(Math.log(window.max / limit));
     for (const [name, window] of this.#windows)
-      if (windowSizes[name].kind === kind && (best === undefined || off(window) < off(best))) best = window;
+      if (windowSizes[name].kind === kind && (best === undefined || off(window) < off(best[1])))
+        best = [name, window];
     return best;
+  }
+
+  /** What is to hear that starts were late. */
+  #postponed(): Iterable<Postponed> {
+    const { shared } = this.#concurrency;
+    return shared === undefined ? this.#windows.values() : [...this.#windows.values(), shared];
   }
 
   #forget(client: LimiterClient, node: OrderedTask): boolean {

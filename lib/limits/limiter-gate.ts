@@ -20,6 +20,7 @@ import {
   windowSizes,
 } from '../model/limiter.js';
 import { quiet, type Seat, seatAt } from './limiter-seat.js';
+import { mostAhead, permitWords } from './permit-words.js';
 import type { GatePorts } from './ports.js';
 import { estimatesOf, type TokenEstimates } from './token-estimates.js';
 
@@ -34,9 +35,6 @@ interface Held {
   /** The attempt is of a type of which nobody knows what it uses: over when it pauses or ends. */
   readonly trial: Trial | undefined;
 }
-
-/** Tasks before another one that are counted to explain its wait. */
-const mostAhead = 1_000;
 
 interface Trial {
   readonly over: () => void;
@@ -223,7 +221,8 @@ export class LimiterGate extends ClosingGate implements Gate {
   }
 
   reason(node: TaskNode): string {
-    const { heldFor, windows } = this.state();
+    const state = this.state();
+    const { heldFor } = state;
     const whose = this.#group === undefined ? 'the run' : `group "${truncate(this.#group.name)}"`;
     if (heldFor > 0) return `${whose}, which its provider holds for another ${Math.ceil(heldFor)} ms`;
     const request = this.#request(node);
@@ -231,13 +230,7 @@ export class LimiterGate extends ClosingGate implements Gate {
     if (this.#admits(node, request) && this.#isHeardOfFirst(node))
       return `the first attempt of its kind to end: nobody knows yet how many tokens one needs, and ${whose} has a limit`;
     const ahead = node.lane.ready.before(node, mostAhead);
-    const [about, exactly] = ahead < mostAhead ? ['about', ''] : ['more than', 'at least '];
-    const ms = this.#delay(request, ahead);
-    const never = this.lasts(node) ? ', which its limiter does not give, though nobody here has one' : '';
-    const when = ms === undefined ? never : `, ${about} ${(ms / 1000).toFixed(1)} s`;
-    const order = ahead === 0 ? '' : `, ${exactly}${ahead} before it`;
-    const full = windows.filter((one) => one.used > 0).map((one) => `${one.name} ${one.used} of ${one.max}`);
-    return `a permit of ${whose}${when}${order}${full.length === 0 ? '' : ` (${full.join(', ')})`}`;
+    return permitWords(state, whose, ahead, this.#delay(request, ahead), this.lasts(node));
   }
 
   #delay(request: PermitRequest, ahead: number): number | undefined {
@@ -365,7 +358,8 @@ export class LimiterGate extends ClosingGate implements Gate {
     const settings = this.#settings();
     if (settings instanceof RxhiveError) return settings;
     const most = mostTokens(settings);
-    if (most === undefined) return { node, tokens: 0, again: false };
+    const behind = Math.max(0, node.lane.ready.size - 1);
+    if (most === undefined) return { node, tokens: 0, again: false, behind };
     const guess = getOrInsert(this.#guessed, node, () => this.#estimate(node));
     if (guess instanceof RxhiveError) return guess;
     const tokens = guess.tokens ?? this.#estimates.guess(node, guess.rough, settings);
@@ -373,7 +367,7 @@ export class LimiterGate extends ClosingGate implements Gate {
       const message = `Task "${truncate(node.id)}" needs ${tokens} tokens, but ${most.name} is ${most.max}; it could never start. Raise the limit or make the task smaller.`;
       return new LimitExceededError(most.name, most.max, message);
     }
-    return { node, tokens, again: false };
+    return { node, tokens, again: false, behind };
   }
 
   #estimate(node: TaskNode): Sizes | RxhiveError {

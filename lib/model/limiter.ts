@@ -65,6 +65,8 @@ export interface LimiterState {
   readonly windows: readonly WindowState[];
   /** Ms nobody may start for, because a provider said so; 0: it did not. */
   readonly heldFor: number;
+  /** Where processes share it: ms for which the server that keeps it has not answered. Undefined: it answers. */
+  readonly awayFor?: number;
 }
 
 /** How a group, or the run as a whole, uses what it may; see `run.limits()`. */
@@ -90,6 +92,8 @@ export interface PermitRequest {
   readonly tokens: number;
   /** It has started before and gave its place back: it needs a place, but is no new request. */
   readonly again: boolean;
+  /** Tasks that are ready and wait behind it for the same: so many more permits would be used at once. Default 0. */
+  readonly behind?: number;
 }
 
 /** What was given for one attempt. */

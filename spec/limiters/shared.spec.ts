@@ -1,0 +1,176 @@
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type LimiterSettings, workflow } from '../../lib/index.js';
+import { Clock } from '../../lib/kernel/clock.js';
+import { SharedLimiter } from '../../lib/limiters/shared-limiter.js';
+import type { SharedAnswer, SharedLimits } from '../../lib/model/shared-limits.js';
+import { advance, limiterConformance, SimulationScheduler } from '../../lib/testing/index.js';
+import { MemoryLimits } from '../support/memory-limits.js';
+
+type Way = (work: () => SharedAnswer) => ReturnType<SharedLimits['exchange']>;
+
+/** A server whose answers take some ms of virtual time, of which some messages or answers get lost. */
+function farAway(
+  scheduler: SimulationScheduler,
+  ms: () => number,
+  lost: () => 'way' | 'answer' | undefined,
+): Way {
+  return (work) =>
+    new Promise((done, failed) => {
+      const loss = lost();
+      const say = (): void => {
+        if (loss === 'way') return void scheduler.schedule(() => failed(new Error('away')), ms());
+        const answer = work();
+        scheduler.schedule(() => (loss === undefined ? done(answer) : failed(new Error('away'))), ms());
+      };
+      scheduler.schedule(say, ms());
+    });
+}
+
+for (const check of limiterConformance({
+  time: 'virtual',
+  make: (settings) => {
+    const limits = new MemoryLimits(() => 0);
+    return new SharedLimiter(
+      settings,
+      limits.for((work) => work()),
+      { from: 'a' },
+    );
+  },
+}))
+  test(`in virtual time it is what virtual() is: ${check.name}`, check.run);
+
+interface Job {
+  readonly process: number;
+  readonly after: number;
+  readonly ms: number;
+  readonly tokens: number;
+  readonly used: number | undefined;
+  readonly pauses: boolean;
+}
+
+interface Case {
+  readonly settings: LimiterSettings;
+  readonly jobs: readonly Job[];
+  readonly delays: readonly number[];
+  readonly losses: readonly ('way' | 'answer' | undefined)[];
+}
+
+const jobs = fc.array(
+  fc.record({
+    process: fc.nat({ max: 2 }),
+    after: fc.nat({ max: 90_000 }),
+    ms: fc.nat({ max: 4_000 }),
+    tokens: fc.integer({ min: 1, max: 40 }),
+    used: fc.option(fc.integer({ min: 0, max: 40 }), { nil: undefined }),
+    pauses: fc.boolean(),
+  }),
+  { minLength: 1, maxLength: 60, size: 'max' },
+);
+const settings: fc.Arbitrary<LimiterSettings> = fc.record(
+  {
+    requestsPerSecond: fc.integer({ min: 1, max: 4 }),
+    requestsPerMinute: fc.integer({ min: 1, max: 20 }),
+    tokensPerMinute: fc.integer({ min: 40, max: 120 }),
+    maxConcurrent: fc.integer({ min: 1, max: 4 }),
+    minTime: fc.nat({ max: 300 }),
+  },
+  { requiredKeys: [] },
+);
+const anyCase: fc.Arbitrary<Case> = fc.record({
+  settings,
+  jobs,
+  delays: fc.array(fc.nat({ max: 60 }), { minLength: 1, maxLength: 5 }),
+  losses: fc.array(
+    fc.constantFrom(undefined, undefined, undefined, undefined, 'way' as const, 'answer' as const),
+    {
+      minLength: 1,
+      maxLength: 9,
+    },
+  ),
+});
+
+/** Runs jobs in three processes and returns when they started and ended. */
+async function play({ settings: of, jobs: all, delays, losses }: Case) {
+  const scheduler = new SimulationScheduler();
+  const server = new MemoryLimits(() => scheduler.now() + 5_000);
+  let [d, l] = [0, 0];
+  const seen: { at: number; tokens: number }[] = [];
+  const places: { at: number; end: number }[] = [];
+  const results = [0, 1, 2].map((process) => {
+    let first = true;
+    const lost = () => {
+      // Who was never answered gives up; in the end somebody answers.
+      const isFirst = first;
+      first = false;
+      return isFirst || l >= 300 ? undefined : losses[l++ % losses.length];
+    };
+    const way = farAway(scheduler, () => delays[d++ % delays.length] as number, lost);
+    const limiter = new SharedLimiter(of, server.for(way), {
+      from: `p${process}`,
+      clock: new Clock({ seed: 0, scheduler }),
+    });
+    const groups = { g: { limiter } };
+    const flow = workflow({ name: 'w', concurrency: Number.POSITIVE_INFINITY, groups });
+    all.forEach((job, i) => {
+      if (job.process !== process) return;
+      const arrives = flow.task(`after ${i}`, { run: (_, ctx) => ctx.sleep(job.after) });
+      flow.task(`t${i}`, {
+        group: 'g',
+        tokens: job.tokens,
+        dependencies: [arrives],
+        run: async (_, ctx) => {
+          // Who used more than it said takes what nobody had kept: that is no fault of the limiter.
+          const used = job.used === undefined ? undefined : Math.min(job.used, job.tokens);
+          const tokens = used === undefined || used === 0 ? job.tokens : used;
+          seen.push({ at: scheduler.now(), tokens });
+          let place = { at: scheduler.now(), end: Number.POSITIVE_INFINITY };
+          places.push(place);
+          await ctx.sleep(job.ms);
+          if (job.pauses) {
+            place.end = scheduler.now();
+            await ctx.join([ctx.spawn(`pause ${i}`, { run: (_, child) => child.sleep(100) })]);
+            place = { at: scheduler.now(), end: Number.POSITIVE_INFINITY };
+            places.push(place);
+          }
+          if (used !== undefined) ctx.usage({ inputTokens: used });
+          place.end = scheduler.now();
+        },
+      });
+    });
+    return flow.run({ scheduler, seed: 1 }).result();
+  });
+  await advance(scheduler);
+  const statuses = (await Promise.all(results)).map(({ status }) => status);
+  return { seen, places, statuses };
+}
+
+test('processes together never use more than the limits, whatever gets lost on the way', async () => {
+  await fc.assert(
+    fc.asyncProperty(anyCase, async (one) => {
+      const { seen, places, statuses } = await play(one);
+      assert.equal(statuses, ['succeeded', 'succeeded', 'succeeded']);
+      const { requestsPerSecond, requestsPerMinute, tokensPerMinute, maxConcurrent } = one.settings;
+      // A start may be later than its permit; that this is told may be lost, and told again too late for a short window.
+      const late = one.losses.every((loss) => loss === undefined) ? 0 : 350;
+      for (const { at } of seen) {
+        const within = (ms: number) => seen.filter((other) => other.at > at - ms + late && other.at <= at);
+        assert.ok(within(1_000).length <= (requestsPerSecond ?? Number.POSITIVE_INFINITY), `second at ${at}`);
+        assert.ok(
+          within(60_000).length <= (requestsPerMinute ?? Number.POSITIVE_INFINITY),
+          `minute at ${at}`,
+        );
+        const tokens = within(60_000).reduce((sum, other) => sum + other.tokens, 0);
+        assert.ok(tokens <= (tokensPerMinute ?? Number.POSITIVE_INFINITY), `${tokens} tokens at ${at}`);
+      }
+      for (const { at } of places) {
+        const running = places.filter((other) => other.at <= at && other.end > at).length;
+        assert.ok(running <= (maxConcurrent ?? Number.POSITIVE_INFINITY), `${running} at once at ${at}`);
+      }
+    }),
+    { numRuns: Number(process.env.RUNS ?? 25) },
+  );
+});
+
+test.run();

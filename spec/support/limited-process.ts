@@ -1,0 +1,18 @@
+import { redis } from '../../lib/entry/redis.js';
+import { workflow } from '../../lib/index.js';
+
+/** A process that holds two places, says so, and goes on for ever. Arguments: where Redis is, and the name of the limits. */
+const [, , connection = '', name = ''] = process.argv;
+const limiter = redis({ maxConcurrent: 2 }, { connection, name });
+const flow = workflow({ name: 'holds', groups: { g: { limiter } } });
+let started = 0;
+for (const id of ['a', 'b'])
+  flow.task(id, {
+    group: 'g',
+    run: (_, ctx) => {
+      started += 1;
+      if (started === 2) process.send?.('ready');
+      return ctx.sleep(1_000_000);
+    },
+  });
+await flow.run().result();
