@@ -173,4 +173,24 @@ test('processes together never use more than the limits, whatever gets lost on t
   );
 });
 
+test('what was not used comes back, also of starts that are told ahead of the time of the server', async () => {
+  const jobs = Array.from({ length: 30 }, (_, i) => ({
+    process: i % 3,
+    after: 0,
+    ms: 500,
+    tokens: 40,
+    used: 1,
+    pauses: false,
+  }));
+  const { seen, statuses } = await play({
+    settings: { tokensPerMinute: 120 },
+    jobs,
+    delays: [60, 0, 31],
+    losses: [undefined],
+  });
+  assert.equal(statuses, ['succeeded', 'succeeded', 'succeeded']);
+  const last = Math.max(...seen.map(({ at }) => at));
+  assert.ok(last < 25_000, `the last started after ${last} ms`);
+});
+
 test.run();

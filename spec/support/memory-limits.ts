@@ -59,7 +59,7 @@ export class MemoryLimits {
       for (const [key, { at }] of grains) if (at + size <= now) grains.delete(key);
       const sum = (): number => [...grains.values()].reduce((all, { amount }) => all + amount, 0);
       const change = (when: number, by: number, take: boolean): void => {
-        const at = Math.min(when, now);
+        const at = Math.min(when, now + 5_000);
         const key = Math.floor(at / window.grain);
         if (by === 0 || at + size <= now || (!take && !grains.has(key))) return;
         const grain = grains.get(key) ?? { at: 0, amount: 0 };

@@ -14,7 +14,7 @@ const step = fc.record({
   held: fc.nat({ max: 3 }),
   changes: fc.array(
     fc.record({
-      ago: fc.integer({ min: -50, max: 5_000 }),
+      ago: fc.integer({ min: -6_000, max: 5_000 }),
       requests: fc.integer({ min: -2, max: 2 }),
       tokens: fc.integer({ min: -30, max: 30 }),
       take: fc.boolean(),
