@@ -73,6 +73,7 @@ export class SharedCounter implements ConcurrencyCounter {
   #unmet: SharedRequest | undefined;
   #askAt = 0;
   #changes: SharedChange[] = [];
+  readonly #touched = new Set<Started>();
   #changed = Number.POSITIVE_INFINITY;
   #told: SharedMessage['told'] = [];
   #hold = 0;
@@ -156,9 +157,7 @@ export class SharedCounter implements ConcurrencyCounter {
     if (!again) this.#lastStart = now;
     let started: Started | undefined;
     if (!again) {
-      started = new Started(this.now, request.tokens, permit, (change) => this.#correct(change));
-      if (permit !== undefined && permit.tokens > request.tokens)
-        this.#correct({ at: permit.at, requests: 0, tokens: request.tokens - permit.tokens });
+      started = new Started(this.now, request.tokens, permit, (start) => this.#touch(start));
       started.postpone(this.now, this.#margin / 4);
       this.#starts.add(started);
     }
@@ -203,9 +202,9 @@ export class SharedCounter implements ConcurrencyCounter {
     return this.#hand.findIndex((one) => one.again === again && one.tokens >= tokens);
   }
 
-  #correct(change: SharedChange): void {
-    if (change.requests === 0 && change.tokens === 0) return;
-    this.#changes.push(change);
+  /** There is something to tell of a start. */
+  #touch(start: Started): void {
+    this.#touched.add(start);
     this.#changed = Math.min(this.#changed, this.now);
     this.#plan();
   }
@@ -217,10 +216,12 @@ export class SharedCounter implements ConcurrencyCounter {
     for (const one of this.#hand) (now - one.came >= ms ? go : stay).push(one);
     this.#hand = stay;
     for (const { at, tokens, again } of go) {
-      if (!again) this.#correct({ at, requests: -1, tokens: -tokens });
+      if (!again) this.#changes.push({ at, requests: -1, tokens: -tokens });
     }
     // Somebody else may wait for it: at once.
-    if (go.length > 0) this.#exchange();
+    if (go.length === 0) return;
+    this.#changed = Math.min(this.#changed, this.now);
+    this.#exchange();
   }
 
   /** Says what has gathered and asks for what is missing, as soon as the message before is answered. */
@@ -244,12 +245,13 @@ export class SharedCounter implements ConcurrencyCounter {
         places: this.#settings.maxConcurrent ?? 0,
         gap: this.#settings.minTime ?? 0,
         held: this.#held,
-        changes: this.#changes.splice(0),
+        changes: [...this.#changes.splice(0), ...[...this.#touched].flatMap((start) => start.changes())],
         told: this.#told,
         hold: Math.ceil(this.#hold),
       };
       this.#message = open ? { ...message, ask } : message;
       this.#firstSent = this.now;
+      this.#touched.clear();
       this.#changed = Number.POSITIVE_INFINITY;
       this.#told = [];
       this.#hold = 0;
@@ -346,7 +348,8 @@ export class SharedCounter implements ConcurrencyCounter {
     this.#timer = undefined;
     const needed = this.#want !== undefined || (limited && this.inUse > 0);
     // While nobody answers, what is left to say is no reason to live on.
-    const matters = needed || (this.#away === undefined && (waits || limited || this.#changes.length > 0));
+    const matters =
+      needed || (this.#away === undefined && (waits || limited || this.#changed < Number.POSITIVE_INFINITY));
     this.#limits.busy(needed);
     if (at === Number.POSITIVE_INFINITY || !matters) {
       // A timer that nobody needs any more would keep the process alive.

@@ -1,31 +1,41 @@
 import type { SharedChange } from '../model/shared-limits.js';
 
+interface Amount {
+  readonly requests: number;
+  readonly tokens: number;
+}
+
 /** A start that the shared limits know of, or are to hear of. */
 export class Started {
   /** Ms of this process. */
   readonly since: number;
   /** Ms it left later than it started. */
   late = 0;
-  readonly #tokens: number;
-  readonly #correct: (change: SharedChange) => void;
+  readonly #touched: (start: Started) => void;
   /** From the time of this process to that of the server, rather too late than too early; undefined: nobody knows. */
   #ahead: number | undefined;
-  /** When it counts, in ms of the server; undefined: it was not told. */
+  /** When it counts, in ms of the server, and how much. */
   #at: number | undefined;
-  #settled: number | 'none' | undefined;
+  #amount: Amount;
+  /** What the server was told of that. */
+  #toldAt: number | undefined;
+  #told: Amount;
 
-  /** `permit`: what it was given; undefined: nobody answered, and it started all the same. */
+  /** `permit`: what it was given; undefined: nobody answered, and it started all the same. `touched`: there is more to tell. */
   constructor(
     now: number,
     tokens: number,
-    permit: { readonly at: number; readonly sent: number } | undefined,
-    correct: (change: SharedChange) => void,
+    permit: { readonly at: number; readonly sent: number; readonly tokens: number } | undefined,
+    touched: (start: Started) => void,
   ) {
     this.since = now;
-    this.#tokens = tokens;
-    this.#correct = correct;
+    this.#touched = touched;
     this.#at = permit?.at;
     this.#ahead = permit === undefined ? undefined : permit.at - permit.sent;
+    this.#amount = { requests: 1, tokens };
+    this.#toldAt = permit?.at;
+    this.#told = { requests: 1, tokens: permit?.tokens ?? tokens };
+    if (permit !== undefined && permit.tokens > tokens) touched(this);
   }
 
   get isUntold(): boolean {
@@ -37,32 +47,38 @@ export class Started {
     if (this.#at === undefined || this.#ahead === undefined) return;
     const later = Math.ceil(at + this.#ahead);
     if (later - this.#at <= slack) return;
-    const amount = this.#amount;
-    this.#correct({ at: this.#at, requests: -amount.requests, tokens: -amount.tokens });
-    this.#correct({ at: later, ...amount, take: true });
     this.#at = later;
+    this.#touched(this);
   }
 
-  /** Somebody answers again, whose time is `ahead` of that of this process: tells what nobody was told. */
+  /** Somebody answers again, whose time is `ahead` of that of this process. */
   tell(ahead: number): void {
     if (this.#at !== undefined) return;
     this.#ahead = ahead;
     this.#at = Math.ceil(this.since + ahead);
-    this.#correct({ at: this.#at, ...this.#amount, take: true });
+    this.#touched(this);
   }
 
   settle(tokens: number | 'none'): void {
-    if (this.#settled !== undefined) return;
-    const before = this.#amount;
-    this.#settled = tokens;
-    const { requests, tokens: used } = this.#amount;
-    if (this.#at !== undefined)
-      this.#correct({ at: this.#at, requests: requests - before.requests, tokens: used - before.tokens });
+    this.#amount =
+      tokens === 'none' ? { requests: 0, tokens: 0 } : { requests: 1, tokens: Math.ceil(tokens) };
+    this.#touched(this);
   }
 
-  get #amount(): { requests: number; tokens: number } {
-    if (this.#settled === 'none') return { requests: 0, tokens: 0 };
-    return { requests: 1, tokens: Math.ceil(this.#settled ?? this.#tokens) };
+  /** What the server is to be told; it knows then. */
+  changes(): SharedChange[] {
+    const [at, amount, toldAt, told] = [this.#at, this.#amount, this.#toldAt, this.#told];
+    if (at === undefined) return [];
+    this.#toldAt = at;
+    this.#told = amount;
+    if (toldAt === undefined) return [{ at, ...amount, take: true }];
+    if (toldAt !== at)
+      return [
+        { at: toldAt, requests: -told.requests, tokens: -told.tokens },
+        { at, ...amount, take: true },
+      ];
+    const [requests, tokens] = [amount.requests - told.requests, amount.tokens - told.tokens];
+    return requests === 0 && tokens === 0 ? [] : [{ at, requests, tokens }];
   }
 }
 

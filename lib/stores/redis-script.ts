@@ -107,6 +107,7 @@ for _, window in ipairs(windows) do
       redis.call('HSET', state, 'foreign:' .. name, text(amount), 'until:' .. name, text(till))
     end
   end
+  if till <= now then amount = 0 end
   window.foreign, window.till = amount, till
 end
 if m.hold > 0 then hold = math.max(hold, now + m.hold) end

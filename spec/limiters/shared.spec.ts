@@ -193,4 +193,25 @@ test('what was not used comes back, also of starts that are told ahead of the ti
   assert.ok(last < 25_000, `the last started after ${last} ms`);
 });
 
+test('a task that needs most of a window starts within two, among small ones of other processes', async () => {
+  const small = Array.from({ length: 600 }, (_, i) => ({
+    process: i % 2,
+    after: i * 300,
+    ms: 50,
+    tokens: 1_000,
+    used: undefined,
+    pauses: false,
+  }));
+  const large = { process: 2, after: 20_000, ms: 50, tokens: 50_000, used: undefined, pauses: false };
+  const { seen, statuses } = await play({
+    settings: { tokensPerMinute: 60_000 },
+    jobs: [...small, large],
+    delays: [3, 1, 8],
+    losses: [undefined],
+  });
+  assert.equal(statuses, ['succeeded', 'succeeded', 'succeeded']);
+  const at = seen.find(({ tokens }) => tokens === 50_000)?.at ?? Number.POSITIVE_INFINITY;
+  assert.ok(at <= large.after + 120_000, `it started after ${at - large.after} ms`);
+});
+
 test.run();

@@ -10,7 +10,7 @@ import { redis } from '../../lib/entry/redis.js';
 import { type LimiterSettings, type RxhiveError, workflow } from '../../lib/index.js';
 import { lease, type SharedAnswer } from '../../lib/model/shared-limits.js';
 import { script } from '../../lib/stores/redis-script.js';
-import { limiterConformance } from '../../lib/testing/index.js';
+import { FakeProvider, limiterConformance } from '../../lib/testing/index.js';
 import { MemoryLimits } from '../support/memory-limits.js';
 import { testRedis } from '../support/redis.js';
 import { anyMessages, messagesOf } from '../support/shared-messages.js';
@@ -114,6 +114,27 @@ if (server !== undefined) {
       await client.config('SET', 'maxmemory-policy', 'noeviction');
     }
     assert.is(await failure(url), undefined);
+  });
+
+  test('three limiters over one Redis are refused nothing by a provider with the same limit', async () => {
+    const name = server.name();
+    const provider = await FakeProvider.listen({ requestsPerSecond: 20, latency: 5 });
+    const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x' }] });
+    const sends = [0, 1, 2].map(() => {
+      // On a busy machine requests are late on their way.
+      const limiter = make({ requestsPerSecond: 20, margin: 300 }, name);
+      const flow = workflow({ name: 'w', concurrency: 100, groups: { g: { limiter } } });
+      for (let i = 0; i < 25; i++)
+        flow.task(`${i}`, {
+          group: 'g',
+          run: async () => (await fetch(`${provider.url}/chat/completions`, { method: 'POST', body })).status,
+        });
+      return flow.run().result();
+    });
+    await Promise.all(sends);
+    const { accepted, violations } = provider.stats;
+    await provider.close();
+    assert.equal({ accepted, violations }, { accepted: 75, violations: 0 });
   });
 
   test('a name is only a name', async () => {
