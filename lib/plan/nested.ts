@@ -22,11 +22,8 @@ const ofRuns: readonly (readonly [keyof WorkflowSettings, string])[] = [
   ['middleware', 'give it to the outer workflow'],
 ];
 
-/** Options of a task that is no workflow. */
-const ofTasks = [
-  ...['run', 'executor', 'retry', 'timeout', 'hedge', 'cache', 'result', 'group', 'resources', 'estimate'],
-  ...['tokens', 'compensate', 'isolation', 'onConflict', 'whenOpen', 'version', 'always'],
-] as const;
+/** Options of a task that is a workflow; all others are for the tasks inside. */
+const options: ReadonlySet<string> = new Set(['nested', 'dependencies', 'priority', 'tolerate', 'type']);
 
 /**
  * A workflow with the tasks of nested ones in the place of those that are workflows: `ID.input`, whose result is the input,
@@ -203,11 +200,11 @@ class Expansion {
   #check(id: string, task: TaskDefinition, { settings, faults }: WorkflowDefinition): void {
     this.#faults.push(...faults);
     const name = `workflow "${truncate(settings.name)}"`;
-    for (const option of ofTasks)
-      if (task[option] !== undefined)
+    for (const [option, value] of Object.entries(task))
+      if (value !== undefined && !options.has(option))
         this.#fault(
           id,
-          `${option} is no option of a task that is a workflow; give it to the tasks of ${name}.`,
+          `${truncate(option)} is no option of a task that is a workflow; give it to the tasks of ${name}.`,
         );
     for (const [option, instead] of ofRuns)
       if (settings[option] !== undefined)

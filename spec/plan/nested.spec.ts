@@ -219,11 +219,18 @@ test('what makes no sense is told with the other faults', () => {
   const { flow: chapter, text } = chapters();
   const one = faultsOf(() => {
     const flow = workflow({ name: 'outer', state: { in: 1 } });
-    flow.task('in', { workflow: chapter, input: { title: '' }, output: text, retry: 3 } as never);
+    flow.task('in', {
+      workflow: chapter,
+      input: { title: '' },
+      output: text,
+      retry: 3,
+      always: true,
+    } as never);
     return flow;
   });
   assert.equal(one, [
     'Task "in": retry is no option of a task that is a workflow; give it to the tasks of workflow "chapter".',
+    'Task "in": always is no option of a task that is a workflow; give it to the tasks of workflow "chapter".',
     'Task "in": the state of workflow "outer" has the key "in", where that of the nested workflow would be; rename one.',
   ]);
   const limited = workflow({
