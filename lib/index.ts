@@ -9,12 +9,15 @@ export { type StandardSchema, typed } from './model/schema.js';
 export type { Task } from './model/dependency.js';
 export type { TaskOptions, TaskType } from './model/task.js';
 export type { GroupOptions, WorkflowOptions } from './model/workflow.js';
-export { checkWorkflow, type Finding } from './plan/check.js';
+export { checkWorkflow } from './plan/check.js';
 export { workflow, type Workflow } from './workflow.js';
 
 // Depend on other tasks
 export {
+  any,
   type Dependency,
+  done,
+  failed,
   latest,
   merged,
   optional,
@@ -29,13 +32,13 @@ export {
 // Run it and watch it
 export type { WorkflowEvent } from './model/event.js';
 export type { Middleware } from './model/middleware.js';
-export type { RunReport, Snapshot, TaskReport, WorkflowResult } from './model/result.js';
+export type { RunReport, TaskReport, WorkflowResult } from './model/result.js';
 export type { RunOptions } from './model/run-options.js';
 export type { RunStatus, TaskStatus } from './model/status.js';
 export { buffered } from './observe/buffered.js';
 export { eventLines } from './observe/event-log.js';
 export { runWorkflow } from './run-workflow.js';
-export type { NoPromise, Run } from './run.js';
+export type { Run } from './run.js';
 
 // Keep it and go on with it
 export type { CheckpointStore } from './model/store.js';

@@ -304,7 +304,17 @@ export class WorkflowOrchestrator<
 
   /** `fault`: takes what is wrong, so that all of it can be told together. @throws WorkflowDefinitionError without it */
   #definition({ options }: AgentTask, fault?: (fault: DefinitionFault) => void): TaskDefinition {
-    const { id, agentType, data, dependencies = [], concurrencyGroup, tokens, cache, ...same } = options;
+    const {
+      id,
+      agentType,
+      data,
+      dependencies = [],
+      concurrencyGroup,
+      tokens,
+      cache,
+      when,
+      ...same
+    } = options;
     const agent = this.#agent(id, agentType, fault);
     const { id: _, agentType: __, data: ___, dependencies: ____, ...own } = options;
     const ids = dependencies.map((one) => (typeof one === 'string' ? one : one?.id));
@@ -318,6 +328,10 @@ export class WorkflowOrchestrator<
         const call: AgentCall = { id, agentType, data: copy(data), inputs: inputsOf(values) };
         return typeof agent === 'function' ? agent(call, ctx) : agent.run(call, ctx as never);
       },
+      ...(when !== undefined && {
+        when: (values: readonly unknown[], ctx: TaskContext<S, I>) =>
+          when(inputsOf(values), ctx as TaskContext),
+      }),
       group: concurrencyGroup,
       tokens:
         typeof tokens === 'function' ? (values: readonly unknown[]) => tokens(inputsOf(values)) : tokens,
@@ -336,7 +350,9 @@ export class WorkflowOrchestrator<
       ...(typeof agent === 'object' && whereabouts(agent)),
       // Asked for by stores and caches only: data can be large.
       code: () => {
-        const own = options.version ?? (typeof agent === 'function' ? agent : (agent.version ?? agent.run));
+        const asked = when === undefined ? '' : `${String(when)}\n`;
+        const ofAgent = typeof agent === 'function' ? agent : (agent.version ?? agent.run);
+        const own = options.version ?? `${asked}${String(ofAgent)}`;
         return `${String(own)}\n${contentText(data)}`;
       },
     };
@@ -373,7 +389,7 @@ function nestedOptions({
 function dependencyOf(one: string | AgentDependency): unknown {
   if (typeof one === 'string') return new Task(one);
   const { id, mode } = one ?? {};
-  if (typeof id !== 'string' || !['optional', 'settled', 'orElse'].includes(mode)) return one;
+  if (typeof id !== 'string' || !['optional', 'settled', 'orElse', 'failed'].includes(mode)) return one;
   return new Dependency(new Task(id), mode, one.mode === 'orElse' ? one.value : undefined);
 }
 

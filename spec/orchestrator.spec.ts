@@ -30,7 +30,7 @@ type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 
 
 test('an option is typed once: for tasks, agent tasks and the engine, for workflows and orchestrators', () => {
   type Task = TaskSettings<never>;
-  type Other = 'dependencies' | 'group' | 'type' | 'tokens' | 'cache';
+  type Other = 'dependencies' | 'group' | 'type' | 'tokens' | 'cache' | 'when';
   type Workflow = WorkflowOptions<unknown, unknown, string, string>;
   type Shared = Exclude<keyof Workflow, 'name' | 'concurrency' | 'groups'>;
   const agents: Same<Pick<AgentTaskOptions, Exclude<keyof Task, Other>>, Omit<Task, Other>> = true;
@@ -83,7 +83,7 @@ test('an agent task has every option of a task, under its name or its own', () =
   const nothing: Nothing<Exclude<Settings, keyof AgentTaskOptions | 'group' | 'type'>> = true;
   assert.ok(nothing);
   const key = (inputs: Readonly<Record<string, unknown>>): unknown => inputs.a;
-  const every: Required<Omit<AgentTaskOptions<'work', 'llm'>, 'cache' | 'version' | 'tokens'>> = {
+  const every: Required<Omit<AgentTaskOptions<'work', 'llm'>, 'cache' | 'version' | 'tokens' | 'when'>> = {
     id: 'every',
     agentType: 'work',
     data: { prompt: 'x' },
@@ -110,7 +110,8 @@ test('an agent task has every option of a task, under its name or its own', () =
   });
   for (const id of ['a', 'b']) orchestrator.addTask(new AgentTask({ id, agentType: 'work' }));
   const tokens = ({ a, b }: Readonly<Record<string, unknown>>): number => Number(a) + Number(b);
-  orchestrator.addTask(new AgentTask({ ...every, cache: { key, ttl: 9 }, version: 'v2', tokens }));
+  const when = ({ a, b }: Readonly<Record<string, unknown>>): boolean => Number(a) < Number(b);
+  orchestrator.addTask(new AgentTask({ ...every, cache: { key, ttl: 9 }, version: 'v2', tokens, when }));
   const { tasks } = orchestrator.definition();
   const made = tasks[2];
   const { id: _, agentType, dependencies, concurrencyGroup, ...same } = every;
@@ -123,6 +124,7 @@ test('an agent task has every option of a task, under its name or its own', () =
   // Functions of inputs get them by id, as the agent does.
   const call = (given: unknown): unknown => (given as (inputs: readonly unknown[]) => unknown)([4, 5]);
   assert.is(call(made?.tokens), 9);
+  assert.is(call(made?.when), true);
   assert.is(call(made?.cache?.key), 4);
   assert.is(made?.cache?.ttl, 9);
   assert.equal(

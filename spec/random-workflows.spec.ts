@@ -3,6 +3,8 @@ import { defer, finalize, map, timer, VirtualTimeScheduler } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  any,
+  failed,
   optional,
   orElse,
   quorum,
@@ -44,11 +46,13 @@ function check(workflowSeed: number): void {
   const active = { all: 0, a: 0, b: 0, unit: 0 };
   const needs = new Map<string, { task: Task; mode: string }[]>();
   const cleanup = new Set<string>();
-  const contests = new Map<string, { tasks: Task[]; need: number }>();
+  const contests = new Map<string, Contest>();
+  const decisions = new Set<string>();
   const statuses = (): ReadonlyMap<string, string> => run.snapshot().tasks;
   const body = (id: string, group: 'a' | 'b' | undefined, unit: number) => (_: unknown, ctx: TaskContext) => {
     const duration = random() < 0.3 ? 0 : upTo(20);
     const fails = random() < 0.15;
+    const skips = random() < 0.05;
     const children = random() < 0.1 ? 1 + upTo(1) : 0;
     return defer(() => {
       active.all += 1;
@@ -61,6 +65,7 @@ function check(workflowSeed: number): void {
       for (const { task, mode } of needs.get(id) ?? []) {
         const status = statuses().get(task.id) as string;
         if (mode === 'value') must(status === 'succeeded', `${id} started before ${task.id}`);
+        else if (mode === 'failed') must(status === 'failed', `${id} handles no failure of ${task.id}`);
         else
           must(
             ['succeeded', 'failed', 'skipped', 'cancelled'].includes(status),
@@ -76,6 +81,8 @@ function check(workflowSeed: number): void {
     }).pipe(
       map(() => {
         if (fails) throw new Error('planned');
+        if (skips) decisions.add(id);
+        if (skips) ctx.skip('planned');
         return id;
       }),
       finalize(() => {
@@ -91,7 +98,7 @@ function check(workflowSeed: number): void {
     const id = `t${i}`;
     const chosen = new Map<Task<string>, string>();
     for (let k = upTo(3); k > 0 && tasks.length > 0; k--) {
-      const mode = ['value', 'value', 'value', 'optional', 'settled', 'orElse'][upTo(5)] as string;
+      const mode = modes[upTo(modes.length - 1)] as string;
       chosen.set(tasks[upTo(tasks.length - 1)] as Task<string>, mode);
     }
     needs.set(
@@ -100,7 +107,11 @@ function check(workflowSeed: number): void {
     );
     const rivals = tasks.filter(() => random() < 0.3).slice(0, 4);
     if (random() < 0.3 && rivals.length > 0)
-      contests.set(id, { tasks: rivals, need: random() < 0.5 ? 1 : 1 + upTo(rivals.length - 1) });
+      contests.set(id, {
+        tasks: rivals,
+        need: random() < 0.5 ? 1 : 1 + upTo(rivals.length - 1),
+        others: random() < 0.3 ? 'go on' : 'stop',
+      });
     const contest = contests.get(id);
     const group = (['a', 'b', undefined] as const)[upTo(2)];
     const unit = random() < 0.3 ? 1 + upTo(capacity - 1) : 0;
@@ -117,10 +128,13 @@ function check(workflowSeed: number): void {
                 ? optional(task)
                 : mode === 'settled'
                   ? settled(task)
-                  : orElse(task, 'none'),
+                  : mode === 'failed'
+                    ? failed(task)
+                    : orElse(task, 'none'),
           ),
         ],
         run: body(id, group, unit),
+        ...(random() < 0.15 && { when: conditionOf(id, random() < 0.5) }),
         ...(group === undefined ? {} : { group }),
         ...(cleansUp && { always: true }),
         priority: upTo(4) - 2,
@@ -129,6 +143,13 @@ function check(workflowSeed: number): void {
         ...(unit > 0 && { resources: { unit } }),
       }) as Task<string>,
     );
+  }
+  function conditionOf(id: string, answer: boolean) {
+    return (): boolean => {
+      must(!decisions.has(id), `${id} was asked again`);
+      if (!answer) decisions.add(id);
+      return answer;
+    };
   }
   const run = flow.run({ scheduler, seed: workflowSeed });
   const probe = (): void => {
@@ -159,8 +180,13 @@ function check(workflowSeed: number): void {
         assert.is(sum, last.endedAt, `times of ${id} do not add up`);
       }
       const missing = (needs.get(id) ?? []).some(
-        (need) => need.mode === 'value' && result.tasks.get(need.task)?.status !== 'succeeded',
+        (need) =>
+          (need.mode === 'value' && result.tasks.get(need.task)?.status !== 'succeeded') ||
+          (need.mode === 'failed' && result.tasks.get(need.task)?.status !== 'failed'),
       );
+      decided += decisions.has(id) ? 1 : 0;
+      if (decisions.has(id) && !['cancelled', 'failed'].includes(task.status))
+        assert.equal([task.status, task.decided], ['skipped', true], `${id} ran after all`);
       const contest = contests.get(id);
       const won = contest?.tasks.filter((one) => result.tasks.get(one)?.status === 'succeeded').length ?? 0;
       const beaten = won < (contest?.need ?? 0);
@@ -169,6 +195,9 @@ function check(workflowSeed: number): void {
       if (task.status === 'succeeded') assert.not(beaten, `${id} ran without its contest`);
       if (task.error instanceof WorkflowCancelledError && task.error.reason === 'lost') {
         lost += 1;
+        for (const [other, { tasks, others }] of contests)
+          if (others === 'go on' && contests.get(other)?.need === 1 && tasks.some((one) => one.id === id))
+            assert.not(result.tasks.get(other)?.status === 'succeeded', `${id} lost, and ${other} is of any`);
         for (const [other, list] of needs) {
           const status = result.tasks.get(other)?.status as string;
           if (list.some((need) => need.task.id === id))
@@ -181,7 +210,7 @@ function check(workflowSeed: number): void {
       if (task.status === 'succeeded') assert.not(missing, `${id} ran without its dependencies`);
       if (task.status === 'skipped')
         assert.ok(
-          (missing || beaten) && (task.skippedBecause?.length ?? 0) > 0,
+          (missing || beaten || decisions.has(id)) && (task.skippedBecause?.length ?? 0) > 0,
           `${id} was skipped without cause`,
         );
     }
@@ -193,17 +222,29 @@ function check(workflowSeed: number): void {
   checks.push(pending.then(() => assert.ok(summary)));
 }
 
-/** One of several for a need of one, in half of the cases as a quorum. */
-function contestOf({ tasks, need }: { readonly tasks: Task[]; readonly need: number }) {
+/** Several tasks of which some have to succeed. */
+interface Contest {
+  readonly tasks: Task[];
+  readonly need: number;
+  /** What becomes of the others, where one is enough. */
+  readonly others: 'stop' | 'go on';
+}
+
+const modes = ['value', 'value', 'value', 'value', 'optional', 'settled', 'orElse', 'failed'];
+
+function contestOf({ tasks, need, others }: Contest) {
+  if (need === 1 && others === 'go on') return any(tasks);
   return need === 1 ? race(tasks) : quorum(need, tasks);
 }
 
 let lost = 0;
+let decided = 0;
 const checks: Promise<void>[] = [];
 
 test(`${runs} random workflows keep every promise (SEED=${seed})`, async () => {
   fc.assert(fc.property(fc.integer({ min: 0 }), check), { numRuns: runs, seed });
   await Promise.all(checks);
+  assert.ok(decided > 0, 'no task has ever decided that it does not run');
   assert.ok(lost > 0, 'no task has ever lost: the property checks nothing');
 });
 

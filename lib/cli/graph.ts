@@ -25,15 +25,7 @@ type Format = 'mermaid' | 'dot' | 'svg';
 
 async function recorded(view: RunView, format: Format): Promise<string> {
   if (format === 'svg') return graphSvgOf(view);
-  return (format === 'dot' ? toDot : toMermaid)(
-    view.list().map(({ id, group, dependencies, plan: { always, within } }) => ({
-      id,
-      group,
-      dependencies,
-      always,
-      within,
-    })),
-  );
+  return (format === 'dot' ? toDot : toMermaid)(view.list().map(({ plan }) => plan));
 }
 
 async function defined(source: Runnable, format: Format): Promise<string> {

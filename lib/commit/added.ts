@@ -1,7 +1,14 @@
 import { encode } from '../codec/codec.js';
 import { type Path, shownData } from '../codec/plain-records.js';
 import type { Spawned, TaskNode } from '../graph/node.js';
-import { type AnyDependency, Choice, type Dependencies, Dependency, type Task } from '../model/dependency.js';
+import {
+  type AnyDependency,
+  Choice,
+  type ChoiceMode,
+  type Dependencies,
+  Dependency,
+  type Task,
+} from '../model/dependency.js';
 import type { AddedDependency, AddedRecord, AddedTask } from '../model/record.js';
 import type { StoredTask, TaskDefinition, TypeMaker } from '../model/task.js';
 
@@ -81,7 +88,7 @@ function restored(
     else {
       const members = [handle(id)];
       choices.set(choice, members);
-      found.push([key, new Choice(mode as 'race' | 'quorum', need, members)]);
+      found.push([key, new Choice(mode as ChoiceMode, need, members)]);
     }
   }
   if (found.every(([key]) => key === undefined)) return found.map(([, one]) => one);

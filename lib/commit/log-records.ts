@@ -1,6 +1,6 @@
 import { encode } from '../codec/codec.js';
 import { type Path, shownData, shownInState, shownPart } from '../codec/plain-records.js';
-import { isLost } from '../graph/choice-state.js';
+import { isDecided, isLost } from '../graph/choice-state.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 import { reservedNames } from '../kernel/plain.js';
@@ -51,6 +51,16 @@ export function commitText(
   }
 }
 
+/** Has an end that is no success to be in the log? */
+export function isNoted(node: TaskNode): boolean {
+  const { status, parent, definition, extra, startedAt } = node;
+  if (status !== 'cancelled' && status !== 'skipped') return status === 'failed';
+  // A condition was asked: once is enough. What was added would need who added it to be skipped again.
+  if (isDecided(node) && (startedAt >= 0 || parent !== undefined)) return true;
+  // What is part of the definition is skipped again, or may run again; what was added has ended.
+  return parent !== undefined && definition.candidate !== true && extra?.held !== true;
+}
+
 /** A failure as text; an error that cannot be stored leaves its message. */
 export function failureText(node: TaskNode, at: number): string {
   const { status, error } = node;
@@ -58,6 +68,7 @@ export function failureText(node: TaskNode, at: number): string {
     kind: 'failed',
     ...courseOf(node, at),
     ...(status !== 'failed' && { status: status as 'cancelled' | 'skipped' }),
+    ...(isDecided(node) && { reason: 'condition' as const }),
     ...(status === 'cancelled' && { reason: isLost(node) ? ('lost' as const) : ('cancelled' as const) }),
     ...provenanceOf(node, undefined),
     ...(node.item !== undefined && { item: itemOf(node.definition.stored) }),

@@ -2,7 +2,7 @@ import { decode } from '../codec/codec.js';
 import { CheckpointCorruptError } from '../kernel/errors.js';
 import { isCapacity } from '../kernel/option-rules.js';
 import { isRecord, reservedNames } from '../kernel/plain.js';
-import { isMode } from '../model/dependency.js';
+import { isChoice, isMode } from '../model/dependency.js';
 import type {
   CommitRecord,
   FailedRecord,
@@ -133,8 +133,7 @@ function isDependency(value: unknown): boolean {
   if (!isRecord(value) || !isName(value.id)) return false;
   const { mode = 'value', key, choice, need, capacity } = value;
   if (!isMode(mode)) return false;
-  const chosen =
-    mode === 'race' || mode === 'quorum' ? isCount(choice) && isCount(need) : choice === undefined;
+  const chosen = isChoice(mode as string) ? isCount(choice) && isCount(need) : choice === undefined;
   return chosen && (key === undefined || isName(key)) && (capacity === undefined || isCapacity(capacity));
 }
 

@@ -3,7 +3,13 @@ import { choiceOf } from '../graph/choice-state.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Recalled, Watch } from '../graph/ports.js';
 import type { Replay } from '../graph/replay.js';
-import { inspect, RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
+import {
+  inspect,
+  RxhiveError,
+  TaskSkippedError,
+  truncate,
+  WorkflowCancelledError,
+} from '../kernel/errors.js';
 import { type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { RetryOptions } from '../model/policy.js';
 import type { CommitRecord, FailedRecord, LogRecord, RunRecord } from '../model/record.js';
@@ -114,10 +120,12 @@ export class Recovery {
     };
   }
 
-  /** A competitor of a race has lost for good, and so has a candidate where another one won. */
+  /** A competitor of a race has lost for good, and so has a candidate where another one won; a decision is no failure. */
   #mayRetry({ task, reason }: FailedRecord): boolean {
     const { candidate, parent = '' } = this.#revival.added.get(task) ?? {};
-    return reason !== 'lost' && !(candidate === true && this.past.commits.has(parent));
+    return (
+      reason !== 'lost' && reason !== 'condition' && !(candidate === true && this.past.commits.has(parent))
+    );
   }
 
   #changed(id: string, record: CommitRecord | FailedRecord): string | undefined {
@@ -218,15 +226,17 @@ export class Recovery {
       this.#remember(node);
       return 'restored';
     }
-    const { status = 'failed', reason, error } = failure;
-    node.error = status === 'cancelled' ? new WorkflowCancelledError(reason ?? 'cancelled', error) : error;
+    const { status = 'failed' } = failure;
+    node.error = errorOf(failure);
     return status;
   }
 
   /** A race or quorum counts in the order in which its tasks had ended. */
   #remember(node: TaskNode): void {
-    if (node.parent === undefined && (node.firstOut === undefined || choiceOf(node.firstOut) === undefined))
-      return;
+    let takesPart = node.parent !== undefined;
+    for (let edge = node.firstOut; edge !== undefined && !takesPart; edge = edge.nextOut)
+      takesPart = choiceOf(edge) !== undefined;
+    if (!takesPart) return;
     this.#places ??= new Map([...this.past.commits.keys()].map((id, place) => [id, place]));
     node.more().place = this.#places.get(node.id);
   }
@@ -253,4 +263,15 @@ export class Recovery {
     }
     this.#revival.standIn(ids, parent);
   }
+}
+
+/** What a task ended with that did not succeed. */
+function errorOf({ task, status, reason, error }: FailedRecord): unknown {
+  if (status === 'cancelled')
+    return new WorkflowCancelledError(reason === 'lost' ? 'lost' : 'cancelled', error);
+  if (reason !== 'condition') return error;
+  const { details } = error as {
+    readonly details?: { readonly taskId?: unknown; readonly because?: unknown };
+  };
+  return new TaskSkippedError(String(details?.taskId ?? task), String(details?.because ?? 'its condition'));
 }

@@ -27,8 +27,11 @@ import { versionText } from './added.js';
 import { patched } from './state.js';
 
 /** What stands for the code of a task: its `version`, else its source text. */
-export function codeOf({ code, version, run }: TaskDefinition): string {
-  return callUser('version', () => code?.() ?? version ?? String(run));
+export function codeOf({ code, version, run, when }: TaskDefinition): string {
+  return callUser(
+    'version',
+    () => code?.() ?? version ?? (when === undefined ? String(run) : `${String(when)}\n${String(run)}`),
+  );
 }
 
 /** Tells a task from a changed one: its code, the data it works on where a log knows it, and what it depends on. */

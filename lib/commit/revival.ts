@@ -168,8 +168,10 @@ export class Revival {
   #comesNow(one: Added): boolean {
     const { id, item } = one;
     if (this.#ports.nodes.has(id)) return false;
-    // Items that succeeded were counted and forgotten.
-    if (item !== undefined && this.#past.commits.has(id) && !this.#replays.has(id)) return false;
+    // Items that ended were counted and forgotten, but for those that failed.
+    const end = this.#past.failures.get(id);
+    const isForgotten = this.#past.commits.has(id) || (end !== undefined && end.status !== undefined);
+    if (item !== undefined && isForgotten && !this.#replays.has(id)) return false;
     return this.#comesByItself(one) || (this.#past.has(id) && !this.#replays.has(id) && !this.#isWanted(one));
   }
 

@@ -23,7 +23,7 @@ import { compacted, ProcessTimes } from './compact.js';
 import { endsLog, Journal } from './journal.js';
 import { logged, type UsageLedger, unlogged } from './ledger.js';
 import type { LogPorts, RunFacts } from './log-options.js';
-import { commitText, failureText } from './log-records.js';
+import { commitText, failureText, isNoted } from './log-records.js';
 import { PendingCommits } from './pending.js';
 import { Recovery, type RecoveryPorts } from './recovery.js';
 import { type Resumed, versionOf } from './resume.js';
@@ -281,12 +281,7 @@ export class Transactions implements TaskLog {
       this.#early.push(node);
       return;
     }
-    const isFailure = node.status === 'failed' || node.status === 'cancelled' || node.status === 'skipped';
-    if (!isFailure || this.#recovery?.past.failures.has(node.id) === true) return;
-    // What is part of the definition is skipped again, or may run again; what was added has ended.
-    const { parent, definition, extra } = node;
-    const isOwn = parent === undefined || definition.candidate === true || extra?.held === true;
-    if (node.status !== 'failed' && isOwn) return;
+    if (!isNoted(node) || this.#recovery?.past.failures.has(node.id) === true) return;
     const body = failureText(node, this.#ports.clock.elapsed());
     logged(node);
     this.#append(body);

@@ -2,7 +2,7 @@
 
 export type { StreamResult } from '../controller.js';
 export type { Clock } from '../kernel/clock.js';
-export type { CancelReason, DefinitionFault, TimeoutKind } from '../kernel/errors.js';
+export type { CancelReason, DefinitionFault, TaskSkippedError, TimeoutKind } from '../kernel/errors.js';
 export type { MaybePromise } from '../kernel/maybe-promise.js';
 export type { AgentWorkflowOptions } from '../model/agent.js';
 export type { BudgetOptions } from '../model/budget.js';
@@ -29,7 +29,7 @@ export type {
   NestedValue,
 } from '../model/nested.js';
 export type { Backoff, ExponentialOptions } from '../model/policy.js';
-export type { AttemptReport, Results, SpeedUp, TaskReports, Waits } from '../model/result.js';
+export type { AttemptReport, Results, Snapshot, SpeedUp, TaskReports, Waits } from '../model/result.js';
 export type { RunController } from '../model/run-controller.js';
 export type { SchemaIssue } from '../model/schema.js';
 export type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
@@ -37,5 +37,7 @@ export type { ResultOf, TaskSettings, TaskTypeOptions, TaskWork, TypedTaskOption
 export type { WorkerFacts, WorkerLoss } from '../model/worker.js';
 export type { FailurePolicy, SchedulingPolicy } from '../model/workflow.js';
 export type { Project, TaskOperator } from '../operators/task-operator.js';
+export type { Finding } from '../plan/check.js';
+export type { NoPromise } from '../run.js';
 export type { RunWorkflowOptions } from '../run-workflow.js';
 export type { AddTask } from '../workflow.js';

@@ -5,14 +5,15 @@ import { scopeOf } from '../graph/scope.js';
 import type { SignalSink } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { copy } from '../kernel/copy.js';
-import { InvalidResultError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
-import { faultOf, readable } from '../kernel/guard.js';
+import { InvalidResultError, messageOf, RxhiveError, TaskSkippedError, truncate } from '../kernel/errors.js';
+import { badReturn, callUser, faultOf, readable } from '../kernel/guard.js';
 import { GuardedStream } from '../kernel/guarded-stream.js';
 import { settleMaybe } from '../kernel/maybe-promise.js';
 import { type BodySink, follow } from '../kernel/stream-of.js';
 import { addedBy } from '../model/executor.js';
 import { timeoutsOf } from '../model/policy.js';
 import { placesOf, type Validation, validate } from '../model/schema.js';
+import type { TaskDefinition } from '../model/task.js';
 import type { WorkerFacts } from '../model/worker.js';
 import type { CompletionHandler } from '../model/workflow.js';
 import { AttemptContext } from './context.js';
@@ -74,8 +75,70 @@ class Attempt extends AttemptContext implements BodySink {
       this.#accepted(node.value);
       return;
     }
-    if (node.definition.remote === true) this.#waitsForWorker = true;
+    const { when, remote } = node.definition;
+    const isAsked = when !== undefined && replay === undefined && node.principal.extra?.admitted !== true;
+    if (remote === true && !isAsked) this.#waitsForWorker = true;
     else this.#armTimeouts();
+    if (isAsked) this.#decide(when);
+    else this.#work();
+  }
+
+  /** Asks the condition of the task, within the attempt: the body runs, or the task is skipped. */
+  #decide(when: NonNullable<TaskDefinition['when']>): void {
+    const { node } = this;
+    const callback = `Task "${truncate(node.id)}": when`;
+    const ask = (): unknown =>
+      callUser(callback, () => (when as (...args: unknown[]) => unknown)(inputsOf(node), this));
+    const { context } = node.principal;
+    settleMaybe(
+      () => (context === undefined ? ask() : context.runInAsyncScope(ask)),
+      (answer) => {
+        if (this.ended) return;
+        if (answer === true) {
+          node.principal.more().admitted = true;
+          if (node.definition.remote === true) this.#leave();
+          this.#guarded(() => this.#work());
+        } else if (answer === false) {
+          node.uncall();
+          this.#skip(new TaskSkippedError(node.id, 'its condition was false'));
+        } else this.failed(badReturn(callback, answer, 'true or false, or a promise of it'));
+      },
+      (error) => this.failed(faultOf(error, callback)),
+    );
+  }
+
+  #skip(error: TaskSkippedError): void {
+    if (this.ended) return;
+    this.#finish(error);
+    this.abort(error);
+    this.#signals.end({ kind: 'skipped', node: this.node, source: this, error });
+  }
+
+  protected override skipped(because: string): never {
+    const error = new TaskSkippedError(this.node.id, because);
+    this.#skip(error);
+    throw error;
+  }
+
+  /** The work goes elsewhere: its clocks begin there. */
+  #leave(): void {
+    this.#timeouts?.stop();
+    this.#timeouts = undefined;
+    this.#waitsForWorker = true;
+  }
+
+  /** Does `work`; what it throws fails the attempt. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  #work(): void {
+    const { node } = this;
+    const replay = node.extra?.replay;
     const inputs = node.streaming ? this.#streamed() : inputsOf(node);
     // One beside another must not wait for that one's result.
     const beside = node.principal !== node;
@@ -126,13 +189,9 @@ class Attempt extends AttemptContext implements BodySink {
     const entry = this.ports.cache.lookUp(this.node, inputs, this.given, isInvalid);
     if (entry.kind !== 'asked') this.#onCacheEntry(entry, inputs);
     else
-      this.#cached = entry.entry$.subscribe((answer) => {
-        try {
-          this.#onCacheEntry(answer, inputs);
-        } catch (error) {
-          this.failed(error);
-        }
-      });
+      this.#cached = entry.entry$.subscribe((answer) =>
+        this.#guarded(() => this.#onCacheEntry(answer, inputs)),
+      );
   }
 
   #onCacheEntry(entry: CacheAnswer, inputs: unknown): void {
@@ -180,11 +239,7 @@ class Attempt extends AttemptContext implements BodySink {
 
   /** The one that did the work has failed: this one may do it now. */
   #workAfterAll(inputs: unknown): void {
-    try {
-      this.#runOnce(inputs);
-    } catch (error) {
-      this.failed(error);
-    }
+    this.#guarded(() => this.#runOnce(inputs));
   }
 
   /** After the turn: the body is in the midst of adding. */

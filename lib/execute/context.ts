@@ -22,8 +22,8 @@ import { Question } from '../model/question.js';
 import type { Scope } from '../model/scope.js';
 import type { TaskDefinition, TypedTaskOptions } from '../model/task.js';
 import { Additions } from './additions.js';
-import { type JoinTarget, joined } from './inputs.js';
-import { joinTargets, shapeOf } from './join-targets.js';
+import { joined } from './inputs.js';
+import { joinTargets, noteJoined, shapeOf } from './join-targets.js';
 import type { ExecutePorts } from './ports.js';
 import { report } from './usage.js';
 
@@ -72,6 +72,8 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   protected abstract complete(): void;
   /** Code of the body threw where nobody but its task can hear it. */
   protected abstract broke(error: RxhiveError): void;
+  /** Ends attempt and task: it was decided that it does not run. */
+  protected abstract skipped(because: string): never;
   /** Stops the clocks of the attempt while people are asked, or lets them go on. */
   protected abstract still(still: boolean): void;
 
@@ -166,12 +168,17 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     return this.#additions.add(one.id, one.definition, by);
   }
 
+  skip(reason = 'its body said so'): never {
+    this.#alive('skip');
+    return this.skipped(String(reason));
+  }
+
   join(tasks: unknown): Promise<never> {
     this.#alive('join');
     this.#additions?.flush();
     const shape = shapeOf(tasks);
     const targets = joinTargets(tasks, this.node, (task) => this.ports.graph.find(meant(this.node, task)));
-    this.#note(targets);
+    noteJoined(this.node, targets);
     return this.#promise((resolve, reject) => {
       const nodes = targets.map(({ node }) => node);
       const over = this.ports.locks.joins(this.node, nodes.filter(isNode));
@@ -186,15 +193,6 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       });
       return over;
     }) as Promise<never>;
-  }
-
-  /** What it waits for is part of what its result comes from. */
-  #note(targets: readonly JoinTarget[]): void {
-    const extra = this.node.principal.more();
-    extra.joined ??= new Set();
-    for (const { node } of targets)
-      for (const one of node instanceof ChoiceState ? node.edges.map(({ from }) => from) : [node])
-        extra.joined.add(one.id);
   }
 
   ask(whom: unknown, value?: unknown, options?: AskOptions<never>): Promise<never> {

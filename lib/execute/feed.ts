@@ -3,7 +3,7 @@ import { ItemsEdge } from '../graph/items-edge.js';
 import type { ItemWatch, TaskNode } from '../graph/node.js';
 import type { PassedRow } from '../graph/passed-row.js';
 import { copy, frozenCopy } from '../kernel/copy.js';
-import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
+import { inspect, RxhiveError, TaskSkippedError, truncate } from '../kernel/errors.js';
 import { Fifo } from '../kernel/fifo.js';
 import { badReturn, callUser, disown } from '../kernel/guard.js';
 import { isPromise } from '../kernel/maybe-promise.js';
@@ -291,7 +291,7 @@ export class Feed implements ItemWatch {
       // Who is shown the result may change it.
       for (const { row } of this.#next) row.pass({ item: copy(value), key });
       for (const row of this.#readers) row.pass({ item: copy(value), key });
-    } else {
+    } else if (outcome.status !== 'skipped' || !(outcome.error instanceof TaskSkippedError)) {
       this.#failed += 1;
       if (this.#failures.length < mostFailures) this.#failures.push({ index, error: outcome.error });
     }

@@ -1,17 +1,23 @@
-import { ChoiceState, choiceOf } from '../graph/choice-state.js';
+import { ChoiceState, choiceOf, isDecided } from '../graph/choice-state.js';
 import type { Edge, TaskNode } from '../graph/node.js';
 import { StreamEdge } from '../graph/stream-edge.js';
 import { copy } from '../kernel/copy.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 import type { DependencyMode, Settled } from '../model/dependency.js';
+import { isSuccess } from '../model/status.js';
 
 /** What one dependency delivers at this moment. */
 function delivered(from: TaskNode, mode: DependencyMode | 'join', fallback: unknown): unknown {
-  const succeeded = from.status === 'succeeded' || from.status === 'restored';
+  if (mode === 'failed') return from.error;
+  const succeeded = isSuccess(from.status);
   if (mode === 'settled') {
     return succeeded
       ? { status: 'succeeded', value: from.value }
-      : ({ status: from.status, error: from.error } as Settled<never>);
+      : ({
+          status: from.status,
+          error: from.error,
+          ...(isDecided(from) && { decided: true }),
+        } as Settled<never>);
   }
   if (succeeded) return from.value;
   return mode === 'orElse' ? fallback : undefined;

@@ -41,6 +41,15 @@ export function joinTargets(
   });
 }
 
+/** What a task waits for is part of what its result comes from. */
+export function noteJoined(node: TaskNode, targets: readonly JoinTarget[]): void {
+  const extra = node.principal.more();
+  extra.joined ??= new Set();
+  for (const { node: target } of targets)
+    for (const one of target instanceof ChoiceState ? target.edges.map(({ from }) => from) : [target])
+      extra.joined.add(one.id);
+}
+
 /** A race or quorum to join; whoever takes part has an edge that leads to `node`. */
 function choiceFor(
   node: TaskNode,

@@ -1,10 +1,11 @@
-import { WorkflowCancelledError } from '../kernel/errors.js';
-import { needsSuccess } from '../model/dependency.js';
+import { TaskSkippedError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
+import { type ChoiceMode, isChoice, isMet, needsSuccess } from '../model/dependency.js';
+import { isSuccess } from '../model/status.js';
 import type { Edge, Join, TaskNode } from './node.js';
 
-/** A race or a quorum in a run: tasks of which one dependent, or one join, needs the first few that succeed. */
+/** A choice in a run, such as a race: tasks of which one dependent, or one join, needs the first few that succeed. */
 export class ChoiceState {
-  readonly mode: 'race' | 'quorum';
+  readonly mode: ChoiceMode;
   /** So many have to succeed. */
   readonly need: number;
   /** One from each task that takes part. */
@@ -16,7 +17,7 @@ export class ChoiceState {
   join: Join | undefined = undefined;
   #out = 0;
 
-  constructor(mode: 'race' | 'quorum', need: number) {
+  constructor(mode: ChoiceMode, need: number) {
     this.mode = mode;
     this.need = need;
   }
@@ -24,11 +25,16 @@ export class ChoiceState {
   /** Notes how one of its tasks ended; true when that decides it. */
   note(node: TaskNode): boolean {
     if (this.state !== 'open') return false;
-    if (node.status === 'succeeded' || node.status === 'restored') this.winners.push(node);
+    if (isSuccess(node.status)) this.winners.push(node);
     else this.#out += 1;
     if (this.winners.length === this.need) this.state = 'won';
     else if (this.edges.length - this.#out < this.need) this.state = 'failed';
     return this.state !== 'open';
+  }
+
+  /** Does who wins stop the others? */
+  get stopsOthers(): boolean {
+    return this.mode !== 'any';
   }
 
   /** What the dependent receives, once it is won. */
@@ -36,7 +42,7 @@ export class ChoiceState {
     // Those of an earlier process ended in the order of its log, and before all others.
     const place = ({ extra }: TaskNode): number => extra?.place ?? Number.MAX_SAFE_INTEGER;
     const winners = [...this.winners].sort((a, b) => place(a) - place(b));
-    return this.mode === 'race' ? winners[0]?.value : winners.map((node) => node.value);
+    return this.mode === 'quorum' ? winners.map((node) => node.value) : winners[0]?.value;
   }
 }
 
@@ -59,6 +65,37 @@ export function isForgiven(node: TaskNode): boolean {
   return node.firstOut !== undefined;
 }
 
+/** Has a task that handles its failure succeeded? With `open`: or may one still. */
+export function isHandled(node: TaskNode, open = false): boolean {
+  if (node.status !== 'failed') return false;
+  for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+    if (edge.mode === 'failed' && (isSuccess(edge.to.status) || (open && !edge.to.ended))) return true;
+  return false;
+}
+
+/** Was it decided that the task does not run: by a condition of its own, or of one that it needs? */
+export function isDecided({ status, error }: TaskNode): boolean {
+  return status === 'skipped' && error instanceof TaskSkippedError;
+}
+
+/** The decision a task is skipped for that can never start; undefined: it is skipped for something that went wrong. */
+export function decisionFor({ id, inEdges, parent }: TaskNode): TaskSkippedError | undefined {
+  let found: TaskSkippedError | undefined;
+  for (const edge of inEdges) {
+    const { from, mode } = edge;
+    const choice = choiceOf(edge);
+    if (choice?.state === 'open' || choice?.state === 'won' || mode === 'join') continue;
+    if (!from.ended || isMet(mode, from.status)) continue;
+    if (isDecided(from)) found ??= from.error as TaskSkippedError;
+    else if (mode === 'failed' && isSuccess(from.status))
+      found ??= new TaskSkippedError(id, `"${truncate(from.id)}" has not failed`);
+    else return undefined;
+  }
+  return (
+    found ?? (parent !== undefined && isDecided(parent) ? (parent.error as TaskSkippedError) : undefined)
+  );
+}
+
 /** Was it stopped because another one was first? */
 export function isLost({ status, error }: TaskNode): boolean {
   // What else was thrown may be anything, also something that cannot be asked what it is.
@@ -68,6 +105,6 @@ export function isLost({ status, error }: TaskNode): boolean {
 /** The choice an edge is part of. */
 export function choiceOf(edge: Edge): ChoiceState | undefined {
   const { mode, fallback } = edge;
-  const may = mode === 'race' || mode === 'quorum' || mode === 'join';
+  const may = mode !== 'value' && (mode === 'join' || isChoice(mode));
   return may && fallback instanceof ChoiceState ? fallback : undefined;
 }

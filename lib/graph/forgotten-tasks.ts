@@ -1,6 +1,6 @@
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import { Spending } from '../model/usage.js';
-import { isTolerated } from './choice-state.js';
+import { isDecided, isTolerated } from './choice-state.js';
 import type { TaskNode } from './node.js';
 
 /** Failed items that are kept, so that a report can tell of them. */
@@ -10,7 +10,7 @@ const mostKept = 100;
 export class ForgottenTasks {
   readonly counts = { succeeded: 0, failed: 0, skipped: 0, cancelled: 0, restored: 0 };
   total = 0;
-  /** Failures among them that are tolerated. */
+  /** Those among them that are no failure of the run: tolerated, or skipped because that was decided. */
   tolerated = 0;
   workMs = 0;
   retries = 0;
@@ -28,7 +28,7 @@ export class ForgottenTasks {
     }
     this.counts[node.status as keyof ForgottenTasks['counts']] += 1;
     this.total += 1;
-    if (isTolerated(node)) this.tolerated += 1;
+    if (isTolerated(node) || isDecided(node)) this.tolerated += 1;
     this.workMs += node.runningMs;
     this.retries += retriesOf(node);
     this.lost += node.extra?.lost ?? 0;

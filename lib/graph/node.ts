@@ -117,6 +117,8 @@ export interface NodeExtra {
   join: Join | undefined;
   /** The tasks it has added so far, in all attempts. */
   children: TaskNode[] | undefined;
+  /** Its condition was true: an attempt that follows does not ask again. */
+  admitted: boolean;
   /** It waits for the task that added it to be durable. */
   held: boolean;
   /** Ids of the tasks it has joined so far, in all attempts. */
@@ -350,6 +352,7 @@ export class TaskNode implements HeapItem {
       onUsage: undefined,
       feed: undefined,
       readers: undefined,
+      admitted: false,
       held: false,
       joined: undefined,
       joinError: undefined,

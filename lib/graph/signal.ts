@@ -1,3 +1,4 @@
+import type { TaskSkippedError } from '../kernel/errors.js';
 import type { Failure } from './gate.js';
 import type { AttemptHandle, TaskNode } from './node.js';
 
@@ -22,6 +23,12 @@ export type Signal =
       readonly node: TaskNode;
       readonly source: AttemptHandle;
       readonly value: unknown;
+    }
+  | {
+      readonly kind: 'skipped';
+      readonly node: TaskNode;
+      readonly source: AttemptHandle;
+      readonly error: TaskSkippedError;
     }
   | {
       readonly kind: 'failed';

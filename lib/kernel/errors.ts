@@ -316,6 +316,21 @@ export class LimitExceededError extends RxhiveError {
   }
 }
 
+/** A task did not run because that was decided: by its condition, by `ctx.skip`, or by a rule such as `failed(...)`. No failure. */
+export class TaskSkippedError extends RxhiveError {
+  /** The task for which it was decided. Those that need it are skipped with the same error. */
+  readonly taskId: string;
+  /** Why, in words. */
+  readonly because: string;
+
+  constructor(taskId: string, because: string) {
+    const message = `Task "${truncate(taskId)}" was skipped: ${because}. Let tasks that can do without its result depend on it with optional(), settled() or orElse().`;
+    super('TASK_SKIPPED', message, { details: { taskId, reason: 'condition', because } });
+    this.taskId = taskId;
+    this.because = because;
+  }
+}
+
 /** An id for a message: one of 10 kB must not make a line of 10 kB, and none is to change what a terminal does. */
 export function truncate(text: string): string {
   // Callers without types give anything.

@@ -7,8 +7,8 @@ import { belowTask, type TaskSettings } from './task.js';
 
 /** A dependency that may fail; as data, like all of an {@link AgentTask}. */
 export type AgentDependency =
-  /** What `optional(...)` and `settled(...)` are for a workflow. */
-  | { readonly id: string; readonly mode: 'optional' | 'settled' }
+  /** What `optional(...)`, `settled(...)` and `failed(...)` are for a workflow. */
+  | { readonly id: string; readonly mode: 'optional' | 'settled' | 'failed' }
   /** What `orElse(..., value)` is. */
   | { readonly id: string; readonly mode: 'orElse'; readonly value: unknown };
 
@@ -17,7 +17,7 @@ export type AgentInputs = Readonly<Record<string, unknown>>;
 
 /** What an {@link AgentTask} is made from: the options of a task of a workflow, with these names for what agents have. */
 export interface AgentTaskOptions<A extends string = string, G extends string = string>
-  extends Omit<TaskSettings<never>, 'dependencies' | 'group' | 'type' | 'tokens' | 'cache'> {
+  extends Omit<TaskSettings<never>, 'dependencies' | 'group' | 'type' | 'tokens' | 'cache' | 'when'> {
   readonly id: string;
   /** Name of one of the orchestrator's agents. It is the `type` of the task, too. */
   readonly agentType: A;
@@ -32,6 +32,8 @@ export interface AgentTaskOptions<A extends string = string, G extends string = 
   readonly concurrencyGroup?: G;
   /** Tokens an attempt will use, for limiters with `tokensPerMinute`. Default: learnt, from data and inputs. */
   readonly tokens?: number | ((inputs: AgentInputs) => number);
+  /** Does it run? Asked with the results of its dependencies; as the option `when` of a task of a workflow. Default: it runs. */
+  readonly when?: (inputs: AgentInputs, ctx: TaskContext) => boolean | PromiseLike<boolean>;
   /** Uses a result of an earlier or simultaneous task; agent, version and data are always part of the key. Default: runs. */
   readonly cache?: CacheOptions<AgentInputs, unknown>;
 }

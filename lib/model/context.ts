@@ -117,6 +117,12 @@ export interface TaskContext<S = unknown, I = unknown> {
    */
   spawn<T, O>(type: TaskType<T, O>, id: string, data: T, options?: TypedTaskOptions): Task<O>;
   /**
+   * Ends the task here, as `skipped`: there is nothing to do. That is no failure, and no success: what was written and added is
+   * dropped, nothing is tried again, and tasks that need its result are skipped too; the run can be `succeeded`. `reason` is
+   * shown. Throws, so that the body ends; what that returns, or throws, does not count any more.
+   */
+  skip(reason?: string): never;
+  /**
    * Waits for tasks and gives this task's slot back meanwhile. Takes what `dependencies` takes, modes included
    * (`latest` excepted). Rejects with the error of a failed one, `TASK_SKIPPED`, or `TOO_FEW_SUCCEEDED` for a
    * race or quorum that nobody can win any more.

@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import { isSuccess, type TaskStatus } from './status.js';
 
 /**
  * Handle of a task: what `flow.task()`, `run.task()` and `ctx.spawn()` return and what dependencies are
@@ -28,10 +29,15 @@ export type DependencyMode =
   | 'optional'
   | 'settled'
   | 'orElse'
+  | 'failed'
   | 'race'
+  | 'any'
   | 'quorum'
   | 'items'
   | 'after';
+
+/** Modes that are about several tasks, of which some have to succeed. */
+export type ChoiceMode = 'race' | 'any' | 'quorum';
 
 /** Modes whose dependent starts while the task still runs, and reads its values as they come. */
 export type StreamMode = 'latest' | 'sampled' | 'paired' | 'merged';
@@ -41,8 +47,8 @@ export function readsStream(mode: string): mode is StreamMode {
   return mode === 'latest' || mode === 'sampled' || mode === 'paired' || mode === 'merged';
 }
 
-/** What each mode needs of the task: its success, or its end; of a race or quorum only some have to succeed. */
-const needed: Readonly<Record<DependencyMode, 'success' | 'end' | 'some'>> = {
+/** What each mode needs of the task: its success, its failure, or its end; of several tasks only some have to succeed. */
+const needed: Readonly<Record<DependencyMode, 'success' | 'failure' | 'end' | 'some'>> = {
   value: 'success',
   latest: 'success',
   sampled: 'success',
@@ -53,9 +59,27 @@ const needed: Readonly<Record<DependencyMode, 'success' | 'end' | 'some'>> = {
   optional: 'end',
   settled: 'end',
   orElse: 'end',
+  failed: 'failure',
   race: 'some',
+  any: 'some',
   quorum: 'some',
 };
+
+/** Can the dependent run as far as this dependency goes, which has ended so? */
+export function isMet(mode: DependencyMode, status: TaskStatus): boolean {
+  const need = needed[mode];
+  return need === 'end' || (need === 'failure' ? status === 'failed' : isSuccess(status));
+}
+
+/** Is it a mode of a choice? */
+export function isChoice(mode: string): mode is ChoiceMode {
+  return mode === 'race' || mode === 'any' || mode === 'quorum';
+}
+
+/** Does the dependent run whatever becomes of the task, even if that never runs? */
+export function runsAnyway(mode: DependencyMode): boolean {
+  return needed[mode] === 'end';
+}
 
 /** Is the dependent skipped where the task does not succeed? */
 export function needsSuccess(mode: DependencyMode | 'join'): boolean {
@@ -69,7 +93,7 @@ export function isMode(mode: unknown): mode is DependencyMode {
 
 /**
  * A dependency with a mode other than the default; made by {@link latest}, {@link sampled}, {@link paired}, {@link merged},
- * {@link optional}, {@link settled}, {@link orElse}.
+ * {@link optional}, {@link settled}, {@link done}, {@link orElse}, {@link failed}.
  */
 export class Dependency<out T = unknown, out M extends DependencyMode = DependencyMode> {
   /** Type of what the dependent receives. Exists for the compiler only. */
@@ -100,7 +124,12 @@ export interface JoinOptions {
 /** What {@link settled} delivers. */
 export type Settled<T> =
   | { readonly status: 'succeeded'; readonly value: T }
-  | { readonly status: 'failed' | 'skipped' | 'cancelled'; readonly error: unknown };
+  | {
+      readonly status: 'failed' | 'skipped' | 'cancelled';
+      readonly error: unknown;
+      /** With `skipped`: that was decided, by a condition or a rule, and is no failure. */
+      readonly decided?: true;
+    };
 
 /**
  * Streaming join: the dependent starts at the dependency's first value and receives an Observable of its
@@ -149,21 +178,38 @@ export function settled<T>(task: Task<T>): Dependency<Settled<T>, 'settled'> {
   return new Dependency(task, 'settled');
 }
 
+/**
+ * The dependent runs once the task has ended, however that was: succeeded, failed, skipped or cancelled. It receives the outcome
+ * as data. The same as {@link settled}.
+ */
+export function done<T>(task: Task<T>): Dependency<Settled<T>, 'settled'> {
+  return settled(task);
+}
+
+/**
+ * Handles a failure: the dependent runs only where the task has failed, after its last attempt, and receives the error. Where the
+ * task does not fail, the dependent is skipped, which is no failure. When it succeeds the failure counts as handled: alone it does
+ * not make the run `partial`, nor end it under `fail-fast`.
+ */
+export function failed(task: Task<unknown>): Dependency<unknown, 'failed'> {
+  return new Dependency(task, 'failed');
+}
+
 /** The dependent runs whether or not the task succeeds; without a result it receives `value`. */
 export function orElse<T, const F>(task: Task<T>, value: F): Dependency<T | F, 'orElse'> {
   return new Dependency(task, 'orElse', value);
 }
 
-/** A dependency on some of several tasks; made by {@link race} and {@link quorum}. */
+/** A dependency on some of several tasks; made by {@link race}, {@link any} and {@link quorum}. */
 export class Choice<out T = unknown> {
   /** Type of what the dependent receives. Exists for the compiler only. */
   declare readonly '~output': T;
-  readonly mode: 'race' | 'quorum';
+  readonly mode: ChoiceMode;
   /** So many of the tasks have to succeed. */
   readonly need: number;
   readonly tasks: readonly Task[];
 
-  constructor(mode: 'race' | 'quorum', need: number, tasks: readonly Task[]) {
+  constructor(mode: ChoiceMode, need: number, tasks: readonly Task[]) {
     this.mode = mode;
     this.need = need;
     this.tasks = tasks;
@@ -191,6 +237,14 @@ marked(Choice);
  */
 export function race<const T extends readonly Task<unknown>[]>(tasks: T): Choice<OutputOf<T[number]>> {
   return new Choice('race', 1, tasks);
+}
+
+/**
+ * The dependent starts when the first of `tasks` has succeeded, and receives its result. The others go on: unlike in a
+ * {@link race} nothing is stopped. It is skipped when none of them has succeeded.
+ */
+export function any<const T extends readonly Task<unknown>[]>(tasks: T): Choice<OutputOf<T[number]>> {
+  return new Choice('any', 1, tasks);
 }
 
 /**

@@ -117,7 +117,7 @@ export interface EachResult<T, R, K extends boolean = false, A = undefined> {
   /** Items taken from the source. */
   readonly taken: number;
   readonly succeeded: number;
-  /** Items that failed for good, were cancelled or were not let in. */
+  /** Items that failed for good, were cancelled or were not let in. One that ended itself with `ctx.skip` is in no number but `taken`. */
   readonly failed: number;
   /** The first 100 of those. */
   readonly failures: readonly { readonly index: number; readonly error: unknown }[];

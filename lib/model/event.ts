@@ -83,6 +83,8 @@ export interface PlannedTask {
   readonly within?: string;
   /** Cleanup: it runs also when the run ends early. */
   readonly always?: true;
+  /** It has a condition: see the option `when`. */
+  readonly condition?: true;
   /** Ms it was expected to take. */
   readonly estimate?: number;
   /** Its limits that are not of one attempt, ms. */
@@ -122,10 +124,12 @@ export interface TaskEvent extends EventBase {
   readonly type: 'task';
   readonly reason: TaskStatus;
   readonly taskId: string;
-  /** With `failed` and `cancelled`. */
+  /** With `failed` and `cancelled`, and with `skipped` where it was skipped for more than its dependencies. */
   readonly error?: unknown;
   /** With `failed`: it may, see the option `tolerate`. */
   readonly tolerated?: true;
+  /** With `skipped`: that was decided, by a condition or a rule; it is no failure. */
+  readonly decided?: true;
   /** With `succeeded` and `restored`: the result, where there is one. */
   readonly value?: unknown;
   /** With `running`: ms it has waited for permits so far, where it has. */

@@ -51,7 +51,7 @@ export type NestedInput<F, I> = undefined extends I
  * How a workflow is a task of another one. `D` dependencies, `I` input of the nested workflow, `P` what makes the result.
  */
 export type NestedOptions<D, I, P> = NestedSettings<I, P> &
-  Pick<TaskSettings<D>, 'dependencies'> &
+  Pick<TaskSettings<D>, 'dependencies' | 'when'> &
   NestedInput<BodyInputs<D>, I>;
 
 /** A task that is a workflow, as a definition keeps it. */

@@ -142,15 +142,15 @@ export interface StoppedRecord {
   readonly kind: 'stopped';
 }
 
-/** A task failed for good, or was cancelled by itself, or (one that was added) skipped. */
+/** A task failed for good, was cancelled by itself, or skipped: by its own condition, or one that was added. */
 export interface FailedRecord extends Provenance {
   readonly kind: 'failed';
   readonly task: string;
   readonly version: string;
   /** Left out: it failed. */
   readonly status?: 'cancelled' | 'skipped';
-  /** With `cancelled`. */
-  readonly reason?: 'cancelled' | 'lost';
+  /** With `cancelled`; `condition`, with `skipped`: that was decided. */
+  readonly reason?: 'cancelled' | 'lost' | 'condition';
   readonly error: unknown;
   readonly attempt: number;
   readonly at: readonly [startedAt: number, endedAt: number];

@@ -41,7 +41,12 @@ export interface TaskReport {
   readonly error?: unknown;
   /** With `failed`: it may, see the option `tolerate`. */
   readonly tolerated?: true;
-  /** With `skipped`: ids of the tasks that are the root causes; or the option, such as `budget.cost`, that is. */
+  /** With `skipped`: that was decided, by its own condition or that of a task it needs, or by a rule. It is no failure. */
+  readonly decided?: true;
+  /**
+   * With `skipped`: ids of the tasks that are the root causes; or what else is: an option, such as `budget.cost`, or
+   * `condition` where it was decided for the task itself.
+   */
   readonly skippedBecause?: readonly string[];
   readonly waits: Waits;
   readonly runningMs: number;

@@ -41,3 +41,8 @@ export function isEnd(status: TaskStatus): boolean {
     status === 'restored'
   );
 }
+
+/** Is there a result? */
+export function isSuccess(status: TaskStatus): boolean {
+  return status === 'succeeded' || status === 'restored';
+}

@@ -73,6 +73,13 @@ export interface TaskSettings<
    * `retry` retries. Values of a stream before the last are not checked. Default: what the body returns.
    */
   readonly result?: StandardSchema<O>;
+  /**
+   * Does it run? Asked when it would start, with its slot and within `timeout`; with streams it gets the first inputs. False: the
+   * task is skipped, which is no failure, and so are those that need its result (not those that depend on it with `optional`,
+   * `settled` or `orElse`); the run can be `succeeded`. What was answered holds: a retry does not ask again, nor does a run
+   * that goes on where the task was skipped. What it throws fails the attempt with `CALLBACK_FAILED`. Default: it runs.
+   */
+  readonly when?: (inputs: FirstInputs<D>, ctx: TaskContext<S, I>) => boolean | PromiseLike<boolean>;
   /** Concurrency group, one of the workflow's `groups`. Default: none. */
   readonly group?: G;
   /** What becomes of it while the breaker of its group is open. Default: what the group's `breaker` says. */
@@ -167,10 +174,16 @@ export interface TaskTypeOptions<
   O = ResultOf<R>,
 > extends Omit<
     TaskSettings<Record<string, AnyDependency>, S, I, G, X, O>,
-    'dependencies' | 'type' | 'cache' | 'tokens'
+    'dependencies' | 'type' | 'cache' | 'tokens' | 'when'
   > {
   /** The work. `data` is what the one task was added with, `inputs` are the results of its dependencies. */
   readonly run: (data: T, ctx: TaskContext<S, I>, inputs: Readonly<Record<string, unknown>>) => R;
+  /** Does it run? As the option of a task, but for what it is given. Default: it runs. */
+  readonly when?: (
+    data: T,
+    ctx: TaskContext<S, I>,
+    inputs: Readonly<Record<string, unknown>>,
+  ) => boolean | PromiseLike<boolean>;
   /** Tokens an attempt will use, in and out. Default: learnt, from data and inputs as JSON. */
   readonly tokens?: number;
 }
@@ -217,7 +230,7 @@ type Loose<T> = { readonly [K in keyof T]: T[K] | undefined };
 
 /** {@link TaskOptions} with all types forgotten: what the engine works with. */
 export interface TaskDefinition
-  extends Loose<Omit<TaskSettings<Dependencies>, 'tokens' | 'cache' | 'compensate' | 'result'>> {
+  extends Loose<Omit<TaskSettings<Dependencies>, 'tokens' | 'cache' | 'compensate' | 'result' | 'when'>> {
   readonly run: (inputs: never, ctx: never) => unknown;
   readonly executor?: Executor | undefined;
   /** Where the executor that `run` calls makes its attempts. */
@@ -228,6 +241,7 @@ export interface TaskDefinition
   readonly tokens?: number | ((inputs: never) => number) | undefined;
   readonly cache?: CacheOptions | undefined;
   readonly compensate?: ((value: never, ctx: never) => unknown) | undefined;
+  readonly when?: ((inputs: never, ctx: never) => unknown) | undefined;
   /** One of several its parent tries: the parent's end tells how the run went. */
   readonly candidate?: boolean | undefined;
   /** It adds items that are forgotten when they have ended, and holds no slot meanwhile. */
@@ -272,7 +286,7 @@ export const belowTask: Below = {
 
 /** What makes tasks of a type. @throws RxhiveError INVALID_OPTION for a name that is taken, or a body that is no function */
 export function typeMaker(name: string, options: object, isTaken: (name: string) => boolean): TypeMaker {
-  const { run, ...settings } =
+  const { run, when, ...settings } =
     readOrRefuse('flow.taskType', options as Partial<TaskDefinition>, belowTask) ?? {};
   if (typeof name !== 'string' || name === '' || isTaken(name)) {
     const message = `flow.taskType got the name ${inspect(name)}; give a text that no other type of the workflow has.`;
@@ -283,13 +297,15 @@ export function typeMaker(name: string, options: object, isTaken: (name: string)
     throw new RxhiveError('INVALID_OPTION', message);
   }
   const body = run as unknown as (data: unknown, ctx: unknown, inputs: unknown) => unknown;
+  const asked = when as typeof body | undefined;
   return ({ data, options: own, dependencies }) => ({
     ...settings,
     ...own,
     ...(dependencies !== undefined && { dependencies }),
     type: name,
     data,
-    version: settings.version ?? String(run),
+    version: settings.version ?? (when === undefined ? String(run) : `${String(when)}\n${String(run)}`),
+    ...(asked && { when: (inputs: unknown, ctx: unknown) => asked(copy(data), ctx, inputs) }),
     run: (inputs: unknown, ctx: unknown) => body(copy(data), ctx, inputs),
   });
 }

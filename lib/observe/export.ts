@@ -8,6 +8,8 @@ export interface PictureTask {
   readonly always?: boolean | undefined;
   /** The task that is the nested workflow it is a part of. */
   readonly within?: string | undefined;
+  /** It has a condition: drawn as a hexagon. */
+  readonly condition?: boolean;
   readonly dependencies: readonly { readonly id: string; readonly mode: string }[];
 }
 
@@ -74,17 +76,17 @@ export function toMermaid(tasks: readonly PictureTask[]): string {
       .replaceAll('"', '#quot;')
       .replaceAll('<', '#lt;')
       .replaceAll('>', '#gt;');
+  const box = (task: PictureTask): string => {
+    const [open, close] = task.condition === true ? ['{{', '}}'] : ['[', ']'];
+    return `t${number.get(task.id)}${open}"${escaped(nameOf(task))}"${close}`;
+  };
   let frames = 0;
   const frame: Frame = (name, inside) => [
     `subgraph g${++frames}["${escaped(name)}"]`,
     ...inside.map(indented),
     'end',
   ];
-  lines.push(
-    ...framed(partsOf(tasks), (task) => `t${number.get(task.id)}["${escaped(nameOf(task))}"]`, frame).map(
-      indented,
-    ),
-  );
+  lines.push(...framed(partsOf(tasks), box, frame).map(indented));
   for (const task of tasks) {
     for (const { id, mode } of arrowsTo(task)) {
       const arrow = mode === 'value' ? '-->' : `-. ${mode} .->`;
@@ -99,6 +101,8 @@ export function toDot(tasks: readonly PictureTask[]): string {
   const quote = (text: string): string => `"${label(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
   const number = new Map(tasks.map((task, i) => [task.id, i]));
   const lines = ['digraph workflow {', '  rankdir=LR;', '  node [shape=box];'];
+  const box = (task: PictureTask): string =>
+    `t${number.get(task.id)} [label=${quote(nameOf(task))}${task.condition === true ? ', shape=hexagon' : ''}];`;
   let frames = 0;
   const frame: Frame = (name, inside) => [
     `subgraph cluster_${++frames} {`,
@@ -106,11 +110,7 @@ export function toDot(tasks: readonly PictureTask[]): string {
     ...inside.map(indented),
     '}',
   ];
-  lines.push(
-    ...framed(partsOf(tasks), (task) => `t${number.get(task.id)} [label=${quote(nameOf(task))}];`, frame).map(
-      indented,
-    ),
-  );
+  lines.push(...framed(partsOf(tasks), box, frame).map(indented));
   for (const task of tasks) {
     for (const { id, mode } of arrowsTo(task)) {
       const style = mode === 'value' ? '' : ` [style=dashed, label=${quote(mode)}]`;

@@ -70,6 +70,7 @@ function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
     if (tolerate === true) task.tolerate = true;
     if (always === true) task.always = true;
     if (definition.within !== undefined) task.within = definition.within;
+    if (definition.when !== undefined) task.condition = true;
     if (definition.candidate === true) task.candidate = true;
     if (resources !== undefined) {
       const amounts = Object.entries(resources).filter(

@@ -1,4 +1,10 @@
-import { messageOf, type RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
+import {
+  messageOf,
+  type RxhiveError,
+  TaskSkippedError,
+  truncate,
+  WorkflowCancelledError,
+} from '../kernel/errors.js';
 import type { OpenQuestion } from '../model/question.js';
 import type { RunReport, TaskReport } from '../model/result.js';
 import { moneyLines } from './spending.js';
@@ -92,6 +98,7 @@ function whyOf(failure: Failure): string {
     const attempts = failure.attempts();
     return ` after ${attempts} attempt${attempts === 1 ? '' : 's'}: ${messageOf(error)}`;
   }
+  if (error instanceof TaskSkippedError && error.taskId === failure.id) return `: ${error.because}`;
   const skippedBecause = failure.skippedBecause();
   const more = skippedBecause.length > mostNames ? ` and ${skippedBecause.length - mostNames} more` : '';
   return ` because of ${skippedBecause.slice(0, mostNames).map(truncate).join(', ')}${more}`;

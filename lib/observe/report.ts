@@ -1,9 +1,9 @@
-import { choiceOf, isForgiven, isLost, isTolerated } from '../graph/choice-state.js';
+import { choiceOf, isDecided, isForgiven, isHandled, isLost, isTolerated } from '../graph/choice-state.js';
 import { type ForgottenTasks, retriesOf } from '../graph/forgotten-tasks.js';
 import type { TaskNode } from '../graph/node.js';
-import { LimitExceededError, type RxhiveError } from '../kernel/errors.js';
+import { LimitExceededError, type RxhiveError, TaskSkippedError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
-import { needsSuccess, type Task } from '../model/dependency.js';
+import { isMet, type Task } from '../model/dependency.js';
 import { PartialWorkflowError } from '../model/partial-error.js';
 import type { OpenQuestion } from '../model/question.js';
 import type {
@@ -15,7 +15,7 @@ import type {
   TaskReports,
   WorkflowResult,
 } from '../model/result.js';
-import { isEnd, type RunStatus } from '../model/status.js';
+import { isEnd, isSuccess, type RunStatus } from '../model/status.js';
 import { asText, type Failure } from './report-text.js';
 import { LazyResults } from './results.js';
 import { type Bill, spendersOf, usageOf } from './spending.js';
@@ -117,7 +117,31 @@ class HandleMap<V> extends Map<string, V> {
 }
 
 function usable(node: TaskNode): boolean {
-  return node.status === 'succeeded' || node.status === 'restored';
+  return isSuccess(node.status);
+}
+
+/** Counts a task that has not succeeded as none that went wrong? But for those that were skipped for another. */
+function isExcused(node: TaskNode): boolean {
+  return isLost(node) || isForgiven(node) || isDecided(node) || isHandled(node);
+}
+
+/** How many were skipped for nothing but failures that were handled, and decisions. */
+function skippedForHandled(nodes: Facts['nodes']): number {
+  const causes = new Map<TaskNode, readonly string[]>();
+  const known = new Map<readonly string[], boolean>();
+  let count = 0;
+  for (const node of nodes.values()) {
+    if (node.status !== 'skipped' || isExcused(node)) continue;
+    const roots = rootCauses(node, causes);
+    const all = known.get(roots) ?? roots.every((id) => isHandledRoot(nodes.get(id)));
+    known.set(roots, all);
+    if (all && roots.length > 0) count += 1;
+  }
+  return count;
+}
+
+function isHandledRoot(root: TaskNode | undefined): boolean {
+  return root !== undefined && (isHandled(root) || isDecided(root));
 }
 
 function statusOf(counts: Counts, facts: Facts): RunStatus {
@@ -128,9 +152,14 @@ function statusOf(counts: Counts, facts: Facts): RunStatus {
   const good = counts.succeeded + counts.restored;
   let excused = facts.forgotten.tolerated;
   const total = facts.nodes.size + facts.forgotten.total;
+  let handled = false;
   if (good < total)
-    for (const node of facts.nodes.values())
-      if (!usable(node) && (isLost(node) || isForgiven(node))) excused += 1;
+    for (const node of facts.nodes.values()) {
+      if (usable(node) || !isExcused(node)) continue;
+      excused += 1;
+      handled ||= isHandled(node);
+    }
+  if (handled) excused += skippedForHandled(facts.nodes);
   // With nothing to do as well.
   if (good + excused === total) return 'succeeded';
   return good === 0 ? 'failed' : 'partial';
@@ -162,6 +191,7 @@ function reportOf(node: TaskNode, causes: Map<TaskNode, readonly string[]>): Tas
     attempts: attemptsOf(node),
     ...(node.error === undefined ? {} : { error: node.error }),
     ...(isTolerated(node) && { tolerated: true as const }),
+    ...(isDecided(node) && { decided: true as const }),
     ...(node.status === 'skipped' ? { skippedBecause: rootCauses(node, causes) } : {}),
     waits: {
       dependencies: node.dependenciesMs,
@@ -188,12 +218,21 @@ function rootCauses(start: TaskNode, known: Map<TaskNode, readonly string[]>): r
       known.set(node, [node.error.limitName]);
       continue;
     }
+    if (decidedItself(node)) {
+      known.set(node, ['condition']);
+      continue;
+    }
     const guilty = guiltyOf(node);
     const before = stack.length;
     for (const from of guilty) if (from.status === 'skipped' && !known.has(from)) stack.push(from);
     if (stack.length === before) known.set(node, merged(guilty, known));
   }
   return known.get(start) ?? [];
+}
+
+/** Was it skipped by a decision of its own, and not by one of a task that it needs? */
+function decidedItself({ id, status, error }: TaskNode): boolean {
+  return status === 'skipped' && error instanceof TaskSkippedError && error.taskId === id;
 }
 
 /** What a task was skipped for: dependencies that did not succeed, or its parent. */
@@ -203,7 +242,8 @@ function guiltyOf(node: TaskNode): TaskNode[] {
     const { mode, from } = edge;
     const choice = choiceOf(edge);
     if (choice?.state === 'failed' && isEnd(from.status) && !usable(from) && !isLost(from)) guilty.push(from);
-    if (needsSuccess(mode) && isEnd(from.status) && !usable(from)) guilty.push(from);
+    if (choice === undefined && mode !== 'join' && isEnd(from.status) && !isMet(mode, from.status))
+      guilty.push(from);
   }
   // Held until its parent was durable, which it never was.
   const { parent } = node;
@@ -220,7 +260,8 @@ function merged(
   const own: string[] = [];
   const lists = new Set<readonly string[]>();
   for (const from of guilty) {
-    if (from.status === 'skipped') lists.add(known.get(from) ?? []);
+    if (decidedItself(from)) own.push(from.id);
+    else if (from.status === 'skipped') lists.add(known.get(from) ?? []);
     else own.push(from.id);
   }
   const [only] = lists;

@@ -1,6 +1,6 @@
 import { partsOf } from '../graph/shared-parts.js';
 import { messageOf, truncate, WorkflowDefinitionError } from '../kernel/errors.js';
-import { type AnyDependency, Choice, Dependency, needsSuccess } from '../model/dependency.js';
+import { type AnyDependency, Choice, Dependency, needsSuccess, runsAnyway } from '../model/dependency.js';
 import { exponential, type RetryOptions, timeoutsOf } from '../model/policy.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { Definable, WorkflowDefinition } from '../model/workflow.js';
@@ -127,6 +127,13 @@ function unreachable({ ids, tasks }: WorkflowDefinition, known: readonly Finding
   for (const { kind, taskId } of known)
     if (kind === 'definition' && taskId !== undefined) never.set(taskId, taskId);
   const findings: Finding[] = [];
+  ids.forEach((id, i) => {
+    const both = bothWays(Object.values(tasks[i]?.dependencies ?? {}));
+    if (both === undefined || never.has(id)) return;
+    never.set(id, id);
+    const message = `Task "${truncate(id)}" can never run: it needs "${truncate(both)}" to succeed and to fail; make one of the two optional(), or two tasks of it.`;
+    findings.push({ kind: 'unreachable', taskId: id, message });
+  });
   for (let before = -1; before !== never.size; ) {
     before = never.size;
     ids.forEach((id, i) => {
@@ -143,12 +150,26 @@ function unreachable({ ids, tasks }: WorkflowDefinition, known: readonly Finding
   return findings;
 }
 
+/** A task whose success and whose failure are both needed. */
+function bothWays(dependencies: readonly AnyDependency[]): string | undefined {
+  const handled = dependencies.flatMap((one) =>
+    one instanceof Dependency && one.mode === 'failed' ? [one.task.id] : [],
+  );
+  if (handled.length === 0) return undefined;
+  return handled.find((id) =>
+    dependencies.some((one) => {
+      if (one instanceof Choice) return false;
+      return one instanceof Dependency ? one.task.id === id && needsSuccess(one.mode) : one?.id === id;
+    }),
+  );
+}
+
 function blockedBy(one: AnyDependency, never: ReadonlyMap<string, string>): string | undefined {
   if (one instanceof Choice) {
     const lost = one.tasks.filter(({ id }) => never.has(id));
     return one.tasks.length - lost.length < one.need ? never.get(lost[0]?.id ?? '') : undefined;
   }
-  if (one instanceof Dependency) return needsSuccess(one.mode) ? never.get(one.task.id) : undefined;
+  if (one instanceof Dependency) return runsAnyway(one.mode) ? undefined : never.get(one.task.id);
   return never.get(one?.id);
 }
 
@@ -181,7 +202,7 @@ function toleratedInVain({ ids, tasks }: WorkflowDefinition): Finding[] {
       if (one instanceof Dependency && !needsSuccess(one.mode)) return [];
       const taskId = one instanceof Dependency ? one.task.id : one?.id;
       if (!tolerated.has(taskId)) return [];
-      const message = `Task "${truncate(taskId)}" has tolerate: true, but "${truncate(id)}" needs its result: make that optional(), settled() or orElse(), or leave tolerate out.`;
+      const message = `Task "${truncate(taskId)}" has tolerate: true, but "${truncate(id)}" needs its result: make that optional(), settled(), orElse() or failed(), or leave tolerate out.`;
       return [{ kind: 'tolerate-in-vain', taskId, message }];
     }),
   );

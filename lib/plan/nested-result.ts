@@ -1,6 +1,7 @@
 import type { TaskNode } from '../graph/node.js';
 import { inspect, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 import { isRecord } from '../kernel/plain.js';
+import type { TaskContext } from '../model/context.js';
 import { Choice, type Dependencies, Dependency, type Settled, Task } from '../model/dependency.js';
 import type { WorkflowDefinition } from '../model/workflow.js';
 
@@ -17,8 +18,13 @@ interface Wanted {
 /** The end of a nested workflow: what it depends on, and the result it makes of what that delivers. */
 export interface NestedEnd {
   readonly dependencies: readonly Dependency[];
-  /** `node`: the end, in a run. @throws RxhiveError NESTED_FAILED */
-  result(values: readonly unknown[], node: TaskNode | undefined): unknown;
+  /** Ends itself as skipped where what is missing was. @throws RxhiveError NESTED_FAILED */
+  result(values: readonly unknown[], ctx: EndContext): unknown;
+}
+
+/** What the end is given; `node`: it, in a run. */
+export interface EndContext extends Pick<TaskContext, 'skip'> {
+  readonly node?: TaskNode;
 }
 
 /**
@@ -66,8 +72,8 @@ export function endOf(
       ...wanted.map(({ dependency }) => dependency),
       ...rest.map((one) => new Dependency(inside(one), 'settled')),
     ],
-    result: (values, node) => {
-      const results = resultsOf(settings.name, wanted, values, node);
+    result: (values, ctx) => {
+      const results = resultsOf(settings.name, wanted, values, ctx);
       if (shape === 'one') return results[0];
       return shape === 'tuple' ? results : Object.fromEntries(wanted.map(({ key }, i) => [key, results[i]]));
     },
@@ -81,15 +87,19 @@ function resultsOf(
   workflow: string,
   wanted: readonly Wanted[],
   values: readonly unknown[],
-  node: TaskNode | undefined,
+  ctx: EndContext,
 ): unknown[] {
-  const missing = wanted.filter(
-    ({ required }, i) => required && (values[i] as Settled<unknown>).status !== 'succeeded',
-  );
+  const ends = values as readonly Settled<unknown>[];
+  const missing = wanted.filter(({ required }, i) => required && ends[i]?.status !== 'succeeded');
   if (missing.length === 0)
     return wanted.map(({ required }, i) => (required ? (values[i] as { value: unknown }).value : values[i]));
-  const cause = node && causeOf(node);
   const names = missing.slice(0, 5).map(({ id }) => `"${truncate(id)}"`);
+  const isDecided = (one: Wanted): boolean => {
+    const end = ends[wanted.indexOf(one)];
+    return end?.status === 'skipped' && end.decided === true;
+  };
+  if (missing.every(isDecided)) ctx.skip(`${names.join(', ')} did not run`);
+  const cause = ctx.node && causeOf(ctx.node);
   const why =
     cause === undefined ? '.' : `, as "${truncate(cause.id)}" ${cause.status}: ${messageOf(cause.error)}`;
   throw new RxhiveError(

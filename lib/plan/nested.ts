@@ -1,5 +1,4 @@
 import { contentText } from '../codec/canonical.js';
-import type { TaskNode } from '../graph/node.js';
 import { mapped, placed } from '../graph/scope.js';
 import { copy } from '../kernel/copy.js';
 import { type DefinitionFault, inspect, truncate } from '../kernel/errors.js';
@@ -9,7 +8,7 @@ import type { AnyNestable } from '../model/nested.js';
 import type { NestedDefinition, Scope } from '../model/scope.js';
 import type { TaskDefinition, TypeMaker } from '../model/task.js';
 import type { CompletionHandler, WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
-import { endOf } from './nested-result.js';
+import { type EndContext, endOf } from './nested-result.js';
 
 /** Under this name the input of a nested workflow is among the dependencies of its tasks; it is no input of theirs. */
 const beginName = 'input of the workflow';
@@ -154,6 +153,7 @@ class Expansion {
       priority: scope.priority,
       version: typeof input === 'function' ? String(input) : `input ${contentText(input)}`,
       result: settings.input,
+      ...(task.when !== undefined && { when: task.when }),
       run: (inputs: unknown) => (typeof input === 'function' ? input(inputs) : copy(input)),
       within: id,
       ...(outer !== undefined && { scope: outer }),
@@ -174,7 +174,7 @@ class Expansion {
       ...(task.tolerate !== undefined && { tolerate: task.tolerate }),
       retry: 0,
       version: 'the end of a workflow',
-      run: (values: readonly unknown[], ctx: { readonly node?: TaskNode }) => end.result(values, ctx.node),
+      run: (values: readonly unknown[], ctx: EndContext) => end.result(values, ctx),
       within: id,
       ...(outer !== undefined && { scope: outer }),
     });

@@ -228,6 +228,7 @@ const taskRules: Rules<TaskDefinition> = {
   result: schema,
   version: rule(isText, 'give a text'),
   compensate: rule(isFunction, 'give a function'),
+  when: rule(isFunction, 'give a function that returns true or false'),
   isolation: oneOf(['serializable'], 'give "serializable" or leave it out'),
   onConflict: oneOf(['rerun', 'replay', 'fail'], 'give rerun, replay or fail'),
 };

@@ -1,10 +1,10 @@
-import { type ChoiceState, choiceOf } from '../graph/choice-state.js';
+import { type ChoiceState, choiceOf, decisionFor } from '../graph/choice-state.js';
 import { ItemsEdge } from '../graph/items-edge.js';
 import { Edge, type Join, type TaskNode } from '../graph/node.js';
 import { StreamEdge } from '../graph/stream-edge.js';
 import { LimitExceededError, RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
-import { needsSuccess } from '../model/dependency.js';
-import type { TaskStatus } from '../model/status.js';
+import { isMet } from '../model/dependency.js';
+import { isSuccess, type TaskStatus } from '../model/status.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Streaming } from './streaming.js';
 
@@ -64,7 +64,7 @@ export class Dependents {
       }
       yield;
     }
-    for (const node of ended) {
+    for (const node of inOrderOfLog(ended)) {
       this.#deliverAll(node);
       yield;
     }
@@ -119,6 +119,7 @@ export class Dependents {
 
   /** It can never start. */
   #skip(node: TaskNode): void {
+    const decision = decisionFor(node);
     if (node.running === undefined) this.#lifecycle.free(node);
     else {
       const source = node.inEdges.find(({ mode, from }) => mode === 'items' && from.ended)?.from;
@@ -129,7 +130,7 @@ export class Dependents {
       const message = `Task "${node.id}" is skipped: ${cause}.`;
       this.#lifecycle.stop(node, new RxhiveError('TASK_SKIPPED', message));
     }
-    this.#lifecycle.finish(node, 'skipped', undefined);
+    this.#lifecycle.finish(node, 'skipped', decision);
   }
 
   /** Another one was first and nothing needs it. */
@@ -218,8 +219,8 @@ export class Dependents {
       return;
     }
     if (to.ended) return;
-    const usable = from.status === 'succeeded' || from.status === 'restored' || !needsSuccess(edge.mode);
-    if (!usable) this.#skips.push(to);
+    const met = edge.mode === 'value' ? isSuccess(from.status) : isMet(edge.mode, from.status);
+    if (!met) this.#skips.push(to);
     else {
       this.satisfy(edge);
       if (edge instanceof StreamEdge && !edge.end()) this.#overrun(edge);
@@ -229,7 +230,7 @@ export class Dependents {
 
   /** A race or quorum is over: for whoever depends on it, and for those who take part and have not ended. */
   #decided(choice: ChoiceState, to: TaskNode): void {
-    for (const { from } of choice.edges) this.#losers.push(from);
+    if (choice.stopsOthers) for (const { from } of choice.edges) this.#losers.push(from);
     if (to.ended) return;
     if (choice.state === 'failed') {
       this.#skips.push(to);
@@ -240,7 +241,7 @@ export class Dependents {
   }
 
   #joined(to: TaskNode, choice: ChoiceState | undefined): void {
-    for (const { from } of choice?.edges ?? []) this.#losers.push(from);
+    if (choice?.stopsOthers) for (const { from } of choice.edges) this.#losers.push(from);
     const join = to.extra?.join as Join;
     join.pending -= 1;
     if (join.pending === 0) this.#streaming.wake(to);
@@ -262,6 +263,13 @@ export class Dependents {
   }
 }
 
+/** Those that take part in choices first, as they had ended: who came first then is the first again. */
+function inOrderOfLog(ended: readonly TaskNode[]): readonly TaskNode[] {
+  const placeOf = ({ extra }: TaskNode): number => extra?.place ?? Number.MAX_SAFE_INTEGER;
+  if (!ended.some(({ extra }) => extra?.place !== undefined)) return ended;
+  return [...ended].sort((a, b) => placeOf(a) - placeOf(b));
+}
+
 /** Does the wait of a running task that `edge` belongs to still go on? One of an attempt that is over does not. */
 function isWaiting(edge: Edge): boolean {
   const join = choiceOf(edge)?.join ?? edge.fallback;
@@ -273,6 +281,10 @@ function isNeeded(node: TaskNode): boolean {
   if (node.extra?.again === true) return true;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
     const choice = choiceOf(edge);
+    if (choice?.stopsOthers === false) {
+      if (choice.state === 'won' || !edge.to.ended) return true;
+      continue;
+    }
     if (choice !== undefined && choice.state !== 'open') continue;
     if (edge.mode === 'join' ? isWaiting(edge) : choice !== undefined || !edge.to.ended) return true;
   }

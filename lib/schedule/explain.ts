@@ -4,7 +4,8 @@ import { describeWait } from '../graph/mailbox.js';
 import type { Edge, TaskNode } from '../graph/node.js';
 import type { StoreWait } from '../graph/ports.js';
 import { isSilent, StreamEdge } from '../graph/stream-edge.js';
-import { messageOf, RxhiveError, truncate } from '../kernel/errors.js';
+import { messageOf, RxhiveError, TaskSkippedError, truncate } from '../kernel/errors.js';
+import { isMet } from '../model/dependency.js';
 
 /** What the sentence needs to know about the run. */
 export interface RunMoment {
@@ -47,10 +48,16 @@ export function explain(node: TaskNode, moment: RunMoment): string {
     return `${name} has failed ${node.attempt} of its attempts, ${seconds} s ago, and waits before the next one.`;
   if (node.status === 'suspended')
     return `${name} gave its slot back ${seconds} s ago and waits for ${pause(node)}.`;
+  if (node.status === 'skipped' && node.error instanceof TaskSkippedError) {
+    const { taskId, because } = node.error;
+    return `${name} was skipped: ${taskId === node.id ? '' : `"${truncate(taskId)}" did not run, for `}${because}.`;
+  }
   if (node.status === 'skipped' && node.error instanceof Error)
     return `${name} was skipped: ${messageOf(node.error)}`;
   if (node.status === 'skipped') {
-    const cause = node.inEdges.find((edge) => edge.from.ended && edge.from.status !== 'succeeded');
+    const cause = node.inEdges.find(
+      ({ mode, from }) => from.ended && mode !== 'join' && !isMet(mode, from.status),
+    );
     return `${name} was skipped because "${truncate(cause?.from.id ?? '?')}" was ${cause?.from.status ?? 'lost'}.`;
   }
   if (isLost(node)) return `${name} was stopped: another one was first, and nothing else needs it.`;
@@ -103,8 +110,16 @@ function unpaired({ inEdges, extra }: TaskNode): string {
 function awaited(edge: Edge): string {
   const { from } = edge;
   const choice = choiceOf(edge);
-  const merged = edge.mode === 'merged' ? ', merged: one of them is enough' : '';
-  const part = choice === undefined ? merged : `, one of ${choice.edges.length} in a ${choice.mode}`;
+  const more =
+    edge.mode === 'merged'
+      ? ', merged: one of them is enough'
+      : edge.mode === 'failed'
+        ? ', whose failure it handles'
+        : '';
+  const part =
+    choice === undefined
+      ? more
+      : `, one of ${choice.edges.length} in ${choice.mode === 'any' ? 'any(...)' : `a ${choice.mode}`}`;
   return `"${truncate(from.id)}" (${from.status}${part})`;
 }
 

@@ -7,6 +7,9 @@ import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Streaming } from './streaming.js';
 
+/** What an attempt says of its work. */
+type Said = Exclude<Signal, { readonly kind: 'skipped' }>;
+
 /** Attempts that must have succeeded before a quantile of them means something. */
 const leastSamples = 20;
 
@@ -38,7 +41,7 @@ export class Hedging {
   }
 
   /** Takes what an attempt says; an answer only where the scheduler is to go on with it. */
-  onSignal(item: Signal): Signal | undefined {
+  onSignal(item: Said): Said | undefined {
     const hedge = item.node.extra?.hedge;
     if (hedge === undefined) {
       if (item.kind === 'succeeded') this.#learn(item.node);
@@ -100,7 +103,7 @@ export class Hedging {
   }
 
   /** The one beside was first: what it returned is the result of the task. */
-  #win(hedge: Hedge, item: Signal & { readonly kind: 'succeeded' }): Signal {
+  #win(hedge: Hedge, item: Signal & { readonly kind: 'succeeded' }): Said {
     const { node } = hedge;
     const rival = item.node;
     const lost = new WorkflowCancelledError('lost');
@@ -120,7 +123,7 @@ export class Hedging {
   }
 
   /** An attempt has failed: as long as another one goes on the task does. */
-  #lose(hedge: Hedge, item: Signal & { readonly kind: 'failed' }): Signal | undefined {
+  #lose(hedge: Hedge, item: Signal & { readonly kind: 'failed' }): Said | undefined {
     const { node, rivals } = hedge;
     const { error, retryAfter } = item.failure;
     if (item.node !== node) {

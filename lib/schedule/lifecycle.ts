@@ -1,4 +1,4 @@
-import { isForgiven, isTolerated } from '../graph/choice-state.js';
+import { isDecided, isForgiven, isHandled, isTolerated } from '../graph/choice-state.js';
 import type { AttemptEnd } from '../graph/gate.js';
 import type { RunSlots } from '../graph/lane.js';
 import type { Edge, Hedge, TaskNode } from '../graph/node.js';
@@ -229,6 +229,8 @@ export class Lifecycle {
     this.deadlines.disarm(node);
     if (node.streaming) node.extra?.kept?.clear();
     this.ports.ended(node);
+    if (this.#settings.failurePolicy === 'fail-fast')
+      for (const { mode, from } of node.inEdges) if (mode === 'failed') this.failFast(from);
   }
 
   /** Ends everything that has not ended but for cleanup, which may begin now. The first reason counts. */
@@ -263,7 +265,8 @@ export class Lifecycle {
 
   /** Ends the run where a failure is to do so, also one of an earlier process. */
   failFast(node: TaskNode): void {
-    if (this.#settings.failurePolicy !== 'fail-fast' || node.status !== 'failed' || isForgiven(node)) return;
+    if (this.#settings.failurePolicy !== 'fail-fast' || node.status !== 'failed') return;
+    if (isForgiven(node) || isHandled(node, true)) return;
     this.cancel(new WorkflowCancelledError('fail-fast', node.error));
   }
 
@@ -314,6 +317,7 @@ export class Lifecycle {
     const permitMs = node.extra?.permitMs ?? 0;
     if (reason === 'running' && permitMs > 0) event.permitMs = permitMs;
     if (reason === 'failed' && isTolerated(node)) event.tolerated = true;
+    if (reason === 'skipped' && isDecided(node)) event.decided = true;
     if (isEnd(reason)) {
       const { value } = node;
       if (value !== undefined) event.value = value;

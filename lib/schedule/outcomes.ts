@@ -49,6 +49,12 @@ export class Outcomes {
 
   /** An attempt that goes on has something to say. */
   onSignal(signal: Signal): void {
+    if (signal.kind === 'skipped') {
+      const { principal } = signal.node;
+      this.#lifecycle.stop(principal, signal.error);
+      this.#dependents.endTask(principal, 'skipped', signal.error);
+      return;
+    }
     const item = signal.node.definition.hedge === undefined ? signal : this.#hedging.onSignal(signal);
     if (item === undefined) return;
     const { node } = item;
@@ -133,6 +139,8 @@ export class Outcomes {
   #rerun(node: TaskNode): void {
     node.value = undefined;
     node.attempt -= 1;
+    // What its condition has read may be another now.
+    if (node.extra !== undefined) node.extra.admitted = false;
     this.#lifecycle.ports.log.used(node);
     this.#streaming.retract(node);
     this.#lifecycle.ready(node);

@@ -30,6 +30,7 @@ export class Streaming {
         if (edge.mode !== 'merged' || (edge.kept as KeptValues).leaves() === 0) to.pending += 1;
         if (to.status === 'waiting') continue;
         if (to.running !== undefined) to.attempt -= 1;
+        if (to.extra !== undefined) to.extra.admitted = false;
         const message = `Task "${to.id}" starts again: the stream it reads from is being retried.`;
         this.#lifecycle.stop(to, new RxhiveError('ATTEMPT_ENDED', message));
         this.#lifecycle.enter(to, 'waiting');

@@ -2,7 +2,15 @@ import { RxhiveError } from '../kernel/errors.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { Definable } from '../model/workflow.js';
 import { definedTasks } from '../observe/defined.js';
-import { criticalPath, type GraphNode, graphPicture, statusOf } from './graph-view.js';
+import {
+  criticalPath,
+  edgeKind,
+  type GraphNode,
+  graphPicture,
+  isConditional,
+  statusOf,
+  textOf,
+} from './graph-view.js';
 import { curve, type Dagre, layout } from './layout.js';
 import { recorded } from './recorded.js';
 import { RunView } from './run-view.js';
@@ -59,7 +67,7 @@ function svgOf(view: RunView, by: Dagre): string {
       `<g class="frame" transform="translate(${x - width / 2} ${y - high / 2})"><rect width="${width}" height="${high}" rx="10"/><text x="8" y="14">${xml(short(name, 40))}</text></g>`,
   );
   const arrows = edges.map(({ from, to, mode }, i) => {
-    const kinds = `edge${mode === 'value' ? '' : ' soft'}${strong.has(from) && strong.has(to) ? ' strong' : ''}`;
+    const kinds = edgeKind(mode, strong.has(from) && strong.has(to));
     return `<path class="${kinds}" d="${curve(placed.edges[i] ?? [])}" marker-end="url(#tip)"><title>${xml(mode)}</title></path>`;
   });
   const drawn = nodes.map((node) => {
@@ -69,7 +77,7 @@ function svgOf(view: RunView, by: Dagre): string {
     const sign =
       view.status === 'waiting' || view.now + path.size === 0 ? '' : `${statusStyles[status].sign} `;
     const title = `${short(node.label, 300)}${node.group === undefined ? '' : ` in ${short(node.group)}`}: ${status}`;
-    return `<g class="box ${status}${strong.has(node.key) ? ' strong' : ''}" transform="translate(${x - width / 2} ${y - height / 2})"><title>${xml(title)}</title><rect width="${width}" height="${height}" rx="7"/><text x="12" y="21">${xml(sign + short(node.label, 30))}</text></g>`;
+    return `<g class="box ${status}${strong.has(node.key) ? ' strong' : ''}" transform="translate(${x - width / 2} ${y - height / 2})"><title>${xml(title)}</title><rect width="${width}" height="${height}" rx="${isConditional(node) ? height / 2 : 7}"/><text x="12" y="21">${xml(sign + textOf(node))}</text></g>`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${w}" height="${h}" viewBox="0 0 ${w} ${h}" role="img">
 <title>${xml(short(view.workflow, 80))}</title>
@@ -81,7 +89,7 @@ ${[...frames, ...arrows, ...drawn].join('\n')}
 }
 
 function widthOf(node: GraphNode): number {
-  return Math.round(44 + Math.min(30, short(node.label, 30).length) * 7.2);
+  return Math.round(44 + textOf(node).length * 7.2);
 }
 
 function style(): string {
@@ -90,8 +98,8 @@ function style(): string {
       statusStyles,
     )
       .map(([status, { colours }]) => `.${status}{color:${colours[at]}}`)
-      .join('')}`;
-  return `text{font:12.5px system-ui,sans-serif}rect{stroke:currentColor;stroke-width:1.5}.strong rect{stroke-width:3}.skipped rect{stroke-dasharray:4 3}.frame rect{fill:none;stroke-width:1;stroke-dasharray:2 3}.frame text{font-size:10.5px}.edge{fill:none;stroke-width:1.3}.edge.soft{stroke-dasharray:5 4}.edge.strong{stroke-width:2.2}${scheme(0, '#1c2330', '#8793a3', '#ffffff')}@media(prefers-color-scheme:dark){${scheme(1, '#e6eaf0', '#5b6675', '#1a202a')}}`;
+      .join('')}.handler{color:${statusStyles.failed.colours[at]}}`;
+  return `text{font:12.5px system-ui,sans-serif}rect{stroke:currentColor;stroke-width:1.5}.strong rect{stroke-width:3}.skipped rect{stroke-dasharray:4 3}.frame rect{fill:none;stroke-width:1;stroke-dasharray:2 3}.frame text{font-size:10.5px}.edge{fill:none;stroke-width:1.3}.edge.soft{stroke-dasharray:5 4}.edge.strong{stroke-width:2.2}.edge.handler{stroke:currentColor}${scheme(0, '#1c2330', '#8793a3', '#ffffff')}@media(prefers-color-scheme:dark){${scheme(1, '#e6eaf0', '#5b6675', '#1a202a')}}`;
 }
 
 /** Text for SVG, where also what no XML may hold has to be spelled out. */

@@ -3,6 +3,7 @@ import { isEnd, type TaskStatus } from '../model/status.js';
 import { arrowsTo, nameOf } from '../observe/export.js';
 import type { RunView, TaskView } from './run-view.js';
 import { statusStyles } from './status-style.js';
+import { short } from './text.js';
 
 /** A box of the picture: a task, or many equal ones. */
 export interface GraphNode {
@@ -12,6 +13,21 @@ export interface GraphNode {
   /** The nested workflow all its tasks are part of. */
   readonly within: string | undefined;
   readonly tasks: readonly TaskView[];
+}
+
+/** Has the task of a box a condition? It is drawn with round ends and a question mark. */
+export function isConditional({ tasks }: GraphNode): boolean {
+  return tasks[0]?.plan.condition === true;
+}
+
+/** Its text, shortened. */
+export function textOf(node: GraphNode): string {
+  return short(isConditional(node) ? `${node.label} ?` : node.label, 30);
+}
+
+/** Classes of an arrow; of a handler's it has the colour of failures. */
+export function edgeKind(mode: string, isStrong: boolean): string {
+  return `edge${mode === 'value' ? '' : ' soft'}${mode === 'failed' ? ' handler' : ''}${isStrong ? ' strong' : ''}`;
 }
 
 /** An arrow of the picture, from what is needed to what needs it. */
@@ -56,6 +72,7 @@ export function graphPicture(
     const above = task.parent === undefined ? '' : (classOf.get(task.parent) ?? '');
     const shape = JSON.stringify([
       kindOf(task),
+      task.plan.condition === true,
       task.group ?? '',
       task.plan.within ?? '',
       above,

@@ -216,9 +216,10 @@ class Screen {
     if (event.type === 'log')
       return `${at} ${this.#text(event.taskId, 60)}: ${this.#text(event.message, 500)}`;
     if (event.type !== 'task') return undefined;
-    const { reason, taskId, error, delay, tolerated = false } = event;
+    const { reason, taskId, error, delay, tolerated = false, decided = false } = event;
     if (reason === 'waiting' || reason === 'ready') return undefined;
-    const why = error === undefined ? '' : `: ${this.#text(messageOf(error), 500)}`;
+    const said = decided ? becauseOf(error) : messageOf(error);
+    const why = error === undefined ? '' : `: ${this.#text(said, 500)}`;
     const next = delay === undefined ? '' : `, again in ${duration(delay)}`;
     const line = `${at} ${statusStyles[reason].sign} ${this.#text(taskId, 60)} ${statusOf({ status: reason, tolerated })}${why}${next}`;
     return reason === 'failed' && !tolerated
@@ -231,4 +232,10 @@ class Screen {
   #text(text: string, most: number): string {
     return short(this.#redactor.text(text), most);
   }
+}
+
+/** Why it was decided that a task does not run. */
+function becauseOf(error: unknown): string {
+  const { because } = (error ?? {}) as { readonly because?: unknown };
+  return typeof because === 'string' ? because : messageOf(error);
 }

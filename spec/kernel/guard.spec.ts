@@ -173,6 +173,7 @@ const places: Readonly<Record<string, (fn: Fn) => Run>> = {
     flow.task('t', { retry: { count: 1, backoff: fn }, run: fails(500) });
     return flow.run() as Run;
   },
+  'when of a task': (fn) => alone({ when: fn, timeout: 20, run: () => 1 }),
   'retry.retryIf': (fn) => {
     const flow = workflow({ name: 'guard' });
     flow.task('t', { retry: { count: 1, retryIf: fn, backoff: () => 0 }, run: fails(500) });
@@ -511,6 +512,7 @@ const tried: Readonly<Record<string, string>> = {
   'AdaptiveOptions.overloaded': 'adaptive.overloaded',
   'Agent.run': 'an agent',
   'AgentTaskOptions.tokens': 'tokens of an agent task',
+  'AgentTaskOptions.when': 'when of a task',
   'AskOptions.schema': 'the schema of a reply',
   'BreakerOptions.counts': 'breaker.counts',
   'CacheOptions.key': 'cache.key',
@@ -542,6 +544,7 @@ const tried: Readonly<Record<string, string>> = {
   'TaskSettings.compensate': 'compensate',
   'TaskSettings.result': 'a schema',
   'TaskSettings.tokens': 'tokens',
+  'TaskSettings.when': 'when of a task',
   'TaskTypeOptions.run': 'the body of a type',
   'TaskWork.executor': 'an executor',
   'TaskWork.run': 'a body',

@@ -5,6 +5,7 @@ import {
   channel,
   collection,
   type Dependency,
+  failed,
   fallback,
   human,
   optional,
@@ -23,7 +24,7 @@ import { fnv1a } from '../../lib/kernel/hash.js';
 type AnyDependency = Task | Dependency;
 
 /** How a task uses what it depends on or joins. */
-type Mode = 'value' | 'optional' | 'settled';
+type Mode = 'value' | 'optional' | 'settled' | 'failed';
 
 /** What every task may do. Numbers name places: they are taken modulo what there is. */
 export interface Work {
@@ -33,6 +34,8 @@ export interface Work {
   readonly fails: number | 'always';
   readonly writes: readonly Write[];
   readonly serializable: boolean;
+  /** Its condition says so, now or later; or its body decides that there is nothing to do. */
+  readonly decides: 'nothing' | 'yes' | 'no' | 'skips';
   /** Asks a person. */
   readonly asks: boolean;
   /** Words it says. */
@@ -134,7 +137,14 @@ const seldom = (feature: string, weight = 4): fc.Arbitrary<boolean> =>
     ? fc.oneof({ weight, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) })
     : fc.constant(false);
 
-const mode = fc.constantFrom<Mode>('value', 'optional', 'settled');
+const mode = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom<Mode>('value', 'optional', 'settled') },
+  { weight: 1, arbitrary: some<Mode>('rules', fc.constant('failed'), 'value') },
+);
+const decides = fc.oneof(
+  { weight: 8, arbitrary: fc.constant('nothing' as const) },
+  { weight: 3, arbitrary: some('rules', fc.constantFrom('yes', 'no', 'skips'), 'nothing') },
+);
 const takes = fc.integer({ min: 0, max: 9 });
 const fails = fc.oneof(
   { weight: 6, arbitrary: fc.constant(0 as const) },
@@ -153,6 +163,7 @@ function works(depth: number): fc.Arbitrary<Work> {
     fails,
     writes,
     serializable: seldom('serializable'),
+    decides,
     asks: seldom('people', 6),
     says: some('messages', fc.integer({ min: 0, max: 2 }), 0),
     oneByOne: fc.boolean(),
@@ -545,8 +556,18 @@ class Definition {
     return [...list].map(([at, mode]) => dependency(tasks[at] as Task, mode));
   }
 
-  #settings({ serializable }: Work): object {
-    return { retry: retried, ...(serializable && { isolation: 'serializable' as const }) };
+  #settings({ serializable, decides }: Work): object {
+    const when = async (_: unknown, ctx: Context): Promise<boolean> => {
+      await ctx.sleep(1);
+      // Asked once is as good as called once.
+      if (decides === 'no') this.#call(ctx);
+      return decides === 'yes';
+    };
+    return {
+      retry: retried,
+      ...(serializable && { isolation: 'serializable' as const }),
+      ...((decides === 'yes' || decides === 'no') && { when }),
+    };
   }
 
   #after({ after }: Child, before: Task | undefined): { readonly before?: AnyDependency } {
@@ -594,6 +615,7 @@ class Definition {
     }
     await ctx.sleep(work.takes);
     if (work.fails === 'always' ? !healed : ctx.attempt <= work.fails) throw failure(id);
+    if (work.decides === 'skips') ctx.skip('nothing to do');
     if (work.serializable) ctx.read((state) => state.sum);
     for (let n = 0; n < work.says; n++) await ctx.send(this.#words, `${id} ${n}`);
     const heard: string[] = [];
@@ -639,6 +661,7 @@ class Definition {
 
 function dependency(task: Task, mode: Mode): AnyDependency {
   if (mode === 'optional') return optional(task);
+  if (mode === 'failed') return failed(task) as Dependency;
   return mode === 'settled' ? settled(task) : task;
 }
 

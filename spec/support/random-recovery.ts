@@ -236,6 +236,7 @@ class Process {
   readonly #missing = new Set<string>();
   readonly #restored = new Set<string>();
   readonly #committed: ReadonlyMap<string, LogRecord>;
+  readonly #decided: ReadonlySet<string>;
   readonly #succeeded = new Set<string>();
   readonly #wrong: string[] = [];
   readonly #moves = new StatusMoves();
@@ -244,6 +245,7 @@ class Process {
   constructor(log: () => readonly string[]) {
     this.#log = log;
     this.#committed = committedIn(log());
+    this.#decided = decidedIn(log());
   }
 
   watch(run: Run): void {
@@ -259,6 +261,8 @@ class Process {
         this.#wrong.push(`the body of ${id} is called although its result is in the log`);
       else this.again.set(id, 'the log says so');
     }
+    if (this.#decided.has(id) && !this.again.has(id) && decidedIn(this.#log()).has(id))
+      this.#wrong.push(`${id} is asked again, although the log says that it does not run`);
     if (this.#succeeded.has(id)) this.#wrong.push(`the body of ${id} is called after it has succeeded`);
   }
 
@@ -295,6 +299,19 @@ export function committedIn(log: readonly string[]): Map<string, LogRecord> {
     if (!/^\{"kind":"(commit|dropped)"/.test(body)) continue;
     const record = JSON.parse(body) as LogRecord;
     if (record.kind === 'commit') found.set(record.task, record);
+    else if (record.kind === 'dropped') for (const id of record.tasks) found.delete(id);
+  }
+  return found;
+}
+
+/** Tasks of a log that were skipped by a decision that holds. */
+function decidedIn(log: readonly string[]): Set<string> {
+  const found = new Set<string>();
+  for (const body of log) {
+    if (!/^\{"kind":"(commit|failed|dropped)"/.test(body)) continue;
+    const record = JSON.parse(body) as LogRecord;
+    if (record.kind === 'failed' && record.reason === 'condition') found.add(record.task);
+    else if (record.kind === 'failed' || record.kind === 'commit') found.delete(record.task);
     else if (record.kind === 'dropped') for (const id of record.tasks) found.delete(id);
   }
   return found;

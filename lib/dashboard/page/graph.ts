@@ -1,5 +1,13 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { criticalPath, type GraphNode, graphPicture, statusOf } from '../../views/graph-view.js';
+import {
+  criticalPath,
+  edgeKind,
+  type GraphNode,
+  graphPicture,
+  isConditional,
+  statusOf,
+  textOf,
+} from '../../views/graph-view.js';
 import { curve, type LayoutOrder } from '../../views/layout.js';
 import type { RunView } from '../../views/run-view.js';
 import { statusStyles } from '../../views/status-style.js';
@@ -10,7 +18,7 @@ import type { Placed } from './layout-worker.js';
 declare const layoutWorkerCode: string;
 
 const height = 34;
-const widthOf = (node: GraphNode): number => 44 + Math.min(30, short(node.label, 30).length) * 7.2;
+const widthOf = (node: GraphNode): number => 44 + textOf(node).length * 7.2;
 
 function useLayout(order: LayoutOrder, version: string): Placed | undefined {
   const [placed, setPlaced] = useState<Placed>();
@@ -107,7 +115,7 @@ export function Graph({
         ${picture.edges.map(
           ({ from, to, mode }, i) => html`<path
             key=${`${from}>${to}>${mode}`}
-            class="edge ${mode === 'value' ? '' : 'soft'} ${strong.has(from) && strong.has(to) ? 'strong' : ''}"
+            class=${edgeKind(mode, strong.has(from) && strong.has(to))}
             d=${curve(placed.edges[i] ?? [])}
             marker-end="url(#tip)"
           ><title>${escapeControl(mode)}</title></path>`,
@@ -133,9 +141,9 @@ export function Graph({
             }}
           >
             <title>${short(node.label, 300)}${node.group === undefined ? '' : ` in ${short(node.group)}`}: ${status}</title>
-            <rect width=${width} height=${height} rx="7" />
+            <rect width=${width} height=${height} rx=${isConditional(node) ? height / 2 : 7} />
             ${many && shares(node, width)}
-            <text x="10" y="21"><tspan class="sign">${statusStyles[status].sign}</tspan><tspan dx="6">${short(node.label, 30)}</tspan></text>
+            <text x="10" y="21"><tspan class="sign">${statusStyles[status].sign}</tspan><tspan dx="6">${textOf(node)}</tspan></text>
           </g>`;
         })}
       </svg>
