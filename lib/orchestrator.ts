@@ -14,13 +14,14 @@ import type { Adaptive } from './model/adaptive.js';
 import {
   type Agent,
   type AgentCall,
-  type AgentDependency,
   type AgentInputs,
   AgentTask,
   type AgentWorkflowOptions,
+  agentDependencyOf,
+  dependencyOf,
 } from './model/agent.js';
 import type { TaskContext } from './model/context.js';
-import { type AnyDependency, Dependency, Task } from './model/dependency.js';
+import type { AnyDependency, Task } from './model/dependency.js';
 import type { WorkflowEvent } from './model/event.js';
 import { whereabouts } from './model/executor.js';
 import type { NestedOutput } from './model/nested.js';
@@ -383,19 +384,4 @@ function nestedOptions({
     dependencies: dependencies.map(dependencyOf),
     input: typeof given === 'function' ? of : given,
   };
-}
-
-/** The dependency that an id, or one with a mode, stands for; what stands for none is left for the plan to tell. */
-function dependencyOf(one: string | AgentDependency): unknown {
-  if (typeof one === 'string') return new Task(one);
-  const { id, mode } = one ?? {};
-  if (typeof id !== 'string' || !['optional', 'settled', 'orElse', 'failed'].includes(mode)) return one;
-  return new Dependency(new Task(id), mode, one.mode === 'orElse' ? one.value : undefined);
-}
-
-/** The same from what a log says. */
-function agentDependencyOf(one: AnyDependency): string | AgentDependency {
-  if (!(one instanceof Dependency)) return (one as Task).id;
-  const { mode, fallback, task } = one;
-  return { id: task.id, mode, ...(mode === 'orElse' && { value: fallback }) } as AgentDependency;
 }

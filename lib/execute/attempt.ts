@@ -1,22 +1,22 @@
 import { type Observable, ReplaySubject, type Subscription } from 'rxjs';
 import type { AttemptHandle, TaskNode, WaitCause } from '../graph/node.js';
 import type { CacheAnswer } from '../graph/ports.js';
-import { scopeOf } from '../graph/scope.js';
 import type { SignalSink } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { copy } from '../kernel/copy.js';
 import { InvalidResultError, messageOf, RxhiveError, TaskSkippedError, truncate } from '../kernel/errors.js';
-import { badReturn, callUser, faultOf, readable } from '../kernel/guard.js';
+import { faultOf, readable } from '../kernel/guard.js';
 import { GuardedStream } from '../kernel/guarded-stream.js';
 import { settleMaybe } from '../kernel/maybe-promise.js';
 import { type BodySink, follow } from '../kernel/stream-of.js';
 import { addedBy } from '../model/executor.js';
 import { timeoutsOf } from '../model/policy.js';
 import { placesOf, type Validation, validate } from '../model/schema.js';
-import type { TaskDefinition } from '../model/task.js';
 import type { WorkerFacts } from '../model/worker.js';
 import type { CompletionHandler } from '../model/workflow.js';
+import { askCondition, hasToAsk } from './condition.js';
 import { AttemptContext } from './context.js';
+import { handlersOf, noHandlers } from './handlers.js';
 import { inputsOf } from './inputs.js';
 import type { ExecutePorts } from './ports.js';
 import { afterFailure } from './retry.js';
@@ -36,8 +36,6 @@ export function launch(node: TaskNode, ports: ExecutePorts, signals: SignalSink)
   attempt.calling = false;
   return attempt;
 }
-
-const noHandlers: readonly CompletionHandler[] = [];
 
 /** Runs the body once and follows what it returns: value, promise, stream, or a promise of one. */
 class Attempt extends AttemptContext implements BodySink {
@@ -75,36 +73,29 @@ class Attempt extends AttemptContext implements BodySink {
       this.#accepted(node.value);
       return;
     }
-    const { when, remote } = node.definition;
-    const isAsked = when !== undefined && replay === undefined && node.principal.extra?.admitted !== true;
-    if (remote === true && !isAsked) this.#waitsForWorker = true;
+    const { remote } = node.definition;
+    const asks = hasToAsk(node);
+    if (remote === true && !asks) this.#waitsForWorker = true;
     else this.#armTimeouts();
-    if (isAsked) this.#decide(when);
+    if (asks) this.#decide();
     else this.#work();
   }
 
-  /** Asks the condition of the task, within the attempt: the body runs, or the task is skipped. */
-  #decide(when: NonNullable<TaskDefinition['when']>): void {
+  #decide(): void {
     const { node } = this;
-    const callback = `Task "${truncate(node.id)}": when`;
-    const ask = (): unknown =>
-      callUser(callback, () => (when as (...args: unknown[]) => unknown)(inputsOf(node), this));
-    const { context } = node.principal;
-    settleMaybe(
-      () => (context === undefined ? ask() : context.runInAsyncScope(ask)),
-      (answer) => {
+    askCondition(node, this, {
+      runs: () => {
         if (this.ended) return;
-        if (answer === true) {
-          node.principal.more().admitted = true;
-          if (node.definition.remote === true) this.#leave();
-          this.#guarded(() => this.#work());
-        } else if (answer === false) {
-          node.uncall();
-          this.#skip(new TaskSkippedError(node.id, 'its condition was false'));
-        } else this.failed(badReturn(callback, answer, 'true or false, or a promise of it'));
+        if (node.definition.remote === true) this.#leave();
+        this.#guarded(() => this.#work());
       },
-      (error) => this.failed(faultOf(error, callback)),
-    );
+      skips: () => {
+        if (this.ended) return;
+        node.uncall();
+        this.#skip(new TaskSkippedError(node.id, 'its condition was false'));
+      },
+      failed: (error) => this.failed(error),
+    });
   }
 
   #skip(error: TaskSkippedError): void {
@@ -395,16 +386,4 @@ class Attempt extends AttemptContext implements BodySink {
       if (child?.definition.candidate === true && !child.ended) this.ports.drop(child, reason);
     }
   }
-}
-
-/** Handlers by id and by type; one registered for both is called once. */
-function handlersOf(
-  node: TaskNode,
-  handlers: ReadonlyMap<string, readonly CompletionHandler[]>,
-): readonly CompletionHandler[] {
-  if (handlers.size === 0) return noHandlers;
-  const { type } = node.definition;
-  const prefix = scopeOf(node)?.prefix ?? '';
-  const byType = type === undefined ? [] : (handlers.get(`type:${prefix}${type}`) ?? []);
-  return [...new Set([...(handlers.get(`id:${node.id}`) ?? []), ...byType])];
 }

@@ -1,6 +1,7 @@
 import { readOrRefuse } from '../kernel/read-once.js';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
+import { type AnyDependency, Dependency, Task } from './dependency.js';
 import type { Executor, Place } from './executor.js';
 import type { NestedInput, NestedSettings } from './nested.js';
 import { belowTask, type TaskSettings } from './task.js';
@@ -80,3 +81,18 @@ export type Agent<S = unknown, I = unknown> =
       readonly version?: string;
     }
   | Executor<AgentCall>;
+
+/** The dependency that an id, or one with a mode, stands for; what stands for none is left for the plan to tell. */
+export function dependencyOf(one: string | AgentDependency): unknown {
+  if (typeof one === 'string') return new Task(one);
+  const { id, mode } = one ?? {};
+  if (typeof id !== 'string' || !['optional', 'settled', 'orElse', 'failed'].includes(mode)) return one;
+  return new Dependency(new Task(id), mode, one.mode === 'orElse' ? one.value : undefined);
+}
+
+/** The same from what a log says. */
+export function agentDependencyOf(one: AnyDependency): string | AgentDependency {
+  if (!(one instanceof Dependency)) return (one as Task).id;
+  const { mode, fallback, task } = one;
+  return { id: task.id, mode, ...(mode === 'orElse' && { value: fallback }) } as AgentDependency;
+}

@@ -21,10 +21,11 @@ import { Choice, Dependency, type DependencyMode, readsStream, Task } from '../m
 import { type Place, slotsOf } from '../model/executor.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { OptionNames, WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
+import { joinProblem, problemOf } from './dependency-faults.js';
 import { controllerFaults, type Membership } from './membership.js';
 import { orderAndRank, rankAgain } from './rank.js';
 import { stageFaults } from './stages.js';
-import { joinProblem, problemOf, validateSettings, validateTask } from './validate.js';
+import { validateSettings, validateTask } from './validate.js';
 
 /** The tasks of one run with everything they wait for. Grows while the run goes on. */
 export class Graph {
