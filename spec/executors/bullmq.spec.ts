@@ -175,23 +175,28 @@ for (const { title, connection } of servers) {
   });
 
   test(`${title}: a worker that drains takes nothing new, ends its work, and tells its health`, async () => {
-    const { worker, remote } = await make({ worker: { health: { port: 0 } } });
+    let release = (): void => undefined;
+    const held = new Promise<string>((done) => {
+      release = () => done('held');
+    });
+    const { worker, remote } = await make({
+      worker: { agents: { held: () => held }, health: { port: 0 } },
+    });
     const get = async (path: string): Promise<string> => {
       const answer = await fetch(`${worker.health}${path}`);
       return `${answer.status} ${await answer.text()}`;
     };
     assert.match(await get('/livez'), '200');
     assert.match(await get('/readyz'), '200');
-    const { slow } = remote.agents<typeof agents>();
     const flow = workflow({ name: 'drained' });
-    const ms = flow.task('ms', { run: () => 300 });
-    const last = flow.task('last', { dependencies: { ms }, executor: slow });
+    const last = flow.task('last', { executor: remote.agent('held') });
     const ended = flow.run().result();
     await until(() => worker.active === 1);
     assert.match(await get('/metrics'), 'rxhive_worker_active 1');
     const drained = worker.drain();
     assert.match(await get('/readyz'), '503');
-    assert.is((await ended).results.get(last), process.pid);
+    release();
+    assert.is((await ended).results.get(last), 'held');
     await drained;
   });
 
