@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Program, programs } from '../support/random-program.js';
+import { type Program, programs, type Unit } from '../support/random-program.js';
 import { Broken, committedIn, differenceOf, isWithin, type Lived, live } from '../support/random-recovery.js';
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
@@ -84,9 +84,13 @@ async function check(given: Program, fault: Fault): Promise<void> {
   if (again.called.length > 0) throw new Broken(`a run that has ended calls ${again.called.join()}`);
 }
 
+function deafUnit(one: Unit): Unit {
+  if (one.kind === 'nested') return { ...one, units: one.units.map(deafUnit) } as Unit;
+  return one.kind === 'work' ? { ...one, hears: [] } : one;
+}
+
 function deaf(program: Program): Program {
-  const units = program.units.map((one) => (one.kind === 'work' ? { ...one, hears: [] } : one));
-  return { ...program, units };
+  return { ...program, units: program.units.map(deafUnit) };
 }
 
 /** A task of the workflow, or the type of tasks that come back by their data. */
