@@ -208,6 +208,9 @@ export class OpenAttempt {
     }
     const next = this.#next ?? 0;
     const dropped = last.seq - next - this.#early.size + 1;
+    // Its newest value may be what was lost.
+    const newest = last.kind === 'ended' ? last.at : -1;
+    const heard = newest < next || this.#early.has(newest);
     for (const word of [...this.#early.values()].sort((a, b) => a.seq - b.seq)) {
       if (this.isOver || word === last) break;
       try {
@@ -221,8 +224,7 @@ export class OpenAttempt {
     this.#next = last.seq;
     this.#early.clear();
     this.#early.set(last.seq, last);
-    // What was lost may have been its newest value.
-    if (last.kind === 'ended' && dropped > 0) this.#with(last.last, (value) => this.#end(value));
+    if (last.kind === 'ended' && !heard) this.#with(last.last, (value) => this.#end(value));
     else this.#drain();
   }
 }

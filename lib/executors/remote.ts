@@ -300,9 +300,15 @@ class TransportRemote implements Remote {
     const { node } = this.#transport.wire;
     await this.#transport.redirect(job, where, node);
     if (state.state !== 'active' || state.worker === undefined || attempt.isOver) return;
-    const facts = this.#place(where).workers.find(({ id }) => id === state.worker);
-    attempt.begun(facts ?? { id: state.worker, host: '', pid: 0, ...where });
+    this.#begun(attempt, state.worker);
     this.#transport.wire.send(state.worker, { kind: 'attach', job, token, to: node, from: 0 });
+  }
+
+  /** The queue says who has it; what that one has said of itself was lost, or was for another controller. */
+  #begun(attempt: OpenAttempt, worker: string): void {
+    const { where } = attempt;
+    const facts = this.#place(where).workers.find(({ id }) => id === worker);
+    attempt.begun(facts ?? { id: worker, host: '', pid: 0, ...where });
   }
 
   /** Takes a job back: from the queue, or from the worker that has it. */
@@ -368,7 +374,7 @@ class TransportRemote implements Remote {
       if (state.state === 'unknown') attempt.lost('forgotten');
       else if (state.state === 'ended') this.#ended(attempt, state.last);
       else if (state.state === 'active') {
-        attempt.worker ??= state.worker;
+        if (attempt.worker === undefined && state.worker !== undefined) this.#begun(attempt, state.worker);
         if (this.#isGone(attempt)) attempt.lost('gone');
       }
     }

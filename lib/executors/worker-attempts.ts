@@ -99,6 +99,8 @@ class WorkerAttempt {
   #to: string;
   /** Words said. The first one tells that it has begun. */
   #said = 0;
+  /** Number of the newest word that is a value. */
+  #valueAt = -1;
   #over = false;
   #kept: Word[] = [];
   #keptText = 0;
@@ -169,7 +171,7 @@ class WorkerAttempt {
     const made = await returned(body, tell, ctx.signal);
     const value = await payloads.write(made.value, 'the result', facts.runId);
     await this.#stored;
-    return made.isStream ? { kind: 'ended', words: this.#said + 1, last: value } : { kind: 'done', value };
+    return made.isStream ? { kind: 'ended', at: this.#valueAt, last: value } : { kind: 'done', value };
   }
 
   /** Says what a value is in, once the store has it where it is large. */
@@ -199,6 +201,7 @@ class WorkerAttempt {
 
   #send(saying: WordBody): void {
     const word = this.#word(saying);
+    if (word.kind === 'value') this.#valueAt = word.seq;
     this.#kept.push(word);
     this.#keptText += sizeOf(word);
     while (this.#kept.length > mostKept || this.#keptText > mostKeptText)

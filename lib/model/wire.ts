@@ -49,8 +49,8 @@ export type WordBody =
   | { readonly kind: 'log'; readonly message: string; readonly data?: Payload }
   /** It returned a value. */
   | { readonly kind: 'done'; readonly value: Payload }
-  /** A stream has ended after so many words, this one included; `last` is its newest value. */
-  | { readonly kind: 'ended'; readonly words: number; readonly last: Payload }
+  /** A stream has ended. `last` is its newest value, which was word number `at`; -1: it had none. */
+  | { readonly kind: 'ended'; readonly at: number; readonly last: Payload }
   | { readonly kind: 'failed'; readonly error: WrittenError };
 
 /**

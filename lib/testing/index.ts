@@ -20,6 +20,7 @@ export type { Invariant, ObservedRun, Violation } from './explore/observed-run.j
 export { MarbleError } from './explore/outcome.js';
 export type { Crash, Perturbation, Schedule } from './explore/perturbation.js';
 export type { TrialRunOptions } from './explore/trial.js';
+export { type FakeRemote, type FakeRemoteOptions, fakeRemote } from './fake-remote.js';
 export type { Agents, AnyBody } from './instrument.js';
 export { MarbleMismatchError } from './marbles/difference.js';
 export type { MarbleAgent, MarbleValue } from './marbles/marble-agent.js';
