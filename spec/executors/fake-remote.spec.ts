@@ -1,0 +1,163 @@
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Executor, RemoteContext } from '../../lib/entry/types.js';
+import { memory, type RxhiveError, type Task, type WorkflowResult, workflow } from '../../lib/index.js';
+import { advance, type FakeRemote, fakeRemote, SimulationScheduler } from '../../lib/testing/index.js';
+
+type WorkContext = Pick<RemoteContext, 'attempt' | 'sleep'>;
+interface Work {
+  readonly ms: number;
+  readonly failures: number;
+}
+
+/** Takes `ms`, fails so often, and gives the sum of what it is given. */
+async function work(inputs: { work: Work; [name: string]: unknown }, ctx: WorkContext): Promise<number> {
+  const { work: own, ...others } = inputs;
+  await ctx.sleep(own.ms);
+  if (ctx.attempt <= own.failures) throw new Error(`wrong ${ctx.attempt}`);
+  return Object.values(others).reduce<number>((sum, one) => sum + Number(one), 1);
+}
+
+async function nap(_: unknown, ctx: WorkContext): Promise<number> {
+  await ctx.sleep(10_000);
+  return ctx.attempt;
+}
+
+async function* values(_: unknown, ctx: WorkContext): AsyncGenerator<number> {
+  for (let i = 1; i <= 30; i++) {
+    await ctx.sleep(100);
+    yield i;
+  }
+}
+
+const agents = { work, nap, values };
+
+test('attempts of a worker that is killed run elsewhere; one that kills its workers fails alone', async () => {
+  const scheduler = new SimulationScheduler();
+  const remote = fakeRemote({ scheduler, agents, workers: 2, slots: 3, latency: 20 });
+  const flow = workflow({ name: 'killed' });
+  const tasks = Array.from({ length: 5 }, (_, i) => flow.task(`t${i}`, { executor: remote.agent('nap') }));
+  const ended = flow.run({ scheduler }).result();
+  await advance(scheduler, 5_000);
+  remote.kill(0);
+  await advance(scheduler);
+  const { status, report, results } = await ended;
+  assert.is(status, 'succeeded');
+  assert.is(report.lost, 3);
+  assert.is(report.retries, 0);
+  assert.equal(tasks.map((task) => results.get(task)).sort(), [1, 1, 2, 2, 2]);
+  const poison = new SimulationScheduler();
+  const farm = fakeRemote({ scheduler: poison, agents, workers: 1, slots: 1 });
+  const one = workflow({ name: 'poison' });
+  one.task('a', { executor: farm.agent('nap') });
+  const failed = one.run({ scheduler: poison }).result();
+  for (let at = 2_000; at < 40_000; at += 5_000) {
+    await advance(poison, at);
+    farm.kill(0);
+  }
+  await advance(poison);
+  const { error, attempts } = (await failed).tasks.get('a') ?? {};
+  assert.is((error as RxhiveError).code, 'WORKER_LOST');
+  assert.is(attempts?.length, 3);
+});
+
+test('a controller that goes on attaches to what is under way: nothing begins twice, and values go on', async () => {
+  const scheduler = new SimulationScheduler();
+  const remote = fakeRemote({ scheduler, agents, latency: 30, duplicate: 0.2 });
+  const store = memory();
+  const make = (by: Pick<FakeRemote, 'agent'>) => {
+    const flow = workflow({ name: 'attach' });
+    flow.task('nap', { executor: by.agent('nap') });
+    flow.task('values', { executor: by.agent('values') });
+    return flow;
+  };
+  make(remote).run({ store, runId: 'r', scheduler }).result();
+  await advance(scheduler, 1_000);
+  // What a process leaves that ends now; that one says nothing to the workers any more.
+  const second = make(remote.beside()).run({ store: memory(store.dump()), runId: 'r', scheduler });
+  const seen: unknown[] = [];
+  second.events$.subscribe((event) => {
+    if (event.type === 'value' && event.taskId === 'values') seen.push(event.value);
+  });
+  const ended = second.result();
+  await advance(scheduler);
+  const { status, results, tasks } = await ended;
+  assert.is(status, 'succeeded');
+  assert.equal(
+    [...tasks.keys()].map((id) => results.get(id as never)),
+    [1, 30],
+  );
+  assert.equal([...remote.begun].sort(), ['nap#1', 'values#1']);
+  assert.equal(
+    seen,
+    Array.from({ length: 30 }, (_, i) => i + 1),
+  );
+});
+
+test('random workflows over a bad way and workers that are killed end as they do in this process', async () => {
+  const task = fc.record({
+    ms: fc.integer({ min: 0, max: 3_000 }),
+    failures: fc.integer({ min: 0, max: 3 }),
+    needs: fc.array(fc.nat(20), { maxLength: 3 }),
+  });
+  const way = fc.record({
+    seed: fc.nat(),
+    latency: fc.integer({ min: 0, max: 500 }),
+    duplicate: fc.constantFrom(0, 0.1),
+    lose: fc.constantFrom(0, 0.1),
+    late: fc.constantFrom(0, 0.1),
+    reorder: fc.boolean(),
+    kills: fc.array(fc.integer({ min: 0, max: 20_000 }), { maxLength: 3 }),
+  });
+  const ends = async (
+    program: readonly { ms: number; failures: number; needs: readonly number[] }[],
+    scheduler: SimulationScheduler,
+    executor: Executor<never, number>,
+  ): Promise<WorkflowResult> => {
+    // A lost attempt has a number too: so that both fail as often, failures are told by what the task has tried.
+    const flow = workflow({ name: 'random', retry: { count: 2, lost: 100, backoff: () => 5 } });
+    const tasks: Task<number>[] = [];
+    for (const [i, { ms, failures, needs }] of program.entries()) {
+      const own = flow.task(`work${i}`, { run: (): Work => ({ ms, failures: failures > 2 ? 999 : 0 }) });
+      const from = [...new Set(needs.map((one) => one % (i + 1)))].filter((one) => one < i);
+      const dependencies = Object.fromEntries(from.map((one) => [`t${one}`, tasks[one] as Task<number>]));
+      tasks.push(
+        flow.task(`t${i}`, {
+          dependencies: { ...dependencies, work: own },
+          executor: executor as never,
+        }) as Task<number>,
+      );
+    }
+    const result = flow.run({ scheduler }).result();
+    await advance(scheduler);
+    return result;
+  };
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(task, { minLength: 1, maxLength: 8 }),
+      way,
+      async (program, { kills, ...how }) => {
+        const here = await ends(program, new SimulationScheduler(), {
+          version: '1',
+          run: (inputs: never, ctx) => work(inputs, ctx),
+        });
+        const scheduler = new SimulationScheduler();
+        const remote = fakeRemote({ scheduler, agents, ...how });
+        for (const [i, at] of kills.entries()) scheduler.schedule(() => remote.kill(i % 2), at);
+        const there = await ends(program, scheduler, remote.agent('work') as Executor<never, number>);
+        assert.is(there.status, here.status);
+        for (const [id, { status }] of here.tasks) {
+          assert.is(there.tasks.get(id)?.status, status, id);
+          assert.equal(there.results.has(id as never), here.results.has(id as never), id);
+          if (here.results.has(id as never))
+            assert.equal(there.results.get(id as never), here.results.get(id as never), id);
+        }
+        assert.is(there.report.retries, here.report.retries, 'retries');
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test.run();
