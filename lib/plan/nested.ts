@@ -22,7 +22,14 @@ const ofRuns: readonly (readonly [keyof WorkflowSettings, string])[] = [
 ];
 
 /** Options of a task that is a workflow; all others are for the tasks inside. */
-const options: ReadonlySet<string> = new Set(['nested', 'dependencies', 'priority', 'tolerate', 'type']);
+const options: ReadonlySet<string> = new Set([
+  'nested',
+  'dependencies',
+  'when',
+  'priority',
+  'tolerate',
+  'type',
+]);
 
 /**
  * A workflow with the tasks of nested ones in the place of those that are workflows: `ID.input`, whose result is the input,
