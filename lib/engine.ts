@@ -136,7 +136,7 @@ export class Engine {
     this.#deadlock = new DeadlockDetector({ nodes, scheduler, messages: this.messages });
     const gates = { watch, scheduler, places: this.graph.own, failed: this.subscribers.failed };
     this.effectiveLimits = placeGates(this.graph.own, settings, { ...gates, clock, inputsOf });
-    this.breakpoints = new Breakpoints(gates, options.pauseBefore);
+    this.breakpoints = new Breakpoints(gates, options);
     this.stuck = new Stuck(this.#stuckPorts());
     this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
       ...gates,
@@ -330,7 +330,7 @@ export class Engine {
 
   /** Takes tasks in while the run goes on. @throws RxhiveError RUN_ENDED, LIMIT_EXCEEDED, WORKFLOW_DEFINITION */
   add(tasks: readonly Spawned[], parent?: TaskNode, holder?: TaskNode): void {
-    if (this.scheduler.ended || this.scheduler.closing !== undefined) throw runEnded(this.runId);
+    if (this.scheduler.refuses(parent)) throw runEnded(this.runId);
     const text = this.#transactions.addedText(tasks); // First: what cannot be written is not added.
     const nodes = this.#growth.add(tasks, parent);
     if (text !== undefined && parent === undefined)
@@ -341,7 +341,7 @@ export class Engine {
 
   /** Takes in a task that is forgotten when it has ended. @throws as {@link Engine.add} */
   offer(task: Spawned, watch: ItemWatch): TaskNode {
-    if (this.scheduler.ended || this.scheduler.closing !== undefined) throw runEnded(this.runId);
+    if (this.scheduler.refuses()) throw runEnded(this.runId);
     const node = this.#growth.addAlone(task, watch);
     this.#admit([node]);
     return node;

@@ -20,7 +20,7 @@ import { conflated } from './observe/conflated.js';
 import { checkReading, readItems } from './observe/item-reader.js';
 import type { Connect } from './observe/ref-count.js';
 import { snapshotOf } from './observe/snapshot.js';
-import { checkBreakpoints, checkLimit } from './plan/input.js';
+import { checkBreakpoints, checkDrain, checkLimit } from './plan/input.js';
 import { explain } from './schedule/explain.js';
 
 /**
@@ -188,6 +188,20 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   /** Cancels one task; its dependents are skipped. `why` is told as with {@link Run.cancel}. */
   cancelTask(task: Task | string, why?: unknown): void {
     this.#engine.scheduler.cancelTask(this.#engine.graph.nodeOf(task), why);
+  }
+
+  /**
+   * Starts nothing new, lets what runs end, and ends the run `suspended`, log written and lease given back, so that it goes on
+   * when it is run again; where nothing is left to do it ends as ever. Tasks that wait for people, or for tasks that have not
+   * begun, are left. `deadline`: ms after which what still runs is stopped and left, too; default: it may take its time.
+   * New tasks are refused from now on. Resolves with the result, once the run has ended.
+   * @throws RxhiveError INVALID_OPTION
+   */
+  drain({ deadline }: { readonly deadline?: number } = {}): Promise<WorkflowResult<S>> {
+    if (deadline !== undefined) checkDrain(deadline);
+    this.#engine.breakpoints.drain(deadline);
+    this.#engine.scheduler.drain(deadline);
+    return this.result();
   }
 
   /** Says in one sentence what a task is doing or waiting for. */

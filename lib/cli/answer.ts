@@ -116,7 +116,7 @@ interface Given extends Values<typeof watchOptions> {
 
 async function given({ file, run, id, value, module, out, ...watching }: Given): Promise<number> {
   const { store, source } = await stored(file, { run, module });
-  return interruptible(out, async (signal) => {
+  return interruptible(out, async ({ signal }) => {
     const events$ = new Subject<WorkflowEvent>();
     const going: Watched = isWorkflow(source)
       ? {

@@ -16,7 +16,7 @@ export const dashboard = command({
     const lines$ = log === undefined ? new Observable<string>() : growing(log);
     const served = await serveDashboard({ lines$ }, { port });
     out.print(`${log ?? 'Drop a log on the page'}: ${served.url}\n`);
-    return interruptible(out, async (signal) => {
+    return interruptible(out, async ({ signal }) => {
       await aborted(signal);
       await served.close();
       return 0;

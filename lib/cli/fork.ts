@@ -36,7 +36,7 @@ export const fork = command({
     if (values.at !== undefined && values.at > last)
       throw new WrongCall(`--at ${values.at}: run ${short(from, 60)} has records 1 to ${last}`);
     const runId = values.as ?? freeId(from, new Set(runs.map((run) => run.runId)));
-    return interruptible(out, async (signal) => {
+    return interruptible(out, async ({ signal }) => {
       const run = source.fork(store, from, {
         ...goOn(store, runId, values.dashboard),
         signal,

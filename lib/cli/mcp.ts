@@ -24,7 +24,8 @@ export const mcp = command({
   options: {
     store: text('STORE', 'where runs wait that ask people, for clients that cannot'),
   },
-  does: ({ words: [module], values, out }) => interruptible(out, (signal) => serve(module, values, signal)),
+  does: ({ words: [module], values, out }) =>
+    interruptible(out, ({ signal }) => serve(module, values, signal)),
 });
 
 async function serve(

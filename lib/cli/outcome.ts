@@ -43,6 +43,8 @@ function nextCall({ status, questions }: WorkflowResult, kept: Kept | undefined)
   const of = `${named(kept.store)} --run ${quoted(kept.runId)}`;
   if (status === 'cancelled') return `rxhive resume ${of}`;
   if (status !== 'suspended') return `rxhive resume ${of} --retry-failed`;
+  // It was drained: nobody has to say anything.
+  if (questions.length === 0) return `rxhive resume ${of}`;
   const [only] = questions;
   const which = questions.length === 1 && only !== undefined ? ` ${quoted(only.id)} VALUE` : '';
   return `rxhive answer ${named(kept.store)}${which} --run ${quoted(kept.runId)}`;

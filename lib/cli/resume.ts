@@ -22,7 +22,7 @@ export const resume = command({
   does: async ({ words: [at], values, out }) => {
     const { store, runId, source, module } = await stored(at, values);
     const input = inputFor(source, values.input);
-    return interruptible(out, (signal) => {
+    return interruptible(out, ({ signal, drains }) => {
       const options: Omit<ResolvedRunOptions, 'store'> = {
         ...goOn(store, runId, values.dashboard),
         ...input,
@@ -31,7 +31,9 @@ export const resume = command({
         signal,
       };
       const kept = { store, runId };
-      return watch(runOf(source, options), {
+      const going = runOf(source, options);
+      drains(going);
+      return watch(going, {
         ...values,
         out,
         signal,

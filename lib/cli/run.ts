@@ -27,7 +27,7 @@ export const run = command({
     if (store !== undefined) checkNewStore(store);
     const found = await load(module);
     const input = inputFor(found, values.input);
-    return interruptible(out, async (signal) => {
+    return interruptible(out, async ({ signal, drains }) => {
       const watching = { ...values, out, signal };
       if (store === undefined) {
         const suspend = values.dashboard ? 'wait' : 'end';
@@ -35,6 +35,7 @@ export const run = command({
       }
       const runId = values.run ?? `${found.definition().settings.name}-${Date.now().toString(36)}`;
       const going = runOf(found, { ...input, ...goOn(store, runId, values.dashboard), signal });
+      drains(going);
       await remember(store, runId, module);
       out.note(`run ${quoted(runId)} in ${named(store)}`);
       return watch(going, {

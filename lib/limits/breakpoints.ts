@@ -3,11 +3,12 @@ import type { TaskNode } from '../graph/node.js';
 import { truncate } from '../kernel/errors.js';
 import { callForBoolean } from '../kernel/guard.js';
 import type { Breakpoint, StartingTask } from '../model/breakpoint.js';
+import type { RunOptions } from '../model/run-options.js';
 import type { GatedParts, GatePorts, GateScheduler } from './ports.js';
 
 /** What {@link Breakpoints} is given to work with. */
 export interface BreakpointPorts extends Pick<GatePorts, 'watch' | 'failed'> {
-  readonly scheduler: Pick<GateScheduler, 'connect'>;
+  readonly scheduler: Pick<GateScheduler, 'connect'> & { drain?(): void };
   readonly places: Pick<GatedParts, 'gates'>;
   /** What is paused, and how it goes on. Default: a run. */
   readonly words?: { readonly what: string; readonly how: string };
@@ -21,7 +22,11 @@ export class Breakpoints extends ClosingGate implements Gate {
   readonly waitsFor = 'slot';
   readonly stays = true;
   paused = false;
+  /** Nothing new begins any more in this process. */
+  #draining = false;
   readonly #ports: BreakpointPorts;
+  /** A breakpoint drains the run. */
+  readonly #exits: boolean;
   readonly #points = new Set<Breakpoint>();
   /** Where it has been paused and told to go on: the number of attempts before the one that may start. */
   readonly #passed = new Map<TaskNode, number>();
@@ -30,11 +35,13 @@ export class Breakpoints extends ClosingGate implements Gate {
   #before: TaskNode | undefined;
   #placed = false;
 
-  /** `points`: those a run begins with. */
-  constructor(ports: BreakpointPorts, points: readonly Breakpoint[] = []) {
+  /** `pauseBefore`: the breakpoints a run begins with; `atBreakpoint`: what it does there. */
+  constructor(ports: BreakpointPorts, options: Pick<RunOptions, 'pauseBefore' | 'atBreakpoint'> = {}) {
     super();
+    const { pauseBefore = [], atBreakpoint = 'wait' } = options;
     this.#ports = ports;
-    if (points.length > 0) this.add(points);
+    this.#exits = atBreakpoint === 'exit';
+    if (pauseBefore.length > 0) this.add(pauseBefore);
   }
 
   /** Returns how to take the breakpoints away. */
@@ -58,6 +65,15 @@ export class Breakpoints extends ClosingGate implements Gate {
     this.#stopAt(undefined);
   }
 
+  /** For good; `deadline`: ms that are left to what runs. */
+  drain(deadline: number | undefined): void {
+    this.#place();
+    this.#draining = true;
+    const { watch } = this.#ports;
+    if (watch.active)
+      watch.emit({ type: 'run', reason: 'draining', ...(deadline !== undefined && { deadline }) });
+  }
+
   step(): void {
     this.#place();
     if (!this.paused) this.#stopAt(undefined);
@@ -78,12 +94,17 @@ export class Breakpoints extends ClosingGate implements Gate {
 
   admits(node: TaskNode): boolean {
     if (node.running !== undefined || node.lane.slots.ending) return true;
+    if (this.#draining) return false;
     if (this.paused) return this.#steps > 0 && node.principal === node;
     return node.principal !== node || !this.#hit(node);
   }
 
   wait(node: TaskNode): void {
-    if (!this.paused) this.#stopAt(node);
+    if (this.paused || this.#draining) return;
+    this.#stopAt(node);
+    if (!this.#exits) return;
+    this.drain(undefined);
+    this.#ports.scheduler.drain?.();
   }
 
   override acquire(node: TaskNode): void {
@@ -94,6 +115,7 @@ export class Breakpoints extends ClosingGate implements Gate {
   }
 
   reason(): string {
+    if (this.#draining) return 'the run, which is draining, to be run again';
     const at = this.#before === undefined ? '' : ` before task "${truncate(this.#before.id)}"`;
     const { what, how } = this.#ports.words ?? { what: 'the run', how: 'run.continue() or run.step()' };
     return this.paused ? `${what}, which is paused${at}; ${how} lets it go on` : 'its turn';

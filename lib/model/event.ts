@@ -17,7 +17,7 @@ interface EventBase {
 
 /**
  * The run began, goes on from a log, or ended; its log was made shorter; it was paused, at a breakpoint or by hand, and
- * went on; or it waits for things that do not come by themselves.
+ * went on; nothing new begins in it until it is run again (`draining`); or it waits for things that do not come by themselves.
  */
 export interface RunEvent extends EventBase {
   readonly type: 'run';
@@ -29,6 +29,7 @@ export interface RunEvent extends EventBase {
     | 'paused'
     | 'stepped'
     | 'continued'
+    | 'draining'
     | 'stuck'
     | 'ended';
   /** With `started`: version of the events, for readers of stored ones. */
@@ -55,6 +56,8 @@ export interface RunEvent extends EventBase {
   readonly after?: number;
   /** With `paused` at a breakpoint: the task that would have started. */
   readonly taskId?: string;
+  /** With `draining`: ms after which what still runs is stopped; undefined: it may take its time. */
+  readonly deadline?: number;
   /** With `stuck`: a sentence for each thing that is waited for. */
   readonly waitsFor?: readonly string[];
   /** With `ended`: why the run was cancelled. With `compacted`: why the log could not be made shorter; it grows from now on. */

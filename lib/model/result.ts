@@ -71,7 +71,7 @@ export interface RunReport {
   readonly wallMs: number;
   /** Sum of all tasks' running time: what one at a time would have taken at least. */
   readonly workMs: number;
-  /** How many tasks ended how; in a run that is `suspended` also how many have not ended. */
+  /** How many tasks ended how; in a run that is `suspended` also how many have not ended: `waiting` counts all that have not begun or were stopped. */
   readonly counts: {
     readonly [status in
       | 'succeeded'

@@ -23,6 +23,11 @@ export interface RunOptions<I = unknown> {
   readonly middleware?: readonly Middleware[];
   /** Pauses the run before these tasks, as `run.pauseBefore` does. Default: none. */
   readonly pauseBefore?: readonly Breakpoint[];
+  /**
+   * What a breakpoint does: `wait` pauses the run until it is told to go on; `exit` drains it, as `run.drain` does, and it
+   * ends `suspended` (needs a store to go on). Who runs it again leaves out that breakpoint. Default `wait`.
+   */
+  readonly atBreakpoint?: 'wait' | 'exit';
   /** Cancels the run when aborted. */
   readonly signal?: AbortSignal;
   /**

@@ -65,8 +65,7 @@ class Outcome implements WorkflowResult {
     this.#facts = facts;
     this.#counts = { ...facts.forgotten.counts, suspended: 0, waiting: 0 };
     for (const { status } of facts.nodes.values())
-      if (isEnd(status) || status === 'suspended' || status === 'waiting')
-        this.#counts[status as keyof Counts] += 1;
+      this.#counts[isEnd(status) || status === 'suspended' ? (status as keyof Counts) : 'waiting'] += 1;
     this.questions = facts.questions ?? [];
     this.status = statusOf(this.#counts, facts);
     this.state = facts.state;

@@ -73,6 +73,7 @@ export const tagsRule: Rule = (value, _, fault) => {
 const runRules: Rules<RunOptions> = {
   runId: either((value) => value === undefined, all(), runIdRule),
   pauseBefore: breakpoints,
+  atBreakpoint: oneOf(['wait', 'exit'], 'give "wait" or "exit"'),
   storeTimeout: rule((value) => typeof value === 'number' && value > 0, 'give ms above 0, or leave it out'),
   load$: loadRule,
   priority: rule(Number.isFinite, 'give a finite number'),
@@ -126,6 +127,11 @@ export function inputOf(
 /** A concurrency given while a run goes on. @throws RxhiveError INVALID_OPTION */
 export function checkLimit(limit: number): number {
   return checked(limit, 'The concurrency', number(0, 'whole', 'infinite'));
+}
+
+/** Ms that are left to what runs when a run drains. @throws RxhiveError INVALID_OPTION */
+export function checkDrain(deadline: number): number {
+  return checked(deadline, 'The deadline', number(0, 'infinite'));
 }
 
 /** The id of a run that was given none. */

@@ -82,7 +82,7 @@ export class Lifecycle {
   readonly slots: RunSlots;
   /** Why the run ends early. */
   closing: RxhiveError | undefined;
-  /** Nothing happens any more. Tasks that are left (`open`) wait for answers of people. */
+  /** Nothing happens any more. Tasks that are left (`open`) go on in a later process. */
   ended = false;
   /** Things that have happened: finer than any clock. */
   steps = 0;
@@ -272,14 +272,19 @@ export class Lifecycle {
 
   /** Leaves the tasks that have not ended as they are, for a later process to run their bodies again. */
   leaveAll(reason: RxhiveError): void {
+    this.stopAll(reason);
     const now = this.clock.elapsed();
     for (const node of this.#nodes.values()) {
       if (node.ended) continue;
-      this.stop(node, reason);
       this.deadlines.disarm(node);
       bookTime(node, now);
       node.endedAt = now;
     }
+  }
+
+  /** Ends what is under way; nothing of it is told to anybody. */
+  stopAll(reason: RxhiveError): void {
+    for (const node of this.#nodes.values()) if (!node.ended && !node.committing) this.stop(node, reason);
   }
 
   /** Changes the status: all changes of it happen here. */

@@ -22,7 +22,7 @@ import { Refusals } from './refusals.js';
 import type { QueuedRun, SharedQueue } from './shared-queue.js';
 import { Slots } from './slots.js';
 import { Streaming } from './streaming.js';
-import { onlyPeopleCanHelp, runSuspended } from './suspension.js';
+import { goesOnByItself, onlyPeopleCanHelp, runSuspended } from './suspension.js';
 import { Waits } from './waits.js';
 
 type Command = () => void;
@@ -57,6 +57,8 @@ export class Scheduler implements QueuedRun {
   readonly #lifecycle: Lifecycle;
   readonly #dependents: Dependents;
   readonly #streaming: Streaming;
+  /** Nothing new begins; the run ends when nothing goes on by itself. */
+  #draining = false;
   readonly #slots = new Slots(
     (node, slot) => this.#bind(node, slot),
     (signal) => this.#drain.push(signal),
@@ -133,7 +135,12 @@ export class Scheduler implements QueuedRun {
     return this.#lifecycle.closing;
   }
 
-  /** Nothing happens any more. Tasks that are left (`open`) wait for answers of people. */
+  /** Are tasks that `parent`, or somebody outside, adds too late? */
+  refuses(parent?: TaskNode): boolean {
+    return this.ended || this.closing !== undefined || (parent === undefined && this.#draining);
+  }
+
+  /** Nothing happens any more. Tasks that are left (`open`) go on in a later process. */
   get ended(): boolean {
     return this.#lifecycle.ended;
   }
@@ -261,6 +268,18 @@ export class Scheduler implements QueuedRun {
     this.recheck();
   }
 
+  /** Ends the run once what runs has ended, after `deadline` ms at the latest; what is left goes on in a later process. */
+  drain(deadline = Number.POSITIVE_INFINITY): void {
+    const { command, clock } = this.#lifecycle;
+    command(() => {
+      this.#draining = true;
+      this.keepOpen = false;
+      // A task that is being committed has ended: it is in the log, or soon will be.
+      if (Number.isFinite(deadline))
+        clock.after(deadline, () => command(() => this.ended || this.#lifecycle.stopAll(runSuspended())));
+    });
+  }
+
   /** Something outside has changed that the end of the run depends on. */
   recheck(): void {
     this.#lifecycle.command(() => undefined);
@@ -295,11 +314,7 @@ export class Scheduler implements QueuedRun {
     this.#slots.rest();
     // While one runs nothing else is asked.
     if (this.slots.active > 0 && lifecycle.open > 0) return;
-    const goesOn =
-      lifecycle.open > 0
-        ? !(ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values()))
-        : this.keepOpen && lifecycle.closing === undefined;
-    if (goesOn) {
+    if (lifecycle.open > 0 ? !this.#mayLeave() : this.keepOpen && lifecycle.closing === undefined) {
       if (this.active > 0 || lifecycle.closing !== undefined || this.#drain.pending) return;
       ports.resting();
       this.#shared?.rests();
@@ -310,6 +325,12 @@ export class Scheduler implements QueuedRun {
     if (lifecycle.open > 0) lifecycle.leaveAll(runSuspended());
     lifecycle.places.close();
     ports.closed();
+  }
+
+  /** Nothing runs: may the run end with the tasks that are left? */
+  #mayLeave(): boolean {
+    if (this.#draining && this.closing === undefined) return !goesOnByItself(this.#nodes.values());
+    return this.#lifecycle.ports.maySuspend() && onlyPeopleCanHelp(this, this.#nodes.values());
   }
 
   /** Starts what may start, where the queue is its own; false: the event loop has to be given back. */

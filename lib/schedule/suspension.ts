@@ -30,8 +30,20 @@ export function onlyPeopleCanHelp(
   return asking;
 }
 
+/** Does anything go on by itself in a run that begins nothing new and has no slot in use? */
+export function goesOnByItself(nodes: Iterable<TaskNode>): boolean {
+  for (const { status, extra, committing, running } of nodes) {
+    if (committing) return true;
+    // It wants its slot again, or something outside of the run will let it go on.
+    if (running !== undefined && (status === 'ready' || (status === 'suspended' && extra?.join?.elsewhere)))
+      return true;
+  }
+  return false;
+}
+
 /** Why attempts are stopped, and streams end, that a later process goes on with. */
 export function runSuspended(): RxhiveError {
-  const message = 'The run ended to wait for answers of people; it goes on when it is run again.';
+  const message =
+    'The run was suspended, for people to answer or because it was drained; it goes on when it is run again.';
   return new RxhiveError('RUN_SUSPENDED', message);
 }

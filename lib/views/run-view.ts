@@ -45,6 +45,8 @@ export class RunView {
   readonly questions = new Map<string, QuestionView>();
   /** Nothing new starts until somebody says so; `before`: it stands at the breakpoint of that task. */
   paused: { readonly before?: string } | undefined;
+  /** Nothing new begins in this process. */
+  draining = false;
   /** What all that is left waits for, while nothing goes on by itself. */
   stuck: readonly string[] = [];
   /** Events that were lost on the way, as the numbers tell. */
@@ -176,6 +178,7 @@ export class RunView {
 
   #run(event: Extract<WorkflowEvent, { type: 'run' }>): void {
     this.runId = event.runId;
+    this.draining = event.reason === 'draining' || (this.draining && event.reason === 'stuck');
     if (event.reason === 'paused') this.paused = event.taskId === undefined ? {} : { before: event.taskId };
     else if (event.reason !== 'stuck' && event.reason !== 'stepped') this.paused = undefined;
     this.stuck = event.reason === 'stuck' && Array.isArray(event.waitsFor) ? event.waitsFor.map(String) : [];

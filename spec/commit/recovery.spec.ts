@@ -20,6 +20,8 @@ interface Fault {
   readonly change: 'none' | 'edited' | 'drops' | 'rerun' | 'healed';
   /** Records that stay when the log is made shorter before the last one; undefined: it is not. */
   readonly keep: number | undefined;
+  /** The last one is drained first. */
+  readonly drain: { readonly after: number; readonly deadline: number | undefined } | undefined;
   /** Which task. */
   readonly which: number;
 }
@@ -40,6 +42,10 @@ const faults: fc.Arbitrary<Fault> = fc.record({
   ),
   which: fc.nat(99),
   keep: fc.option(fc.nat(3), { nil: undefined, freq: 2 }),
+  drain: fc.option(
+    fc.record({ after: fc.nat(40), deadline: fc.option(fc.nat(9), { nil: undefined, freq: 2 }) }),
+    { nil: undefined, freq: 1 },
+  ),
 });
 
 async function check(given: Program, fault: Fault): Promise<void> {
@@ -60,7 +66,12 @@ async function check(given: Program, fault: Fault): Promise<void> {
     const named = [...committedIn(log).keys()].filter((id) => !isWithin(id));
     const rerun =
       fault.change === 'rerun' && named.length > 0 ? [named[fault.which % named.length] as string] : [];
-    const found = await live(program, log, number, { ...change, rerun, keep: fault.keep });
+    const found = await live(program, log, number, {
+      ...change,
+      rerun,
+      keep: fault.keep,
+      drain: fault.drain,
+    });
     const wrong = isOpen(log) ? undefined : differenceOf(goal, found);
     if (wrong !== undefined) throw new Broken(`after ${log.length} records:\n${wrong}`);
     return found;

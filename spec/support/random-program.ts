@@ -70,6 +70,8 @@ export type Unit = Dependent &
         readonly hears: readonly number[];
         readonly handler: readonly Child[];
         readonly compensates: boolean;
+        /** It is cleanup; what it needs may fail. */
+        readonly cleans: boolean;
       }
     | {
         readonly kind: 'each';
@@ -206,6 +208,7 @@ const unitsOf = (depth: number): fc.Arbitrary<Unit> =>
             hears: some('messages', fc.array(fc.nat(9), { maxLength: 2 }), []),
             handler: some('handlers', fc.array(children(1), { maxLength: 1 }), []),
             compensates: seldom('compensate', 1),
+            cleans: seldom('cleanup'),
           }),
         },
         ...(has('each')
@@ -396,11 +399,13 @@ class Definition {
     const more = { dependencies, ...this.#version(id) };
     switch (one.kind) {
       case 'work': {
-        const { work, hears, handler, compensates } = one;
+        const { work, hears, handler, compensates, cleans } = one;
         const heard = tasks.length === 0 ? [] : hears.map((n) => (tasks[n % tasks.length] as Task).id);
         const task = this.#flow.task(id, {
           ...more,
           ...this.#settings(work),
+          // Who waits for people while time flies must not run out of it.
+          ...(cleans && { always: true, timeout: { total: Number.POSITIVE_INFINITY } }),
           ...(compensates && {
             compensate: (value: unknown) => this.#world.compensated(id, value),
           }),

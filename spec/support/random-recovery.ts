@@ -96,6 +96,8 @@ export interface GoingOn {
   readonly healed?: boolean;
   /** Records that stay when the log is made shorter before; undefined: it is not. */
   readonly keep?: number | undefined;
+  /** Its first process is drained: after so many ms, and so long does what runs have then. */
+  readonly drain?: { readonly after: number; readonly deadline: number | undefined } | undefined;
 }
 
 /** How a run ended, without what tells in which order and which of several won. */
@@ -127,7 +129,7 @@ export async function live(
   program: Program,
   bodies: readonly string[],
   number: number,
-  { edited, drops = false, rerun = [], healed = false, keep }: GoingOn = {},
+  { edited, drops = false, rerun = [], healed = false, keep, drain }: GoingOn = {},
 ): Promise<Lived> {
   const change = { edited, drops, healed };
   const scheduler = new SimulationScheduler();
@@ -158,6 +160,10 @@ export async function live(
     // Closures from outside come again with each process; those with data are there already.
     outside(run as unknown as Adds);
     process.watch(run as unknown as Run);
+    if (round === 0 && drain !== undefined) {
+      const { after, deadline } = drain;
+      scheduler.schedule(() => void run.drain(deadline === undefined ? {} : { deadline }), after);
+    }
     for (const id of asked) run.answer(id, answerTo(id)).catch(() => undefined);
     const result = await ended(run as unknown as Run, scheduler);
     process.check(result);

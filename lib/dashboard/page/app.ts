@@ -102,10 +102,11 @@ function picture(tab: Tab, selected: string, select: (id: string) => void, act: 
 }
 
 /** Why nothing new starts, or nothing goes on at all. */
-function halted({ paused, stuck, status }: RunView): unknown {
-  if (status !== 'running' || (paused === undefined && stuck.length === 0)) return null;
+function halted({ paused, draining, stuck, status }: RunView): unknown {
+  if (status !== 'running' || (paused === undefined && !draining && stuck.length === 0)) return null;
   const where = paused?.before === undefined ? '' : ` before ${short(paused.before, 60)}`;
   return html`<div class="halted" role="status">
+    ${draining && html`<b>draining: nothing new begins</b>`}
     ${paused !== undefined && html`<b>paused${where}</b>`}
     ${stuck.length > 0 && html`<ul>${stuck.slice(0, 10).map((one) => html`<li>${short(one, 300)}</li>`)}</ul>`}
   </div>`;
