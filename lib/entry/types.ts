@@ -7,7 +7,7 @@ export type { MaybePromise } from '../kernel/maybe-promise.js';
 export type { AgentWorkflowOptions } from '../model/agent.js';
 export type { BudgetOptions } from '../model/budget.js';
 export type { CacheOptions } from '../model/cache.js';
-export type { GroupState, Recipe, Shared } from '../model/context.js';
+export type { GroupState, Recipe, Shared, SleepOptions } from '../model/context.js';
 export type { FairTask } from '../model/controller.js';
 export type {
   Choice,

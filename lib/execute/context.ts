@@ -1,4 +1,4 @@
-import { firstValueFrom, Observable, of } from 'rxjs';
+import { firstValueFrom, of } from 'rxjs';
 import { ChoiceState } from '../graph/choice-state.js';
 import type { Messaging } from '../graph/mailbox.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
@@ -15,7 +15,15 @@ import type {
   Request,
   SendOptions,
 } from '../model/channel.js';
-import type { GroupState, Reads, Recipe, Shared, TaskContext, Usage } from '../model/context.js';
+import type {
+  GroupState,
+  Reads,
+  Recipe,
+  Shared,
+  SleepOptions,
+  TaskContext,
+  Usage,
+} from '../model/context.js';
 import { Task } from '../model/dependency.js';
 import { addedBy } from '../model/executor.js';
 import { Question } from '../model/question.js';
@@ -25,7 +33,8 @@ import { Additions } from './additions.js';
 import { joined } from './inputs.js';
 import { joinTargets, noteJoined, shapeOf } from './join-targets.js';
 import type { ExecutePorts } from './ports.js';
-import { report } from './usage.js';
+import { AttemptPromises, type Begin } from './promises.js';
+import { report, tell } from './usage.js';
 
 const atOnce = firstValueFrom(of(undefined));
 /** The part of an attempt its body sees as `ctx`. Everything costly is made on first touch. */
@@ -44,7 +53,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   #messaging: Messaging | undefined;
   #abort: AbortController | undefined;
   #reason: RxhiveError | undefined;
-  #rejects: Set<(reason: unknown) => void> | undefined;
+  #promises: AttemptPromises | undefined;
   #stops: ((reason: unknown) => void)[] | undefined;
   /** Uses of shared things, and questions, that are not over: who waits for a person must not keep others waiting. */
   #uses = 0;
@@ -259,15 +268,27 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     }) as Promise<T>;
   }
 
-  sleep(ms: number): Promise<void> {
+  outside<T>(work: PromiseLike<T> | (() => PromiseLike<T>)): Promise<T> {
+    this.#alive('outside');
+    return this.#promise((resolve, reject) => {
+      waitOutside(work, (done) => this.#pause(done), { resolve, reject });
+      return undefined;
+    }) as Promise<T>;
+  }
+
+  sleep(ms: number, options?: SleepOptions): Promise<void> {
     this.#alive('sleep');
-    if (!(Number.isFinite(ms) && ms >= 0)) {
-      throw new RxhiveError('INVALID_OPTION', `ctx.sleep got ${inspect(ms)}; give ms from 0.`);
-    }
+    const frees = freesSlot(ms, options);
     return this.#promise((resolve) => {
-      const timer = this.ports.clock.after(ms, () => resolve(undefined));
+      const done = (): void => resolve(undefined);
+      const timer = this.ports.clock.after(ms, frees ? this.#pause(done) : done);
       return () => this.ports.clock.cancel(timer);
     }) as Promise<void>;
+  }
+
+  /** Without a slot until the returned function is called, by something outside of the run. */
+  #pause(done: () => void): () => void {
+    return this.ports.waits.pause(this.node, done, 'elsewhere');
   }
 
   breathe(): Promise<void> {
@@ -294,15 +315,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   log(message: string, data?: unknown): void {
-    const { watch } = this.ports;
-    if (!watch.active) return;
-    watch.emit({
-      type: 'log',
-      reason: 'message',
-      taskId: this.node.id,
-      message,
-      ...(data === undefined ? {} : { data }),
-    });
+    tell(this.node, message, data, this.ports.watch);
   }
 
   /** Nothing the attempt does after this has an effect. */
@@ -311,9 +324,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     if (!committing) this.reads?.close();
     this.#reason ??= reason;
     this.#messaging?.close();
-    const rejects = this.#rejects;
-    this.#rejects = undefined;
-    if (rejects !== undefined) for (const reject of rejects) reject(this.#reason ?? this.#late('wait'));
+    this.#promises?.end(() => this.#reason ?? this.#late('wait'));
   }
 
   /** Tells the body why it has to stop. */
@@ -365,21 +376,10 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     return new RxhiveError('ATTEMPT_ENDED', message, { cause: this.#reason });
   }
 
-  /** A promise that also ends with the attempt. Nobody has to await it: a forgotten one is harmless. */
-  #promise(
-    begin: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => (() => void) | undefined,
-  ): Promise<unknown> {
-    const promise = firstValueFrom(
-      new Observable<unknown>((subscriber) => {
-        this.#rejects ??= new Set();
-        const reject = (error: unknown): void => subscriber.error(error);
-        this.#rejects.add(reject);
-        subscriber.add(() => this.#rejects?.delete(reject));
-        subscriber.add(begin((value) => subscriber.next(value), reject));
-      }),
-    );
-    promise.catch(() => undefined);
-    return promise;
+  /** A promise that also ends with the attempt. */
+  #promise(begin: Begin): Promise<unknown> {
+    this.#promises ??= new AttemptPromises();
+    return this.#promises.make(begin);
   }
 }
 

@@ -57,3 +57,9 @@ function check(usage: Usage): void {
     throw new RxhiveError('INVALID_OPTION', `ctx.usage got ${inspect(name)} ${inspect(value)}; ${cure}.`);
   }
 }
+
+/** Tells those who watch what a body says. */
+export function tell({ id: taskId }: TaskNode, message: string, data: unknown, watch: Watch): void {
+  if (!watch.active) return;
+  watch.emit({ type: 'log', reason: 'message', taskId, message, ...(data === undefined ? {} : { data }) });
+}

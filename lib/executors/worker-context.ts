@@ -35,6 +35,7 @@ const elsewhere: Readonly<Partial<Record<keyof TaskContext, string>>> = {
   shared: 'hold what is shared in a resource of the workflow',
   spawn: 'return what is to be done, and let a task that depends on this one add it',
   join: 'depend on the tasks instead',
+  outside: 'await it: a worker has no slot to give back',
   ask: 'ask in a task before this one and depend on it',
   send: 'emit values, and let a task that depends on this one send them',
   receive: 'receive in a task before this one and depend on it',

@@ -30,6 +30,15 @@ export interface Shared {
   use<T>(fn: () => T | PromiseLike<T>): Promise<T>;
 }
 
+/** How {@link TaskContext.sleep} waits. */
+export interface SleepOptions {
+  /**
+   * `hold`: slot, group place, resources and permit are kept; `free`: others may use them meanwhile, and the task goes on once
+   * it has them again. Default `hold`, from a day on `free`.
+   */
+  readonly slot?: 'hold' | 'free';
+}
+
 /** How a group stands at a moment. */
 export interface GroupState {
   /** Its tasks that run. */
@@ -181,8 +190,19 @@ export interface TaskContext<S = unknown, I = unknown> {
   ): Inbox<Message<MessageOf<C[number]>>>;
   /** What other tasks ask this one with `ctx.ask`; read like a channel. Those that have a reply come again too, and say so. */
   requests$<Q = unknown>(options?: ReceiveOptions): Inbox<Request<Q>>;
-  /** Resolves after `ms` on the run's clock; rejects with the signal's reason when the attempt ends before. */
-  sleep(ms: number): Promise<void>;
+  /**
+   * Waits for work that is done elsewhere (a batch API, a job on another machine), without slot, group place, resources and
+   * permit, which others may use meanwhile: `await ctx.outside(() => batch.finished(id, ctx.signal))`. Settles as the promise
+   * does, once the task has a slot again; rejects with the signal's reason when the attempt ends before. The clocks of
+   * `timeout` go on. Nothing of it is in the log: a body that runs again starts it again, so keep its id in the state or ask
+   * for it by `ctx.idempotencyKey`. @throws RxhiveError INVALID_OPTION for what is no promise
+   */
+  outside<T>(work: PromiseLike<T> | (() => PromiseLike<T>)): Promise<T>;
+  /**
+   * Resolves after `ms` on the run's clock; rejects with the signal's reason when the attempt ends before. It holds the slot,
+   * and gives it back with `{ slot: 'free' }`, or where it takes a day or longer.
+   */
+  sleep(ms: number, options?: SleepOptions): Promise<void>;
   /**
    * For long computations: `await` it often (a call costs well under a us of computing). Resolves at once until about 8 ms of
    * computing were used, then gives the event loop back for a turn; all who compute in the process share these turns,

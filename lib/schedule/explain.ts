@@ -86,6 +86,7 @@ function pause(node: TaskNode): string {
       ? `the stream of ${some(silent.map(({ from }) => `"${truncate(from.id)}"`))}, which is suspended too`
       : `the stream of ${some(silent.map(({ from }) => `"${truncate(from.id)}" (${from.status})`))}`;
   if (node.definition.feeds === true) return node.extra?.feed?.waitsFor() ?? 'its source';
+  if (join?.elsewhere === true) return 'something outside of the run';
   return 'something that another task has: a shared thing, or the same work';
 }
 
