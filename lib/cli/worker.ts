@@ -58,7 +58,7 @@ export const worker = command({
     });
     const health = made.health === undefined ? '' : `, health at ${made.health}`;
     out.note(`rxhive worker ${made.facts.id}: ${Object.keys(agents).join(', ')}${health}`);
-    return interruptible(out, async (signal) => {
+    return interruptible(out, async ({ signal }) => {
       await aborted(signal);
       await made.drain();
       return 0;

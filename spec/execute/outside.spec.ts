@@ -14,7 +14,7 @@ function service(scheduler: SimulationScheduler) {
 /** Three tasks that do the same, one at a time, within a group, a resource and a limit. */
 async function three(
   body: (ctx: TaskContext, done: ReturnType<typeof service>) => unknown,
-  options: Partial<RunOptions> = {},
+  options: Partial<RunOptions<undefined>> = {},
   at: (
     run: { explain(id: string): string; cancel(): void; drain(): unknown },
     scheduler: SimulationScheduler,
