@@ -2,6 +2,7 @@ import { filter, firstValueFrom, type Observable, type Subscriber, type Unsubscr
 import { Engine } from './engine.js';
 import { callerContext } from './kernel/async-context.js';
 import { copy } from './kernel/copy.js';
+import { inspect, RxhiveError } from './kernel/errors.js';
 import { GuardedStream } from './kernel/guarded-stream.js';
 import { limitsOf } from './limits/place-gates.js';
 import type { Breakpoint } from './model/breakpoint.js';
@@ -20,7 +21,7 @@ import { conflated } from './observe/conflated.js';
 import { checkReading, readItems } from './observe/item-reader.js';
 import type { Connect } from './observe/ref-count.js';
 import { snapshotOf } from './observe/snapshot.js';
-import { checkBreakpoints, checkDrain, checkLimit } from './plan/input.js';
+import { checkAmount, checkBreakpoints, checkDrain, checkLimit, checkPriority } from './plan/input.js';
 import { explain } from './schedule/explain.js';
 
 /**
@@ -234,6 +235,11 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.#engine.breakpoints.step();
   }
 
+  /** The same as {@link Run.continue}. */
+  resume(): void {
+    this.continue();
+  }
+
   /** Goes on after a pause, until the next breakpoint. */
   continue(): void {
     this.#engine.breakpoints.goOn();
@@ -275,6 +281,28 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   /** Changes how many tasks of a group run at once, or may at most where `adaptive`; 0 pauses the group. */
   setGroupConcurrency(name: G, limit: number): void {
     this.#engine.effectiveLimits.set(this.#engine.graph.groupOf(name), 'user', checkLimit(limit));
+  }
+
+  /**
+   * Changes the priority of a task that has not ended: which of those that are ready goes first. What tasks that wait for it lend
+   * still counts. A run that goes on has the priorities of its workflow. @throws RxhiveError INVALID_OPTION
+   */
+  setPriority(task: Task | string, priority: number): void {
+    this.#engine.scheduler.setPriority(this.#engine.graph.nodeOf(task), checkPriority(priority));
+  }
+
+  /**
+   * Changes how much there is of a resource of the workflow. Running tasks keep what they have; who needs more than there is waits.
+   * A run that goes on has the resources of its workflow. @throws RxhiveError INVALID_OPTION
+   */
+  setResource(name: string, amount: number): void {
+    const { graph, scheduler, shared } = this.#engine;
+    const resource = shared?.resources.has(name) === true ? undefined : graph.resources.get(name);
+    if (resource === undefined) {
+      const message = `The workflow has no resource ${inspect(name)} of its own; use one of its resources.`;
+      throw new RxhiveError('INVALID_OPTION', message);
+    }
+    scheduler.setResource(resource, checkAmount(amount));
   }
 
   #view<T>(connect: Connect<T>): Observable<T> {

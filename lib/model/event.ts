@@ -30,6 +30,8 @@ export interface RunEvent extends EventBase {
     | 'stepped'
     | 'continued'
     | 'draining'
+    | 'priority'
+    | 'resource'
     | 'stuck'
     | 'ended';
   /** With `started`: version of the events, for readers of stored ones. */
@@ -54,8 +56,13 @@ export interface RunEvent extends EventBase {
   /** With `compacted`: records of the log before and after. */
   readonly before?: number;
   readonly after?: number;
-  /** With `paused` at a breakpoint: the task that would have started. */
+  /** With `paused` at a breakpoint: the task that would have started. With `priority`: the task that was given another one. */
   readonly taskId?: string;
+  /** With `priority`: it. */
+  readonly priority?: number;
+  /** With `resource`: of which there is another amount now, and how much. */
+  readonly resource?: string;
+  readonly capacity?: number;
   /** With `draining`: ms after which what still runs is stopped; undefined: it may take its time. */
   readonly deadline?: number;
   /** With `stuck`: a sentence for each thing that is waited for. */

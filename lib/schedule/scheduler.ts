@@ -1,6 +1,6 @@
 import { defer, type Observable, Subject } from 'rxjs';
 import type { Gate } from '../graph/gate.js';
-import type { Group, RunSlots } from '../graph/lane.js';
+import type { Group, Resource, RunSlots } from '../graph/lane.js';
 import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
 import type { Signal, SignalSink } from '../graph/signal.js';
@@ -260,6 +260,31 @@ export class Scheduler implements QueuedRun {
       const { watch } = this.#lifecycle.ports;
       const whose = group === undefined ? {} : { group: group.name };
       if (watch.active) watch.emit({ type: 'group', reason: 'limit', concurrency: limit, ...whose });
+    });
+  }
+
+  /** Changes the priority of a task; what somebody who waits for it has lent still counts. */
+  setPriority(node: TaskNode, own: number): void {
+    this.#lifecycle.command(() => {
+      if (node.ended) return;
+      const { queue, ports } = this.#lifecycle;
+      let priority = own;
+      for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+        if (!edge.satisfied && !edge.to.ended) priority = Math.max(priority, edge.to.priority);
+      queue.raise(node, priority, node.rank);
+      this.priorityInheritance.lend([node]);
+      if (ports.watch.active)
+        ports.watch.emit({ type: 'run', reason: 'priority', taskId: node.id, priority: own });
+    });
+  }
+
+  /** Changes how much there is of a resource; what is taken stays taken. */
+  setResource(resource: Resource, capacity: number): void {
+    this.#lifecycle.command(() => {
+      const { queue, ports } = this.#lifecycle;
+      queue.resize(resource, capacity);
+      if (ports.watch.active)
+        ports.watch.emit({ type: 'run', reason: 'resource', resource: resource.name, capacity });
     });
   }
 

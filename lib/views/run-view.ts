@@ -178,6 +178,8 @@ export class RunView {
 
   #run(event: Extract<WorkflowEvent, { type: 'run' }>): void {
     this.runId = event.runId;
+    // Nothing that is told of changes: who waits still waits.
+    if (event.reason === 'priority' || event.reason === 'resource') return;
     this.draining = event.reason === 'draining' || (this.draining && event.reason === 'stuck');
     if (event.reason === 'paused') this.paused = event.taskId === undefined ? {} : { before: event.taskId };
     else if (event.reason !== 'stuck' && event.reason !== 'stepped') this.paused = undefined;
