@@ -32,6 +32,7 @@ import type { TaskDefinition, TypedTaskOptions } from '../model/task.js';
 import { Additions } from './additions.js';
 import { joined } from './inputs.js';
 import { joinTargets, noteJoined, shapeOf } from './join-targets.js';
+import { freesSlot, waitOutside } from './outside.js';
 import type { ExecutePorts } from './ports.js';
 import { AttemptPromises, type Begin } from './promises.js';
 import { report, tell } from './usage.js';
