@@ -166,8 +166,7 @@ export class Engine {
 
   #schedulerPorts(): SchedulerPorts {
     return {
-      watch: this.hub,
-      log: this.#transactions,
+      ...{ watch: this.hub, log: this.#transactions, failed: this.subscribers.failed },
       launch: (node, signals) => launch(node, this.#ports, signals),
       commit: this.#commit,
       value: (node, value) => {

@@ -120,7 +120,7 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   ): Task<O>;
   task(id: string, options: object): Task<never> {
     this.#ids.push(id);
-    this.#tasks.push('workflow' in (options ?? {}) ? nestedTask(options) : bodied(options as TaskDefinition));
+    this.#tasks.push(nestedTask(bodied(options as TaskDefinition)));
     const handle = new Task<never>(id, this);
     this.#handles.push(handle);
     return handle;

@@ -65,6 +65,8 @@ export interface SchedulerPorts {
   resting(): void;
   /** Nothing is left to do. */
   closed(): void;
+  /** Code of a user has thrown that nobody waits for. */
+  failed(error: unknown): void;
 }
 
 /** What the cache says about a task that is about to run; `because` is for people. */

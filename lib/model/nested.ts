@@ -55,7 +55,8 @@ export type NestedOptions<D, I, P> = NestedSettings<I, P> &
   NestedInput<BodyInputs<D>, I>;
 
 /** A task that is a workflow, as a definition keeps it. */
-export function nestedTask(options: object): TaskDefinition {
-  const { workflow, input, output, ...own } = options as NestedDefinition;
+export function nestedTask(options: TaskDefinition): TaskDefinition {
+  if (typeof options !== 'object' || options === null || !('workflow' in options)) return options;
+  const { workflow, input, output, ...own } = options as object as NestedDefinition;
   return { ...own, nested: { workflow, input, output } } as object as TaskDefinition;
 }

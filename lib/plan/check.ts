@@ -128,8 +128,10 @@ function unreachable({ ids, tasks }: WorkflowDefinition, known: readonly Finding
     if (kind === 'definition' && taskId !== undefined) never.set(taskId, taskId);
   const findings: Finding[] = [];
   ids.forEach((id, i) => {
+    // What has a finding may be what cannot be read.
+    if (never.has(id)) return;
     const both = bothWays(Object.values(tasks[i]?.dependencies ?? {}));
-    if (both === undefined || never.has(id)) return;
+    if (both === undefined) return;
     never.set(id, id);
     const message = `Task "${truncate(id)}" can never run: it needs "${truncate(both)}" to succeed and to fail; make one of the two optional(), or two tasks of it.`;
     findings.push({ kind: 'unreachable', taskId: id, message });

@@ -120,7 +120,7 @@ export class Lifecycle {
     this.command = command;
     this.slice = slice;
     this.queue = shared?.queue ?? new ReadyQueue(() => clock.elapsed(), settings.aging);
-    this.places = new LivePlaces((resource, slots) => command(() => this.queue.resize(resource, slots)));
+    this.places = new LivePlaces((one, to) => command(() => this.queue.resize(one, to)), ports.failed);
     this.probing = new Probing(
       () => nodes,
       command,

@@ -1,10 +1,11 @@
 import type { Resource } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
+import { notify } from '../kernel/guard.js';
 import { type Place, type PlaceUse, slotsOf } from '../model/executor.js';
 
 /** What one run uses of a place, and what the place was told of it. */
 interface Use {
-  readonly told: PlaceUse;
+  readonly told: PlaceUse | undefined;
   ready: number;
   running: number;
   changed: boolean;
@@ -13,13 +14,18 @@ interface Use {
 /** The places of one run whose slots come and go: hears how many there are, and tells them what the run could use. */
 export class LivePlaces {
   readonly #resize: (resource: Resource, slots: number) => void;
+  readonly #failed: (error: unknown) => void;
   readonly #uses = new Map<Place, Use>();
   /** Tasks that a place was told of: are they at work? */
   readonly #counted = new Map<TaskNode, boolean>();
 
-  /** `resize` is called, also from outside of the loop of the run, when a place has another number of slots. */
-  constructor(resize: (resource: Resource, slots: number) => void) {
+  /**
+   * `resize` is called, also from outside of the loop of the run, when a place has another number of slots; `failed`, with
+   * what places throw.
+   */
+  constructor(resize: (resource: Resource, slots: number) => void, failed: (error: unknown) => void) {
     this.#resize = resize;
+    this.#failed = failed;
   }
 
   /** Begins to watch the places that tasks need. */
@@ -33,8 +39,8 @@ export class LivePlaces {
       const changed = (): void => {
         if (this.#uses.has(place)) this.#resize(resource, slotsOf(place));
       };
-      const use: Use = { told: place.watch(changed), ready: 0, running: 0, changed: false };
-      this.#uses.set(place, use);
+      const told = notify(() => place.watch?.(changed), this.#failed);
+      this.#uses.set(place, { told, ready: 0, running: 0, changed: false });
       changed();
     }
   }
@@ -61,13 +67,13 @@ export class LivePlaces {
     for (const use of this.#uses.values()) {
       if (!use.changed) continue;
       use.changed = false;
-      use.told.demand?.(use.ready, use.running);
+      notify(() => use.told?.demand?.(use.ready, use.running), this.#failed);
     }
   }
 
   /** The run uses them no more. */
   close(): void {
-    for (const { told } of this.#uses.values()) told.close();
+    for (const { told } of this.#uses.values()) notify(() => told?.close(), this.#failed);
     this.#uses.clear();
     this.#counted.clear();
   }

@@ -209,8 +209,10 @@ export class Scheduler implements QueuedRun {
     this.#lifecycle.begun = true;
     this.expectAll();
     const all = [...this.#nodes.values()];
-    this.#lifecycle.command(() => this.#lifecycle.places.use(all));
-    this.#lifecycle.command(() => this.#lifecycle.slice(this.#dependents.begin(all)));
+    this.#lifecycle.command(() => {
+      this.#lifecycle.places.use(all);
+      this.#lifecycle.slice(this.#dependents.begin(all));
+    });
   }
 
   /** Counts the tasks that are there: a run that never starts has an end for each, too. */

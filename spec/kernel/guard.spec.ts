@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ignoreElements, Observable, of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -7,6 +7,7 @@ import { sequentialThinking } from '../../lib/entry/agents.js';
 import type { AttemptCall } from '../../lib/entry/events.js';
 import type { Limiter, LimiterSeat, Permit } from '../../lib/entry/limits.js';
 import { MemoryStore } from '../../lib/entry/stores.js';
+import type { Place, PlaceUse } from '../../lib/entry/types.js';
 import {
   AgentTask,
   adaptive,
@@ -243,6 +244,17 @@ const places: Readonly<Record<string, (fn: Fn) => Run>> = {
     return run;
   },
   'an executor': (fn) => alone({ timeout: 20, executor: { version: '1', run: fn } }),
+  ...Object.fromEntries(
+    ['watch', 'demand', 'close'].map((name) => [
+      `${name} of a place`,
+      (fn: Fn) => {
+        const use = { demand: () => undefined, close: () => undefined };
+        const watch = (): PlaceUse => (name === 'watch' ? fn() : { ...use, [name]: fn });
+        const place: Place = { name: 'elsewhere', slots: 1, watch };
+        return alone({ timeout: 20, executor: { version: '1', place, run: () => 1 } });
+      },
+    ]),
+  ),
   'an agent': (fn) => {
     const orchestrator = new WorkflowOrchestrator({ agents: { one: { run: fn } } });
     orchestrator.addTask(new AgentTask({ id: 't', agentType: 'one', timeout: 20 }));
@@ -501,8 +513,9 @@ test('each function of the limiter above is called, and without a fault its run 
 /** Functions that rxhive gives, and those that are no part of a run or are tried by a spec of their own. */
 const others: Readonly<Record<string, RegExp>> = {
   'rxhive gives them':
-    /^(AttemptCall|LimiterClient|Request|Results|RunReport|Shared|TaskContext|TaskReports|WorkflowResult)\.|^AnyChannel\.~message$/,
+    /^(AttemptCall|LimiterClient|RemoteContext|Request|Results|RunReport|Shared|TaskContext|TaskReports|WorkflowResult)\.|^AnyChannel\.~message$/,
   'spec/stores/failures.spec.ts': /^(CheckpointStore|RunLog)\./,
+  'spec/stores/redis-limits.spec.ts': /^RedisClient\./,
   'spec/adapters/thinking.spec.ts': /^(ThoughtRecorder|ThinkingOptions)\./,
   'spec/adapters/adapters.spec.ts': /^(PromptMapping|Progress)\./,
   'no part of a run': /^(AnswerOptions\.watch|PruneOptions\.of|Limiter\.update|NoPromise\.then)$/,
@@ -535,6 +548,9 @@ const tried: Readonly<Record<string, string>> = {
   'OrchestratorOptions.agents': 'an agent',
   'Permit.pause': 'limiter.pause',
   'Permit.release': 'limiter.release',
+  'Place.watch': 'watch of a place',
+  'PlaceUse.close': 'close of a place',
+  'PlaceUse.demand': 'demand of a place',
   'RetryOptions.backoff': 'retry.backoff',
   'RetryOptions.retryIf': 'retry.retryIf',
   'RunWorkflowOptions.runId': 'runId of runWorkflow',
@@ -555,11 +571,13 @@ const tried: Readonly<Record<string, string>> = {
 function publicFunctions(): string[] {
   const found = new Set<string>();
   const entries = readdirSync('lib/entry').map((name) => `lib/entry/${name}`);
-  const index = ['lib/index.ts', ...entries].map((name) => readFileSync(name, 'utf8')).join('');
-  for (const [, names = '', from] of index.matchAll(
-    /export(?: type)? \{([^}]*)\} from '\.\.?\/([^']+)\.js'/g,
-  )) {
-    const source = readFileSync(join('lib', `${from}.ts`), 'utf8')
+  const exported = ['lib/index.ts', ...entries].flatMap((name) =>
+    [...readFileSync(name, 'utf8').matchAll(/export(?: type)? \{([^}]*)\} from '(\.[^']+)\.js'/g)].map(
+      ([, names = '', from]) => [names, join(dirname(name), `${from}.ts`)] as const,
+    ),
+  );
+  for (const [names, file] of exported) {
+    const source = readFileSync(file, 'utf8')
       .replace(/\/\*[\s\S]*?\*\//g, '')
       .replace(/(:?)\n\s+\| /g, (_, colon) => (colon === '' ? ' | ' : ': '));
     const wanted = new Set(names.split(',').map((name) => name.trim().replace('type ', '')));
