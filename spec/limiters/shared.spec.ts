@@ -55,6 +55,8 @@ interface Case {
   readonly jobs: readonly Job[];
   readonly delays: readonly number[];
   readonly losses: readonly ('way' | 'answer' | undefined)[];
+  /** From when on until when the server is away, in ms, and what part each process goes on with. */
+  readonly away?: { readonly from: number; readonly to: number; readonly share: number };
 }
 
 const jobs = fc.array(
@@ -92,7 +94,7 @@ const anyCase: fc.Arbitrary<Case> = fc.record({
 });
 
 /** Runs jobs in three processes and returns when they started and ended. */
-async function play({ settings: of, jobs: all, delays, losses }: Case) {
+async function play({ settings: of, jobs: all, delays, losses, away }: Case) {
   const scheduler = new SimulationScheduler();
   const server = new MemoryLimits(() => scheduler.now() + 5_000);
   let [d, l] = [0, 0];
@@ -104,11 +106,14 @@ async function play({ settings: of, jobs: all, delays, losses }: Case) {
       // Who was never answered gives up; in the end somebody answers.
       const isFirst = first;
       first = false;
+      const now = scheduler.now();
+      if (away !== undefined && now >= away.from && now < away.to) return 'way';
       return isFirst || l >= 300 ? undefined : losses[l++ % losses.length];
     };
     const way = farAway(scheduler, () => delays[d++ % delays.length] as number, lost);
     const limiter = new SharedLimiter(of, server.for(way), {
       from: `p${process}`,
+      share: away?.share,
       clock: new Clock({ seed: 0, scheduler }),
     });
     const groups = { g: { limiter } };
@@ -212,6 +217,31 @@ test('a task that needs most of a window starts within two, among small ones of 
   assert.equal(statuses, ['succeeded', 'succeeded', 'succeeded']);
   const at = seen.find(({ tokens }) => tokens === 50_000)?.at ?? Number.POSITIVE_INFINITY;
   assert.ok(at <= large.after + 120_000, `it started after ${at - large.after} ms`);
+});
+
+test('while the server is away each process goes on with its share', async () => {
+  const jobs = Array.from({ length: 60 }, (_, i) => ({
+    process: i % 2,
+    after: 0,
+    ms: 10,
+    tokens: 1,
+    used: undefined,
+    pauses: false,
+  }));
+  const away = { from: 30_000, to: 400_000, share: 2 };
+  const { seen, statuses } = await play({
+    settings: { requestsPerMinute: 10 },
+    jobs,
+    delays: [1],
+    losses: [undefined],
+    away,
+  });
+  assert.equal(statuses, ['succeeded', 'succeeded', 'succeeded']);
+  const within = (from: number, to: number) => seen.filter(({ at }) => at >= from && at < to).length;
+  assert.is(within(0, away.from), 10);
+  for (let from = away.from; from < 300_000; from += 1_000)
+    assert.ok(within(from, from + 60_000) <= 10, `${within(from, from + 60_000)} in the minute from ${from}`);
+  assert.ok(within(away.from + 60_000, 300_000) >= 30, 'they do not stand still');
 });
 
 test.run();
