@@ -15,7 +15,8 @@ import { agents } from '../support/worker-agents.js';
 
 const servers = await queueServers();
 const closing: (() => Promise<unknown>)[] = [];
-test.after(async () => {
+// After each test: workers and remotes hold about ten connections each, and PostgreSQL takes 100 in all.
+test.after.each(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 const codeOf = (error: unknown): string | undefined => (error as { code?: string } | undefined)?.code;
@@ -62,6 +63,12 @@ test('a server that is not there is one error, without the password', async () =
   assert.match(String(error), 'ECONNREFUSED');
   assert.not.match(String(error), 's3cret');
 });
+
+/** A worker in a process of its own, that ends with the test. */
+async function startProcess(...given: Parameters<typeof workerProcess>): Promise<void> {
+  const worker = await workerProcess(...given);
+  closing.push(() => worker.kill());
+}
 
 for (const { title, connection } of servers) {
   const make = async (
@@ -204,9 +211,9 @@ for (const { title, connection } of servers) {
     const name = freshName();
     const begun = begunFile();
     const settings = { connection, name, lostAfter: 2_000, concurrency: 4 };
-    const processes = await Promise.all([1, 2, 3, 4].map(() => workerProcess(settings, begun.file)));
+    await Promise.all([1, 2, 3, 4].map(() => startProcess(settings, begun.file)));
     const remote = bullmq({ connection, name, lostAfter: 2_000 });
-    closing.push(() => remote.close(), ...processes.map((one) => () => one.kill()));
+    closing.push(() => remote.close());
     const on = remote.agents<typeof agents>();
     const flow = workflow({ name: 'killed' });
     const poison = flow.task('poison', { executor: on.poison, retry: { count: 0, lost: 2 }, tolerate: true });
@@ -221,12 +228,9 @@ for (const { title, connection } of servers) {
   test(`${title}: an agent that computes for longer than its lock is begun once`, async () => {
     const name = freshName();
     const begun = begunFile();
-    const worker = await workerProcess({ connection, name, lostAfter: 1_000 }, begun.file);
+    await startProcess({ connection, name, lostAfter: 1_000 }, begun.file);
     const remote = bullmq({ connection, name, lostAfter: 1_000 });
-    closing.push(
-      () => remote.close(),
-      () => worker.kill(),
-    );
+    closing.push(() => remote.close());
     const { hog } = remote.agents<typeof agents>();
     const flow = workflow({ name: 'computes' });
     const ms = flow.task('ms', { run: () => 4_000 });
