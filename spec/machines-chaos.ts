@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bullmq, type QueueConnection } from '../lib/executors/bullmq.js';
 import { type Task, workflow } from '../lib/index.js';
+import { endWithParent } from './support/ends-with-parent.js';
 import { begunFile, freshName, type WorkerProcess, workerProcess } from './support/queue-servers.js';
 import type { agents } from './support/worker-agents.js';
 
@@ -18,6 +19,7 @@ const lostAfter = 2_000;
 
 /** One life of the controller: goes on with the run, and prints how it ended. */
 async function controller(): Promise<void> {
+  endWithParent();
   const { CONNECTION = '', NAME = '', STORE = '' } = process.env;
   const remote = bullmq({ connection: JSON.parse(CONNECTION) as QueueConnection, name: NAME, lostAfter });
   const { slow } = remote.agents<typeof agents>();
@@ -127,7 +129,7 @@ async function chaos(): Promise<void> {
     };
     const child = spawn(process.execPath, ['--import', 'tsx', new URL(import.meta.url).pathname], {
       env,
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'inherit'],
     });
     child.stdout.on('data', (text: Buffer) => {
       last += text;

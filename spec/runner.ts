@@ -36,6 +36,9 @@ function runFile(file: string): Promise<FileResult> {
     const timer = setTimeout(() => {
       killed = true;
       child.kill('SIGKILL');
+      // A process that it leaves behind may hold them open.
+      child.stdout.destroy();
+      child.stderr.destroy();
     }, killAfterMs);
     child.on('close', (code) => {
       clearTimeout(timer);

@@ -34,7 +34,7 @@ interface Life {
 /** One process, killed with -9 as soon as so many bodies have begun. */
 async function live(file: string, what: string, until: number): Promise<Life> {
   const args = ['--import', 'tsx', 'spec/support/crashing-streams.ts', file, what];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines: Record<string, string[]> = {};
   for await (const line of createInterface(child.stdout)) {
     const [word = '', ...rest] = line.split(' ');

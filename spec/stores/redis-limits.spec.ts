@@ -150,7 +150,10 @@ if (server !== undefined) {
   test('what a process that is killed had in places is back within 10 s', async () => {
     const name = server.name();
     const file = fileURLToPath(new URL('../support/limited-process.ts', import.meta.url));
-    const child = fork(file, [url, name], { execArgv: ['--import', 'tsx'], stdio: 'ignore' });
+    const child = fork(file, [url, name], {
+      execArgv: ['--import', 'tsx'],
+      stdio: ['pipe', 'ignore', 'ignore', 'ipc'],
+    });
     const child$ = once(child, 'message');
     await child$;
     child.kill('SIGKILL');

@@ -2,10 +2,12 @@ import { appendFileSync } from 'node:fs';
 import { channel, RxhiveError, type TaskContext, workflow } from '../../lib/index.js';
 import { postgres } from '../../lib/stores/postgres.js';
 import { sqlite } from '../../lib/stores/sqlite.js';
+import { endWithParent } from './ends-with-parent.js';
 
 // A run that its parent kills or stops. Arguments: store (a file, or a schema and an address), a file that notes what
 // happens, durability, ms each body takes. Prints `loaded` before it opens the store, `begun` with its first body, and the
 // result or the code of the error as JSON.
+endWithParent();
 const [place = '', notes = '', how = 'sync', pace = '2'] = process.argv.slice(2);
 const [durability, compact] = how.split('+');
 const [schema = '', address] = place.split(' ');

@@ -2,10 +2,12 @@ import { writeSync } from 'node:fs';
 import { from, lastValueFrom, reduce } from 'rxjs';
 import { controller, runWorkflow, type WorkflowEvent, workflow } from '../../lib/index.js';
 import { sqlite } from '../../lib/stores/sqlite.js';
+import { endWithParent } from './ends-with-parent.js';
 
 // Values that go through stages, an operator or runs of a workflow; its parent kills it. Arguments: the file of the store,
 // and which of the three. Writes a line as a body begins (`began`), as a success is told that is in the log (`told`), and at last
 // what it all comes to (`end`), each at once.
+endWithParent();
 const [file = '', what = ''] = process.argv.slice(2);
 const say = (word: string, text: string): void => void writeSync(1, `${word} ${text}\n`);
 const store = sqlite(file);

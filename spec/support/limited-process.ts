@@ -1,7 +1,9 @@
 import { redis } from '../../lib/entry/redis.js';
 import { workflow } from '../../lib/index.js';
+import { endWithParent } from './ends-with-parent.js';
 
-/** A process that holds two places, says so, and goes on for ever. Arguments: where Redis is, and the name of the limits. */
+// A process that holds two places, says so, and goes on for ever. Arguments: where Redis is, and the name of the limits.
+endWithParent();
 const [, , connection = '', name = ''] = process.argv;
 const limiter = redis({ maxConcurrent: 2 }, { connection, name });
 const flow = workflow({ name: 'holds', groups: { g: { limiter } } });

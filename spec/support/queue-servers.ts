@@ -54,7 +54,7 @@ export function workerProcess(
       WORKER: JSON.stringify(settings),
       ...(begun !== undefined && { BEGUN_FILE: begun }),
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
   const ended = new Promise((done) => child.once('exit', done));
   const atExit = (): void => void child.kill('SIGKILL');

@@ -1,7 +1,10 @@
 import { bullmqTables, createWorker, type QueueConnection } from '../../lib/executors/bullmq.js';
+import { endWithParent } from './ends-with-parent.js';
 import { agents } from './worker-agents.js';
 
 // A worker in a process of its own, for specs that kill it: its settings come as JSON in WORKER.
+
+endWithParent();
 
 const settings = JSON.parse(process.env.WORKER as string) as {
   readonly connection: QueueConnection;
