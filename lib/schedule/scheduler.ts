@@ -217,9 +217,7 @@ export class Scheduler implements QueuedRun {
 
   /** Counts the tasks that are there: a run that never starts has an end for each, too. */
   expectAll(): void {
-    let open = 0;
-    for (const node of this.#nodes.values()) if (!node.ended) open += 1;
-    this.#lifecycle.open = open;
+    this.#lifecycle.open = [...this.#nodes.values()].filter(({ ended }) => !ended).length;
   }
 
   /** Takes tasks in that were added to the graph at run time; they count as open at once, and wait for `holder`. */
