@@ -65,12 +65,31 @@ export function isForgiven(node: TaskNode): boolean {
   return node.firstOut !== undefined;
 }
 
-/** Has a task that handles its failure succeeded? With `open`: or may one still. */
+/**
+ * Has a task that handles its failure succeeded, or one that handles the failure of the nested workflow it is part of? With
+ * `open`: or may one still.
+ */
 export function isHandled(node: TaskNode, open = false): boolean {
-  if (node.status !== 'failed') return false;
+  if (node.status !== 'failed' && (!open || node.ended)) return false;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
     if (edge.mode === 'failed' && (isSuccess(edge.to.status) || (open && !edge.to.ended))) return true;
-  return false;
+  const end = endAround(node);
+  return end !== undefined && isHandled(end, open);
+}
+
+/** The end of the nested workflow that a task is part of: all ways within lead there. */
+function endAround({ definition: { scope }, firstOut }: TaskNode): TaskNode | undefined {
+  if (scope === undefined) return undefined;
+  let next = firstOut;
+  while (next !== undefined) {
+    let onward: TaskNode | undefined;
+    for (let edge: Edge | undefined = next; edge !== undefined; edge = edge.nextOut) {
+      if (`${edge.to.id}/` === scope.prefix) return edge.to;
+      if (edge.mode !== 'join' && edge.to.definition.scope === scope) onward ??= edge.to;
+    }
+    next = onward?.firstOut;
+  }
+  return undefined;
 }
 
 /** Was it decided that the task does not run: by a condition of its own, or of one that it needs? */

@@ -7,6 +7,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   channel,
+  failed,
   memory,
   merged,
   optional,
@@ -184,6 +185,31 @@ test('a nested workflow fails where an output has no result, and is skipped wher
   assert.equal(error.details, { workflow: 'inner', tasks: ['after'] });
   for (const id of [inputless.id, 'inputless.input', 'inputless/bad', 'inputless/rescued'])
     assert.is(tasks.get(id)?.status, 'skipped', id);
+});
+
+test('who handles the failure of a nested workflow handles what failed in it, at any depth', async () => {
+  for (const onFailure of ['continue', 'fail-fast'] as const)
+    for (const works of [true, false]) {
+      const inner = workflow({ name: 'inner' });
+      const bad = inner.task('bad', { run: () => Promise.reject(new Error('no paper')) });
+      const after = inner.task('after', { dependencies: [bad], run: () => 'never' });
+      const middle = workflow({ name: 'middle' });
+      const whole = middle.task('whole', { workflow: inner, output: after });
+      const flow = workflow({ name: 'outer', failurePolicy: onFailure });
+      const fails = flow.task('fails', { workflow: middle, output: whole });
+      flow.task('after', { dependencies: [fails], run: () => 'never' });
+      flow.task('handler', {
+        dependencies: [failed(fails)],
+        run: ([error]) => {
+          if (!works) throw error;
+          return 'handled';
+        },
+      });
+      const { status, tasks } = await flow.run().result();
+      const bads = onFailure === 'fail-fast' ? 'failed' : 'partial';
+      assert.is(status, works ? 'succeeded' : bads, `${onFailure} ${works}`);
+      assert.is(tasks.get('fails/whole/bad')?.status, 'failed');
+    }
 });
 
 test('an input that does not fit the schema fails before any task of the workflow starts', async () => {
