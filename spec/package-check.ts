@@ -95,11 +95,12 @@ try {
   const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) as string;
   const listed = call('tar', ['-tf', tarball]).split('\n');
   check(
-    'the package holds only dist, the pages, the examples and its papers',
+    'the package holds only dist, the pages, the examples, what deploys workers, and its papers',
     listed.every(
       (name) =>
-        /^$|^package\/(dist\/|docs\/|examples\/|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(name) &&
-        !/node_modules|docs\/reference|examples\/output/.test(name),
+        /^$|^package\/(dist\/|docs\/|examples\/|deploy\/(Dockerfile|[\w-]+\.ya?ml)$|[A-Z]+\.md$|LICENSE$|package\.json$)/.test(
+          name,
+        ) && !/node_modules|docs\/reference|examples\/output/.test(name),
     ),
     listed.join('\n'),
   );
