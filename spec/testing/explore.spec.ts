@@ -87,7 +87,7 @@ const plants: Record<string, Fault> = {
       [
         'commit/transaction.ts',
         'if (body !== undefined && this.#put(body) === false && journal !== undefined) {',
-        'if (body !== undefined) queueMicrotask(() => this.#put(body));\n    if (done === undefined && journal) {',
+        'if (body !== undefined) queueMicrotask(() => this.#put(body));\n    if (node === undefined && journal) {',
       ],
     ],
     finds: /^a result is written before it is seen$/,
@@ -141,7 +141,13 @@ const plants: Record<string, Fault> = {
     finds: /^limits hold$/,
   },
   'a failure that is passed over': {
-    plants: [['observe/report.ts', '(isLost(node) || isForgiven(node))', '(isLost(node) || isForgiven)']],
+    plants: [
+      [
+        'observe/report.ts',
+        'return isLost(node) || isForgiven(node) ||',
+        'return isLost(node) || isForgiven ||',
+      ],
+    ],
     finds: /^no early success$/,
   },
   'a shorter log without its first result': {
