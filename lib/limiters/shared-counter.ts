@@ -215,13 +215,17 @@ export class SharedCounter implements ConcurrencyCounter {
     const [stay, go]: [InHand[], InHand[]] = [[], []];
     for (const one of this.#hand) (now - one.came >= ms ? go : stay).push(one);
     this.#hand = stay;
-    for (const { at, tokens, again } of go) {
-      if (!again) this.#changes.push({ at, requests: -1, tokens: -tokens });
-    }
+    this.#untake(go);
     // Somebody else may wait for it: at once.
     if (go.length === 0) return;
     this.#changed = Math.min(this.#changed, this.now);
     this.#exchange();
+  }
+
+  /** Takes permits back out of the windows. */
+  #untake(permits: readonly InHand[]): void {
+    for (const { at, tokens, again } of permits)
+      if (!again) this.#changes.push({ at, requests: -1, tokens: -tokens });
   }
 
   /** Says what has gathered and asks for what is missing, as soon as the message before is answered. */
@@ -234,10 +238,7 @@ export class SharedCounter implements ConcurrencyCounter {
       const ask = this.#want;
       const open = ask !== undefined && this.#find(ask) < 0;
       // What is in hand and does not fit goes back, for what is needed is asked for as a whole.
-      if (open) {
-        for (const { at, tokens, again } of this.#hand.splice(0))
-          if (!again) this.#changes.push({ at, requests: -1, tokens: -tokens });
-      }
+      if (open) this.#untake(this.#hand.splice(0));
       const message: SharedMessage = {
         from: this.#options.from,
         seq: ++this.#seq,
