@@ -35,14 +35,17 @@ const reviewed = flow.task('review', {
   input: ({ draft }) => ({ draft }),
   output: verdict,
 });
-flow.task('send', { dependencies: { draft, reviewed }, run: ({ draft }) => console.log(`  sent: ${draft}`) });
-flow.task('ask a person', {
+const sent = flow.task('send', {
+  dependencies: { draft, reviewed },
+  run: ({ draft }) => console.log(`  sent: ${draft}`),
+});
+const asked = flow.task('ask a person', {
   dependencies: { error: failed(reviewed) },
   run: () => console.log('  a person writes the answer'),
 });
 flow.task('clear', {
   always: true,
-  dependencies: { reviewed: done(reviewed) },
+  dependencies: { sent: done(sent), asked: done(asked) },
   run: () => console.log('  cleared away'),
 });
 
