@@ -144,6 +144,10 @@ class Attempt extends AttemptContext implements BodySink {
       this.#timeouts = new AttemptTimeouts(ports.clock, node.id, timeouts, (error) => this.broke(error));
   }
 
+  get priority(): number {
+    return this.node.priority;
+  }
+
   /** A worker has begun with it; without `worker` it is not known which one. */
   begun(worker?: WorkerFacts): void {
     if (this.ended || !this.#waitsForWorker) return;

@@ -272,7 +272,7 @@ class TransportRemote implements Remote {
   async #add(attempt: OpenAttempt, order: Order): Promise<void> {
     for (;;) {
       const { job, where } = attempt;
-      const there = await this.#transport.add(job, order, { ...where, priority: 0 });
+      const there = await this.#transport.add(job, order, { ...where, priority: attempt.ctx.priority });
       if (attempt.isOver || there === undefined) return;
       const [state] = (await this.#transport.look([{ job, where }])) as [JobState];
       if (attempt.isOver) return;

@@ -43,7 +43,9 @@ export interface RemoteTransport {
   add(
     job: string,
     order: Order,
-    how: Where & { /** From -65,000 to 65,000, higher first. */ readonly priority: number },
+    how: Where & {
+      /** Higher first, from -65,536 to 65,536 in steps of 1/16; beyond it is cut off. */ readonly priority: number;
+    },
   ): Promise<Order | undefined>;
   /** Removes a job that waits or has ended. True: it is gone; false: a worker has it. */
   remove(job: string, where: Where): Promise<boolean>;

@@ -45,6 +45,8 @@ export interface RemoteContext extends TaskContext {
    * start it.
    */
   readonly again: boolean;
+  /** Of the task, or of a more important one that waits for it: where attempts of several runs queue, the highest goes first. */
+  readonly priority: number;
 }
 
 /**

@@ -75,6 +75,7 @@ export function fakeRemote(options: FakeRemoteOptions): FakeRemote {
 
 interface Job {
   order: Order;
+  readonly priority: number;
   state: 'waiting' | 'active' | 'ended';
   worker: FarmWorker | undefined;
   last: Word | undefined;
@@ -156,8 +157,9 @@ class Farm {
 
   /** Gives waiting jobs to workers that have a slot. */
   #dispatch(): void {
-    for (const [id, job] of this.#jobs) {
-      if (job.state !== 'waiting') continue;
+    const waiting = [...this.#jobs].filter(([, { state }]) => state === 'waiting');
+    // The sort keeps the order in which those of one priority came.
+    for (const [id, job] of waiting.sort(([, a], [, b]) => b.priority - a.priority)) {
       const free = this.#workers.find((one) => !one.isDead && one.active < one.facts.slots);
       if (free === undefined) return;
       job.state = 'active';
@@ -186,11 +188,11 @@ class Farm {
       wire: { ...this.#wire(node, (message) => mail$.next([message])), mail$ },
       news$,
       watch: (where) => this.#clock.after(0, () => this.#tellWorkers(where)),
-      add: (job, order) =>
+      add: (job, order, { priority }) =>
         later(() => {
           const known = this.#jobs.get(job);
           if (known !== undefined) return known.order;
-          this.#jobs.set(job, { order, state: 'waiting', worker: undefined, last: undefined });
+          this.#jobs.set(job, { order, priority, state: 'waiting', worker: undefined, last: undefined });
           this.#dispatch();
           return undefined;
         }),

@@ -1,6 +1,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bullmq, createWorker, type Remote, type RxWorker } from '../../lib/executors/bullmq.js';
+import {
+  bullmq,
+  createWorker,
+  type Remote,
+  type RxWorker,
+  type WorkerContext,
+} from '../../lib/executors/bullmq.js';
+import { QueueServer } from '../../lib/executors/bullmq-connection.js';
+import { BullmqTransport } from '../../lib/executors/bullmq-transport.js';
 import {
   AgentTask,
   exponential,
@@ -10,6 +18,7 @@ import {
   WorkflowOrchestrator,
   workflow,
 } from '../../lib/index.js';
+import type { Order } from '../../lib/model/wire.js';
 import { begunFile, freshName, queueServers, workerProcess } from '../support/queue-servers.js';
 import { agents } from '../support/worker-agents.js';
 
@@ -168,6 +177,26 @@ for (const { title, connection } of servers) {
     const made = flow.task('made', { dependencies: { size }, executor: large });
     const { results } = await flow.run().result();
     assert.is(results.get(made)?.length, 300_000);
+  });
+
+  test(`${title}: orders wait by priority, however great it is`, async () => {
+    const name = freshName();
+    const where = { labels: [], version: '1' };
+    const transport = new BullmqTransport(new QueueServer(connection), name, 5_000);
+    closing.push(() => transport.close());
+    const priorities = [0, -1, -1e9, 1 / 16, 7, 1e9, Number.MAX_VALUE, 0];
+    for (const [n, priority] of priorities.entries()) {
+      const facts = { taskId: String(priority), runId: 'r', attempt: 1, idempotencyKey: '', carrier: {} };
+      const order: Order = { v: 1, agent: 'told', facts, inputs: { text: 'null' }, token: `${n}`, to: 'c' };
+      await transport.add(`a${n}`, order, { ...where, priority });
+    }
+    const order: string[] = [];
+    const told = (_: unknown, { taskId }: WorkerContext) => order.push(taskId);
+    const worker = await createWorker({ agents: { told }, connection, name, concurrency: 1 });
+    closing.push(() => worker.close());
+    await until(() => order.length === priorities.length);
+    const most = [String(1e9), String(Number.MAX_VALUE)];
+    assert.equal(order, [...most, '7', '0.0625', '0', '0', '-1', String(-1e9)]);
   });
 
   test(`${title}: agents of an orchestrator, by one line`, async () => {

@@ -95,6 +95,26 @@ test('a controller that goes on attaches to what is under way: nothing begins tw
   );
 });
 
+test('where runs of two controllers queue for workers, the most important tasks go first', async () => {
+  const scheduler = new SimulationScheduler();
+  const remote = fakeRemote({ scheduler, agents, workers: 1, slots: 2 });
+  const run = (by: Pick<FakeRemote, 'agent'>, name: string, priorities: readonly number[]) => {
+    const flow = workflow({ name });
+    for (const [i, priority] of priorities.entries())
+      flow.task(`${name}${i}`, { executor: by.agent('nap'), priority });
+    return flow.run({ scheduler }).result();
+  };
+  const low = run(remote, 'low', [0, 0, 0, 0]);
+  await advance(scheduler, 15_000);
+  const lower = run(remote.beside(), 'lower', [-1, -0.5]);
+  const high = run(remote.beside(), 'high', [3, 3.5]);
+  await advance(scheduler);
+  for (const { status } of await Promise.all([low, high, lower])) assert.is(status, 'succeeded');
+  const [, , third, fourth, ...then] = remote.begun;
+  assert.equal([third, fourth].sort(), ['low2#1', 'low3#1'], 'what has begun goes on');
+  assert.equal(then, ['high1#1', 'high0#1', 'lower1#1', 'lower0#1']);
+});
+
 test('random workflows over a bad way and workers that are killed end as they do in this process', async () => {
   const task = fc.record({
     ms: fc.integer({ min: 0, max: 3_000 }),
