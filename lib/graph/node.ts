@@ -212,13 +212,12 @@ export class TaskNode implements HeapItem {
   /** Attempts that were paid for, in all processes of the run. */
   calls = 0;
   running: AttemptHandle | undefined = undefined;
-  /** When it entered the present status. */
+  /** When it entered the present status; of a run that is over: when it ended, or was left. */
   since = 0;
   dependenciesMs = 0;
   slotMs = 0;
   runningMs = 0;
   startedAt = -1;
-  endedAt = -1;
   #value: unknown = undefined;
   error: unknown = undefined;
   extra: NodeExtra | undefined = undefined;
@@ -228,6 +227,8 @@ export class TaskNode implements HeapItem {
   parent: TaskNode | undefined = undefined;
   /** Where its body runs; undefined: where the run was started. */
   context: AsyncContext | undefined = undefined;
+  /** The task of the graph: for an attempt beside another one not the node itself. */
+  principal: TaskNode = this;
 
   constructor(handle: Task, definition: TaskDefinition, seq: number, lane: Lane) {
     this.id = handle.id;
@@ -280,11 +281,6 @@ export class TaskNode implements HeapItem {
 
   get ended(): boolean {
     return isEnd(this.status);
-  }
-
-  /** The task of the graph: for an attempt beside another one not the node itself. */
-  get principal(): TaskNode {
-    return this.extra?.hedge?.node ?? this;
   }
 
   /** Books what it used, here and at the gates it passes. */

@@ -176,7 +176,7 @@ function attemptsOf(node: TaskNode): AttemptReport[] {
     const failure = node.error === undefined ? {} : { error: node.error };
     const worker = node.extra?.worker;
     const by = worker === undefined ? {} : { worker };
-    attempts.push({ startedAt: node.startedAt, endedAt: node.endedAt, ...failure, ...by });
+    attempts.push({ startedAt: node.startedAt, endedAt: node.since, ...failure, ...by });
   }
   return attempts;
 }
@@ -324,9 +324,9 @@ function criticalPath(nodes: ReadonlyMap<string, TaskNode>): RunReport['critical
   let node: TaskNode | undefined;
   for (const one of nodes.values()) {
     if (one.startedAt < 0) continue;
-    const later = node === undefined || one.endedAt > node.endedAt;
+    const later = node === undefined || one.since > node.since;
     // Within one ms the task further down the graph is the later one.
-    if (later || (one.endedAt === node?.endedAt && one.depth > node.depth)) node = one;
+    if (later || (one.since === node?.since && one.depth > node.depth)) node = one;
   }
   const path: string[] = [];
   let ms = 0;
@@ -338,7 +338,7 @@ function criticalPath(nodes: ReadonlyMap<string, TaskNode>): RunReport['critical
       const { from } = edge;
       // Who came second did not hold anybody up.
       if (choiceOf(edge)?.winners.includes(from) === false) continue;
-      if (from.startedAt >= 0 && (before === undefined || from.endedAt > before.endedAt)) before = from;
+      if (from.startedAt >= 0 && (before === undefined || from.since > before.since)) before = from;
     }
     node = before;
   }

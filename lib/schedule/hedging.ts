@@ -93,6 +93,7 @@ export class Hedging {
     rival.priority = node.priority;
     rival.rank = node.rank;
     rival.startedAt = rival.since = this.#lifecycle.clock.elapsed();
+    rival.principal = node;
     rival.more().hedge = hedge;
     if (!this.#lifecycle.book(rival)) return;
     rival.calls = 1;

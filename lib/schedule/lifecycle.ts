@@ -6,7 +6,7 @@ import type { SchedulerPorts } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { AttemptEvent, OpenEvent } from '../model/event.js';
-import { isEnd, type TaskStatus } from '../model/status.js';
+import type { TaskStatus } from '../model/status.js';
 import type { WorkerFacts } from '../model/worker.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 import type { Deadlines } from './deadlines.js';
@@ -223,7 +223,6 @@ export class Lifecycle {
     if (replay !== undefined) this.ports.log.replayed(node, this.closing === undefined, cause);
     node.error = error;
     this.enter(node, status, error);
-    node.endedAt = node.since;
     this.open -= 1;
     if (node.definition.candidate === true) node.lane.group?.dismiss(node);
     this.deadlines.disarm(node);
@@ -278,7 +277,6 @@ export class Lifecycle {
       if (node.ended) continue;
       this.deadlines.disarm(node);
       bookTime(node, now);
-      node.endedAt = now;
     }
   }
 
@@ -323,7 +321,7 @@ export class Lifecycle {
     if (reason === 'running' && permitMs > 0) event.permitMs = permitMs;
     if (reason === 'failed' && isTolerated(node)) event.tolerated = true;
     if (reason === 'skipped' && isDecided(node)) event.decided = true;
-    if (isEnd(reason)) {
+    if (reason === 'succeeded' || reason === 'restored') {
       const { value } = node;
       if (value !== undefined) event.value = value;
     }
@@ -355,7 +353,7 @@ export class Lifecycle {
     if (error !== undefined) event.error = error;
     if (retryAfter !== undefined) event.retryAfter = retryAfter;
     if (worker !== undefined) event.worker = worker;
-    watch.emit(event);
+    watch.emit(event, reason === 'started' ? node.since : undefined);
   }
 
   /** Books an attempt that another one follows; `retryAfter`: ms a provider asked to wait. */
