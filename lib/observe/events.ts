@@ -11,6 +11,8 @@ export class EventHub implements Watch {
   readonly #runId: string;
   readonly #clock: Pick<Clock, 'elapsed'>;
   #seq = 0;
+  /** Does anybody listen? */
+  active = false;
 
   /** `joined` is told who has begun to listen: an event from before may still hold. */
   constructor(
@@ -22,12 +24,12 @@ export class EventHub implements Watch {
     this.#clock = clock;
     this.events$ = new Observable((listener) => {
       this.#subject.subscribe(listener);
+      this.active = this.#subject.observed;
       if (!listener.closed) joined?.(listener);
+      return () => {
+        this.active = this.#subject.observed;
+      };
     });
-  }
-
-  get active(): boolean {
-    return this.#subject.observed;
   }
 
   /** Stamps `body`, which becomes the event that all who listen share. */
