@@ -183,7 +183,8 @@ export class Lane implements HeapItem {
   #permitMs = 0;
   #permitSince: number | undefined;
   #resumeLane: Lane | undefined;
-  #origin: Lane | undefined;
+  /** The lane in which an attempt begins; another one for those that come back from a pause. */
+  origin: Lane = this;
 
   /** `outer`: gates all tasks of the run have to pass. */
   constructor(
@@ -223,19 +224,13 @@ export class Lane implements HeapItem {
 
   /** Where tasks that come back from a pause wait: a gate must not make them wait behind those it does not admit. */
   get resumeLane(): Lane {
-    if (!this.gated) return this;
-    if (this.#origin !== undefined) return this;
+    if (!this.gated || this.origin !== this) return this;
     if (this.#resumeLane === undefined) {
       const outer = this.group === undefined ? this.gates : this.gates.slice(0, -1);
       this.#resumeLane = new Lane(this.slots, this.group, this.needs, outer, this.share);
-      this.#resumeLane.#origin = this;
+      this.#resumeLane.origin = this;
     }
     return this.#resumeLane;
-  }
-
-  /** The lane in which an attempt begins. */
-  get origin(): Lane {
-    return this.#origin ?? this;
   }
 
   /** Books the time from `now` on as waiting for a permit, or not. */

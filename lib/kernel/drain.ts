@@ -71,10 +71,10 @@ export class Drain<T> {
   }
 
   /** Queues an item, and handles it at once unless the loop is already running further down the stack. */
-  push(item: T): void {
+  readonly push = (item: T): void => {
     this.#queue.push(item);
     if (!this.#draining) this.flush();
-  }
+  };
 
   /** Puts `work` off until the queue is empty; work that is already waiting is not added twice. */
   atTurnEnd(work: TurnEnd): void {
@@ -85,13 +85,13 @@ export class Drain<T> {
    * Work in steps, within an item: where the event loop has to be given back, the rest is handled first in the next turn,
    * before all that is queued.
    */
-  slice(work: Iterator<unknown>): void {
+  readonly slice = (work: Iterator<unknown>): void => {
     for (let n = 1; work.next().done !== true; n++)
       if (n % steps === 0 && this.rest()) {
         this.#queue.unshift(this.#item(() => this.slice(work)));
         return;
       }
-  }
+  };
 
   /** Runs turns until nothing is left to do, or the event loop has to be given back. */
   flush(): void {

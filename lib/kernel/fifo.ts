@@ -5,24 +5,18 @@ const least = 32;
 export class Fifo<T> {
   #items: (T | undefined)[] = [];
   #head = 0;
-  /** Its own, for a list that is made shorter and longer again is a new list each time. */
-  #end = 0;
-
-  get size(): number {
-    return this.#end - this.#head;
-  }
+  /** How many there are. The list behind is not made shorter: one that is made longer again is a new list each time. */
+  size = 0;
 
   push(item: T): void {
-    this.#items[this.#end++] = item;
+    this.#items[this.#head + this.size++] = item;
   }
 
   /** Puts an item before the first. */
   unshift(item: T): void {
     if (this.#head > 0) this.#items[--this.#head] = item;
-    else {
-      this.#items.unshift(item);
-      this.#end += 1;
-    }
+    else this.#items.unshift(item);
+    this.size += 1;
   }
 
   /** The first, which stays. */
@@ -31,15 +25,15 @@ export class Fifo<T> {
   }
 
   shift(): T | undefined {
-    if (this.#head === this.#end) return undefined;
+    if (this.size === 0) return undefined;
     const item = this.#items[this.#head];
     this.#items[this.#head] = undefined;
     this.#head += 1;
-    if (this.#head === this.#end && this.#end <= least) this.#head = this.#end = 0;
+    this.size -= 1;
+    if (this.size === 0 && this.#head <= least) this.#head = 0;
     // What was taken out goes when it is half of the row: no item is moved more often than once, on average.
-    else if (this.#head > least && this.#head * 2 >= this.#end) {
-      this.#items = this.#items.slice(this.#head, this.#end);
-      this.#end -= this.#head;
+    else if (this.#head > least && this.#head >= this.size) {
+      this.#items = this.#items.slice(this.#head, this.#head + this.size);
       this.#head = 0;
     }
     return item;
@@ -47,6 +41,6 @@ export class Fifo<T> {
 
   clear(): void {
     this.#items = [];
-    this.#head = this.#end = 0;
+    this.#head = this.size = 0;
   }
 }

@@ -33,7 +33,8 @@ export class Probing {
 
   /** Where a task waits that has become ready. */
   laneOf(node: TaskNode): Lane {
-    return node.running === undefined && !this.#passes(node) ? node.lane.origin : node.lane.resumeLane;
+    const free = node.running !== undefined || (this.#gates.size > 0 && this.#passes(node));
+    return free ? node.lane.resumeLane : node.lane.origin;
   }
 
   /** A task has begun to wait for something: who can help it may be waiting behind others. */
@@ -59,7 +60,7 @@ export class Probing {
   }
 
   #passes(node: TaskNode): boolean {
-    if (this.#gates.size === 0 || !node.lane.gated) return false;
+    if (!node.lane.gated) return false;
     for (const gate of this.#gates)
       if (node.lane.gates.some((list) => list.includes(gate))) return this.helps(gate, node);
     return false;

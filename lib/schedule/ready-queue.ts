@@ -379,8 +379,10 @@ export class ReadyQueue {
   /** Puts a lane that lost a task in its new place, before any other lane is compared with it. */
   #reorder(lane: Lane): void {
     if (lane.ready.size === 0) this.#lanes.remove(lane);
-    else if (lane.heapIndex >= 0) this.#lanes.update(lane);
-    if (lane.ready.size > 0) this.#rankClaims(lane);
+    else {
+      if (lane.heapIndex >= 0) this.#lanes.update(lane);
+      this.#rankClaims(lane);
+    }
   }
 
   /** The lane no longer waits for what it claimed, or was to have. */

@@ -59,10 +59,7 @@ export class Scheduler implements QueuedRun {
   readonly #streaming: Streaming;
   /** Nothing new begins; the run ends when nothing goes on by itself. */
   #draining = false;
-  readonly #slots = new Slots(
-    (node, slot) => this.#bind(node, slot),
-    (signal) => this.#drain.push(signal),
-  );
+  readonly #slots: Slots;
   readonly #drain: Drain<Signal | Command>;
 
   constructor(
@@ -75,8 +72,15 @@ export class Scheduler implements QueuedRun {
     this.keepOpen = keepOpen;
     this.slots = slots;
     this.#shared = shared;
-    const command = (work: Command): void => this.#drain.push(work);
-    const slice = (work: Iterator<unknown>): void => this.#drain.slice(work);
+    this.#drain = new Drain<Signal | Command>(
+      clock,
+      this.#step,
+      this.#idle,
+      (work) => work,
+      shared && { enter: (turns) => shared.enter(this, turns), left: () => shared.left() },
+    );
+    const { push: command, slice } = this.#drain;
+    this.#slots = new Slots(this.#bind, command);
     const deadlines = new Deadlines(clock, settings, (node, error, applies) =>
       command(() => applies() && this.outcomes.abandon(node, 'failed', error)),
     );
@@ -84,16 +88,6 @@ export class Scheduler implements QueuedRun {
     const lifecycle = new Lifecycle({ ...parts, command, slice });
     this.#nodes = nodes;
     this.#lifecycle = lifecycle;
-    this.#drain = new Drain(
-      clock,
-      (item) => this.#step(item),
-      () => {
-        this.#pump();
-        this.#lifecycle.places.tell();
-      },
-      (work) => work,
-      shared && { enter: (turns) => shared.enter(this, turns), left: () => shared.left() },
-    );
     this.priorityInheritance = new PriorityInheritance({
       ranked: () => (settings.policy ?? 'critical-path') === 'critical-path',
       find: (id) => nodes.get(id),
@@ -137,7 +131,8 @@ export class Scheduler implements QueuedRun {
 
   /** Are tasks that `parent`, or somebody outside, adds too late? */
   refuses(parent?: TaskNode): boolean {
-    return this.ended || this.closing !== undefined || (parent === undefined && this.#draining);
+    const { ended, closing } = this.#lifecycle;
+    return ended || closing !== undefined || (parent === undefined && this.#draining);
   }
 
   /** Nothing happens any more. Tasks that are left (`open`) go on in a later process. */
@@ -310,7 +305,7 @@ export class Scheduler implements QueuedRun {
     this.#lifecycle.command(() => undefined);
   }
 
-  #step(item: Signal | Command): void {
+  readonly #step = (item: Signal | Command): void => {
     this.#lifecycle.step();
     try {
       if (typeof item === 'function') item();
@@ -318,7 +313,7 @@ export class Scheduler implements QueuedRun {
     } catch (error) {
       this.#broke(error, typeof item === 'function' ? undefined : item.node);
     }
-  }
+  };
 
   /** Something threw that no guard was around: better an end with a reason than a run that waits for ever. */
   #broke(error: unknown, node: TaskNode | undefined): void {
@@ -327,6 +322,11 @@ export class Scheduler implements QueuedRun {
     else this.#lifecycle.command(() => this.outcomes.abandon(node, 'failed', fault));
   }
 
+  readonly #idle = (): void => {
+    this.#pump();
+    this.#lifecycle.places.tell();
+  };
+
   /** Starts what may start; ends the run when nothing is left. */
   #pump(): void {
     const lifecycle = this.#lifecycle;
@@ -334,7 +334,7 @@ export class Scheduler implements QueuedRun {
     // What it has given back may be for other runs, also when it has ended.
     if (this.#shared?.pump(this) === false) return;
     // Before the start only a cancelled run has an end.
-    if (lifecycle.ended || (!this.#slots.begun && lifecycle.closing === undefined)) return;
+    if (lifecycle.ended || (!lifecycle.begun && lifecycle.closing === undefined)) return;
     if (this.#shared === undefined && !this.#startAll()) return;
     this.#slots.rest();
     // While one runs nothing else is asked.
@@ -371,7 +371,7 @@ export class Scheduler implements QueuedRun {
   }
 
   /** Binds a slot to the best task there is. */
-  #bind(node: TaskNode, slot: SignalSink): AttemptHandle | undefined {
+  readonly #bind = (node: TaskNode, slot: SignalSink): AttemptHandle | undefined => {
     const { ports, queue } = this.#lifecycle;
     queue.take(node);
     if (node.running !== undefined) {
@@ -395,5 +395,5 @@ export class Scheduler implements QueuedRun {
       this.#broke(error, node);
       return undefined;
     }
-  }
+  };
 }

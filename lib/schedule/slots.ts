@@ -35,11 +35,6 @@ export class Slots {
     this.#onSignal = onSignal;
   }
 
-  /** Has the run begun to give out slots? */
-  get begun(): boolean {
-    return this.#running !== undefined;
-  }
-
   begin(): void {
     this.#running = new Subscription();
     this.#open();
