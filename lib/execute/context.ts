@@ -186,8 +186,9 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   join(tasks: unknown): Promise<never> {
     this.#alive('join');
     this.#additions?.flush();
+    const { scope } = this;
     const shape = shapeOf(tasks);
-    const targets = joinTargets(tasks, this.node, (task) => this.ports.graph.find(meant(this.node, task)));
+    const targets = joinTargets(tasks, shape, this.node, (task) => this.ports.graph.find(meant(scope, task)));
     noteJoined(this.node, targets);
     return this.#promise((resolve, reject) => {
       const nodes = targets.map(({ node }) => node);

@@ -120,6 +120,8 @@ function tooFew({ mode, need, edges }: ChoiceState): RxhiveError {
   });
 }
 
+export type JoinShape = 'one' | 'tuple' | 'record';
+
 /** One target of `ctx.join`. */
 export interface JoinTarget {
   readonly node: TaskNode | ChoiceState;
@@ -132,7 +134,7 @@ export interface JoinTarget {
  * Results of joined tasks in the shape they were asked for.
  * @throws the error of a failed one; `TASK_SKIPPED` for one that never ran.
  */
-export function joined(targets: readonly JoinTarget[], shape: 'one' | 'tuple' | 'record'): unknown {
+export function joined(targets: readonly JoinTarget[], shape: JoinShape): unknown {
   for (const { node, mode } of targets) {
     if (node instanceof ChoiceState) {
       if (node.state === 'won') continue;

@@ -2,10 +2,10 @@ import { ChoiceState } from '../graph/choice-state.js';
 import { Edge, type TaskNode } from '../graph/node.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { Choice, Dependency, readsStream, Task } from '../model/dependency.js';
-import type { JoinTarget } from './inputs.js';
+import type { JoinShape, JoinTarget } from './inputs.js';
 
 /** In which shape tasks were given to `ctx.join`, and results go back. */
-export function shapeOf(tasks: unknown): 'one' | 'tuple' | 'record' {
+export function shapeOf(tasks: unknown): JoinShape {
   if (tasks instanceof Task || tasks instanceof Dependency || tasks instanceof Choice) return 'one';
   return Array.isArray(tasks) ? 'tuple' : 'record';
 }
@@ -13,10 +13,10 @@ export function shapeOf(tasks: unknown): 'one' | 'tuple' | 'record' {
 /** What `ctx.join` of `node` is to wait for. @throws RxhiveError INVALID_OPTION */
 export function joinTargets(
   tasks: unknown,
+  shape: JoinShape,
   node: TaskNode,
   find: (task: Task) => TaskNode | undefined,
 ): JoinTarget[] {
-  const shape = shapeOf(tasks);
   const given = shape === 'one' ? [tasks] : tasks;
   if (typeof given !== 'object' || given === null)
     throw new RxhiveError(

@@ -14,13 +14,10 @@ export function scopeOf(node: TaskNode): Scope | undefined {
   return undefined;
 }
 
-/** The task that code of `node` means: handles and ids of a nested workflow are those of its own tasks. */
-export function meant(node: TaskNode, task: Task): Task {
-  const scope = scopeOf(node);
-  return scope === undefined ? task : inside(scope, task);
-}
-
-function inside({ prefix, owner }: Scope, task: Task): Task {
+/** The task that code means: within a nested workflow handles and ids are those of its own tasks. */
+export function meant(scope: Scope | undefined, task: Task): Task {
+  if (scope === undefined) return task;
+  const { prefix, owner } = scope;
   const isOurs = task.owner === owner || (task.owner === undefined && !task.id.startsWith(prefix));
   return isOurs ? new Task(prefix + task.id) : task;
 }
@@ -50,7 +47,7 @@ export function addedIn(
   definition: TaskDefinition,
 ): { id: string; definition: TaskDefinition } {
   const { dependencies } = definition;
-  const own = mapped(dependencies, (task) => inside(scope, task));
+  const own = mapped(dependencies, (task) => meant(scope, task));
   return {
     id: typeof id === 'string' ? scope.prefix + id : id,
     definition: placed(scope, dependencies === undefined ? definition : { ...definition, dependencies: own }),

@@ -190,10 +190,11 @@ export class TaskMessaging implements Messaging {
   #idsOf(what: string, from: ReceiveOptions['from']): string[] | undefined {
     if (from === undefined) return undefined;
     this.#own.flush();
+    const scope = scopeOf(this.#node);
     const given: readonly unknown[] = Array.isArray(from) ? from : [from];
     return given.map((one) => {
       const task = typeof one === 'string' ? new Task(one) : one;
-      const found = task instanceof Task ? this.#ports.graph.find(meant(this.#node, task)) : undefined;
+      const found = task instanceof Task ? this.#ports.graph.find(meant(scope, task)) : undefined;
       if (found !== undefined) return found.id;
       const name = task instanceof Task ? task.id : one;
       throw new RxhiveError(
