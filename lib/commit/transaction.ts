@@ -54,7 +54,8 @@ export class Transactions implements TaskLog {
   readonly #journal: Journal | undefined;
   readonly #log: LogPorts | undefined;
   readonly #ports: CommitPorts;
-  #recovery: Recovery | undefined;
+  /** What goes on of an earlier process; undefined: there was none. */
+  recovery: Recovery | undefined;
   /** Written before the next record: a run that goes on and finds nothing to do writes nothing. */
   #resumed: ResumedRecord | undefined;
   readonly #attempts: AttemptLog | undefined;
@@ -115,7 +116,7 @@ export class Transactions implements TaskLog {
         (resumed) => {
           const early = this.#early ?? [];
           this.#early = undefined;
-          for (const node of early) if (this.#recovery?.past.has(node.id) !== true) this.ended(node, false);
+          for (const node of early) if (this.recovery?.past.has(node.id) !== true) this.ended(node, false);
           done(resumed);
         },
         (error) => journal.close(() => failed(error)),
@@ -153,34 +154,25 @@ export class Transactions implements TaskLog {
       return undefined;
     }
     this.#resumed = { kind: 'resumed', at, before: new ProcessTimes(records).total };
-    this.#recovery = new Recovery(records, {
+    this.recovery = new Recovery(records, {
       ...this.#ports.recovery,
       watch: this.#ports.watch,
       time: () => this.#ports.clock.wall(),
       drop: (tasks, stays) => this.#drop(tasks, stays),
     });
-    const { died, deaths } = this.#recovery.tries;
+    const { died, deaths } = this.recovery.tries;
     if (this.#log?.fork !== true) this.#mark = died;
     if (this.#mark) this.#attempts?.afterDeaths(deaths);
-    return this.#recovery.begin(records, facts, this.#state);
-  }
-
-  /** What goes on of an earlier process; undefined: there was none. */
-  get recovery(): Recovery | undefined {
-    return this.#recovery;
-  }
-
-  resumed(): boolean {
-    return this.#recovery !== undefined;
+    return this.recovery.begin(records, facts, this.#state);
   }
 
   replayed(node: TaskNode, goesOn: boolean, cause: unknown): void {
-    this.#recovery?.replayed(node, goesOn, cause);
+    this.recovery?.replayed(node, goesOn, cause);
   }
 
   /** Gives a task the end it had before; undefined when it has to run, if only to bring back what it had added. */
   recall(node: TaskNode): Recalled | undefined {
-    const recovery = this.#recovery;
+    const { recovery } = this;
     const end = recovery?.recall(node);
     const record = recovery?.past.commits.get(node.id);
     if (record !== undefined && !this.#spilled(node, recovery?.past.spilledOf(record)))
@@ -189,7 +181,7 @@ export class Transactions implements TaskLog {
   }
 
   cleaned(node: TaskNode): boolean {
-    const record = this.#recovery?.past.cleaned.get(node.id);
+    const record = this.recovery?.past.cleaned.get(node.id);
     if (record === undefined || versionOf(node) !== record.version) return false;
     if (!this.#spilled(node, record.spilled)) node.value = record.value;
     return true;
@@ -281,7 +273,7 @@ export class Transactions implements TaskLog {
       this.#early.push(node);
       return;
     }
-    if (!isNoted(node) || this.#recovery?.past.failures.has(node.id) === true) return;
+    if (!isNoted(node) || this.recovery?.past.failures.has(node.id) === true) return;
     const body = failureText(node, this.#ports.clock.elapsed());
     logged(node);
     this.#append(body);
@@ -289,7 +281,7 @@ export class Transactions implements TaskLog {
 
   /** Notes that an attempt is under way: a task that ends its process must not do so for ever. */
   began({ id, attempt }: TaskNode): void {
-    this.#recovery?.past.cleaned.clear();
+    this.recovery?.past.cleaned.clear();
     if (this.#log?.durability === 'exit') return;
     if (this.#mark) {
       // The next process sees that this one was there, whatever becomes of it.
@@ -317,7 +309,7 @@ export class Transactions implements TaskLog {
   /** Tasks of registered bodies, as a record; undefined: there are none, or no log. @throws RxhiveError NOT_SERIALIZABLE */
   addedText(tasks: readonly Spawned[]): string | undefined {
     if (this.#journal === undefined) return undefined;
-    return addedText(tasks, this.#recovery?.past.outside);
+    return addedText(tasks, this.recovery?.past.outside);
   }
 
   /** Writes what {@link Transactions.addedText} has made. */
@@ -327,7 +319,7 @@ export class Transactions implements TaskLog {
 
   /** What tasks have used, in earlier processes, that this one has not had. */
   get spentElsewhere(): UsageLedger['unbilled'] {
-    return this.#recovery?.ledger.unbilled ?? [];
+    return this.recovery?.ledger.unbilled ?? [];
   }
 
   /** Notes what an attempt used that no other record will tell of; nothing where it used nothing. */

@@ -23,8 +23,8 @@ export type Expected = (id: string, definition: TaskDefinition) => number | unde
 
 /** The log, as far as the scheduler tells it what happens and asks it what had happened. */
 export interface TaskLog {
-  /** There was an earlier process: tasks may have ended in it. */
-  resumed(): boolean;
+  /** What goes on of an earlier process, in which tasks may have ended; undefined: there was none. */
+  readonly recovery: object | undefined;
   /** How the task ended in an earlier process; undefined: it has to run. */
   recall(node: TaskNode): Recalled | undefined;
   /** Had the task cleaned up when an earlier process ended, and has nothing begun since? Then it has its result again. */

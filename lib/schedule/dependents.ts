@@ -35,7 +35,7 @@ export class Dependents {
 
   /** Tasks are about to be taken in: those that come one after the other in a turn are asked for their past together. */
   expect(nodes: readonly TaskNode[]): void {
-    if (this.#lifecycle.ports.log.resumed()) this.#coming.push(...nodes);
+    if (this.#lifecycle.ports.log.recovery !== undefined) this.#coming.push(...nodes);
   }
 
   /** Tasks that come while the run goes on: some of what they wait for may have ended. */
@@ -53,7 +53,7 @@ export class Dependents {
   /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
   *#recall(nodes: Iterable<TaskNode>): Generator<void> {
     const { ports, queue } = this.#lifecycle;
-    if (!ports.log.resumed()) return;
+    if (ports.log.recovery === undefined) return;
     const ended: TaskNode[] = [];
     for (const node of nodes) {
       const status = node.ended ? undefined : ports.log.recall(node);
