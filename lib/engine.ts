@@ -393,6 +393,7 @@ export class Engine {
       item: (parent, one, watch, known) =>
         this.#admit(this.#growth.addItem(one, parent, watch, known), parent),
       batchesOf: (task) => this.#transactions.recovery?.batchesOf(task) ?? [],
+      restarted: (task) => this.#transactions.recovery?.tries.hadBegun(task) ?? false,
       drop: (node, why) => this.scheduler.cancelTask(node, why, 'parent'),
     };
   }

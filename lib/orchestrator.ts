@@ -317,7 +317,7 @@ export class WorkflowOrchestrator<
       ...same
     } = options;
     const agent = this.#agent(id, agentType, fault);
-    const { id: _, agentType: __, data: ___, dependencies: ____, ...own } = options;
+    const { id: _, agentType: __, data: ___, dependencies: ____, signal: _____, ...own } = options;
     const ids = dependencies.map((one) => (typeof one === 'string' ? one : one?.id));
     const inputsOf = (values: readonly unknown[]): AgentInputs =>
       Object.fromEntries(ids.map((one, i) => [one, values[i]]));

@@ -102,6 +102,8 @@ test('an agent task has every option of a task, under its name or its own', () =
     compensate: () => undefined,
     isolation: 'serializable',
     onConflict: 'fail',
+    writes: 'exclusive',
+    signal: new AbortController().signal,
   };
   const orchestrator = new WorkflowOrchestrator({
     agents: { work: () => 1 },

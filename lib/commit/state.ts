@@ -82,6 +82,22 @@ export class State {
     return undefined;
   }
 
+  /** Says which other task has, since `reads` began, written what `recipes` change. What is only added to an array replaces nothing. */
+  overwritten(
+    taskId: string,
+    reads: Reads,
+    recipes: readonly Recipe<never>[],
+  ): TransactionConflictError | undefined {
+    for (const { op, path } of this.prepare(recipes, true).patches ?? []) {
+      if (op === 'add' && typeof path.at(-1) === 'number') continue;
+      const clash = this.#writes.clash(path, reads.base);
+      if (clash === undefined) continue;
+      const values = { read: at(reads.snapshot, clash.path), current: at(this.#head, clash.path) };
+      return new TransactionConflictError(taskId, clash.writer, clash.path, values, 'writes');
+    }
+    return undefined;
+  }
+
   /** Replays a task's recipes on the newest state, all or none. Patches are made where somebody needs them. */
   prepare(recipes: readonly Recipe<never>[], patched: boolean): StateChange {
     const base = this.#head;

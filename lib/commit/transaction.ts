@@ -362,9 +362,9 @@ export class Transactions implements TaskLog {
   }
 
   #conflict(node: TaskNode, attempt: AttemptHandle): 'rerun' | 'wait' | undefined {
-    const { reads } = attempt;
+    const { reads, recipes } = attempt;
     if (reads === undefined) return undefined;
-    const { onConflict = 'rerun' } = node.definition;
+    const { onConflict = 'rerun', writes } = node.definition;
     const conflict = onConflict === 'replay' ? undefined : this.#state.conflict(node.id, reads);
     // Run again now, the body would read what it has read before: nobody sees a commit before it is written.
     if (conflict !== undefined && conflict.seq > this.#state.seq) {
@@ -372,7 +372,12 @@ export class Transactions implements TaskLog {
       this.#pending.behind(conflict.seq, () => this.#ports.again(node, attempt, value, calls));
       return 'wait';
     }
+    const overwritten =
+      conflict === undefined && writes === 'exclusive' && recipes !== undefined
+        ? this.#state.overwritten(node.id, reads, recipes)
+        : undefined;
     reads.close();
+    if (overwritten !== undefined) throw overwritten;
     if (conflict === undefined) return undefined;
     const extra = node.more();
     extra.conflicts += 1;

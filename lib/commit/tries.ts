@@ -39,11 +39,14 @@ export class Tries {
   /** The process has got something done. */
   #further = false;
   readonly #tasks = new Map<string, Try>();
+  /** Tasks that had begun and have not succeeded since. */
+  readonly #begun = new Set<string>();
 
   constructor(records: readonly LogRecord[]) {
     for (const record of records) {
       if (progress.has(record.kind)) this.#further = true;
       this.died = record.kind !== 'stopped' && !(record.kind === 'run' && record.from !== undefined);
+      this.#follow(record);
       if (record.kind === 'begun')
         for (const [task, attempt] of record.tasks) this.#of(task).open = attempt > 0;
       else if (record.kind === 'attempt') {
@@ -72,6 +75,18 @@ export class Tries {
     if (lost < mostLostOf(node.definition.retry ?? fallback)) return undefined;
     const message = `Task "${truncate(node.id)}" was under way when its process ended, ${lost === 1 ? 'once' : `${lost} times in a row`}. Find out whether it ends the process; retry: 'failed' tries it again.`;
     return new RxhiveError('ATTEMPT_LOST', message, { details: { taskId: node.id, lost } });
+  }
+
+  /** Had an earlier process begun with a task, as far as the log knows? */
+  hadBegun(task: string): boolean {
+    return this.#begun.has(task);
+  }
+
+  #follow(record: LogRecord): void {
+    if (record.kind === 'begun') for (const [task] of record.tasks) this.#begun.add(task);
+    else if (record.kind === 'attempt' || record.kind === 'question') this.#begun.add(record.task);
+    else if (record.kind === 'message' || record.kind === 'reply') this.#begun.add(record.from);
+    else if (record.kind === 'commit') this.#begun.delete(record.task);
   }
 
   #of(task: string): Try {

@@ -64,6 +64,8 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     this.node = node;
     this.ports = ports;
     this.attempt = node.attempt;
+    // Who writes meanwhile is noted from now on.
+    if (node.definition.writes === 'exclusive') this.reads = ports.state.reads();
   }
 
   get spawned(): Spawned[] | undefined {
@@ -109,6 +111,10 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   get replaying(): { readonly value: unknown } | undefined {
     const replay = this.node.extra?.replay;
     return replay === undefined ? undefined : { value: this.node.value };
+  }
+
+  get restarted(): boolean {
+    return this.ports.restarted(this.node.id);
   }
 
   get idempotencyKey(): string {

@@ -63,6 +63,8 @@ export interface ExecutePorts {
   item(parent: TaskNode, one: Spawned, watch: ItemWatch, known: (node: TaskNode) => void): void;
   /** Keys of the items of each batch of a `flow.each` that an earlier process has ended. */
   batchesOf(task: string): Iterable<readonly string[]>;
+  /** Had an earlier process begun with a task? */
+  restarted(task: string): boolean;
   /** Cancels an item or candidate; `why`: what its parent was ended for. */
   drop(node: TaskNode, why?: unknown): void;
 }

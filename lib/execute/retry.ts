@@ -49,7 +49,7 @@ function decideRetry(
   const { backoff } = policy;
   const delayOf =
     backoff === undefined ? plain : typeof backoff === 'function' ? backoff : exponential(backoff);
-  return Math.ceil(callForNumber('retry.backoff', () => delayOf(attempt, random)));
+  return Math.ceil(callForNumber('retry.backoff', () => delayOf(attempt, random, error)));
 }
 
 /** What follows when attempt `source` has failed with `error`: another one, or the end of the task. Never throws. */

@@ -206,7 +206,7 @@ export class WorkflowCancelledError extends RxhiveError {
   }
 }
 
-/** What a serializable task had read was written by another task before it could commit. */
+/** What a serializable task had read, or writes exclusively, was written by another task before it could commit. */
 export class TransactionConflictError extends RxhiveError {
   readonly taskId: string;
   /** The task that wrote. */
@@ -223,11 +223,13 @@ export class TransactionConflictError extends RxhiveError {
     otherTaskId: string,
     path: readonly PropertyKey[],
     values: { readonly read: unknown; readonly current: unknown },
+    does: 'read' | 'writes' = 'read',
   ) {
+    const cure = does === 'read' ? 'Use onConflict "rerun", read less' : 'Let them write to different places';
     const where = path.length === 0 ? 'the state' : `state.${truncate(path.map(String).join('.'))}`;
     super(
       'TRANSACTION_CONFLICT',
-      `Task "${truncate(taskId)}" read ${where}, and task "${truncate(otherTaskId)}" wrote it before the commit. Use onConflict "rerun", read less, or make one depend on the other.`,
+      `Task "${truncate(taskId)}" ${does} ${where}, and task "${truncate(otherTaskId)}" wrote it before the commit. ${cure}, or make one depend on the other.`,
       { details: { taskId, otherTaskId, path } },
     );
     this.taskId = taskId;

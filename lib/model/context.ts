@@ -83,6 +83,12 @@ export interface TaskContext<S = unknown, I = unknown> {
   readonly signal: AbortSignal;
   /** Number of this attempt, from 1. */
   readonly attempt: number;
+  /**
+   * An earlier process of the run had begun with this task and did not bring it to a success: what it does in the world outside may be
+   * half done. As far as the log knows: of attempts that took less than 100 ms, asked nobody and were not followed by another
+   * there is no trace, nor of any with `durability: 'exit'`.
+   */
+  readonly restarted: boolean;
   readonly taskId: string;
   readonly runId: string;
   /**

@@ -12,8 +12,11 @@ import {
 } from '../kernel/option-rules.js';
 import type { Random } from '../kernel/random.js';
 
-/** Delay before a retry, in ms. `retry` counts from 1; `random` is the run's seeded source. */
-export type Backoff = (retry: number, random: Random) => number;
+/**
+ * Delay before a retry, in ms. `retry` counts from 1; `random` is the run's seeded source; `error` is what the attempt failed
+ * with, undefined where a limiter asks.
+ */
+export type Backoff = (retry: number, random: Random, error?: unknown) => number;
 
 /** Numbers of an exponential backoff, all in ms but `factor`. */
 export interface ExponentialOptions {

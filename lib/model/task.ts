@@ -106,6 +106,8 @@ export interface TaskSettings<
   readonly hedge?: HedgeOptions;
   /** Ms for one attempt, or limits by kind. Default: the workflow's, else none. */
   readonly timeout?: number | TimeoutOptions;
+  /** Cancels this task alone when aborted, as `run.cancelTask` does, with the signal's reason. Default: none. */
+  readonly signal?: AbortSignal;
   /** Amounts of the workflow's `resources` held while running, taken together or not at all. */
   readonly resources?: { readonly [name in X]?: number };
   /** Expected duration in ms; orders equal priorities by critical path. Default: the mean of all given. */
@@ -132,6 +134,12 @@ export interface TaskSettings<
    * after the other. Default: reads may be older than the commit; recipes always see the newest state.
    */
   readonly isolation?: 'serializable';
+  /**
+   * `exclusive`, with `serializable`: the task fails with `TransactionConflictError` where another one has, since the attempt
+   * began, written a place of the state that this one changes, read or not; its reads see the state of that moment. Give it to
+   * each of those who write. Default: the last commit wins.
+   */
+  readonly writes?: 'exclusive';
   /**
    * With `serializable`, when another task wrote what this one read: run the body again (`rerun`, the default; at
    * most 100 times, not counted as retries), commit all the same (`replay`), or fail with
@@ -194,6 +202,8 @@ export interface TypedTaskOptions {
   readonly dependencies?: Dependencies;
   /** Higher goes first. Default: that of the type. */
   readonly priority?: number;
+  /** Cancels the task when aborted. Not in the log: a run that goes on does not hear of it. Default: that of the type. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -215,13 +225,17 @@ export class TaskType<in T = never, out O = unknown> {
   }
 
   /** One task of the type, as the engine works with it. @throws RxhiveError INVALID_OPTION for an unknown option */
-  task(id: string, whose: unknown, { dependencies, ...options }: TypedTaskOptions = {}): TaskDefinition {
+  task(
+    id: string,
+    whose: unknown,
+    { dependencies, signal, ...options }: TypedTaskOptions = {},
+  ): TaskDefinition {
     // Whoever adds it may go on with them.
     const data = copy(whose);
     const made = this.#make({ id, data, options: { ...options }, dependencies });
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
     const stored = { type: this.name, data, ...(given.length > 0 && { options: Object.fromEntries(given) }) };
-    return { ...made, stored };
+    return { ...made, ...(signal !== undefined && { signal }), stored };
   }
 }
 

@@ -228,6 +228,8 @@ const taskRules: Rules<TaskDefinition> = {
   version: rule(isText, 'give a text'),
   compensate: rule(isFunction, 'give a function'),
   when: rule(isFunction, 'give a function that returns true or false'),
+  signal: rule((value) => value instanceof AbortSignal, 'give the signal of an AbortController'),
+  writes: oneOf(['exclusive'], 'give "exclusive" or leave it out'),
   isolation: oneOf(['serializable'], 'give "serializable" or leave it out'),
   onConflict: oneOf(['rerun', 'replay', 'fail'], 'give rerun, replay or fail'),
 };
@@ -308,7 +310,7 @@ function checkBody(fault: Fault, where: string, { run, executor, place }: TaskDe
 
 /** Options of a task that do not go together. */
 function checkTogether(fault: Fault, where: string, task: TaskDefinition): void {
-  const { hedge, dependencies, onConflict, isolation } = task;
+  const { hedge, dependencies, onConflict, isolation, writes } = task;
   const list = isBag(hedge) && typeof dependencies === 'object' ? Object.values(dependencies ?? {}) : [];
   const stream = list.find((one) => one instanceof Dependency && readsStream(one.mode)) as
     | Dependency
@@ -318,11 +320,12 @@ function checkTogether(fault: Fault, where: string, task: TaskDefinition): void 
       'bad-option',
       `${where}: hedge cannot be used with ${stream.mode}(...); a stream that grows has no second attempt.`,
     );
-  if (onConflict !== undefined && isolation === undefined)
-    fault(
-      'bad-option',
-      `${where}: onConflict has no effect without isolation; add isolation: "serializable".`,
-    );
+  for (const [option, value] of Object.entries({ onConflict, writes }))
+    if (value !== undefined && isolation === undefined)
+      fault(
+        'bad-option',
+        `${where}: ${option} has no effect without isolation; add isolation: "serializable".`,
+      );
 }
 
 /** What a task needs that the workflow does not have. */

@@ -3,13 +3,18 @@ import type { Clock, Timer } from '../kernel/clock.js';
 import { type RxhiveError, TaskTimeoutError, type TimeoutKind } from '../kernel/errors.js';
 import { type TimeoutOptions, timeoutsOf } from '../model/policy.js';
 import type { WorkflowSettings } from '../model/workflow.js';
+import { TaskSignals } from './task-signals.js';
 
 /** Ms that cleanup has which says nothing about it. */
 const cleanupMs = 30_000;
 const cleanupLimits: TimeoutOptions = { total: cleanupMs };
 
-/** The clocks of a task that outlive an attempt: waiting for a slot, all attempts together, the next attempt. */
+/**
+ * What ends a task from outside, whatever its attempts do: clocks (waiting for a slot, all attempts together, the next attempt)
+ * and a signal of its own.
+ */
 export class Deadlines {
+  readonly signals = new TaskSignals();
   readonly #clock: Clock;
   readonly #settings: WorkflowSettings;
   /** Clocks of cleanup, from the moment the run ends early. */
@@ -75,6 +80,7 @@ export class Deadlines {
   }
 
   disarm(node: TaskNode): void {
+    this.signals.leave(node);
     this.#clock.cancel(this.#cleanup.get(node));
     this.#cleanup.delete(node);
     const { extra } = node;

@@ -22,12 +22,24 @@ export class Dependents {
     this.#lifecycle = lifecycle;
     this.#streaming = streaming;
     lifecycle.cleanUp = (nodes, ended) => this.#cleanUp(nodes, ended);
+    lifecycle.deadlines.signals.aborted = (nodes, cause) =>
+      lifecycle.command(() => this.#cancel(nodes, new WorkflowCancelledError('signal', cause)));
+  }
+
+  /** The signal that these tasks have of their own was aborted. */
+  #cancel(nodes: readonly TaskNode[], reason: WorkflowCancelledError): void {
+    for (const node of nodes) {
+      if (this.#lifecycle.ended || node.ended || node.committing) continue;
+      this.#lifecycle.stop(node, reason);
+      this.endTask(node, 'cancelled', reason);
+    }
   }
 
   /** The tasks a run begins with: what ended before ends at once, what waits for nothing is ready. Step by step. */
   *begin(nodes: readonly TaskNode[]): Generator<void> {
     yield* this.#recall(nodes);
     for (const node of nodes) {
+      if (node.definition.signal !== undefined) this.#lifecycle.deadlines.signals.listen(node);
       if (node.pending === 0 && node.status === 'waiting') this.#lifecycle.ready(node);
       yield;
     }
@@ -43,6 +55,7 @@ export class Dependents {
     if (this.#coming.length > 0) for (const _ of this.#recall(this.#coming.splice(0)));
     for (const node of nodes) {
       if (node.ended) continue;
+      if (node.definition.signal !== undefined) this.#lifecycle.deadlines.signals.listen(node);
       this.#catchUp(node);
       if (node.pending === 0 && node.status === 'waiting') this.#lifecycle.ready(node);
       else if (node.status === 'waiting' && this.#lifecycle.ports.watch.active)

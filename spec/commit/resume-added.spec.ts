@@ -690,6 +690,44 @@ for (const [lost, most] of [
   });
 }
 
+test('a body knows that an earlier process had begun with its task', async () => {
+  const told: string[] = [];
+  const make = (): never => {
+    const flow = workflow({ name: 'restarted' });
+    const note = (ctx: TaskContext): void => {
+      told.push(`${ctx.taskId} ${ctx.attempt} ${ctx.restarted}`);
+    };
+    const begins = (id: string, ms: number) =>
+      flow.task(id, {
+        retry: { count: 1, backoff: () => 5 },
+        run: async (_, ctx) => {
+          note(ctx);
+          if (id === 'fails' && ctx.attempt === 1) throw new Error('once');
+          await ctx.sleep(ms);
+        },
+      });
+    const quick = begins('quick', 10);
+    begins('long', 200);
+    begins('fails', 1_000);
+    flow.task('behind', {
+      dependencies: { quick, long: begins('first', 150) },
+      run: (_, ctx) => note(ctx),
+    });
+    return flow as never;
+  };
+  const first = await play(make(), memory(), { until: 120 });
+  assert.equal(told.splice(0), [
+    'quick 1 false',
+    'first 1 false',
+    'long 1 false',
+    'fails 1 false',
+    'fails 2 false',
+  ]);
+  const second = await play(make(), first.store);
+  assert.is(second.result?.status, 'succeeded');
+  assert.equal(told, ['first 1 true', 'long 1 true', 'fails 2 true', 'behind 1 false']);
+});
+
 test('who waits for a person when the process ends is no poison, and nothing runs once per answer', async () => {
   const calls: Record<string, number> = {};
   const count = (id: string): void => {

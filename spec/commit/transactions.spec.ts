@@ -484,4 +484,81 @@ test('wrong options are refused before anything starts', () => {
   );
 });
 
+/** Two that write at the same time; what becomes of the second to commit, and what is in the state then. */
+async function twoWriters(
+  write: (
+    state: { answer: string; n: number; list: string[]; by: Record<string, string> },
+    id: string,
+  ) => void,
+  options: { readonly onConflict?: 'replay'; readonly early?: boolean } = {},
+) {
+  const scheduler = new SimulationScheduler();
+  const state = { answer: '', n: 0, list: [] as string[], by: {} as Record<string, string> };
+  const flow = workflow({ name: 'writers', state });
+  const { early, ...rest } = options;
+  for (const [id, ms] of [
+    ['ann', 10],
+    ['bob', 20],
+  ] as const)
+    flow.task(id, {
+      isolation: 'serializable',
+      writes: 'exclusive',
+      ...rest,
+      run: async (_, ctx) => {
+        if (early === true) ctx.update((s) => write(s, id));
+        await ctx.sleep(ms);
+        if (early !== true) ctx.update((s) => write(s, id));
+      },
+    });
+  const ended = flow.run({ scheduler }).result();
+  await advance(scheduler);
+  const { tasks, state: after } = await ended;
+  assert.is(tasks.get('ann')?.status, 'succeeded');
+  return { bob: tasks.get('bob'), after };
+}
+
+test('exclusive writes: who writes blindly what another one wrote meanwhile fails', async () => {
+  for (const options of [{}, { onConflict: 'replay' as const }, { early: true }]) {
+    const { bob, after } = await twoWriters((s, id) => {
+      s.answer = id;
+    }, options);
+    assert.is(bob?.status, 'failed');
+    const error = bob?.error as TransactionConflictError;
+    assert.ok(error instanceof TransactionConflictError);
+    assert.equal(
+      [error.taskId, error.otherTaskId, error.path, error.currentValue],
+      ['bob', 'ann', ['answer'], 'ann'],
+    );
+    assert.match(error.message, /^Task "bob" writes state\.answer, and task "ann" wrote it/);
+    assert.is(after?.answer, 'ann');
+  }
+});
+
+test('exclusive writes: other places, what is added to a list, and the same value are no conflict', async () => {
+  const { bob, after } = await twoWriters((s, id) => {
+    s.by[id] = id;
+    s.list.push(id);
+    s.n = 1;
+  });
+  assert.is(bob?.status, 'succeeded');
+  assert.equal(after, { answer: '', n: 1, list: ['ann', 'bob'], by: { ann: 'ann', bob: 'bob' } });
+});
+
+test('exclusive writes: one after the other they may write the same', async () => {
+  const flow = workflow({ name: 'in turn', state: { answer: '' } });
+  const write = (id: string) => (_: unknown, ctx: TaskContext<{ answer: string }>) =>
+    ctx.update((s) => {
+      s.answer = id;
+    });
+  const exclusive = { isolation: 'serializable', writes: 'exclusive' } as const;
+  const ann = flow.task('ann', { ...exclusive, run: write('ann') });
+  flow.task('bob', { ...exclusive, dependencies: { ann }, run: write('bob') });
+  const { status, state } = await flow.run().result();
+  assert.is(status, 'succeeded');
+  assert.is(state.answer, 'bob');
+  const faulty = workflow({ name: 'faulty' });
+  faulty.task('a', { writes: 'exclusive', run: () => 1 });
+  assert.throws(() => faulty.run(), /writes has no effect without isolation/);
+});
+
 test.run();

@@ -1,6 +1,13 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { controller, RxhiveError, type TaskContext, type WorkflowEvent, workflow } from '../../lib/index.js';
+import {
+  controller,
+  RxhiveError,
+  type TaskContext,
+  type WorkflowCancelledError,
+  type WorkflowEvent,
+  workflow,
+} from '../../lib/index.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
 
 const refused = (error: unknown): boolean => error instanceof RxhiveError && error.code === 'INVALID_OPTION';
@@ -107,6 +114,71 @@ test('a run is paused and resumed', async () => {
   await advance(scheduler);
   await ended;
   assert.equal(began, ['a 0', 'b 50']);
+});
+
+test('the signal of a task cancels that task alone, whatever it does', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'signals', concurrency: 2, failurePolicy: 'fail-fast' });
+  const ends = new AbortController();
+  const late = new AbortController();
+  const never = AbortSignal.abort('before');
+  const reasons: unknown[] = [];
+  const run = async (_: unknown, ctx: TaskContext) => {
+    ctx.signal.addEventListener('abort', () => reasons.push(`${ctx.taskId} ${ctx.signal.reason.reason}`));
+    await ctx.sleep(30);
+  };
+  const running = flow.task('running', { signal: ends.signal, run });
+  flow.task('behind', { dependencies: { running }, run });
+  const other = flow.task('other', { run });
+  flow.task('waiting', { dependencies: { other }, signal: ends.signal, run });
+  flow.task('ready', { signal: ends.signal, run });
+  flow.task('never', { signal: never, run });
+  flow.task('ends first', { signal: late.signal, run });
+  const type = flow.taskType('typed', { run: (_: string, ctx) => run(undefined, ctx) });
+  const one = flow.run({ scheduler });
+  const ended = one.result();
+  scheduler.schedule(() => {
+    one.task(type, 'added', 'x', { signal: ends.signal });
+    one.task('added too', { run });
+  }, 5);
+  scheduler.schedule(() => ends.abort('enough'), 10);
+  await advance(scheduler);
+  late.abort();
+  const { status, tasks } = await ended;
+  const found = Object.fromEntries([...tasks].map(([id, task]) => [id, task.status]));
+  assert.equal(found, {
+    running: 'cancelled',
+    behind: 'skipped',
+    other: 'succeeded',
+    waiting: 'cancelled',
+    ready: 'cancelled',
+    never: 'cancelled',
+    'ends first': 'succeeded',
+    added: 'cancelled',
+    'added too': 'succeeded',
+  });
+  assert.is(status, 'partial');
+  assert.equal(reasons, ['running signal']);
+  const { error } = tasks.get('waiting') ?? {};
+  assert.is((error as WorkflowCancelledError).reason, 'signal');
+  assert.match((error as WorkflowCancelledError).message, /enough/);
+});
+
+test('a backoff is given the error that it is the delay for', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'delays' });
+  const began: number[] = [];
+  flow.task('t', {
+    retry: { count: 2, backoff: (retry, _, error) => (error as { wait: number }).wait * retry },
+    run: (_, ctx) => {
+      began.push(scheduler.now());
+      if (ctx.attempt < 3) throw Object.assign(new Error('busy'), { wait: 10 * ctx.attempt });
+    },
+  });
+  const ended = flow.run({ scheduler }).result();
+  await advance(scheduler);
+  assert.is((await ended).status, 'succeeded');
+  assert.equal(began, [0, 10, 50]);
 });
 
 test.run();
