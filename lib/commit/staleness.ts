@@ -40,6 +40,8 @@ export function staleTasks(
   for (const id of rerun) mark(id, 'it was asked to run again');
   const readers = readersOf(nodes, added);
   if (stale.size === 0 && retried.size === 0 && readers.length === 0) return stale;
+  // Who had added tasks that have ended, and has not ended: they go where it goes.
+  const adders = new Set(ends.flatMap(({ task }) => added.get(task)?.parent ?? []));
   const again = (id: string): boolean => stale.has(id) || retried.has(id);
   const sources = (id: string): readonly string[] =>
     nodes.get(id)?.inEdges.map(({ from }) => from.id) ??
@@ -69,6 +71,10 @@ export function staleTasks(
         for (const stream of streams)
           if (past.commits.get(stream)?.streamed === true)
             mark(stream, `"${truncate(id)}" needs each of its values`);
+    for (const id of adders) {
+      const above = past.has(id) ? undefined : behind(id);
+      if (above !== undefined) mark(id, `"${truncate(above)}" runs again`, givesItems(above, id));
+    }
     const written: StatePath[] = [];
     for (const record of ends) {
       const { task } = record;

@@ -1,6 +1,6 @@
 import { TaskSkippedError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
-import { type ChoiceMode, isChoice, isMet, needsSuccess } from '../model/dependency.js';
-import { isSuccess } from '../model/status.js';
+import { type ChoiceMode, isChoice, needsSuccess } from '../model/dependency.js';
+import { isSuccess, type TaskStatus } from '../model/status.js';
 import type { Edge, Join, TaskNode } from './node.js';
 
 /** A choice in a run, such as a race: tasks of which one dependent, or one join, needs the first few that succeed. */
@@ -15,21 +15,30 @@ export class ChoiceState {
   state: 'open' | 'won' | 'failed' = 'open';
   /** The wait it is part of, where it is joined by a running task. */
   join: Join | undefined = undefined;
-  #out = 0;
+  /** Those that have not succeeded. */
+  readonly #out = new Set<TaskNode>();
 
   constructor(mode: ChoiceMode, need: number) {
     this.mode = mode;
     this.need = need;
   }
 
-  /** Notes how one of its tasks ended; true when that decides it. */
+  /** Notes how one of its tasks ended; true when that decides it. Without success twice is as good as once. */
   note(node: TaskNode): boolean {
     if (this.state !== 'open') return false;
-    if (isSuccess(node.status)) this.winners.push(node);
-    else this.#out += 1;
+    if (isSuccess(endOf(node))) this.winners.push(node);
+    else this.#out.add(node);
     if (this.winners.length === this.need) this.state = 'won';
-    else if (this.edges.length - this.#out < this.need) this.state = 'failed';
+    else if (this.edges.length - this.#out.size < this.need) this.state = 'failed';
     return this.state !== 'open';
+  }
+
+  /** The first decision, where it has failed by decisions alone. */
+  get decision(): TaskSkippedError | undefined {
+    const [first] = this.#out;
+    return first !== undefined && [...this.#out].every(isDecided)
+      ? (first.error as TaskSkippedError)
+      : undefined;
   }
 
   /** Does who wins stop the others? */
@@ -97,22 +106,19 @@ export function isDecided({ status, error }: TaskNode): boolean {
   return status === 'skipped' && error instanceof TaskSkippedError;
 }
 
-/** The decision a task is skipped for that can never start; undefined: it is skipped for something that went wrong. */
-export function decisionFor({ id, inEdges, parent }: TaskNode): TaskSkippedError | undefined {
-  let found: TaskSkippedError | undefined;
-  for (const edge of inEdges) {
-    const { from, mode } = edge;
-    const choice = choiceOf(edge);
-    if (choice?.state === 'open' || choice?.state === 'won' || mode === 'join') continue;
-    if (!from.ended || isMet(mode, from.status)) continue;
-    if (isDecided(from)) found ??= from.error as TaskSkippedError;
-    else if (mode === 'failed' && isSuccess(from.status))
-      found ??= new TaskSkippedError(id, `"${truncate(from.id)}" has not failed`);
-    else return undefined;
-  }
-  return (
-    found ?? (parent !== undefined && isDecided(parent) ? (parent.error as TaskSkippedError) : undefined)
-  );
+/** How a task has ended, or had ended where it only brings back what it had added: that holds. */
+export function endOf({ status, extra }: TaskNode): TaskStatus {
+  return extra?.replay?.end ?? status;
+}
+
+/** The decision that the dependent is skipped for; undefined: it is skipped for something that went wrong. */
+export function decisionBy(edge: Edge): TaskSkippedError | undefined {
+  const { from, to, mode } = edge;
+  const choice = choiceOf(edge);
+  if (choice !== undefined) return choice.decision;
+  if (mode === 'failed' && isSuccess(endOf(from)))
+    return new TaskSkippedError(to.id, `"${truncate(from.id)}" has not failed`);
+  return isDecided(from) ? (from.error as TaskSkippedError) : undefined;
 }
 
 /** Was it stopped because another one was first? */

@@ -1,4 +1,4 @@
-import { type ChoiceState, choiceOf, decisionFor } from '../graph/choice-state.js';
+import { type ChoiceState, choiceOf, decisionBy, endOf } from '../graph/choice-state.js';
 import { ItemsEdge } from '../graph/items-edge.js';
 import { Edge, type Join, type TaskNode } from '../graph/node.js';
 import { StreamEdge } from '../graph/stream-edge.js';
@@ -12,7 +12,8 @@ import type { Streaming } from './streaming.js';
 export class Dependents {
   readonly #lifecycle: Lifecycle;
   readonly #streaming: Streaming;
-  readonly #skips: TaskNode[] = [];
+  /** Dependencies that make their dependents impossible. */
+  readonly #skips: Edge[] = [];
   /** Tasks nothing may need any more. */
   readonly #losers: TaskNode[] = [];
   /** Tasks that have come and are not taken in. */
@@ -63,26 +64,30 @@ export class Dependents {
     }
   }
 
-  /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
+  /**
+   * Ends what an earlier process has ended, all of it before any dependent hears of one. They hear in the order in which it had
+   * ended: what a task is skipped for is the first thing again.
+   */
   *#recall(nodes: Iterable<TaskNode>): Generator<void> {
     const { ports, queue } = this.#lifecycle;
     if (ports.log.recovery === undefined) return;
-    const ended: TaskNode[] = [];
+    const known: TaskNode[] = [];
     for (const node of nodes) {
       const status = node.ended ? undefined : ports.log.recall(node);
       if (status !== undefined) {
         queue.remove(node); // the end of its parent may have made it ready
         this.#lifecycle.finish(node, status, node.error);
-        ended.push(node);
       }
+      if (status !== undefined || node.extra?.replay !== undefined) known.push(node);
       yield;
     }
-    for (const node of inOrderOfLog(ended)) {
-      this.#deliverAll(node);
+    for (const node of inOrderOfLog(known)) {
+      if (node.ended) this.#deliverAll(node);
+      else for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) this.#foretell(edge);
+      this.skipAll();
       yield;
     }
-    this.skipAll();
-    for (const node of ended) this.#lifecycle.failFast(node);
+    for (const node of known) this.#lifecycle.failFast(node);
   }
 
   /** Ends a task, and all that its end makes impossible or needless. */
@@ -113,10 +118,11 @@ export class Dependents {
 
   *#skipEach(): Generator<void> {
     do {
-      for (let node = this.#skips.pop(); node !== undefined; node = this.#skips.pop()) {
-        if (node.ended || node.committing) continue;
-        this.#skip(node);
-        this.#deliverAll(node);
+      for (let edge = this.#skips.pop(); edge !== undefined; edge = this.#skips.pop()) {
+        const { to } = edge;
+        if (to.ended || to.committing) continue;
+        this.#skip(edge);
+        this.#deliverAll(to);
         yield;
       }
       const loser = this.#losers.pop();
@@ -130,20 +136,18 @@ export class Dependents {
     } while (this.#skips.length > 0 || this.#losers.length > 0);
   }
 
-  /** It can never start. */
-  #skip(node: TaskNode): void {
-    const decision = decisionFor(node);
-    if (node.running === undefined) this.#lifecycle.free(node);
+  /** The dependent can never start, or never end. */
+  #skip(edge: Edge): void {
+    const { from, to, mode } = edge;
+    if (to.running === undefined) this.#lifecycle.free(to);
     else {
-      const source = node.inEdges.find(({ mode, from }) => mode === 'items' && from.ended)?.from;
       const cause =
-        source === undefined
-          ? 'its stream failed'
-          : `"${truncate(source.id)}", whose items it takes, was ${source.status}`;
-      const message = `Task "${node.id}" is skipped: ${cause}.`;
-      this.#lifecycle.stop(node, new RxhiveError('TASK_SKIPPED', message));
+        mode === 'items'
+          ? `"${truncate(from.id)}", whose items it takes, was ${from.status}`
+          : 'its stream failed';
+      this.#lifecycle.stop(to, new RxhiveError('TASK_SKIPPED', `Task "${to.id}" is skipped: ${cause}.`));
     }
-    this.#lifecycle.finish(node, 'skipped', decision);
+    this.#lifecycle.finish(to, 'skipped', decisionBy(edge));
   }
 
   /** Another one was first and nothing needs it. */
@@ -186,6 +190,7 @@ export class Dependents {
   #catchUp(node: TaskNode): void {
     for (const edge of node.inEdges) {
       if (edge.from.ended) this.deliver(edge);
+      else if (edge.from.extra?.replay !== undefined) this.#foretell(edge);
       else if (edge instanceof StreamEdge && edge.from.extra?.live !== undefined) {
         this.satisfy(edge);
         if (edge.mode !== 'latest') edge.say(edge.from.extra.live.value);
@@ -228,12 +233,12 @@ export class Dependents {
       return;
     }
     if (choice !== undefined) {
-      if (choice.note(from)) this.#decided(choice, to);
+      if (choice.note(from)) this.#decided(choice, edge);
       return;
     }
     if (to.ended) return;
     const met = edge.mode === 'value' ? isSuccess(from.status) : isMet(edge.mode, from.status);
-    if (!met) this.#skips.push(to);
+    if (!met) this.#skips.push(edge);
     else {
       this.satisfy(edge);
       if (edge instanceof StreamEdge && !edge.end()) this.#overrun(edge);
@@ -241,12 +246,24 @@ export class Dependents {
     }
   }
 
+  /** The dependency is to end as it had ended before: what that makes impossible need not wait for it. */
+  #foretell(edge: Edge): void {
+    const { from, to, mode } = edge;
+    if (mode === 'join') return;
+    const end = endOf(from);
+    const choice = choiceOf(edge);
+    if (choice === undefined) {
+      if (!to.ended && !isMet(mode, end)) this.#skips.push(edge);
+    } else if (!isSuccess(end) && choice.note(from)) this.#decided(choice, edge);
+  }
+
   /** A race or quorum is over: for whoever depends on it, and for those who take part and have not ended. */
-  #decided(choice: ChoiceState, to: TaskNode): void {
+  #decided(choice: ChoiceState, last: Edge): void {
+    const { to } = last;
     if (choice.stopsOthers) for (const { from } of choice.edges) this.#losers.push(from);
     if (to.ended) return;
     if (choice.state === 'failed') {
-      this.#skips.push(to);
+      this.#skips.push(last);
       return;
     }
     for (const edge of choice.edges) edge.satisfied = true;
@@ -276,7 +293,7 @@ export class Dependents {
   }
 }
 
-/** Those that take part in choices first, as they had ended: who came first then is the first again. */
+/** Those whose order counts first, as they had ended. */
 function inOrderOfLog(ended: readonly TaskNode[]): readonly TaskNode[] {
   const placeOf = ({ extra }: TaskNode): number => extra?.place ?? Number.MAX_SAFE_INTEGER;
   if (!ended.some(({ extra }) => extra?.place !== undefined)) return ended;

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { decidedFirst, failedBeforeSuccess, failedFirst, healedHandler } from '../support/found-programs.js';
 import { type Program, programs, type Unit } from '../support/random-program.js';
 import { Broken, committedIn, differenceOf, isWithin, type Lived, live } from '../support/random-recovery.js';
 
@@ -47,6 +48,26 @@ const faults: fc.Arbitrary<Fault> = fc.record({
     { nil: undefined, freq: 1 },
   ),
 });
+
+const everywhere: Fault = {
+  deaths: [0],
+  everywhere: true,
+  change: 'none',
+  keep: undefined,
+  drain: undefined,
+  which: 0,
+};
+
+/** What was found once. */
+const found: readonly [Program, Fault][] = [
+  [decidedFirst, everywhere],
+  [decidedFirst, { ...everywhere, keep: 0 }],
+  [failedFirst, everywhere],
+  [failedFirst, { ...everywhere, keep: 0 }],
+  [failedBeforeSuccess, everywhere],
+  [failedBeforeSuccess, { ...everywhere, keep: 0 }],
+  [healedHandler, { ...everywhere, change: 'healed' }],
+];
 
 async function check(given: Program, fault: Fault): Promise<void> {
   // What somebody has heard does not run again with who says it.
@@ -129,13 +150,17 @@ function told({ counterexample, counterexamplePath, errorInstance, numRuns }: Fa
   return `program ${numRuns}: ${cause}\n${program}\n${fault}\nREPLAY=${counterexamplePath} SEED=${seed}`;
 }
 
+for (const [i, [program, fault]] of found.entries())
+  test(`program ${i} that was found once goes on to the end of an undisturbed one`, () =>
+    check(program, fault));
+
 test(`${runs} random programs that die anywhere go on to the end of an undisturbed one (seed ${seed})`, async () => {
-  const found = await fc.check(fc.asyncProperty(programs, faults, check), {
+  const details = await fc.check(fc.asyncProperty(programs, faults, check), {
     numRuns: runs,
     seed,
     ...(path !== undefined && { path }),
   });
-  assert.not(found.failed, found.failed ? told(found as Failure) : '');
+  assert.not(details.failed, details.failed ? told(details as Failure) : '');
 });
 
 test.run();
