@@ -5,10 +5,11 @@ import { type PayloadStore, Payloads } from './payloads.js';
 import { checkRemoteOptions, createRemote, type Remote } from './remote.js';
 import { type HealthOptions, serveHealth } from './worker-health.js';
 
+export type { AgentInputs, AgentReturns } from './agent-types.js';
 export type { QueueConnection } from './bullmq-connection.js';
 export { createWorker, type RxWorker, type WorkerOptions } from './bullmq-worker.js';
 export type { PayloadStore } from './payloads.js';
-export type { AgentInputs, AgentReturns, Remote, RemoteAgentOptions } from './remote.js';
+export type { Remote, RemoteAgentOptions } from './remote.js';
 export type { PresentWorker } from './transport.js';
 export type { WorkerAgent } from './worker-attempts.js';
 export type { WorkerContext } from './worker-context.js';

@@ -41,6 +41,8 @@ export class OpenAttempt {
   /** Ms of silence after which it is looked at. */
   patience = 0;
   isOver = false;
+  /** It was attached to, and its worker has said nothing since. */
+  unheard = false;
   isLost = false;
   readonly #options: OpenAttemptOptions;
   readonly #early = new Map<number, Word>();
@@ -63,10 +65,14 @@ export class OpenAttempt {
     return this.#options.ctx;
   }
 
-  /** It was begun by an earlier controller: its words go on from wherever they are. */
-  attached(token: string): void {
+  /**
+   * An earlier controller had ordered it. Its worker says again what it still has; where it is over nobody does, and the
+   * first word that comes is the first.
+   */
+  attached(token: string, isEnded: boolean): void {
     this.token = token;
-    this.#next = undefined;
+    this.unheard = true;
+    if (isEnded) this.#next = undefined;
   }
 
   /** A worker has it. */
@@ -80,6 +86,11 @@ export class OpenAttempt {
     if (this.isOver || word.token !== this.token) return false;
     const { clock } = this.#options;
     this.heardAt = clock.now();
+    this.unheard = false;
+    if (word.kind === 'skipped') {
+      this.#skipTo(word.seq + 1);
+      return true;
+    }
     this.#next ??= word.seq;
     if (word.seq < this.#next || this.#early.has(word.seq)) return false;
     this.#early.set(word.seq, word);
@@ -112,6 +123,16 @@ export class OpenAttempt {
     this.#options.over(this);
   }
 
+  #skipTo(next: number): void {
+    const missing = next - (this.#next ?? next);
+    if (missing <= 0) return;
+    this.#next = next;
+    for (const seq of this.#early.keys()) if (seq < next) this.#early.delete(seq);
+    this.#options.ctx.log(`The first ${missing} words of the attempt are not kept any more by its worker.`);
+    this.#drain();
+    this.#watchGap();
+  }
+
   #drain(): void {
     while (!this.isOver && !this.#reading && this.#next !== undefined) {
       const word = this.#early.get(this.#next);
@@ -131,6 +152,8 @@ export class OpenAttempt {
     switch (word.kind) {
       case 'begun':
         this.begun(word.worker);
+        return;
+      case 'skipped':
         return;
       case 'usage':
         ctx.usage(word.usage);

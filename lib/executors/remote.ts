@@ -4,32 +4,12 @@ import { Clock, type Timer } from '../kernel/clock.js';
 import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { Executor, RemoteContext } from '../model/executor.js';
-import type { TaskType } from '../model/task.js';
 import type { Order, OrderFacts, Word } from '../model/wire.js';
+import type { AgentInputs, AgentReturns } from './agent-types.js';
 import { closedRemote, OpenAttempt } from './open-attempt.js';
 import { Payloads } from './payloads.js';
 import { RemotePlace } from './remote-place.js';
 import type { JobState, PresentWorker, RemoteTransport, TransportNews, Where } from './transport.js';
-
-/** What an agent of a worker takes. */
-export type AgentInputs<F> =
-  F extends TaskType<infer T, unknown>
-    ? T
-    : F extends (inputs: infer I, ...rest: never[]) => unknown
-      ? I
-      : F extends { run(inputs: infer I, ...rest: never[]): unknown }
-        ? I
-        : never;
-
-/** What an agent of a worker returns. */
-export type AgentReturns<F> =
-  F extends TaskType<never, infer O>
-    ? O
-    : F extends (...all: never[]) => infer R
-      ? R
-      : F extends { run(...all: never[]): infer R }
-        ? R
-        : never;
 
 /** Which workers do the work. */
 export interface RemoteAgentOptions {
@@ -292,16 +272,22 @@ class TransportRemote implements Remote {
   /** The controller before had added it. */
   async #attach(attempt: OpenAttempt, token: string, state: JobState): Promise<void> {
     const { job, where } = attempt;
-    attempt.attached(token);
+    attempt.attached(token, state.state === 'ended');
     if (state.state === 'ended') {
       this.#ended(attempt, state.last);
       return;
     }
-    const { node } = this.#transport.wire;
-    await this.#transport.redirect(job, where, node);
-    if (state.state !== 'active' || state.worker === undefined || attempt.isOver) return;
-    this.#begun(attempt, state.worker);
-    this.#transport.wire.send(state.worker, { kind: 'attach', job, token, to: node, from: 0 });
+    await this.#transport.redirect(job, where, this.#transport.wire.node);
+    if (state.state === 'active' && state.worker !== undefined && !attempt.isOver)
+      this.#askAgain(attempt, state.worker);
+  }
+
+  /** Its worker talks to an earlier controller. */
+  #askAgain(attempt: OpenAttempt, worker: string): void {
+    const { job, token } = attempt;
+    const { wire } = this.#transport;
+    this.#begun(attempt, worker);
+    wire.send(worker, { kind: 'attach', job, token, to: wire.node, from: 0 });
   }
 
   /** The queue says who has it; what that one has said of itself was lost, or was for another controller. */
@@ -374,7 +360,10 @@ class TransportRemote implements Remote {
       if (state.state === 'unknown') attempt.lost('forgotten');
       else if (state.state === 'ended') this.#ended(attempt, state.last);
       else if (state.state === 'active') {
-        if (attempt.worker === undefined && state.worker !== undefined) this.#begun(attempt, state.worker);
+        // A worker may have taken it before the new address was there.
+        if (attempt.unheard && state.worker !== undefined) this.#askAgain(attempt, state.worker);
+        else if (attempt.worker === undefined && state.worker !== undefined)
+          this.#begun(attempt, state.worker);
         if (this.#isGone(attempt)) attempt.lost('gone');
       }
     }

@@ -144,6 +144,9 @@ class WorkerAttempt {
   attach(to: string, from: number): void {
     this.#to = to;
     this.#say();
+    const first = this.#kept[0]?.seq ?? this.#said;
+    if (first > from)
+      this.#options.wire.send(to, { job: this.#job, token: this.token, seq: first - 1, kind: 'skipped' });
     for (const word of this.#kept) if (word.seq >= from) this.#options.wire.send(to, word);
   }
 

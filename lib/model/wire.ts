@@ -47,6 +47,8 @@ export type WordBody =
   | { readonly kind: 'usage'; readonly usage: Usage }
   | { readonly kind: 'limits'; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: 'log'; readonly message: string; readonly data?: Payload }
+  /** Said to a controller that attaches: the words up to this one are not kept any more. */
+  | { readonly kind: 'skipped' }
   /** It returned a value. */
   | { readonly kind: 'done'; readonly value: Payload }
   /** A stream has ended. `last` is its newest value, which was word number `at`; -1: it had none. */

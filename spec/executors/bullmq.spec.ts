@@ -293,10 +293,19 @@ for (const { title, connection } of servers) {
     await first.close();
     const second = bullmq({ connection, name });
     closing.push(() => second.close());
-    const { status, results } = await define(second).run({ store: crashed, runId }).result();
+    const resumed = define(second).run({ store: crashed, runId });
+    const values: unknown[] = [];
+    resumed.events$.subscribe((event) => {
+      if (event.type === 'value' && event.taskId === 'count') values.push(event.value);
+    });
+    const { status, results } = await resumed.result();
     delete process.env.BEGUN_FILE;
     assert.is(status, 'succeeded');
     assert.is(results.get('count' as never), 15);
+    assert.equal(
+      values,
+      [...Array(15).keys()].map((i) => i + 1),
+    );
     assert.is(begun.read().length, 2);
   });
 }

@@ -31,7 +31,15 @@ async function* values(_: unknown, ctx: WorkContext): AsyncGenerator<number> {
   }
 }
 
-const agents = { work, nap, values };
+/** More values than a worker keeps for a controller that takes over. */
+async function* many(_: unknown, ctx: WorkContext): AsyncGenerator<number> {
+  for (let i = 1; i <= 3_000; i++) {
+    if (i % 100 === 0) await ctx.sleep(100);
+    yield i;
+  }
+}
+
+const agents = { work, nap, values, many };
 
 test('attempts of a worker that is killed run elsewhere; one that kills its workers fails alone', async () => {
   const scheduler = new SimulationScheduler();
@@ -93,6 +101,59 @@ test('a controller that goes on attaches to what is under way: nothing begins tw
     seen,
     Array.from({ length: 30 }, (_, i) => i + 1),
   );
+});
+
+/** Takes a run over at a time, and gives what the second controller sees of task `a`. */
+async function takenOver(agent: string, at: number, latency: number) {
+  const scheduler = new SimulationScheduler();
+  const remote = fakeRemote({ scheduler, agents, latency });
+  const store = memory();
+  const make = (by: Pick<FakeRemote, 'agent'>) => {
+    const flow = workflow({ name: 'taken over' });
+    flow.task('a', { executor: by.agent(agent) });
+    return flow;
+  };
+  make(remote).run({ store, runId: 'r', scheduler }).result();
+  await advance(scheduler, at);
+  const seen: unknown[] = [];
+  const logged: string[] = [];
+  const second = make(remote.beside()).run({ store: memory(store.dump()), runId: 'r', scheduler });
+  second.events$.subscribe((event) => {
+    if (event.type === 'value') seen.push(event.value);
+    if (event.type === 'log') logged.push(event.message);
+  });
+  const ended = second.result();
+  // Before the end: values are not held back until then.
+  await advance(scheduler, at + 1_500);
+  const live = seen.length;
+  await advance(scheduler);
+  return { status: (await ended).status, seen, live, logged, begun: remote.begun };
+}
+
+test('an attempt that was handed over a moment before its controller died is not begun again', async () => {
+  for (const at of [11, 50, 150]) {
+    const { status, begun, seen } = await takenOver('values', at, 10);
+    assert.is(status, 'succeeded');
+    assert.equal(begun, ['a#1'], `${at} ms`);
+    assert.equal(
+      seen,
+      Array.from({ length: 30 }, (_, i) => i + 1),
+    );
+  }
+});
+
+test('of more values than a worker keeps, a later controller gets the newest, in order and as they come', async () => {
+  const { status, seen, live, logged, begun } = await takenOver('many', 2_000, 20);
+  assert.is(status, 'succeeded');
+  assert.equal(begun, ['a#1']);
+  assert.ok(live >= 1_000 && live < 2_500, `${live} at once`);
+  const [first] = seen as number[];
+  assert.ok(first !== undefined && first > 1 && first <= 1_200, `from ${first} on`);
+  assert.equal(
+    seen,
+    Array.from({ length: 3_001 - first }, (_, i) => first + i),
+  );
+  assert.match(logged.join(), /^The first \d+ words of the attempt are not kept any more by its worker\.$/);
 });
 
 test('where runs of two controllers queue for workers, the most important tasks go first', async () => {

@@ -40,6 +40,18 @@ export interface WorkerProcess {
   kill(signal?: NodeJS.Signals): Promise<unknown>;
 }
 
+/** Starts a TypeScript file in a process of its own, that ends with this one. It has to call `endWithParent`. */
+export function startFile(file: URL, env: Readonly<Record<string, string>>): ChildProcess {
+  const child = spawn(process.execPath, ['--import', 'tsx', file.pathname], {
+    env: { ...process.env, ...env },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const atExit = (): void => void child.kill('SIGKILL');
+  process.once('exit', atExit);
+  child.once('exit', () => process.off('exit', atExit));
+  return child;
+}
+
 /** Starts the worker of `worker-agents.ts`; `begun` is where its attempts are noted. */
 export function workerProcess(
   settings: { readonly connection: QueueConnection; readonly name: string } & Readonly<
@@ -47,23 +59,15 @@ export function workerProcess(
   >,
   begun?: string,
 ): Promise<WorkerProcess> {
-  const file = new URL('./worker-process.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, ['--import', 'tsx', file], {
-    env: {
-      ...process.env,
-      WORKER: JSON.stringify(settings),
-      ...(begun !== undefined && { BEGUN_FILE: begun }),
-    },
-    stdio: ['pipe', 'pipe', 'inherit'],
+  const child = startFile(new URL('./worker-process.ts', import.meta.url), {
+    WORKER: JSON.stringify(settings),
+    ...(begun !== undefined && { BEGUN_FILE: begun }),
   });
   const ended = new Promise((done) => child.once('exit', done));
-  const atExit = (): void => void child.kill('SIGKILL');
-  process.once('exit', atExit);
-  child.once('exit', () => process.off('exit', atExit));
   return new Promise((done, failed) => {
     child.once('error', failed);
     child.once('exit', (code) => failed(new Error(`the worker ended with ${code} before it was ready`)));
-    child.stdout.once('data', (line: Buffer) => {
+    child.stdout?.once('data', (line: Buffer) => {
       const facts = JSON.parse(String(line)) as WorkerFacts;
       const kill = (signal: NodeJS.Signals = 'SIGKILL'): Promise<unknown> => {
         child.kill(signal);
