@@ -23,7 +23,7 @@ import { isItems, isStream } from './item-source.js';
 const rules: Rules<Options> = {
   ...(waitingRules as Rules<Options>),
   buffer: number(1, 'whole', 'infinite'),
-  ordered: rule((value) => value === undefined || typeof value === 'boolean', 'give true or false'),
+  ordered: rule((value) => typeof value === 'boolean', 'give true or false'),
   keyBy: rule(isFunction, 'give a function of the item'),
   batch: bagOf<BatchOptions>('{ size, ms }', {
     size: required((value) => Number.isInteger(value) && Number(value) >= 1, 'give a whole number from 1'),

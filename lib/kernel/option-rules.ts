@@ -4,8 +4,12 @@ import { disown } from './guard.js';
 /** Takes one thing that is wrong, as a sentence that says what to change. */
 export type Fault = (kind: DefinitionFault['kind'], message: string) => void;
 
-/** Tests the value of an option, undefined where it is absent, and tells what is wrong; `where`: its name in messages. */
-export type Rule = (value: unknown, where: string, fault: Fault) => void;
+/** Tests the value of an option, and tells what is wrong; `where`: its name in messages. */
+export interface Rule {
+  (value: unknown, where: string, fault: Fault): void;
+  /** The option has to be there. Default: one that is absent is not looked at. */
+  readonly needed?: boolean;
+}
 
 /** A table of options: the rule of each. Faults are told in this order. */
 export type Rules<T = Bag> = { readonly [name in keyof T]?: Rule };
@@ -23,16 +27,27 @@ export function required(
   advice: string,
   kind: DefinitionFault['kind'] = 'bad-option',
 ): Rule {
-  return (value, where, fault) => {
+  return needed((value, where, fault) => {
     if (fits(value)) return;
     disown(value);
     fault(kind, `${where} is ${inspect(value)}; ${advice}.`);
+  }, true);
+}
+
+function needed(one: Rule, is: boolean): Rule {
+  return Object.assign(one, { needed: is });
+}
+
+/** The same where it may be absent. */
+export function optional(one: Rule): Rule {
+  return (value, where, fault) => {
+    if (value !== undefined) one(value, where, fault);
   };
 }
 
 /** The option may be absent; else it has to pass `fits`. */
-export function rule(...[fits, advice, kind]: Parameters<typeof required>): Rule {
-  return required((value) => value === undefined || fits(value), advice, kind);
+export function rule(...given: Parameters<typeof required>): Rule {
+  return optional(required(...given));
 }
 
 /** A number of at least `least`; `whole` numbers only, `infinite`: Infinity too. */
@@ -73,14 +88,19 @@ export function oneOf(words: readonly string[], advice = `use "${words.join('" o
 
 /** `then` for values that are like that, `otherwise` for others. */
 export function either(isLike: (value: unknown) => boolean, then: Rule, otherwise: Rule): Rule {
-  return (value, where, fault) => (isLike(value) ? then : otherwise)(value, where, fault);
+  const one: Rule = (value, where, fault) => (isLike(value) ? then : otherwise)(value, where, fault);
+  return needed(one, otherwise.needed === true);
 }
 
 /** All rules, one after the other. */
 export function all(...rules: readonly Rule[]): Rule {
-  return (value, where, fault) => {
+  const every: Rule = (value, where, fault) => {
     for (const one of rules) one(value, where, fault);
   };
+  return needed(
+    every,
+    rules.some((one) => one.needed === true),
+  );
 }
 
 /** The same rule for every entry of a record. */
@@ -96,7 +116,7 @@ export function each(one: Rule): Rule {
  */
 export function bag<T>(shape: string, rules: Rules<T>, names: string | false = ''): Rule {
   const use = names === '' ? Object.keys(rules).join(', ') : names;
-  return (value, where, fault) => {
+  return needed((value, where, fault) => {
     if (!isBag(value)) {
       fault('bad-option', `${where} is ${inspect(value)}; give ${shape}.`);
       return;
@@ -106,18 +126,15 @@ export function bag<T>(shape: string, rules: Rules<T>, names: string | false = '
         if (!Object.hasOwn(rules, name))
           fault('bad-option', `${where}.${truncate(name)} is unknown; use ${use}.`);
     checkAll(rules, value, `${where}.`, fault);
-  };
+  }, true);
 }
 
 /** The same for an option that may be absent. */
 export function options<T>(...given: Parameters<typeof bag<T>>): Rule {
-  const one = bag<T>(...given);
-  return (value, where, fault) => {
-    if (value !== undefined) one(value, where, fault);
-  };
+  return optional(bag<T>(...given));
 }
 
-/** Looks at every option of a table. `where` comes before each name; `names`: other ones for messages. */
+/** Looks at every option of a table that is there, or has to be. `where` comes before each name; `names`: other ones for messages. */
 export function checkAll<T>(
   rules: Rules<T>,
   bag: object,
@@ -125,8 +142,10 @@ export function checkAll<T>(
   fault: Fault,
   names: { readonly [name: string]: string } = {},
 ): void {
-  for (const [name, one] of Object.entries<Rule | undefined>(rules))
-    one?.((bag as Bag)[name], `${where}${names[name] ?? name}`, fault);
+  for (const [name, one] of Object.entries<Rule | undefined>(rules)) {
+    const value = (bag as Bag)[name];
+    if (value !== undefined || one?.needed === true) one?.(value, `${where}${names[name] ?? name}`, fault);
+  }
 }
 
 /** Everything wrong with one value, one sentence each. */

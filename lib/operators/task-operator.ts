@@ -5,6 +5,7 @@ import {
   checked,
   isFunction,
   oneOf,
+  optional,
   type Rule,
   type Rules,
   required,
@@ -41,7 +42,7 @@ const onlyWithStore =
 /** Options of work that is no workflow. */
 const workRules: Rules<ScheduleOptions> = {
   tags: tagsRule,
-  runId: (value, where, fault) => value === undefined || runIdRule(value, where, fault),
+  runId: optional(runIdRule),
 };
 
 const streamRules: Rules<StreamOptions> = {

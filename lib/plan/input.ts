@@ -3,12 +3,11 @@ import { copy } from '../kernel/copy.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { disown } from '../kernel/guard.js';
 import {
-  all,
   checkAll,
   checked,
-  either,
   number,
   oneOf,
+  optional,
   type Rule,
   type Rules,
   required,
@@ -71,7 +70,7 @@ export const tagsRule: Rule = (value, _, fault) => {
 
 /** Options of a run, and what they may be. */
 const runRules: Rules<RunOptions> = {
-  runId: either((value) => value === undefined, all(), runIdRule),
+  runId: optional(runIdRule),
   pauseBefore: breakpoints,
   atBreakpoint: oneOf(['wait', 'exit'], 'give "wait" or "exit"'),
   storeTimeout: rule((value) => typeof value === 'number' && value > 0, 'give ms above 0, or leave it out'),
