@@ -1,7 +1,6 @@
 import { ReplaySubject } from 'rxjs';
 import { ResultCache } from './commit/cache.js';
 import { factsOf, logOf } from './commit/log-options.js';
-import type { Revived } from './commit/revival.js';
 import { State } from './commit/state.js';
 import { type CommitPorts, Transactions } from './commit/transaction.js';
 import { launch } from './execute/attempt.js';
@@ -9,9 +8,10 @@ import { inputsOf } from './execute/inputs.js';
 import { Locks } from './execute/locks.js';
 import { MiddlewareStack } from './execute/middleware.js';
 import type { ExecutePorts } from './execute/ports.js';
-import type { AttemptHandle, ItemWatch, Spawned, TaskNode } from './graph/node.js';
+import type { AttemptHandle, TaskNode } from './graph/node.js';
 import type { CommitOutcome, SchedulerPorts } from './graph/ports.js';
 import { partsOf } from './graph/shared-parts.js';
+import { Intake } from './intake.js';
 import { onAbort } from './kernel/abort.js';
 import { callerContext } from './kernel/async-context.js';
 import { Clock } from './kernel/clock.js';
@@ -34,12 +34,12 @@ import type { WorkflowDefinition } from './model/workflow.js';
 import { CommitFeed } from './observe/commit-feed.js';
 import { Learning } from './observe/durations.js';
 import { EventHub } from './observe/events.js';
-import { announceAdded, announceBack, announceStart } from './observe/planned.js';
+import { announceStart } from './observe/planned.js';
 import { RefCount } from './observe/ref-count.js';
 import { type Facts, resultOf } from './observe/report.js';
 import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
-import { Growth, runEnded } from './plan/growth.js';
+import { Growth } from './plan/growth.js';
 import { checkOptions, inputOf, newRunId } from './plan/input.js';
 import { checkStanding, Membership } from './plan/membership.js';
 import { speedUps } from './plan/speed-up.js';
@@ -61,6 +61,7 @@ export class Engine {
   readonly hub: EventHub;
   readonly commits: CommitFeed;
   readonly scheduler: Scheduler;
+  readonly intake: Intake;
   /** What it shares with the other runs of its controller. */
   readonly shared: SharedQueue | undefined;
   readonly effectiveLimits: EffectiveLimits;
@@ -86,10 +87,7 @@ export class Engine {
   readonly #transactions: Transactions;
   readonly #limits: LimitsFeed;
   readonly #deadlock: DeadlockDetector;
-  readonly #early: string[] = []; // records of tasks that were added before the log was open
   #started = false;
-  /** The store has answered: the scheduler has begun. */
-  #opened = false;
   /** The store could not be opened: nothing was started, so there is nothing to cancel. */
   #broken = false;
   #unlisten: (() => void) | undefined;
@@ -131,6 +129,13 @@ export class Engine {
     const ports = this.#schedulerPorts();
     this.scheduler = new Scheduler({ graph, shared }, member.settings, clock, ports, options.keepOpen);
     const { scheduler } = this;
+    this.intake = new Intake({
+      runId: this.runId,
+      growth: this.#growth,
+      watch,
+      transactions: this.#transactions,
+      scheduler,
+    });
     this.#limits = new LimitsFeed(watch, clock, () => limitsOf(this.graph, scheduler));
     this.#ports = this.#executePorts(inputOf(definition, options));
     this.#deadlock = new DeadlockDetector({ nodes, scheduler, messages: this.messages });
@@ -149,8 +154,9 @@ export class Engine {
     const { nodes, groups } = this.graph;
     const { types, settings } = this.#definition;
     return {
-      ...{ clock: this.clock, watch: this.hub },
-      addSpawned: (parent, spawned, held) => this.add(spawned, parent, held ? parent : undefined),
+      clock: this.clock,
+      watch: this.hub,
+      addSpawned: (parent, spawned, held) => this.intake.add(spawned, parent, held ? parent : undefined),
       durable: (node, error) => {
         this.commits.made(node, this.state);
         this.scheduler.outcomes.durable(node, error);
@@ -158,15 +164,22 @@ export class Engine {
       again: (...commit) => this.scheduler.outcomes.commitAgain(...commit),
       lost: (error) => this.scheduler.cancel(error),
       recovery: {
-        ...{ nodes, groups, types, retry: settings.retry, owner: this.owner, inputsOf },
-        bringBack: (tasks) => this.#bringBack(tasks),
+        nodes,
+        groups,
+        types,
+        retry: settings.retry,
+        owner: this.owner,
+        inputsOf,
+        bringBack: (tasks) => this.intake.bringBack(tasks),
       },
     };
   }
 
   #schedulerPorts(): SchedulerPorts {
     return {
-      ...{ watch: this.hub, log: this.#transactions, failed: this.subscribers.failed },
+      watch: this.hub,
+      log: this.#transactions,
+      failed: this.subscribers.failed,
       launch: (node, signals) => launch(node, this.#ports, signals),
       commit: this.#commit,
       value: (node, value) => {
@@ -194,7 +207,8 @@ export class Engine {
     return {
       watch: this.hub,
       nodes: this.graph.nodes,
-      ...{ scheduler: this.scheduler, shared: this.shared },
+      scheduler: this.scheduler,
+      shared: this.shared,
       limitOf: (group) => this.effectiveLimits.get(group, 'user'),
       questions: () => this.questions.open,
       store: () => this.#transactions.store?.waiting,
@@ -222,6 +236,7 @@ export class Engine {
   start(): void {
     if (this.#started) return;
     this.#started = true;
+    this.intake.begin();
     this.clock.context = callerContext();
     const { signal } = this.#options;
     announceStart(this.hub, {
@@ -239,7 +254,7 @@ export class Engine {
     const fault = this.#ports.middleware.begin();
     if (fault !== undefined) this.scheduler.cancel(fault);
     if (fault !== undefined) return;
-    this.learning.begin(() => this.#opened || this.graph.rankAgain());
+    this.learning.begin(() => this.intake.opened || this.graph.rankAgain());
     this.#open();
   }
 
@@ -259,9 +274,7 @@ export class Engine {
           chargeEarlier(this.graph.own, spent);
           this.#ports.budget.left -= retries;
         }
-        this.#opened = true;
-        announceBack(this.hub, this.#growth.back.values());
-        for (const text of this.#early) this.#transactions.added(text);
+        this.intake.open();
         this.load.begin();
         this.scheduler.start();
       },
@@ -327,47 +340,14 @@ export class Engine {
     return outcome;
   };
 
-  /** Takes tasks in while the run goes on. @throws RxhiveError RUN_ENDED, LIMIT_EXCEEDED, WORKFLOW_DEFINITION */
-  add(tasks: readonly Spawned[], parent?: TaskNode, holder?: TaskNode): void {
-    if (this.scheduler.refuses(parent)) throw runEnded(this.runId);
-    const text = this.#transactions.addedText(tasks); // First: what cannot be written is not added.
-    const nodes = this.#growth.add(tasks, parent);
-    if (text !== undefined && parent === undefined)
-      if (this.#opened) this.#transactions.added(text);
-      else this.#early.push(text);
-    this.#admit(nodes, parent, holder);
-  }
-
-  /** Takes in a task that is forgotten when it has ended. @throws as {@link Engine.add} */
-  offer(task: Spawned, watch: ItemWatch): TaskNode {
-    if (this.scheduler.refuses()) throw runEnded(this.runId);
-    const node = this.#growth.addAlone(task, watch);
-    this.#admit([node]);
-    return node;
-  }
-
-  /** Takes tasks of an earlier process in. */
-  #bringBack(tasks: readonly Revived[]): void {
-    const nodes = this.#growth.bringBack(tasks);
-    if (!this.#opened) return;
-    announceBack(this.hub, nodes);
-    this.scheduler.admit(nodes);
-  }
-
-  #admit(nodes: readonly TaskNode[], parent?: TaskNode, holder?: TaskNode): void {
-    if (this.#started) announceAdded(this.hub, nodes, parent);
-    // Before that the scheduler counts and readies all tasks of the graph itself.
-    if (this.#opened) this.scheduler.admit(nodes, holder);
-    else this.scheduler.priorityInheritance.lend(nodes);
-  }
-
   #executePorts(input: unknown): ExecutePorts {
     const { settings, handlers } = this.#definition;
     return {
       clock: this.clock,
       settings,
       graph: this.graph,
-      ...{ runId: this.runId, input },
+      runId: this.runId,
+      input,
       budget: { left: settings.retryBudget ?? Number.POSITIVE_INFINITY },
       watch: this.hub,
       handlers,
@@ -389,9 +369,8 @@ export class Engine {
       ask: (asker, question) => this.questions.ask(asker, question),
       messaging: (node, own) => this.messages.messagingOf(node, own),
       handleFor: (parent, id) => this.graph.childOf(parent.principal, id)?.handle ?? new Task(id, this.owner),
-      flush: (parent, spawned) => this.add(spawned, parent.principal),
-      item: (parent, one, watch, known) =>
-        this.#admit(this.#growth.addItem(one, parent, watch, known), parent),
+      flush: (parent, spawned) => this.intake.add(spawned, parent.principal),
+      item: (...item) => this.intake.item(...item),
       batchesOf: (task) => this.#transactions.recovery?.batchesOf(task) ?? [],
       restarted: (task) => this.#transactions.recovery?.tries.hadBegun(task) ?? false,
       drop: (node, why) => this.scheduler.cancelTask(node, why, 'parent'),

@@ -169,7 +169,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
   task(first: unknown, second: unknown, data?: unknown, options?: TypedTaskOptions): Task {
     const { id, definition } = addedBy(first, second, data, options);
     const handle = new Task(id, this);
-    this.#engine.add([{ handle, definition, context: callerContext() }]);
+    this.#engine.intake.add([{ handle, definition, context: callerContext() }]);
     return handle;
   }
 

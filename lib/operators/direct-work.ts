@@ -181,7 +181,7 @@ export class DirectWork {
         if (run === undefined) throw runEnded(String(options.runId));
         made += 1;
         const id = key === undefined ? `${definition.type}-${made}` : `${name}/${key}`;
-        return run.offer({ handle: new Task(id, owner), definition, context }, watch);
+        return run.intake.offer({ handle: new Task(id, owner), definition, context }, watch);
       },
       drop: (node, why) => run?.scheduler.cancelTask(node, why),
     };

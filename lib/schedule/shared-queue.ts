@@ -32,8 +32,10 @@ export interface JoinedRun {
   readonly subscribers: { failed(error: unknown): void };
   /** Told when memory is short for all runs, and when it no longer is. */
   readonly load: { memoryShort(isShort: boolean): void };
-  /** Takes in a task that is forgotten when it has ended. */
-  offer(task: Spawned, watch: ItemWatch): TaskNode;
+  readonly intake: {
+    /** Takes in a task that is forgotten when it has ended. */
+    offer(task: Spawned, watch: ItemWatch): TaskNode;
+  };
 }
 
 /** A run has begun, or ended, or has nothing that runs. */
