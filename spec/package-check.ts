@@ -139,6 +139,17 @@ try {
     "import { postgres } from 'rxhive/postgres'; await postgres('postgres://h/d').read('r').catch((e) => console.log(e.message));";
   writeFileSync(join(folder, 'pg.mjs'), noPg);
   check('the postgres entry says which package it needs', /npm install pg/.test(call('node', ['pg.mjs'])));
+  const noLimits = `import { workflow } from 'rxhive';
+    import { postgresLimits } from 'rxhive/postgres';
+    const limiter = postgresLimits({ requestsPerMinute: 1 }, { connection: 'postgres://h/d', name: 'n' });
+    const flow = workflow({ name: 'w', groups: { g: { limiter } } });
+    flow.task('t', { group: 'g', run: () => 1 });
+    console.log((await flow.run().result()).tasks.get('t').error.message);`;
+  writeFileSync(join(folder, 'pg-limits.mjs'), noLimits);
+  check(
+    'limits in PostgreSQL say which package they need',
+    /postgresLimits\(\) needs package pg: run npm install pg/.test(call('node', ['pg-limits.mjs'])),
+  );
   const noRedis = `
     import { workflow } from 'rxhive';
     import { redis } from 'rxhive/redis';

@@ -12,8 +12,16 @@ interface OwnPool extends PostgresPool {
   end(): Promise<void>;
 }
 
-/** Ms to wait before each try after a lost connection: long enough for a server that restarts, short for a lease. */
-const pauses = [50, 200, 800, 2_000, 4_000];
+/** What a {@link Connection} is for. */
+interface Purpose {
+  /** What users call. */
+  readonly maker: string;
+  /** Ms to wait before each try after a lost connection. */
+  readonly pauses: readonly number[];
+}
+
+/** Long enough for a server that restarts, short for a lease. */
+const forStores: Purpose = { maker: 'postgres()', pauses: [50, 200, 800, 2_000, 4_000] };
 /** SQLSTATE codes, or their first characters, by what they mean for a store. */
 const reasons: [RegExp, StoreFailure][] = [
   // Too many connections, a lock, a deadlock, a serialization failure, a statement that was cancelled, a server that starts.
@@ -40,17 +48,18 @@ export class Connection {
   #reached = false;
   #closed = false;
   readonly #dropped: () => void;
+  readonly #purpose: Purpose;
 
   /** `dropped` is called when a table or schema is not there any more. @throws RxhiveError INVALID_OPTION */
-  constructor(connection: string | PostgresPool, dropped: () => void) {
+  constructor(connection: string | PostgresPool, dropped: () => void, purpose = forStores) {
     this.#dropped = dropped;
+    this.#purpose = purpose;
     if (typeof connection === 'string' && /^postgres(ql)?:\/\//.test(connection)) this.#text = connection;
     else if (typeof (connection as PostgresPool | undefined)?.query === 'function')
       this.#pool = connection as PostgresPool;
     else {
       // Not shown: it may be a connection string with a password.
-      const message =
-        'postgres() takes a connection string, postgres://user@host/database, or a Pool of package pg.';
+      const message = `${purpose.maker} takes a connection string, postgres://user@host/database, or a Pool of package pg.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
   }
@@ -65,7 +74,7 @@ export class Connection {
         return rows;
       } catch (error) {
         if (error instanceof RxhiveError) throw error;
-        const pause = pauses[tries];
+        const pause = this.#purpose.pauses[tries];
         if (pause === undefined || this.#closed || !this.#reached || !isLost(error)) throw this.#named(error);
         await new Promise((done) => setTimeout(done, pause));
       }
@@ -82,7 +91,7 @@ export class Connection {
   #connect(): PostgresPool | Promise<PostgresPool> {
     if (this.#closed) throw storeFailed('The PostgreSQL store', 'closed', 'it is not open');
     if (this.#pool !== undefined) return this.#pool;
-    this.#own ??= makePool(this.#text as string).catch((error: unknown) => {
+    this.#own ??= makePool(this.#text as string, this.#purpose.maker).catch((error: unknown) => {
       this.#own = undefined;
       throw error;
     });
@@ -109,14 +118,21 @@ export class Connection {
   }
 }
 
-async function makePool(connectionString: string): Promise<OwnPool> {
+/** A schema as statements name it. @throws RxhiveError INVALID_OPTION */
+export function quotedSchema(schema: unknown): string {
+  if (typeof schema === 'string' && schema !== '' && Buffer.byteLength(schema) <= 63)
+    return `"${schema.replaceAll('"', '""')}"`;
+  throw new RxhiveError('INVALID_OPTION', `schema is ${inspect(schema)}; give a name of 1 to 63 bytes.`);
+}
+
+async function makePool(connectionString: string, maker: string): Promise<OwnPool> {
   let pg: { readonly Pool: new (options: object) => OwnPool };
   try {
     // Typed here, so that nobody needs the types of pg to use rxhive.
     const found = (await import('pg')) as unknown as { default?: typeof pg } & typeof pg;
     pg = found.default ?? found;
   } catch (cause) {
-    const message = `postgres() needs package pg: run npm install pg (${inspect((cause as { code?: string }).code)}).`;
+    const message = `${maker} needs package pg: run npm install pg (${inspect((cause as { code?: string }).code)}).`;
     throw new RxhiveError('INVALID_OPTION', message);
   }
   const pool = new pg.Pool({

@@ -4,7 +4,7 @@ import { inspect, RxhiveError } from '../kernel/errors.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { chained, type End, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
 import { beat, heldBy, isDead, LeaseWatch, leaseMs, newOwner, takenOver } from './lease.js';
-import { Connection, type PostgresPool } from './postgres-connection.js';
+import { Connection, type PostgresPool, quotedSchema } from './postgres-connection.js';
 
 export type { PostgresPool } from './postgres-connection.js';
 
@@ -39,15 +39,10 @@ export class PostgresStore implements CheckpointStore {
     clock = new Clock({ seed: 0 }),
   ) {
     this.#watch = new LeaseWatch(clock);
-    const { schema = 'rxhive' } = options;
-    if (typeof schema !== 'string' || schema === '' || Buffer.byteLength(schema) > 63) {
-      const message = `schema is ${inspect(schema)}; give a name of 1 to 63 bytes.`;
-      throw new RxhiveError('INVALID_OPTION', message);
-    }
     this.#db = new Connection(connection, () => {
       this.#ready = undefined;
     });
-    this.#at = `"${schema.replaceAll('"', '""')}"`;
+    this.#at = quotedSchema(options.schema ?? 'rxhive');
   }
 
   async open(runId: string): Promise<RunLog> {

@@ -130,7 +130,7 @@ local function opensIn(window, amount)
     end
     from = from + 100
   end
-  if over > 0 and foreign > 0 then return window.till - now end
+  if over > 0 and foreign > 0 and over <= foreign then return window.till - now end
   return over > 0 and window.size or 0
 end
 

@@ -19,7 +19,7 @@ export const entries = Object.entries(
     .exports,
 )
   .filter(([name]) =>
-    /^\.(\/(events|limits|stores|records|agents|types|streams|testing|testing\/conformance|dashboard|load|process|redis|sqlite))?$/.test(
+    /^\.(\/(events|limits|stores|records|agents|types|streams|testing|testing\/conformance|dashboard|load|process|postgres|redis|sqlite))?$/.test(
       name,
     ),
   )
