@@ -15,10 +15,13 @@ import {
   type Agent,
   type AgentCall,
   type AgentInputs,
+  type AgentLoopOptions,
   AgentTask,
   type AgentWorkflowOptions,
   agentDependencyOf,
   dependencyOf,
+  loopOptions,
+  nestedOptions,
 } from './model/agent.js';
 import type { TaskContext } from './model/context.js';
 import type { AnyDependency, Task } from './model/dependency.js';
@@ -27,6 +30,7 @@ import { whereabouts } from './model/executor.js';
 import type { NestedOutput } from './model/nested.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
+import type { RunArguments } from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
 import type { TaskDefinition } from './model/task.js';
 import {
@@ -37,7 +41,7 @@ import {
   type WorkflowOptions,
 } from './model/workflow.js';
 import type { Run } from './run.js';
-import { type AnswerOptions, type RunArguments, Workflow } from './workflow.js';
+import { type AnswerOptions, Workflow } from './workflow.js';
 
 /** How a {@link WorkflowOrchestrator} works: the options of a workflow, with these names for what agents have. */
 export interface OrchestratorOptions<
@@ -94,6 +98,7 @@ export class WorkflowOrchestrator<
   readonly #tasks: (
     | AgentTask
     | { readonly id: string; readonly nested: AgentWorkflowOptions<never, unknown> }
+    | { readonly id: string; readonly loop: AgentLoopOptions<unknown> }
   )[] = [];
   readonly #handlers: [string, (value: unknown, add: AddAgentTask<string>) => unknown][] = [];
   readonly #events = new Subject<WorkflowEvent>();
@@ -138,13 +143,27 @@ export class WorkflowOrchestrator<
     id: string,
     options: AgentWorkflowOptions<I, P>,
   ): this {
-    if (this.#run !== undefined)
-      throw new RxhiveError(
-        'INVALID_OPTION',
-        'A run goes on, to which no workflow can be added; add it before.',
-      );
+    this.#resting('workflow');
     this.#tasks.push({ id, nested: options as unknown as AgentWorkflowOptions<never, unknown> });
     return this;
+  }
+
+  /**
+   * Lets an agent work turn by turn, each with what the one before has made (`last` of its call), until that is good enough; see
+   * `flow.loop`. @throws RxhiveError INVALID_OPTION while a run goes on
+   */
+  addLoop<V>(id: string, options: AgentLoopOptions<V, keyof Agents & string, G>): this {
+    this.#resting('loop');
+    this.#tasks.push({ id, loop: options as unknown as AgentLoopOptions<unknown> });
+    return this;
+  }
+
+  #resting(what: string): void {
+    if (this.#run === undefined) return;
+    throw new RxhiveError(
+      'INVALID_OPTION',
+      `A run goes on, to which no ${what} can be added; add it before.`,
+    );
   }
 
   /** Calls `handler` with the result of the task with this id, or of each task of this agent type. */
@@ -271,13 +290,11 @@ export class WorkflowOrchestrator<
     const faults: DefinitionFault[] = [];
     const origin = { durationsKey: this, names: optionNames, faults };
     const flow = new Workflow<S, I, G, X>({ ...same, name, concurrency, groups }, origin);
+    const definition = (task: AgentTask): TaskDefinition =>
+      this.#definition(task, (fault) => faults.push(fault));
     for (const task of this.#tasks)
-      flow.task(
-        task.id,
-        ('nested' in task
-          ? nestedOptions(task.nested)
-          : this.#definition(task, (fault) => faults.push(fault))) as never,
-      );
+      if ('loop' in task) flow.loop(task.id, loopOptions(task.id, task.loop, definition) as never);
+      else flow.task(task.id, ('nested' in task ? nestedOptions(task.nested) : definition(task)) as never);
     // By its type and data a task comes back from a log without the handler that added it.
     for (const agentType of Object.keys(this.#options.agents))
       flow.registerType(agentType, ({ id, data, options, dependencies = [] }) => {
@@ -325,8 +342,9 @@ export class WorkflowOrchestrator<
     return {
       ...same,
       dependencies: dependencies.map(dependencyOf) as readonly Task[],
-      run: (values: readonly unknown[], ctx: TaskContext<S, I>) => {
-        const call: AgentCall = { id, agentType, data: copy(data), inputs: inputsOf(values) };
+      run: (values: readonly unknown[], ctx: TaskContext<S, I>, ...turn: readonly unknown[]) => {
+        const last = turn.length > 0 && { last: turn[0] };
+        const call: AgentCall = { id, agentType, data: copy(data), inputs: inputsOf(values), ...last };
         return typeof agent === 'function' ? agent(call, ctx) : agent.run(call, ctx as never);
       },
       ...(when !== undefined && {
@@ -368,20 +386,4 @@ export class WorkflowOrchestrator<
     fault(bad);
     return () => undefined;
   }
-}
-
-/** A nested workflow whose dependencies are ids; its input is made of their results by id. */
-function nestedOptions({
-  dependencies = [],
-  input: given,
-  ...same
-}: Omit<AgentWorkflowOptions<never, unknown>, 'input'> & { readonly input?: unknown }): object {
-  const ids = dependencies.map((one) => (typeof one === 'string' ? one : one?.id));
-  const of = (values: readonly unknown[]): unknown =>
-    (given as (inputs: AgentInputs) => unknown)(Object.fromEntries(ids.map((id, i) => [id, values[i]])));
-  return {
-    ...same,
-    dependencies: dependencies.map(dependencyOf),
-    input: typeof given === 'function' ? of : given,
-  };
 }

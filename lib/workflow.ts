@@ -2,6 +2,7 @@ import { checkKeep, compactLog } from './commit/compact.js';
 import { compensations } from './commit/compensations.js';
 import { Spill } from './commit/spill.js';
 import { eachTask } from './execute/each.js';
+import { loopTask } from './execute/loop.js';
 import { History } from './history.js';
 import { type DefinitionFault, truncate } from './kernel/errors.js';
 import { getOrInsert } from './kernel/get-or-insert.js';
@@ -10,11 +11,18 @@ import { readOnce, readOrRefuse } from './kernel/read-once.js';
 import { type Dependencies, Task } from './model/dependency.js';
 import type { Batched, BatchOptions, EachOptions, EachResult } from './model/each.js';
 import { bodied } from './model/executor.js';
+import type { LoopOptions } from './model/loop.js';
 import { type NestedOptions, type NestedOutput, type NestedValue, nestedTask } from './model/nested.js';
 import type { OpenQuestion } from './model/question.js';
 import type { WorkflowResult } from './model/result.js';
 import type { RunController } from './model/run-controller.js';
-import { belowRun, type ForkOptions, type ResolvedRunOptions, type RunOptions } from './model/run-options.js';
+import {
+  belowRun,
+  type ForkOptions,
+  type ResolvedRunOptions,
+  type RunArguments,
+  type RunOptions,
+} from './model/run-options.js';
 import type { CheckpointStore } from './model/store.js';
 import {
   belowTask,
@@ -23,13 +31,14 @@ import {
   type TaskOptions,
   TaskType,
   type TaskTypeOptions,
-  type TypedTaskOptions,
   type TypeMaker,
   typeMaker,
 } from './model/task.js';
 import {
+  type AddTask,
   belowWorkflow,
   type CompletionHandler,
+  limited,
   type OptionNames,
   optionNames,
   type WorkflowDefinition,
@@ -43,21 +52,6 @@ import { checkInput, checkRunId } from './plan/input.js';
 import { expanded } from './plan/nested.js';
 import { type NoPromise, Run } from './run.js';
 import { storeAt } from './stores/at-path.js';
-
-/** Adds a task from within a completion handler; it becomes part of the same commit. */
-export interface AddTask<S, I, G extends string, X extends string> {
-  <const D extends Dependencies = Record<never, never>, R = unknown, O = ResultOf<R>>(
-    id: string,
-    options: TaskOptions<D, R, S, I, G, X, O>,
-  ): Task<O>;
-  /** One task of a type: when the run goes on it comes back by its data, the handler is not called again. */
-  <T, O>(type: TaskType<T, O>, id: string, data: T, options?: TypedTaskOptions): Task<O>;
-}
-
-/** Arguments of `flow.run`: an input is required where the workflow declares one. */
-export type RunArguments<I> = undefined extends I
-  ? [options?: RunOptions<I>]
-  : [options: RunOptions<I> & { readonly input: I }];
 
 /** How a run goes on with an answer. */
 export interface AnswerOptions<S = unknown, I = unknown, G extends string = string>
@@ -180,6 +174,24 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   }
 
   /**
+   * Does the same again and again, each turn with what the one before has made, until that is good enough or `max` turns are over. A
+   * turn is a task with the id `ID/0`, `ID/1`, ...: group, limits, retry, timeout and events are those of any task. A run that goes
+   * on does not pay again for turns that have ended. The result is the last value; `run.values$` and streams show that of each turn.
+   *
+   * ```ts
+   * const text = flow.loop('text', { from: '', max: 5, until: isGood, run: (last, ctx) => rewrite(last, ctx.signal) });
+   * ```
+   * @throws RxhiveError INVALID_OPTION
+   */
+  loop<V, const D extends Dependencies = Record<never, never>>(
+    id: string,
+    options: LoopOptions<V, D, S, I, G, X>,
+  ): Task<V> {
+    const definition = loopTask(id, options, (name, make) => this.registerType(name, make));
+    return this.task(id, definition as never) as Task<V>;
+  }
+
+  /**
    * Calls `handler` with a task's result before it is committed; tasks it adds are part of the same commit. A
    * handler that throws or rejects fails the task with `HANDLER_FAILED`.
    */
@@ -277,19 +289,12 @@ export class Workflow<S = unknown, I = unknown, G extends string = string, X ext
   ): Run<S, G> {
     const [store, runId, options] = given.length === 2 ? [given[1].store, ...given] : given;
     checkRunId(runId, 'The run to fork');
-    const { at, state, concurrency, groups = {}, ...others } = readOrRefuse('The fork', options, belowRun);
+    const { at, state, concurrency, groups, ...others } = readOrRefuse('The fork', options, belowRun);
     const definition = this.definition();
     const { settings } = definition;
-    const changed = Object.entries(groups as NonNullable<WorkflowSettings['groups']>).map(
-      ([name, group]) => [name, { ...settings.groups?.[name], ...group }] as const,
-    );
-    const limits = {
-      ...(concurrency !== undefined && { concurrency }),
-      groups: { ...settings.groups, ...Object.fromEntries(changed) },
-    };
     const input = 'input' in options ? { value: checkInput(definition, options.input) } : undefined;
     const fork = { from: runId, at, initial: settings.state, state, input };
-    return new Run<S, G>({ ...definition, settings: { ...settings, ...limits } }, {
+    return new Run<S, G>({ ...definition, settings: limited(settings, concurrency, groups) }, {
       ...others,
       store: storeAt(store, options.scheduler),
       fork,

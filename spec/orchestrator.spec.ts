@@ -332,4 +332,50 @@ test('a workflow is a task of an orchestrator, and an orchestrator of a workflow
   assert.is(results.get('team/c'), 'and b,so in,BEE ');
 });
 
+test('an agent works turn by turn, each with what the one before has made', async () => {
+  const calls: string[] = [];
+  const make = (version: string) => {
+    const team = new WorkflowOrchestrator({
+      agents: {
+        topic: () => 'bees',
+        writer: {
+          version,
+          run: ({ id, data, inputs, last }: AgentCall) => {
+            calls.push(id);
+            return `${String(last)}${String(data)}${Object.keys(inputs).join()}`;
+          },
+        },
+      },
+      concurrencyGroups: { llm: 1 },
+    });
+    team.addTask(new AgentTask({ id: 'topic', agentType: 'topic' }));
+    team.addLoop('text', {
+      agentType: 'writer',
+      data: '+',
+      dependencies: ['topic'],
+      concurrencyGroup: 'llm',
+      from: ({ topic }) => String(topic),
+      until: (text) => text.length > 15,
+      max: 3,
+    });
+    team.addTask(new AgentTask({ id: 'end', agentType: 'topic', dependencies: ['text'] }));
+    return team;
+  };
+  const store = memory();
+  const first = await make('1').executeWorkflow({ store, runId: 'r' });
+  assert.is(first.status, 'succeeded');
+  assert.is(first.results.get('text'), 'bees+topic+topic');
+  assert.is(first.tasks.get('text/1')?.type, 'writer');
+  const again = await make('1').executeWorkflow({ store: memory(store.dump()), runId: 'r' });
+  assert.is(again.status, 'succeeded');
+  assert.equal(calls, ['text', 'text']);
+  await make('2').executeWorkflow({ store, runId: 'r' });
+  assert.is(calls.length, 4);
+  assert.match(make('1').graph(), 'text (loop, at most 3)');
+  const options = { from: 0, until: () => true, max: 1 };
+  // @ts-expect-error there is no such agent
+  const wrong = make('1').addLoop('l', { ...options, agentType: 'nobody' });
+  assert.throws(() => wrong.workflow().run(), /wants agent "nobody"/);
+});
+
 test.run();

@@ -274,4 +274,44 @@ test('items of a stage are the results of the one before', () => {
   flow.each('d', { from: text, run: (one: string) => one });
 });
 
+test('the value that goes round a loop has the type of from', () => {
+  const flow = workflow({ name: 'loops', groups: { llm: {} }, state: { n: 0 }, input: typed<string>() });
+  const topic = flow.task('topic', { run: async () => 'bees' });
+  const count = flow.loop('count', { from: 0, until: (n) => n > 3, max: 5, run: (n) => n + 1 });
+  const text = flow.loop('text', {
+    dependencies: { topic },
+    from: async ({ topic }) => ({ text: topic satisfies string, good: false }),
+    until: async ({ good }, ctx) => (good satisfies boolean) && ctx.input.length > 0,
+    max: 5,
+    atMax: 'keep',
+    group: 'llm',
+    run: async ({ text }, ctx, { topic }) => {
+      ctx.update((state) => {
+        state.n += text.length;
+      });
+      return { text: text + topic, good: true };
+    },
+  });
+  flow.task('both', {
+    dependencies: { count, text },
+    run: ({ count, text }) => count.toFixed() + text.text.trim(),
+  });
+  flow.task('typed', {
+    dependencies: { text },
+    // @ts-expect-error the value has no such field
+    run: ({ text }) => text.words,
+  });
+  // @ts-expect-error a turn returns another type than it is given
+  const a = () => flow.loop('a', { from: 0, until: (n) => n > 3, max: 5, run: (n) => `${n}` });
+  // @ts-expect-error max is required
+  const b = () => flow.loop('b', { from: 0, until: (n) => n > 3, run: (n) => n + 1 });
+  // @ts-expect-error until is a yes or no
+  const c = () => flow.loop('c', { from: 0, until: (n) => n, max: 5, run: (n) => n + 1 });
+  // @ts-expect-error there is no such group
+  const d = () => flow.loop('d', { from: 0, until: (n) => n > 3, max: 5, group: 'gpu', run: (n) => n + 1 });
+  // @ts-expect-error there is nothing to do
+  const e = () => flow.loop('e', { from: 0, until: (n) => n > 3, max: 5 });
+  for (const wrong of [a, b, c, d, e]) assert.type(wrong, 'function');
+});
+
 test.run();

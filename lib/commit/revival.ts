@@ -63,7 +63,10 @@ export class Revival {
     }
     for (const one of this.added.values()) this.#want(one);
     this.known = new Set(nodes.keys());
-    this.bringBack([undefined, ...[...nodes.keys()].filter((id) => this.#past.has(id))]);
+    // A loop has decided for the turns there are: it goes on behind them.
+    const holds = ([id, { definition }]: [string, TaskNode]): boolean =>
+      this.#past.has(id) || definition.loop !== undefined;
+    this.bringBack([undefined, ...[...nodes].filter(holds).map(([id]) => id)]);
   }
 
   /** The task as it would be made today, to be compared with its record; undefined for a closure. */

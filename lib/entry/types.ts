@@ -4,7 +4,7 @@ export type { StreamResult } from '../controller.js';
 export type { Clock } from '../kernel/clock.js';
 export type { CancelReason, DefinitionFault, TaskSkippedError, TimeoutKind } from '../kernel/errors.js';
 export type { MaybePromise } from '../kernel/maybe-promise.js';
-export type { AgentWorkflowOptions } from '../model/agent.js';
+export type { AgentLoopOptions, AgentWorkflowOptions } from '../model/agent.js';
 export type { BudgetOptions } from '../model/budget.js';
 export type { CacheOptions } from '../model/cache.js';
 export type { GroupState, Recipe, Shared, SleepOptions } from '../model/context.js';
@@ -21,6 +21,7 @@ export type {
 export type { Batched, BatchOptions, EachItem, Items, ItemsOptions, ScanOptions } from '../model/each.js';
 export type { Executor, Place, PlaceUse, RemoteContext } from '../model/executor.js';
 export type { HedgeOptions } from '../model/hedge.js';
+export type { LoopOptions, LoopWork, NextValue } from '../model/loop.js';
 export type {
   NestedInput,
   NestedOptions,
@@ -35,9 +36,8 @@ export type { SchemaIssue } from '../model/schema.js';
 export type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
 export type { ResultOf, TaskSettings, TaskTypeOptions, TaskWork, TypedTaskOptions } from '../model/task.js';
 export type { WorkerFacts, WorkerLoss } from '../model/worker.js';
-export type { FailurePolicy, SchedulingPolicy } from '../model/workflow.js';
+export type { AddTask, FailurePolicy, SchedulingPolicy } from '../model/workflow.js';
 export type { Project, TaskOperator } from '../operators/task-operator.js';
 export type { Finding } from '../plan/check.js';
 export type { NoPromise } from '../run.js';
 export type { RunWorkflowOptions } from '../run-workflow.js';
-export type { AddTask } from '../workflow.js';

@@ -38,6 +38,7 @@ export type ErrorCode =
   | 'AGENT_FAILED'
   | 'CHILD_MISSING'
   | 'NESTED_FAILED'
+  | 'LOOP_LIMIT'
   | 'ATTEMPT_LOST'
   | 'WORKER_LOST'
   | 'UNKNOWN_AGENT'

@@ -3,8 +3,9 @@ import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
 import { type AnyDependency, Dependency, Task } from './dependency.js';
 import type { Executor, Place } from './executor.js';
+import type { LoopOptions } from './loop.js';
 import type { NestedInput, NestedSettings } from './nested.js';
-import { belowTask, type TaskSettings } from './task.js';
+import { belowTask, type TaskDefinition, type TaskSettings } from './task.js';
 
 /** A dependency that may fail; as data, like all of an {@link AgentTask}. */
 export type AgentDependency =
@@ -58,6 +59,16 @@ export type AgentWorkflowOptions<I, P> = NestedSettings<I, P> &
   Pick<AgentTaskOptions, 'dependencies'> &
   NestedInput<AgentInputs, I>;
 
+/** How a loop of an agent is to run: the options of its task, of which those that `flow.loop` has are for each turn. `V`: the value that goes round. */
+export interface AgentLoopOptions<V, A extends string = string, G extends string = string>
+  extends Omit<AgentTaskOptions<A, G>, 'id' | 'cache' | 'compensate' | 'always' | 'tokens' | 'result'>,
+    Pick<LoopOptions<V, never>, 'max' | 'atMax' | 'result' | 'tokens'> {
+  /** The value that the first turn is given, or a function of the results of `dependencies` by id. */
+  readonly from: V | ((inputs: AgentInputs) => V | PromiseLike<V>);
+  /** Is it done? See the same option of `flow.loop`. */
+  readonly until: (value: NoInfer<V>, ctx: TaskContext) => boolean | PromiseLike<boolean>;
+}
+
 /** The task as its agent sees it. */
 export interface AgentCall {
   readonly id: string;
@@ -65,6 +76,8 @@ export interface AgentCall {
   readonly data: unknown;
   /** Results of its dependencies by id. */
   readonly inputs: Readonly<Record<string, unknown>>;
+  /** In a turn of a loop: what the one before has made, or `from` in the first. */
+  readonly last?: unknown;
 }
 
 /** The work of an agent: may return a value, a promise, an async iterable or an Observable. */
@@ -95,4 +108,40 @@ export function agentDependencyOf(one: AnyDependency): string | AgentDependency 
   if (!(one instanceof Dependency)) return (one as Task).id;
   const { mode, fallback, task } = one;
   return { id: task.id, mode, ...(mode === 'orElse' && { value: fallback }) } as AgentDependency;
+}
+
+/** A nested workflow whose dependencies are ids; its input is made of their results by id. */
+export function nestedOptions({
+  dependencies = [],
+  input: given,
+  ...same
+}: Omit<AgentWorkflowOptions<never, unknown>, 'input'> & { readonly input?: unknown }): object {
+  const ids = dependencies.map((one) => (typeof one === 'string' ? one : one?.id));
+  const of = (values: readonly unknown[]): unknown =>
+    (given as (inputs: AgentInputs) => unknown)(Object.fromEntries(ids.map((id, i) => [id, values[i]])));
+  return {
+    ...same,
+    dependencies: dependencies.map(dependencyOf),
+    input: typeof given === 'function' ? of : given,
+  };
+}
+
+/** A loop whose turns are the work of an agent; `definition` makes the task of one. */
+export function loopOptions(
+  id: string,
+  { from, until, max, atMax, ...own }: AgentLoopOptions<unknown>,
+  definition: (task: AgentTask) => TaskDefinition,
+): object {
+  const task = definition(new AgentTask({ ...own, id } as AgentTaskOptions));
+  const { stored: _, code, run, ...same } = task;
+  const ids = (own.dependencies ?? []).map((one) => (typeof one === 'string' ? one : one?.id));
+  const of = (values: readonly unknown[]): unknown =>
+    (from as (inputs: AgentInputs) => unknown)(Object.fromEntries(ids.map((one, i) => [one, values[i]])));
+  const work = run as unknown as (values: unknown, ctx: unknown, last: unknown) => unknown;
+  return {
+    ...same,
+    ...{ until, max, atMax, from: typeof from === 'function' ? of : from },
+    version: code?.(),
+    run: (last: unknown, ctx: unknown, values: unknown) => work(values, ctx, last),
+  };
 }

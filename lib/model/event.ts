@@ -95,6 +95,8 @@ export interface PlannedTask {
   readonly always?: true;
   /** It has a condition: see the option `when`. */
   readonly condition?: true;
+  /** It is a loop: the most turns it may take; null: no limit. */
+  readonly loop?: number | null;
   /** Ms it was expected to take. */
   readonly estimate?: number;
   /** Its limits that are not of one attempt, ms. */

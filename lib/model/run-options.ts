@@ -125,3 +125,8 @@ export interface ForkSource {
   /** Another input. */
   readonly input: { readonly value: unknown } | undefined;
 }
+
+/** Arguments of `flow.run`: an input is required where the workflow declares one. */
+export type RunArguments<I> = undefined extends I
+  ? [options?: RunOptions<I>]
+  : [options: RunOptions<I> & { readonly input: I }];

@@ -4,7 +4,7 @@ import type { Below } from '../kernel/read-once.js';
 import type { Adaptive } from './adaptive.js';
 import type { BreakerOptions } from './breaker.js';
 import type { BudgetOptions } from './budget.js';
-import type { Task } from './dependency.js';
+import type { Dependencies, Task } from './dependency.js';
 import type { Limiter, LimiterSettings } from './limiter.js';
 import type { LoadSample } from './load.js';
 import type { MemoryOptions } from './memory.js';
@@ -12,7 +12,7 @@ import type { Middleware } from './middleware.js';
 import type { RetryOptions, TimeoutOptions } from './policy.js';
 import type { RunController } from './run-controller.js';
 import type { StandardSchema } from './schema.js';
-import type { TaskDefinition, TaskType, TypedTaskOptions, TypeMaker } from './task.js';
+import type { ResultOf, TaskDefinition, TaskOptions, TaskType, TypedTaskOptions, TypeMaker } from './task.js';
 import type { Price } from './usage.js';
 
 /** What happens to the rest of a run when a task fails. */
@@ -170,3 +170,30 @@ export type CompletionHandler = (
   value: unknown,
   add: (first: string | TaskType, second: unknown, data?: unknown, options?: TypedTaskOptions) => Task,
 ) => unknown;
+
+/** Adds a task from within a completion handler; it becomes part of the same commit. */
+export interface AddTask<S, I, G extends string, X extends string> {
+  <const D extends Dependencies = Record<never, never>, R = unknown, O = ResultOf<R>>(
+    id: string,
+    options: TaskOptions<D, R, S, I, G, X, O>,
+  ): Task<O>;
+  /** One task of a type: when the run goes on it comes back by its data, the handler is not called again. */
+  <T, O>(type: TaskType<T, O>, id: string, data: T, options?: TypedTaskOptions): Task<O>;
+}
+
+/** Settings with other limits: what is said of a group is laid over what it has. */
+export function limited(
+  settings: WorkflowSettings,
+  concurrency: WorkflowSettings['concurrency'],
+  groups: { readonly [name: string]: GroupOptions | undefined } = {},
+): WorkflowSettings {
+  const changed = Object.entries(groups).map(([name, group]) => [
+    name,
+    { ...settings.groups?.[name], ...group },
+  ]);
+  return {
+    ...settings,
+    ...(concurrency !== undefined && { concurrency }),
+    groups: { ...settings.groups, ...Object.fromEntries(changed) },
+  };
+}

@@ -10,6 +10,8 @@ export interface PictureTask {
   readonly within?: string | undefined;
   /** It has a condition: drawn as a hexagon. */
   readonly condition?: boolean;
+  /** It is a loop: the most turns it may take; null: no limit. */
+  readonly loop?: number | null;
   readonly dependencies: readonly { readonly id: string; readonly mode: string }[];
 }
 
@@ -121,7 +123,8 @@ export function toDot(tasks: readonly PictureTask[]): string {
 }
 
 /** What its box says. */
-export function nameOf({ id, always }: Pick<PictureTask, 'id' | 'always'>): string {
+export function nameOf({ id, always, loop }: Pick<PictureTask, 'id' | 'always' | 'loop'>): string {
+  if (loop !== undefined) return loop === null ? `${id} (loop)` : `${id} (loop, at most ${loop})`;
   return always === true ? `${id} (always)` : id;
 }
 

@@ -71,6 +71,7 @@ function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
     if (always === true) task.always = true;
     if (definition.within !== undefined) task.within = definition.within;
     if (definition.when !== undefined) task.condition = true;
+    if (definition.loop !== undefined) task.loop = finite(definition.loop.max);
     if (definition.candidate === true) task.candidate = true;
     if (resources !== undefined) {
       const amounts = Object.entries(resources).filter(

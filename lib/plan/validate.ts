@@ -237,7 +237,7 @@ const taskRules: Rules<TaskDefinition> = {
 /** What {@link validateTask} looks at beside the body. */
 const checkedOptions: ReadonlySet<string> = new Set([
   ...Object.keys({ ...taskRules, ...policyRules }),
-  ...['executor', 'place', 'unread', 'group', 'resources'],
+  ...['executor', 'place', 'unread', 'group', 'resources', 'loop'],
 ]);
 
 /** Everything wrong with the settings of a workflow. */
@@ -279,6 +279,7 @@ export function validateTask(
   checkAll(policyRules, task, `${where}.`, fault);
   checkTogether(fault, where, task);
   checkAgainst(fault, where, task, settings, names);
+  if (task.loop !== undefined) validateTask(id, task.loop.turn, settings, faults, names);
 }
 
 /** Most tasks: a good id, a body and no option that could be wrong. */

@@ -15,7 +15,8 @@ export function instrument(definition: WorkflowDefinition, agents?: Agents): Wor
   const change = (id: string, task: TaskDefinition): TaskDefinition => {
     if (typeof task?.run !== 'function') return task;
     const agent = agents[id] ?? (task.type === undefined ? undefined : agents[task.type]);
-    const run: AnyBody = agent ?? task.run;
+    // An agent for a loop makes its turns, which have it as their type.
+    const run: AnyBody = task.loop === undefined && agent !== undefined ? agent : task.run;
     return {
       ...task,
       // A wrapper has the same source text whatever is in it.

@@ -79,6 +79,13 @@ export type Unit = Dependent &
         readonly keyed: boolean;
         readonly retry: boolean;
       }
+    /** A loop: the work of each turn there may be, and how many it is done after. */
+    | {
+        readonly kind: 'loop';
+        readonly turns: readonly Work[];
+        readonly enough: number;
+        readonly keeps: boolean;
+      }
     | { readonly kind: 'fallback'; readonly bad: number; readonly retry: boolean }
     | { readonly kind: 'hedged'; readonly takes: number }
     | { readonly kind: 'cached'; readonly key: number }
@@ -220,6 +227,19 @@ const unitsOf = (depth: number): fc.Arbitrary<Unit> =>
                   items: fc.array(works(1), { maxLength: 3 }),
                   keyed: fc.boolean(),
                   retry: fc.boolean(),
+                }),
+              },
+            ]
+          : []),
+        ...(has('loop')
+          ? [
+              {
+                weight: 2,
+                arbitrary: fc.record({
+                  kind: fc.constant('loop' as const),
+                  turns: fc.array(works(1), { minLength: 1, maxLength: 3 }),
+                  enough: fc.integer({ min: 1, max: 4 }),
+                  keeps: fc.boolean(),
                 }),
               },
             ]
@@ -427,6 +447,19 @@ class Definition {
           ...(one.keyed && { key: ({ i }: Item) => `k${i}` }),
           ...(one.retry && { retry: retried }),
           run: ({ work }: Item, ctx: Context) => this.#work(one.retry ? work : steady(work), id, ctx, {}),
+        });
+      case 'loop':
+        return this.#flow.loop(id, {
+          ...more,
+          retry: retried,
+          from: (inputs: unknown) => ({ turn: 0, text: textOf(seen(inputs)) }),
+          until: ({ turn }) => turn === one.enough,
+          max: one.turns.length,
+          atMax: one.keeps ? 'keep' : 'fail',
+          run: async ({ turn, text }, ctx) => {
+            const work = one.turns[turn % one.turns.length] as Work;
+            return { turn: turn + 1, text: await this.#work(work, id, ctx as Context, { text }) };
+          },
         });
       case 'fallback': {
         const candidate = (n: number, bad: boolean) => ({
