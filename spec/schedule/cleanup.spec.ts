@@ -8,11 +8,13 @@ import {
   type RunOptions,
   settled,
   typed,
+  type Workflow,
   type WorkflowEvent,
   type WorkflowResult,
   workflow,
 } from '../../lib/index.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
+import { type Drive, driven, statuses } from '../support/driven-run.js';
 
 interface Trial {
   readonly result: WorkflowResult;
@@ -65,31 +67,15 @@ function rental(did: string[], at: () => number, settings: Settings = {}, fails 
 }
 
 async function play(
-  made: (did: string[], at: () => number) => ReturnType<typeof rental>,
-  options: Partial<RunOptions> = {},
-  drive: (
-    run: ReturnType<ReturnType<typeof rental>['flow']['run']>,
-    scheduler: SimulationScheduler,
-  ) => void = () => undefined,
+  made: (did: string[], at: () => number) => { readonly flow: unknown },
+  options?: Partial<RunOptions>,
+  drive?: Drive,
 ): Promise<Trial> {
   const scheduler = new SimulationScheduler();
   const did: string[] = [];
   const { flow } = made(did, () => scheduler.now());
-  const run = flow.run({ scheduler, runId: 'r', ...options });
-  const events: WorkflowEvent[] = [];
-  run.events$.subscribe((event) => events.push(event));
-  let result: WorkflowResult | undefined;
-  run.result().then((one) => {
-    result = one;
-  });
-  drive(run, scheduler);
-  await advance(scheduler);
-  assert.ok(result, 'it has ended');
-  return { result, events, did };
+  return { ...(await driven(flow as Workflow, options, drive, scheduler)), did };
 }
-
-const statuses = ({ result }: Trial): Record<string, string> =>
-  Object.fromEntries([...result.tasks].map(([id, { status }]) => [id, status]));
 
 test('cleanup runs after a success', async () => {
   const trial = await play((did, at) => rental(did, at));
@@ -108,7 +94,12 @@ test('cleanup runs after fail-fast', async () => {
   assert.is(trial.result.status, 'failed');
   assert.is(trial.result.error?.details.reason, 'fail-fast');
   assert.equal(trial.did, ['host 10', 'work 20', 'back of h1, tell skipped 25']);
-  assert.equal(statuses(trial), { host: 'succeeded', work: 'failed', tell: 'skipped', back: 'succeeded' });
+  assert.equal(statuses(trial.result), {
+    host: 'succeeded',
+    work: 'failed',
+    tell: 'skipped',
+    back: 'succeeded',
+  });
 });
 
 test('cleanup runs after a cancel, and the run ends when it has', async () => {
@@ -119,7 +110,7 @@ test('cleanup runs after a cancel, and the run ends when it has', async () => {
   assert.is(trial.result.status, 'cancelled');
   assert.match(trial.result.error?.message ?? '', 'enough');
   assert.equal(trial.did, ['host 10', 'back of h1, tell cancelled 20']);
-  assert.equal(statuses(trial), {
+  assert.equal(statuses(trial.result), {
     host: 'succeeded',
     work: 'cancelled',
     tell: 'cancelled',
@@ -188,7 +179,7 @@ test('a failure of cleanup is told beside the first cause', async () => {
   assert.is(trial.result.status, 'failed');
   assert.is(String(trial.result.error?.cause), 'Error: no luck');
   assert.is(String(trial.result.tasks.get('bad')?.error), 'Error: still there');
-  assert.is(statuses(trial).back, 'succeeded', 'other cleanup is not ended by it');
+  assert.is(statuses(trial.result).back, 'succeeded', 'other cleanup is not ended by it');
   const text = String(trial.result.report);
   assert.match(text, 'failed "work" after 1 attempt: no luck');
   assert.match(text, 'failed "bad" after 1 attempt: still there');
@@ -212,13 +203,13 @@ test('cleanup has a deadline of its own, whatever it waits for', async () => {
   const usual = await play(hanging(), {}, cancel);
   assert.is(usual.result.status, 'cancelled');
   assert.is(usual.result.report.wallMs, 12 + 30_000);
-  assert.is(statuses(usual).hangs, 'failed');
+  assert.is(statuses(usual.result).hangs, 'failed');
   assert.match(String(usual.result.tasks.get('hangs')?.error), /30000 ms/);
   // Behind it, without a slot, the other one's time was over, too.
-  assert.is(statuses(usual).back, 'failed');
+  assert.is(statuses(usual.result).back, 'failed');
   const short = await play(hanging(100), {}, cancel);
   assert.is(short.result.report.wallMs, 12 + 105);
-  assert.is(statuses(short).back, 'succeeded');
+  assert.is(statuses(short.result).back, 'succeeded');
 });
 
 test('cleanup of a paused run runs when that is cancelled', async () => {
@@ -297,7 +288,7 @@ test('cleanup of a run that failed fast has been done: looking at it again does 
     const again = await play(make, options);
     assert.equal(again.did, []);
     assert.is(again.result.status, 'failed');
-    assert.is(statuses(again).back, 'restored');
+    assert.is(statuses(again.result).back, 'restored');
     assert.is(again.result.results.get('back'), 'given back');
     const retried = await play((did, at) => rental(did, at, { failurePolicy: 'fail-fast' }), {
       ...options,

@@ -5,16 +5,14 @@ import {
   controller,
   human,
   memory,
-  type Run,
-  type RunOptions,
   RxhiveError,
   typed,
   type Workflow,
-  type WorkflowEvent,
   type WorkflowResult,
   workflow,
 } from '../../lib/index.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
+import { driven, statuses } from '../support/driven-run.js';
 
 /** Four tasks of 10 ms one after the other, and one of 25 ms beside them. */
 function five(did: string[]): Workflow {
@@ -32,33 +30,11 @@ function five(did: string[]): Workflow {
   return flow as unknown as Workflow;
 }
 
-async function play(
-  flow: Workflow,
-  options: Partial<RunOptions>,
-  drive: (run: Run, scheduler: SimulationScheduler) => void = () => undefined,
-): Promise<{ result: WorkflowResult; events: readonly WorkflowEvent[] }> {
-  const scheduler = new SimulationScheduler();
-  const run = flow.run({ scheduler, runId: 'r', ...options }) as unknown as Run;
-  const events: WorkflowEvent[] = [];
-  run.events$.subscribe({ next: (event) => events.push(event), error: () => undefined });
-  let result: WorkflowResult | undefined;
-  run.result().then((one) => {
-    result = one;
-  });
-  drive(run, scheduler);
-  await advance(scheduler);
-  assert.ok(result, 'it has ended');
-  return { result, events };
-}
-
-const statuses = (result: WorkflowResult): Record<string, string> =>
-  Object.fromEntries([...result.tasks].map(([id, { status }]) => [id, status]));
-
 test('a run that drains begins nothing new, ends suspended when what ran has ended, and goes on', async () => {
   const store = memory();
   const did: string[] = [];
   let told: WorkflowResult | undefined;
-  const { result, events } = await play(five(did), { store }, (run, scheduler) =>
+  const { result, events } = await driven(five(did), { store }, (run, scheduler) =>
     scheduler.schedule(() => {
       run.drain().then((one) => {
         told = one;
@@ -79,7 +55,7 @@ test('a run that drains begins nothing new, ends suspended when what ran has end
   assert.is(result.report.counts.waiting, 2);
   assert.ok(events.some((event) => event.type === 'run' && event.reason === 'draining'));
   did.length = 0;
-  const second = await play(five(did), { store });
+  const second = await driven(five(did), { store });
   assert.is(second.result.status, 'succeeded');
   assert.equal(did, ['c begins', 'c ends', 'd begins', 'd ends']);
 });
@@ -87,14 +63,14 @@ test('a run that drains begins nothing new, ends suspended when what ran has end
 test('at the deadline what still runs is stopped and left, without having failed', async () => {
   const store = memory();
   const did: string[] = [];
-  const { result } = await play(five(did), { store }, (run, scheduler) =>
+  const { result } = await driven(five(did), { store }, (run, scheduler) =>
     scheduler.schedule(() => void run.drain({ deadline: 7 }), 15),
   );
   assert.is(result.status, 'suspended');
   assert.is(result.report.wallMs, 22);
   assert.is(did.includes('long ends'), false);
   assert.is(result.report.counts.failed, 0);
-  const second = await play(five(did), { store });
+  const second = await driven(five(did), { store });
   assert.is(second.result.status, 'succeeded');
   assert.is(second.result.tasks.get('long')?.attempts.length, 1, 'no attempt was lost');
   assert.is(did.filter((one) => one === 'b begins').length, 1);
@@ -103,7 +79,7 @@ test('at the deadline what still runs is stopped and left, without having failed
 test('where all is done by then, or fails, the run ends as ever', async () => {
   const flow = workflow({ name: 'one', failurePolicy: 'fail-fast' });
   flow.task('a', { run: (_, ctx) => ctx.sleep(10) });
-  const good = await play(flow as unknown as Workflow, {}, (run, scheduler) =>
+  const good = await driven(flow as unknown as Workflow, {}, (run, scheduler) =>
     scheduler.schedule(() => void run.drain(), 5),
   );
   assert.is(good.result.status, 'succeeded');
@@ -113,13 +89,13 @@ test('where all is done by then, or fails, the run ends as ever', async () => {
       throw new Error('no');
     },
   });
-  const bad = await play(flow as unknown as Workflow, {}, (run, scheduler) =>
+  const bad = await driven(flow as unknown as Workflow, {}, (run, scheduler) =>
     scheduler.schedule(() => void run.drain(), 5),
   );
   assert.is(bad.result.status, 'failed');
   const kept = workflow({ name: 'open' });
   kept.task('a', { run: (_, ctx) => ctx.sleep(10) });
-  const open = await play(kept as unknown as Workflow, { keepOpen: true }, (run, scheduler) =>
+  const open = await driven(kept as unknown as Workflow, { keepOpen: true }, (run, scheduler) =>
     scheduler.schedule(() => void run.drain(), 5),
   );
   assert.is(open.result.status, 'succeeded', 'nobody adds anything any more');
@@ -127,7 +103,7 @@ test('where all is done by then, or fails, the run ends as ever', async () => {
 
 test('a run that is drained before it begins leaves all', async () => {
   const did: string[] = [];
-  const { result } = await play(five(did), { store: memory() }, (run) => void run.drain());
+  const { result } = await driven(five(did), { store: memory() }, (run) => void run.drain());
   assert.is(result.status, 'suspended');
   assert.is(did.length, 4, 'what the first turn had begun, has ended');
   const cold = five(did).run({ scheduler: new SimulationScheduler() });
@@ -159,7 +135,7 @@ test('what waits for people, for a retry, or for tasks that have not begun is le
     flow.task('waits', { run: (_, ctx) => ctx.shared('file').use(() => ctx.sleep(8)) });
     return flow as unknown as Workflow;
   };
-  const { result } = await play(make(), { store }, (run, scheduler) =>
+  const { result } = await driven(make(), { store }, (run, scheduler) =>
     scheduler.schedule(() => void run.drain(), 5),
   );
   assert.is(result.status, 'suspended');
@@ -171,7 +147,7 @@ test('what waits for people, for a retry, or for tasks that have not begun is le
   assert.is(seen.uses, 'succeeded');
   assert.is(seen.joins, 'suspended');
   assert.is(seen.tries, 'backing-off');
-  const second = await play(make(), { store }, (run) => void run.answer('asks?n', 7));
+  const second = await driven(make(), { store }, (run) => void run.answer('asks?n', 7));
   assert.is(second.result.status, 'succeeded');
   assert.is(second.result.results.get('asks'), 7);
 });
@@ -195,7 +171,7 @@ test('a run of a controller drains alone', async () => {
 });
 
 test('a cancel while the run drains cancels it; a deadline that makes no sense is refused', async () => {
-  const { result } = await play(five([]), {}, (run, scheduler) => {
+  const { result } = await driven(five([]), {}, (run, scheduler) => {
     assert.throws(
       () => run.drain({ deadline: -1 }),
       (error: unknown) => error instanceof RxhiveError && error.code === 'INVALID_OPTION',
@@ -210,11 +186,11 @@ test('a cancel while the run drains cancels it; a deadline that makes no sense i
 test('a breakpoint drains the run where it is to exit, and who runs it again leaves it out', async () => {
   const store = memory();
   const did: string[] = [];
-  const { result } = await play(five(did), { store, pauseBefore: ['c'], atBreakpoint: 'exit' });
+  const { result } = await driven(five(did), { store, pauseBefore: ['c'], atBreakpoint: 'exit' });
   assert.is(result.status, 'suspended');
   assert.is(result.report.wallMs, 25, 'what ran has ended');
   assert.is(did.includes('c begins'), false);
-  const second = await play(five(did), { store });
+  const second = await driven(five(did), { store });
   assert.is(second.result.status, 'succeeded');
 });
 
