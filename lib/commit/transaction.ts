@@ -224,7 +224,7 @@ export class Transactions implements TaskLog {
 
   /** Keeps a large result elsewhere than in memory and log; its key, where it does. */
   #spill(node: TaskNode): string | undefined {
-    if (node.watched || this.#log === undefined) return undefined;
+    if (node.extra?.watched === true || this.#log === undefined) return undefined;
     return this.#log.spill.keep(this.#log.runId, node, () => this.#begun());
   }
 

@@ -6,7 +6,7 @@ import type { HeapItem } from '../kernel/heap.js';
 import type { Reads, Recipe, Usage } from '../model/context.js';
 import type { DependencyMode, Task } from '../model/dependency.js';
 import type { AttemptReport } from '../model/result.js';
-import { isEnd, type TaskStatus } from '../model/status.js';
+import type { TaskStatus } from '../model/status.js';
 import type { TaskDefinition } from '../model/task.js';
 import { Spending } from '../model/usage.js';
 import { choiceOf } from './choice-state.js';
@@ -164,6 +164,8 @@ export interface NodeExtra {
   backoffTimer: Timer | undefined;
   /** Reads a result that is kept in the store. */
   load: (() => unknown) | undefined;
+  /** Others read its values as a stream. */
+  watched: boolean;
   /** Newest value of a stream that has not ended. */
   live: { readonly value: unknown } | undefined;
   /** What its paired or merged dependencies have said. */
@@ -173,12 +175,14 @@ export interface NodeExtra {
 const noEdges: readonly Edge[] = [];
 
 /**
- * A task in a run: the one mutable record of it. `status` is written by the scheduler alone. Times are ms
+ * A task in a run: the one mutable record of it. `status` and `ended` are written by the scheduler alone. Times are ms
  * since the run started, which keeps them small integers.
  */
 export class TaskNode implements HeapItem {
   heapIndex = -1;
   status: TaskStatus = 'waiting';
+  /** Nothing follows its status. */
+  ended = false;
   readonly id: string;
   readonly handle: Task;
   readonly definition: TaskDefinition;
@@ -203,8 +207,6 @@ export class TaskNode implements HeapItem {
   urgency = 0;
   /** Reads at least one stream: receives an Observable. */
   streaming = false;
-  /** Somebody watches its values, or reads them as a stream. */
-  watched = false;
   holdsSlot = false;
   /** Has succeeded, and waits for its record to be durable: nothing but the store can stop it. */
   committing = false;
@@ -277,10 +279,6 @@ export class TaskNode implements HeapItem {
 
   get share(): Share | undefined {
     return this.lane.share;
-  }
-
-  get ended(): boolean {
-    return isEnd(this.status);
   }
 
   /** Books what it used, here and at the gates it passes. */
@@ -369,6 +367,7 @@ export class TaskNode implements HeapItem {
       queueTimer: undefined,
       backoffTimer: undefined,
       load: undefined,
+      watched: false,
       live: undefined,
       kept: undefined,
     };

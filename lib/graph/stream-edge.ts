@@ -22,7 +22,7 @@ export class StreamEdge extends Edge {
     super(from, to, mode, key, undefined);
     this.capacity = capacity ?? usualCapacity;
     to.streaming = true;
-    from.watched = true;
+    from.more().watched = true;
     if (mode === 'latest' || mode === 'sampled') return;
     const extra = to.more();
     extra.kept ??= new KeptValues(mode);

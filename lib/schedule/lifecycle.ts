@@ -6,7 +6,7 @@ import type { SchedulerPorts } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { AttemptEvent, OpenEvent } from '../model/event.js';
-import type { TaskStatus } from '../model/status.js';
+import { isEnd, type TaskStatus } from '../model/status.js';
 import type { WorkerFacts } from '../model/worker.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 import type { Deadlines } from './deadlines.js';
@@ -292,6 +292,7 @@ export class Lifecycle {
     if (active || this.#moment < 0) this.#moment = this.clock.elapsed();
     bookTime(node, this.#moment);
     node.status = status;
+    node.ended = isEnd(status);
     if (node.extra?.handedOver === true) node.extra.handedOver = false;
     if (node.definition.place !== undefined) this.places.note(node);
     if (active) this.announce(node, error, delay);

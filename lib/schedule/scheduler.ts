@@ -219,7 +219,7 @@ export class Scheduler implements QueuedRun {
   admit(nodes: readonly TaskNode[], holder?: TaskNode): void {
     this.#lifecycle.open += nodes.length;
     this.#dependents.expect(nodes);
-    const now = this.now();
+    const now = this.#lifecycle.clock.elapsed();
     for (const node of nodes) {
       node.since = now;
       if (holder !== undefined) this.#dependents.hold(node, holder);

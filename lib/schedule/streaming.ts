@@ -45,7 +45,7 @@ export class Streaming {
     const { status } = node;
     if (status !== 'running' && status !== 'ready') return;
     this.#lifecycle.suspend(node);
-    if (status === 'ready' || !node.watched) return;
+    if (status === 'ready' || node.extra?.watched !== true) return;
     for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
       if (edge instanceof StreamEdge) this.starve(edge.to);
   }
@@ -81,7 +81,7 @@ export class Streaming {
   }
 
   #feedReaders(node: TaskNode): void {
-    if (!node.watched) return;
+    if (node.extra?.watched !== true) return;
     for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
       if (edge instanceof StreamEdge) this.feed(edge.to);
   }

@@ -26,6 +26,7 @@ test('the longest path or the most work that is left, whichever is more, in what
         const lane = lanes[grouped ? 1 : 0] as Lane;
         const node = new TaskNode(new Task(`t${i}`, {}), definition as never, i, lane);
         node.status = status;
+        node.ended = status === 'succeeded';
         return node;
       });
       const behind: number[][] = all.map(() => []);
