@@ -1,8 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { TaskStatus } from '../lib/model/status.js';
-import { movesFrom } from '../lib/schedule/lifecycle.js';
+import { movesFrom, type TaskStatus } from '../lib/model/status.js';
 import { violations } from './architecture-rules.js';
 
 function lib(): Map<string, string> {
@@ -63,9 +62,9 @@ test('ARCHITECTURE.md is one page, names files and folders that are there, every
     'lines to add to docs/decisions/README.md, under their subject',
   );
   const drawing = /```\n([^`]*added -> waiting[^`]*)```/.exec(page)?.[1] as string;
-  const inCode = readFileSync('lib/schedule/lifecycle.ts', 'utf8').replaceAll(/^ \* ?/gm, '');
+  const inCode = readFileSync('lib/model/status.ts', 'utf8').replaceAll(/^ \* ?/gm, '');
   const shape = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();
-  assert.ok(shape(inCode).includes(shape(drawing)), 'the diagram is that of lib/schedule/lifecycle.ts');
+  assert.ok(shape(inCode).includes(shape(drawing)), 'the diagram is that of lib/model/status.ts');
 });
 
 test('specs stand as what they are about: each folder of spec/ has the name of one of lib/', () => {
@@ -89,7 +88,7 @@ test("the picture of a task's life shows moves that are there, and its table eve
   assert.equal(
     drawn.filter(([from, to]) => !movesFrom[from]?.includes(to)),
     [],
-    'drawn, but not in lib/schedule/lifecycle.ts',
+    'drawn, but not in lib/model/status.ts',
   );
   const told = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, status]) => status);
   assert.equal(told.sort(), Object.keys(movesFrom).sort());

@@ -11,6 +11,45 @@ export type TaskStatus =
   | 'cancelled'
   | 'restored';
 
+/**
+ * What may follow each status.
+ *
+ * ```
+ *             +------------- a stream it reads begins again -----------+
+ *             v                                                        |
+ * added -> waiting -> ready -> running -> succeeded | failed           |
+ *                      ^ ^ ^      | | |                                |
+ *                      | | |      | | +-> suspended (waits, no slot) --+
+ *                      | | +------+ | what it read has changed         |
+ *                      | +----------+ backing-off (before a retry) ----+
+ *                      +--- suspended: what it waited for is there
+ *
+ * any of them -> skipped (cannot run) | cancelled | failed (a timeout, a gate) | restored (the log has its result)
+ * ```
+ */
+export const movesFrom: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
+  waiting: ['ready', 'backing-off', 'skipped', 'cancelled', 'failed', 'restored'],
+  ready: ['running', 'suspended', 'waiting', 'skipped', 'cancelled', 'failed', 'restored'],
+  running: [
+    'succeeded',
+    'failed',
+    'ready',
+    'backing-off',
+    'suspended',
+    'waiting',
+    'skipped',
+    'cancelled',
+    'restored',
+  ],
+  'backing-off': ['ready', 'waiting', 'skipped', 'cancelled', 'failed'],
+  suspended: ['ready', 'succeeded', 'failed', 'backing-off', 'waiting', 'skipped', 'cancelled', 'restored'],
+  succeeded: [],
+  failed: [],
+  skipped: [],
+  cancelled: [],
+  restored: [],
+};
+
 /** How a run is, or ended. `partial`: something succeeded and something did not. */
 export type RunStatus = 'succeeded' | 'partial' | 'failed' | 'cancelled' | 'suspended';
 

@@ -1,5 +1,5 @@
 import type { TaskStatus, WorkflowEvent } from '../../lib/index.js';
-import { movesFrom } from '../../lib/schedule/lifecycle.js';
+import { movesFrom } from '../../lib/model/status.js';
 
 /** Notes each change of status of a run that the table of the lifecycle does not have. */
 export class StatusMoves {
