@@ -1,5 +1,4 @@
 import { firstValueFrom, of } from 'rxjs';
-import { ChoiceState } from '../graph/choice-state.js';
 import type { Messaging } from '../graph/mailbox.js';
 import type { AttemptHandle, Spawned, TaskNode } from '../graph/node.js';
 import type { Asker } from '../graph/ports.js';
@@ -198,7 +197,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     noteJoined(this.node, targets);
     return this.#promise((resolve, reject) => {
       const nodes = targets.map(({ node }) => node);
-      const over = this.ports.locks.joins(this.node, nodes.filter(isNode));
+      const over = this.ports.locks.joins(this.node, nodes);
       this.ports.waits.join(this.node, nodes, (error) => {
         if (error !== undefined) return reject(error);
         try {
@@ -390,5 +389,3 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     return this.#promises.make(begin);
   }
 }
-
-const isNode = (target: TaskNode | ChoiceState): target is TaskNode => !(target instanceof ChoiceState);

@@ -1,3 +1,4 @@
+import { ChoiceState } from '../graph/choice-state.js';
 import type { TaskNode, WaitCause } from '../graph/node.js';
 import { type AsyncValue, asyncValue } from '../kernel/async-context.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
@@ -34,9 +35,11 @@ export class Locks {
     return place;
   }
 
-  /** Work of `node` with a shared thing, if this is called by it, waits for the end of `nodes` until the returned function is called. */
-  joins(node: TaskNode, nodes: readonly TaskNode[]): () => void {
-    return useOf(node)?.waits(nodes) ?? (() => undefined);
+  /** Work of `node` with a shared thing, if this is called by it, waits for the end of `targets` until the returned function is called. */
+  joins(node: TaskNode, targets: readonly (TaskNode | ChoiceState)[]): () => void {
+    const use = useOf(node);
+    if (use === undefined) return () => undefined;
+    return use.waits(targets.filter((one): one is TaskNode => !(one instanceof ChoiceState)));
   }
 
   #release(place: LockPlace): void {
