@@ -85,7 +85,8 @@ export class Engine {
   readonly #ports: ExecutePorts;
   readonly #growth: Growth;
   readonly #transactions: Transactions;
-  readonly #limits: LimitsFeed;
+  /** Undefined: there is nothing to tell. */
+  readonly #limits: LimitsFeed | undefined;
   readonly #deadlock: DeadlockDetector;
   #started = false;
   /** The store could not be opened: nothing was started, so there is nothing to cancel. */
@@ -136,11 +137,12 @@ export class Engine {
       transactions: this.#transactions,
       scheduler,
     });
-    this.#limits = new LimitsFeed(watch, clock, () => limitsOf(this.graph, scheduler));
     this.#ports = this.#executePorts(inputOf(definition, options));
     this.#deadlock = new DeadlockDetector({ nodes, scheduler, messages: this.messages });
     const gates = { watch, scheduler, places: this.graph.own, failed: this.subscribers.failed };
     this.effectiveLimits = placeGates(this.graph.own, settings, { ...gates, clock, inputsOf });
+    const limited = [graph, ...graph.groups.values()].some((one) => one.gates.length > 0);
+    this.#limits = limited ? new LimitsFeed(watch, clock, () => limitsOf(graph, scheduler)) : undefined;
     this.breakpoints = new Breakpoints(gates, options);
     this.stuck = new Stuck(this.#stuckPorts());
     this.load = new LoadFeed(options.load$ ?? settings.load$, settings.memory, {
@@ -229,7 +231,7 @@ export class Engine {
     this.streams.ended(node);
     this.#growth.ended(node);
     node.forget();
-    notify(this.#limits.step, failed);
+    if (this.#limits !== undefined) notify(this.#limits.step, failed);
   };
 
   /** Begins, once. */
@@ -292,7 +294,7 @@ export class Engine {
   }
 
   #finish(questions: Facts['questions'], storeError: RxhiveError | undefined): void {
-    notify(() => this.#limits.emit(), this.subscribers.failed);
+    notify(() => this.#limits?.emit(), this.subscribers.failed);
     this.shared?.leave(this.scheduler);
     closeGates(this.graph.own, this.subscribers.failed);
     this.clock.dispose();
