@@ -20,18 +20,14 @@ import { WindowLedger } from './window-ledger.js';
  * time has its own, so a test begins with empty ones.
  */
 export class WindowLimiter implements Limiter {
-  #settings: LimiterSettings;
+  settings: LimiterSettings;
   readonly #ledgers = new WeakMap<object, WindowLedger>();
   /** The same ledgers, to tell them of new settings. */
   readonly #all = new Set<WeakRef<WindowLedger>>();
 
   /** @throws RxhiveError INVALID_OPTION with everything that makes no sense */
   constructor(settings: LimiterSettings) {
-    this.#settings = { ...checkLimiter(settings) };
-  }
-
-  get settings(): LimiterSettings {
-    return this.#settings;
+    this.settings = { ...checkLimiter(settings) };
   }
 
   seat(client: LimiterClient): LimiterSeat {
@@ -39,7 +35,7 @@ export class WindowLimiter implements Limiter {
   }
 
   update(settings: LimiterSettings): void {
-    this.#settings = checkLimiter({ ...this.#settings, ...settings });
+    this.settings = checkLimiter({ ...this.settings, ...settings });
     for (const one of this.#all) one.deref()?.apply();
   }
 
@@ -50,7 +46,7 @@ export class WindowLimiter implements Limiter {
     if (ledger === undefined) {
       const { real } = client.clock;
       ledger = new WindowLedger(
-        () => this.#settings,
+        () => this.settings,
         real,
         (freed, failed) => this.concurrencyCounter(real, freed, failed),
       );
