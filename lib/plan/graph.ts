@@ -1,27 +1,24 @@
 import { ChoiceState } from '../graph/choice-state.js';
 import type { Gate } from '../graph/gate.js';
 import { ItemsEdge } from '../graph/items-edge.js';
-import { Group, Lane, type Need, Resource, type RunSlots } from '../graph/lane.js';
+import { Group, type Lane, Resource, type RunSlots } from '../graph/lane.js';
 import { Edge, TaskNode } from '../graph/node.js';
 import type { Expected } from '../graph/ports.js';
 import { StreamEdge } from '../graph/stream-edge.js';
 import {
   type DefinitionFault,
   inspect,
-  messageOf,
   RxhiveError,
   truncate,
   WorkflowDefinitionError,
 } from '../kernel/errors.js';
-import type { Share } from '../kernel/fair-heap.js';
-import { getOrInsert } from '../kernel/get-or-insert.js';
 import { unreadable } from '../kernel/read-once.js';
 import { mostOf } from '../model/adaptive.js';
 import { Choice, Dependency, type DependencyMode, readsStream, Task } from '../model/dependency.js';
-import { type Place, slotsOf } from '../model/executor.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { OptionNames, WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 import { joinProblem, problemOf } from './dependency-faults.js';
+import { Lanes } from './lanes.js';
 import { controllerFaults, type Membership } from './membership.js';
 import { orderAndRank, rankAgain } from './rank.js';
 import { stageFaults } from './stages.js';
@@ -40,16 +37,12 @@ export class Graph {
   readonly #run: object;
   /** Of definitions that many tasks share. */
   readonly #lanesOfShared = new WeakMap<TaskDefinition, Lane>();
-  readonly #lanes = new Map<string, Lane>();
   /** Gates all tasks of the run have to pass; those of one group are in the group. */
   readonly gates: Gate[] = [];
   /** What is of this run alone. */
   readonly own: { readonly gates: Gate[]; readonly groups: ReadonlyMap<string, Group> };
-  /** Gates of the controller, then those of the run. */
-  readonly #outer: readonly (readonly Gate[])[];
   readonly #member: Membership;
-  readonly #plainLane: Lane;
-  readonly #places: Map<Place, Resource>;
+  readonly #lanes: Lanes;
   readonly #expected: Expected;
   /** Nodes made so far; more than there are when items were forgotten. */
   #made = 0;
@@ -62,13 +55,10 @@ export class Graph {
     run: object,
     expected: Expected,
   ) {
-    const { shared, slots } = member;
     this.#member = member;
-    this.slots = slots;
+    this.slots = member.slots;
     this.settings = settings;
-    this.#places = shared?.places ?? new Map();
-    this.#outer = shared === undefined ? [this.gates] : [shared.gates, this.gates];
-    this.#plainLane = new Lane(slots, undefined, [], this.#outer);
+    this.#lanes = new Lanes(member, this);
     this.#names = names;
     this.#expected = expected;
     this.#owner = owner;
@@ -152,7 +142,7 @@ export class Graph {
         faults.push({ kind: 'duplicate-id', taskId: id, message });
       }
       if (known || typeof id !== 'string') continue;
-      const lane = faults.length > before ? this.#plainLane : this.#laneOf(id, task, faults);
+      const lane = faults.length > before ? this.#lanes.plain : this.#lanes.of(id, task, faults);
       const node = new TaskNode(handle, task, this.#made++, lane);
       node.priority += this.#member.priority;
       this.nodes.set(id, node);
@@ -287,53 +277,6 @@ export class Graph {
     message: string,
   ): undefined {
     faults.push({ kind, taskId: node.id, message: `Task "${truncate(node.id)}" ${message}` });
-  }
-
-  /** The slots of a place are a resource of all whose executors run on it. */
-  #placeOf(place: Place): Resource {
-    return getOrInsert(
-      this.#places,
-      place,
-      () => new Resource(place.name, slotsOf(place), this.#places.size, place),
-    );
-  }
-
-  /** Whose turns it counts for. A fault where nobody can say. */
-  #shareOf(id: string, task: TaskDefinition, faults: DefinitionFault[]): Share | undefined {
-    try {
-      return this.#member.shareOf(id, task);
-    } catch (error) {
-      const message = `Task "${truncate(id)}": ${messageOf(error)}`;
-      faults.push({ kind: 'bad-option', taskId: id, message });
-      return undefined;
-    }
-  }
-
-  #laneOf(id: string, task: TaskDefinition, faults: DefinitionFault[]): Lane {
-    const share = this.#shareOf(id, task, faults);
-    const place = task.place === undefined ? undefined : this.#placeOf(task.place);
-    const plain = task.group === undefined && task.resources === undefined && place === undefined;
-    if (plain && share === undefined) return this.#plainLane;
-    const needs: Need[] = [];
-    for (const [name, amount = 0] of Object.entries(task.resources ?? {})) {
-      const resource = this.resources.get(name);
-      if (resource !== undefined && amount > 0) needs.push({ resource, amount });
-    }
-    needs.sort((a, b) => a.resource.order - b.resource.order);
-    const key = JSON.stringify([
-      task.group ?? null,
-      place?.order ?? null,
-      needs.map((need) => [need.resource.name, need.amount]),
-      share?.key,
-    ]);
-    if (place !== undefined) needs.push({ resource: place, amount: 1 });
-    let lane = this.#lanes.get(key);
-    if (lane === undefined) {
-      const group = task.group === undefined ? undefined : this.groups.get(task.group);
-      lane = new Lane(this.slots, group, needs, this.#outer, share);
-      this.#lanes.set(key, lane);
-    }
-    return lane;
   }
 }
 
