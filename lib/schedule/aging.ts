@@ -1,6 +1,6 @@
 import { Heap, type HeapItem } from '../kernel/heap.js';
 
-/** The tasks of one priority that wait; in the heap while there are any. */
+/** The tasks of one priority that wait; in the heap at least while there are any. */
 interface Level extends HeapItem {
   readonly priority: number;
   waiting: number;
@@ -24,8 +24,10 @@ export class Aging {
    * others leaves a gap in the Map each time, and each is looked at.
    */
   readonly #levels = new Map<number, Level>();
-  /** Those that are not empty, the least priority first. */
+  /** The least priority first; those that are empty leave it when they come to the top. */
   readonly #waiting = new Heap<Level>((a, b) => a.priority < b.priority);
+  /** Levels that are not empty. */
+  #used = 0;
   /** Ms that had passed at the last start before a less important task, and when that was. */
   #passed = 0;
   #overtookAt: number | undefined;
@@ -39,7 +41,8 @@ export class Aging {
   add(priority: number): number {
     const level = this.#levels.get(priority) ?? { priority, waiting: 0, heapIndex: -1 };
     level.waiting += 1;
-    if (level.waiting === 1) {
+    if (level.waiting === 1) this.#used += 1;
+    if (level.heapIndex < 0) {
       this.#levels.set(priority, level);
       this.#waiting.push(level);
     }
@@ -52,9 +55,13 @@ export class Aging {
     if (level === undefined) return;
     level.waiting -= 1;
     if (level.waiting > 0) return;
-    this.#waiting.remove(level);
-    if (this.#levels.size <= fewLevels || this.#levels.size <= 2 * this.#waiting.size + fewLevels) return;
-    for (const [key, { waiting }] of this.#levels) if (waiting === 0) this.#levels.delete(key);
+    this.#used -= 1;
+    if (this.#levels.size <= 2 * this.#used + fewLevels) return;
+    for (const one of this.#levels.values()) {
+      if (one.waiting > 0) continue;
+      this.#waiting.remove(one);
+      this.#levels.delete(one.priority);
+    }
   }
 
   /** A task that waits has another priority from now on; what it has waited goes on to count. */
@@ -65,8 +72,10 @@ export class Aging {
 
   /** A task of this priority starts; it has left before. */
   started(priority: number): void {
-    const least = this.#waiting.peek()?.priority;
-    if (least === undefined || priority <= least) return;
+    let least = this.#waiting.peek();
+    for (; least?.waiting === 0 && least.priority < priority; least = this.#waiting.peek())
+      this.#waiting.remove(least);
+    if (least === undefined || priority <= least.priority) return;
     this.#passed = this.#time();
     this.#overtookAt = this.#now();
   }
