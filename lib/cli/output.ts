@@ -42,11 +42,6 @@ export class Output {
     this.#stdout = isJson && stdout === process.stdout ? ownStdout() : stdout;
   }
 
-  /** Was the document written? */
-  get isAnswered(): boolean {
-    return this.#isAnswered;
-  }
-
   /** The answer, as data or for people. Nothing in data changes what a terminal does. */
   answer(data: () => object, text: () => string): void {
     if (!this.isJson) {
