@@ -79,14 +79,13 @@ export function compacted(
       ...(paths.length > 0 && (wrote === undefined && fits ? { inverse } : { wrote: paths })),
     };
   };
+  const commits = [...past.commits.values()].map(short);
   // Behind the record that the run goes on, where there is one: from there their times count, too.
   const cleaned = [...past.cleaned.values()].map((record) => ({ ...short(record), at: record.at }));
-  // In the order in which they came: what a task is skipped for is what came first.
-  const ends = old.flatMap((record): LogRecord[] => {
-    if (record.kind === 'commit' && past.commits.get(record.task) === record) return [short(record)];
-    if (record.kind !== 'failed' || past.failures.get(record.task) !== record) return [];
-    return [{ ...record, at: clock.of(record, record.at) }];
-  });
+  const failures = [...past.failures.values()].map((record) => ({
+    ...record,
+    at: clock.of(record, record.at),
+  }));
   const held = new Set<LogRecord>([
     ...[past.commits, past.cleaned, past.failures].flatMap((ends) => [...ends.values()]),
   ]);
@@ -94,7 +93,7 @@ export function compacted(
   const others = old.flatMap((record) => kept(record, past));
   const resumed = old.findLast((record) => record.kind === 'resumed');
   const state = { kind: 'state', state: past.state(initial), upTo: numbers.at(cut - 1) } as const;
-  const before = [first, ...ends, ...used, ...others, ...(resumed ? [resumed] : [])];
+  const before = [first, ...commits, ...failures, ...used, ...others, ...(resumed ? [resumed] : [])];
   return [...before, ...cleaned, state, ...rest];
 }
 

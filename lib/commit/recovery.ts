@@ -41,8 +41,6 @@ export class Recovery {
   readonly #revival: Revival;
   /** Closures that did not come back, and why. */
   readonly #lost = new Map<string, RxhiveError>();
-  readonly #records: readonly LogRecord[];
-  /** Where in the log each task has ended; made when first needed. */
   #places: ReadonlyMap<string, number> | undefined;
   /** Tasks that had failed and run again. */
   #retried: ReadonlySet<string> = new Set();
@@ -52,7 +50,6 @@ export class Recovery {
     this.ledger = new UsageLedger(records);
     this.tries = new Tries(records);
     this.#ports = ports;
-    this.#records = records;
     this.#revival = new Revival(this.past, ports);
   }
 
@@ -225,24 +222,22 @@ export class Recovery {
       return undefined;
     }
     const failure = past.failures.get(node.id);
-    this.#remember(node, failure !== undefined);
-    if (failure === undefined) return 'restored';
+    if (failure === undefined) {
+      this.#remember(node);
+      return 'restored';
+    }
     const { status = 'failed' } = failure;
     node.error = errorOf(failure);
     return status;
   }
 
-  /** A race or quorum counts in the order in which its tasks had ended, and so does what others are skipped for. */
-  #remember(node: TaskNode, isFailure: boolean): void {
-    let counts = isFailure || node.parent !== undefined;
-    for (let edge = node.firstOut; edge !== undefined && !counts; edge = edge.nextOut)
-      counts = edge.mode === 'failed' || choiceOf(edge) !== undefined;
-    if (!counts) return;
-    this.#places ??= new Map(
-      this.#records.flatMap((one, place) =>
-        one.kind === 'commit' || one.kind === 'failed' ? [[one.task, place] as const] : [],
-      ),
-    );
+  /** A race or quorum counts in the order in which its tasks had ended. */
+  #remember(node: TaskNode): void {
+    let takesPart = node.parent !== undefined;
+    for (let edge = node.firstOut; edge !== undefined && !takesPart; edge = edge.nextOut)
+      takesPart = choiceOf(edge) !== undefined;
+    if (!takesPart) return;
+    this.#places ??= new Map([...this.past.commits.keys()].map((id, place) => [id, place]));
     node.more().place = this.#places.get(node.id);
   }
 

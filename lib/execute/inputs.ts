@@ -54,7 +54,8 @@ export function inputsOf(node: TaskNode, values?: readonly unknown[]): unknown {
 
 /** Items come one by one, not as an input; of what a task comes after alone it is given nothing. */
 function isInput(edge: Edge): boolean {
-  return edge.mode !== 'items' && edge.mode !== 'after' && isFirst(edge);
+  const { mode } = edge;
+  return mode !== 'items' && mode !== 'after' && mode !== 'ended' && isFirst(edge);
 }
 
 /**

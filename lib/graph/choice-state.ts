@@ -1,6 +1,6 @@
 import { TaskSkippedError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
 import { type ChoiceMode, isChoice, needsSuccess } from '../model/dependency.js';
-import { isSuccess, type TaskStatus } from '../model/status.js';
+import { isSuccess } from '../model/status.js';
 import type { Edge, Join, TaskNode } from './node.js';
 
 /** A choice in a run, such as a race: tasks of which one dependent, or one join, needs the first few that succeed. */
@@ -15,7 +15,7 @@ export class ChoiceState {
   state: 'open' | 'won' | 'failed' = 'open';
   /** The wait it is part of, where it is joined by a running task. */
   join: Join | undefined = undefined;
-  /** Those that have not succeeded. */
+  /** Those that have ended without success. */
   readonly #out = new Set<TaskNode>();
 
   constructor(mode: ChoiceMode, need: number) {
@@ -23,22 +23,20 @@ export class ChoiceState {
     this.need = need;
   }
 
-  /** Notes how one of its tasks ended; true when that decides it. Without success twice is as good as once. */
+  /** Notes how one of its tasks ended; true when that decides it. */
   note(node: TaskNode): boolean {
-    if (this.state !== 'open') return false;
-    if (isSuccess(endOf(node))) this.winners.push(node);
-    else this.#out.add(node);
+    const isOpen = this.state === 'open';
+    if (!isSuccess(node.status)) this.#out.add(node);
+    else if (isOpen) this.winners.push(node);
+    if (!isOpen) return false;
     if (this.winners.length === this.need) this.state = 'won';
     else if (this.edges.length - this.#out.size < this.need) this.state = 'failed';
-    return this.state !== 'open';
+    return (this.state as string) !== 'open';
   }
 
-  /** The first decision, where it has failed by decisions alone. */
-  get decision(): TaskSkippedError | undefined {
-    const [first] = this.#out;
-    return first !== undefined && [...this.#out].every(isDecided)
-      ? (first.error as TaskSkippedError)
-      : undefined;
+  /** Those it has failed for; who has lost was not needed any more. */
+  get causes(): readonly TaskNode[] {
+    return [...this.#out].filter((node) => !isLost(node));
   }
 
   /** Does who wins stop the others? */
@@ -69,9 +67,13 @@ export function isTolerated(node: TaskNode): boolean {
  */
 export function isForgiven(node: TaskNode): boolean {
   if (node.definition.candidate === true || isTolerated(node)) return true;
-  for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut)
+  let isNeeded = false;
+  for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
+    if (edge.mode === 'ended') continue;
     if ((choiceOf(edge)?.state ?? 'failed') === 'failed') return false;
-  return node.firstOut !== undefined;
+    isNeeded = true;
+  }
+  return isNeeded;
 }
 
 /**
@@ -86,18 +88,10 @@ export function isHandled(node: TaskNode, open = false): boolean {
   return end !== undefined && isHandled(end, open);
 }
 
-/** The end of the nested workflow that a task is part of: all ways within lead there. */
+/** The end of the nested workflow that a task is part of: it depends on each. */
 function endAround({ definition: { scope }, firstOut }: TaskNode): TaskNode | undefined {
-  if (scope === undefined) return undefined;
-  let next = firstOut;
-  while (next !== undefined) {
-    let onward: TaskNode | undefined;
-    for (let edge: Edge | undefined = next; edge !== undefined; edge = edge.nextOut) {
-      if (`${edge.to.id}/` === scope.prefix) return edge.to;
-      if (edge.mode !== 'join' && edge.to.definition.scope === scope) onward ??= edge.to;
-    }
-    next = onward?.firstOut;
-  }
+  for (let edge = firstOut; edge !== undefined && scope !== undefined; edge = edge.nextOut)
+    if (`${edge.to.id}/` === scope.prefix) return edge.to;
   return undefined;
 }
 
@@ -106,19 +100,13 @@ export function isDecided({ status, error }: TaskNode): boolean {
   return status === 'skipped' && error instanceof TaskSkippedError;
 }
 
-/** How a task has ended, or had ended where it only brings back what it had added: that holds. */
-export function endOf({ status, extra }: TaskNode): TaskStatus {
-  return extra?.replay?.end ?? status;
-}
-
 /** The decision that the dependent is skipped for; undefined: it is skipped for something that went wrong. */
 export function decisionBy(edge: Edge): TaskSkippedError | undefined {
   const { from, to, mode } = edge;
-  const choice = choiceOf(edge);
-  if (choice !== undefined) return choice.decision;
-  if (mode === 'failed' && isSuccess(endOf(from)))
+  if (mode === 'failed' && isSuccess(from.status))
     return new TaskSkippedError(to.id, `"${truncate(from.id)}" has not failed`);
-  return isDecided(from) ? (from.error as TaskSkippedError) : undefined;
+  const causes = choiceOf(edge)?.causes ?? [from];
+  return causes.every(isDecided) ? (causes[0]?.error as TaskSkippedError | undefined) : undefined;
 }
 
 /** Was it stopped because another one was first? */

@@ -129,7 +129,7 @@ export interface NodeExtra {
   replay: Replay | undefined;
   /** It had succeeded in an earlier process, and runs again: no race that is over stops it. */
   again: boolean;
-  /** Where in the log its end is, where it counts who ended first: with a race or quorum, and with failures. */
+  /** Where in the log its result is, for those that took part in a race or quorum. */
   place: number | undefined;
   /** Ms that were left of a backoff when the process before ended. */
   backoffLeft: number;

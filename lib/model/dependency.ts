@@ -21,7 +21,7 @@ export class Task<out T = unknown> {
 /**
  * How a dependent uses a dependency. `value` is the default: wait for success, receive the result. `items`: a `flow.each` that
  * takes what another one has ended (`from`). `after`: wait for success, receive nothing; so the tasks of a nested workflow
- * depend on its input.
+ * depend on its input. `ended`: wait for its end, without need of it; so a nested workflow depends on its tasks.
  */
 export type DependencyMode =
   | 'value'
@@ -34,7 +34,8 @@ export type DependencyMode =
   | 'any'
   | 'quorum'
   | 'items'
-  | 'after';
+  | 'after'
+  | 'ended';
 
 /** Modes that are about several tasks, of which some have to succeed. */
 export type ChoiceMode = 'race' | 'any' | 'quorum';
@@ -56,6 +57,7 @@ const needed: Readonly<Record<DependencyMode, 'success' | 'failure' | 'end' | 's
   merged: 'success',
   items: 'success',
   after: 'success',
+  ended: 'end',
   optional: 'end',
   settled: 'end',
   orElse: 'end',

@@ -58,13 +58,13 @@ const indented = (line: string): string => `  ${line}`;
 
 type Frame = (name: string, lines: readonly string[]) => string[];
 
-/** What is drawn of what a task depends on: that it comes after the input of its workflow, only where nothing else says so. */
+/** What is drawn of what a task depends on: what only says that it is part of a nested workflow, where nothing else does. */
 export function arrowsTo<D extends { readonly mode: string }>({
   dependencies,
 }: {
   readonly dependencies: readonly D[];
 }): readonly D[] {
-  const more = dependencies.filter(({ mode }) => mode !== 'after');
+  const more = dependencies.filter(({ mode }) => mode !== 'after' && mode !== 'ended');
   return more.length === 0 ? dependencies : more;
 }
 

@@ -37,12 +37,8 @@ export function endOf(
   inside: (task: Task) => Task,
   fault: (message: string) => void,
 ): NestedEnd {
-  // Tasks of a race or quorum may go on when it is over: nobody needs their end.
-  const free = (choices: boolean): Task[] => {
-    const needed = new Set(tasks.flatMap((task) => depended(task?.dependencies, choices)));
-    return handles.filter((_, i) => !needed.has(ids[i] as string));
-  };
-  const last = free(true);
+  const needed = new Set(tasks.flatMap((task) => depended(task?.dependencies)));
+  const last = handles.filter((_, i) => !needed.has(ids[i] as string));
   const given: unknown =
     output ?? (last.length === 1 ? last[0] : Object.fromEntries(last.map((one) => [one.id, one])));
   const isOne = given instanceof Task || given instanceof Dependency;
@@ -66,11 +62,12 @@ export function endOf(
     return [];
   });
   const known = new Set(wanted.map(({ id }) => id));
-  const rest = free(false).filter(({ id }) => !known.has(id));
+  // A task that is skipped early ends before some that it depends on: each is waited for by itself.
+  const rest = handles.filter(({ id }) => !known.has(id));
   return {
     dependencies: [
       ...wanted.map(({ dependency }) => dependency),
-      ...rest.map((one) => new Dependency(inside(one), 'settled')),
+      ...rest.map((one) => new Dependency(inside(one), 'ended')),
     ],
     result: (values, ctx) => {
       const results = resultsOf(settings.name, wanted, values, ctx);
@@ -116,19 +113,20 @@ function resultsOf(
 function causeOf(node: TaskNode): TaskNode | undefined {
   const seen = new Set([node]);
   for (const one of seen)
-    for (const { from } of one.inEdges) {
+    for (const { from, mode } of one.inEdges) {
+      if (mode === 'ended') continue;
       if (from.status === 'failed') return from;
       if (from.status === 'skipped') seen.add(from);
     }
   return undefined;
 }
 
-/** Ids of the tasks that are depended on; `choices`: those of a race or quorum, too. */
-function depended(given: Dependencies | undefined, choices: boolean): string[] {
+/** Ids of the tasks that are depended on. */
+function depended(given: Dependencies | undefined): string[] {
   if (typeof given !== 'object' || given === null) return [];
   return Object.values(given as Readonly<Record<string, unknown>>).flatMap((one) => {
     if (one instanceof Dependency) return [one.task.id];
-    if (one instanceof Choice && choices) return one.tasks.map(({ id }) => id);
+    if (one instanceof Choice) return one.tasks.map(({ id }) => id);
     return one instanceof Task ? [one.id] : [];
   });
 }

@@ -1,9 +1,9 @@
-import { type ChoiceState, choiceOf, decisionBy, endOf } from '../graph/choice-state.js';
+import { type ChoiceState, choiceOf, decisionBy, isDecided, isLost } from '../graph/choice-state.js';
 import { ItemsEdge } from '../graph/items-edge.js';
 import { Edge, type Join, type TaskNode } from '../graph/node.js';
 import { StreamEdge } from '../graph/stream-edge.js';
 import { LimitExceededError, RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
-import { isMet } from '../model/dependency.js';
+import { isChoice, isMet, readsStream } from '../model/dependency.js';
 import { isSuccess, type TaskStatus } from '../model/status.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Streaming } from './streaming.js';
@@ -64,30 +64,26 @@ export class Dependents {
     }
   }
 
-  /**
-   * Ends what an earlier process has ended, all of it before any dependent hears of one. They hear in the order in which it had
-   * ended: what a task is skipped for is the first thing again.
-   */
+  /** Ends what an earlier process has ended, all of it before any dependent hears of one. */
   *#recall(nodes: Iterable<TaskNode>): Generator<void> {
     const { ports, queue } = this.#lifecycle;
     if (ports.log.recovery === undefined) return;
-    const known: TaskNode[] = [];
+    const ended: TaskNode[] = [];
     for (const node of nodes) {
       const status = node.ended ? undefined : ports.log.recall(node);
       if (status !== undefined) {
         queue.remove(node); // the end of its parent may have made it ready
         this.#lifecycle.finish(node, status, node.error);
+        ended.push(node);
       }
-      if (status !== undefined || node.extra?.replay !== undefined) known.push(node);
       yield;
     }
-    for (const node of inOrderOfLog(known)) {
-      if (node.ended) this.#deliverAll(node);
-      else for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) this.#foretell(edge);
-      this.skipAll();
+    for (const node of inOrderOfLog(ended)) {
+      this.#deliverAll(node);
       yield;
     }
-    for (const node of known) this.#lifecycle.failFast(node);
+    this.skipAll();
+    for (const node of ended) this.#lifecycle.failFast(node);
   }
 
   /** Ends a task, and all that its end makes impossible or needless. */
@@ -120,9 +116,11 @@ export class Dependents {
     do {
       for (let edge = this.#skips.pop(); edge !== undefined; edge = this.#skips.pop()) {
         const { to } = edge;
-        if (to.ended || to.committing) continue;
-        this.#skip(edge);
-        this.#deliverAll(to);
+        if (to.ended) this.#blame(edge);
+        else if (!to.committing) {
+          this.#skip(edge);
+          this.#deliverAll(to);
+        }
         yield;
       }
       const loser = this.#losers.pop();
@@ -148,6 +146,21 @@ export class Dependents {
       this.#lifecycle.stop(to, new RxhiveError('TASK_SKIPPED', `Task "${to.id}" is skipped: ${cause}.`));
     }
     this.#lifecycle.finish(to, 'skipped', decisionBy(edge));
+  }
+
+  /**
+   * The dependent was skipped. Where that was by decision, and the dependency went wrong after it, that counts, and for those
+   * behind it too: which one comes first is chance, and may be otherwise when the run goes on.
+   */
+  #blame(edge: Edge): void {
+    const { from, to, mode } = edge;
+    // Who reads a stream may have decided for itself.
+    if (!isDecided(to) || mode === 'items' || readsStream(mode)) return;
+    const causes = choiceOf(edge)?.causes ?? [from];
+    if (causes.every(isLost) || decisionBy(edge) !== undefined) return;
+    to.error = undefined;
+    for (let next = to.firstOut; next !== undefined; next = next.nextOut)
+      if (isBroken(next)) this.#skips.push(next);
   }
 
   /** Another one was first and nothing needs it. */
@@ -190,7 +203,6 @@ export class Dependents {
   #catchUp(node: TaskNode): void {
     for (const edge of node.inEdges) {
       if (edge.from.ended) this.deliver(edge);
-      else if (edge.from.extra?.replay !== undefined) this.#foretell(edge);
       else if (edge instanceof StreamEdge && edge.from.extra?.live !== undefined) {
         this.satisfy(edge);
         if (edge.mode !== 'latest') edge.say(edge.from.extra.live.value);
@@ -234,38 +246,24 @@ export class Dependents {
     }
     if (choice !== undefined) {
       if (choice.note(from)) this.#decided(choice, edge);
+      else if (choice.state === 'failed') this.#skips.push(edge);
       return;
     }
-    if (to.ended) return;
     const met = edge.mode === 'value' ? isSuccess(from.status) : isMet(edge.mode, from.status);
     if (!met) this.#skips.push(edge);
-    else {
+    else if (!to.ended) {
       this.satisfy(edge);
       if (edge instanceof StreamEdge && !edge.end()) this.#overrun(edge);
       if (edge.mode === 'items' && edge instanceof ItemsEdge) edge.row.complete();
     }
   }
 
-  /** The dependency is to end as it had ended before: what that makes impossible need not wait for it. */
-  #foretell(edge: Edge): void {
-    const { from, to, mode } = edge;
-    if (mode === 'join') return;
-    const end = endOf(from);
-    const choice = choiceOf(edge);
-    if (choice === undefined) {
-      if (!to.ended && !isMet(mode, end)) this.#skips.push(edge);
-    } else if (!isSuccess(end) && choice.note(from)) this.#decided(choice, edge);
-  }
-
   /** A race or quorum is over: for whoever depends on it, and for those who take part and have not ended. */
   #decided(choice: ChoiceState, last: Edge): void {
     const { to } = last;
     if (choice.stopsOthers) for (const { from } of choice.edges) this.#losers.push(from);
-    if (to.ended) return;
-    if (choice.state === 'failed') {
-      this.#skips.push(last);
-      return;
-    }
+    if (choice.state === 'failed') this.#skips.push(last);
+    if (to.ended || choice.state === 'failed') return;
     for (const edge of choice.edges) edge.satisfied = true;
     this.#delivered(to);
   }
@@ -293,11 +291,17 @@ export class Dependents {
   }
 }
 
-/** Those whose order counts first, as they had ended. */
+/** Those that take part in choices first, as they had ended: who came first then is the first again. */
 function inOrderOfLog(ended: readonly TaskNode[]): readonly TaskNode[] {
   const placeOf = ({ extra }: TaskNode): number => extra?.place ?? Number.MAX_SAFE_INTEGER;
   if (!ended.some(({ extra }) => extra?.place !== undefined)) return ended;
   return [...ended].sort((a, b) => placeOf(a) - placeOf(b));
+}
+
+/** Does it make its dependent impossible, now that it has ended? */
+function isBroken(edge: Edge): boolean {
+  const { mode, from } = edge;
+  return mode !== 'join' && (isChoice(mode) ? choiceOf(edge)?.state === 'failed' : !isMet(mode, from.status));
 }
 
 /** Does the wait of a running task that `edge` belongs to still go on? One of an attempt that is over does not. */
@@ -310,6 +314,7 @@ function isWaiting(edge: Edge): boolean {
 function isNeeded(node: TaskNode): boolean {
   if (node.extra?.again === true) return true;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
+    if (edge.mode === 'ended') continue;
     const choice = choiceOf(edge);
     if (choice?.stopsOthers === false) {
       if (choice.state === 'won' || !edge.to.ended) return true;

@@ -2,7 +2,13 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { decidedFirst, failedBeforeSuccess, failedFirst, healedHandler } from '../support/found-programs.js';
+import {
+  decidedFirst,
+  decidedOrFailed,
+  failedFirst,
+  healedHandler,
+  successFirst,
+} from '../support/found-programs.js';
 import { type Program, programs, type Unit } from '../support/random-program.js';
 import { Broken, committedIn, differenceOf, isWithin, type Lived, live } from '../support/random-recovery.js';
 
@@ -62,10 +68,9 @@ const everywhere: Fault = {
 const found: readonly [Program, Fault][] = [
   [decidedFirst, everywhere],
   [decidedFirst, { ...everywhere, keep: 0 }],
+  [successFirst, everywhere],
+  [decidedOrFailed, everywhere],
   [failedFirst, everywhere],
-  [failedFirst, { ...everywhere, keep: 0 }],
-  [failedBeforeSuccess, everywhere],
-  [failedBeforeSuccess, { ...everywhere, keep: 0 }],
   [healedHandler, { ...everywhere, change: 'healed' }],
 ];
 

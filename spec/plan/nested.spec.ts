@@ -139,6 +139,42 @@ test('what a nested task adds, joins, asks and says stays within its workflow', 
   }
 });
 
+test('who loses a race in a nested workflow is stopped, and its failure does not count', async () => {
+  const inner = workflow({ name: 'inner' });
+  const rivals = [
+    inner.task('fast', { run: (_, ctx) => ctx.sleep(10).then(() => 'fast') }),
+    inner.task('slow', { run: (_, ctx) => ctx.sleep(50) }),
+    inner.task('bad', { run: () => Promise.reject(new Error('planned')) }),
+  ];
+  inner.task('first', { dependencies: [race(rivals)], run: ([first]) => first });
+  const flow = workflow({ name: 'outer' });
+  flow.task('race', { workflow: inner });
+  const { result } = await simulate(flow, {});
+  assert.equal([result.status, result.results.get('race'), result.report.wallMs], ['succeeded', 'fast', 10]);
+  assert.is(result.tasks.get('race/slow')?.status, 'cancelled');
+});
+
+test('a nested workflow ends when each of its tasks has, also where what needs them is skipped before', async () => {
+  const inner = workflow({ name: 'inner' });
+  const off = inner.task('off', { when: () => false, run: () => 'off' });
+  const late = inner.task('late', {
+    run: (_, ctx) =>
+      ctx.sleep(10).then(() => {
+        throw new Error('too late');
+      }),
+  });
+  inner.task('both', { dependencies: [off, late], run: () => 'both' });
+  const flow = workflow({ name: 'outer' });
+  flow.task('whole', { workflow: inner });
+  const { result } = await simulate(flow, {});
+  const { status, error } = result.tasks.get('whole') ?? {};
+  // It is not a decision alone that has kept it from a result.
+  assert.equal([status, (error as RxhiveError).code], ['failed', 'NESTED_FAILED']);
+  assert.match((error as Error).message, '"whole/late" failed: too late');
+  assert.not(result.tasks.get('whole/both')?.decided);
+  assert.equal(result.tasks.get('whole/both')?.skippedBecause, ['whole/off', 'whole/late']);
+});
+
 test('streams, races and items work in a nested workflow as outside', async () => {
   const inner = workflow({ name: 'inner', input: typed<readonly number[]>() });
   const numbers = inner.task('numbers', { run: (_, ctx) => of(...ctx.input) });

@@ -712,11 +712,14 @@ function failure(id: string): Error {
   return Object.assign(new Error(`${id} fails`), { code: 'MEANT' });
 }
 
+/** Of two reasons to be skipped, who asks early sees the first. */
+const ofOrder: ReadonlySet<string> = new Set(['error', 'failures', 'decided']);
+
 /** Inputs, without what tells in which order things happened or how an error reads. */
 function seen(inputs: unknown): unknown {
   if (Array.isArray(inputs)) return inputs.map(seen);
   if (typeof inputs !== 'object' || inputs === null) return inputs ?? 'none';
-  const entries = Object.entries(inputs).filter(([key]) => key !== 'error' && key !== 'failures');
+  const entries = Object.entries(inputs).filter(([key]) => !ofOrder.has(key));
   return entries
     .map(([key, value]) => [key, seen(value)])
     .sort(([a], [b]) => String(a).localeCompare(String(b)));
