@@ -42,8 +42,10 @@ export class Deadlines {
 
   /** The work of the task begins. */
   armTotal(node: TaskNode): void {
+    const limits = this.#limits(node);
+    if (limits === undefined) return;
     this.#clock.cancel(node.extra?.queueTimer);
-    const { total } = this.#limits(node) ?? {};
+    const { total } = limits;
     if (total === undefined || !Number.isFinite(total) || node.extra?.totalTimer !== undefined) return;
     node.more().totalTimer = this.#after(node, 'total', total, () => !node.ended);
   }
@@ -81,8 +83,10 @@ export class Deadlines {
 
   disarm(node: TaskNode): void {
     this.signals.leave(node);
-    this.#clock.cancel(this.#cleanup.get(node));
-    this.#cleanup.delete(node);
+    if (this.#cleanup.size > 0) {
+      this.#clock.cancel(this.#cleanup.get(node));
+      this.#cleanup.delete(node);
+    }
     const { extra } = node;
     if (extra === undefined) return;
     this.#clock.cancel(extra.totalTimer);
