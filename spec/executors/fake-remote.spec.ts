@@ -41,6 +41,38 @@ async function* many(_: unknown, ctx: WorkContext): AsyncGenerator<number> {
 
 const agents = { work, nap, values, many };
 
+test('a condition is asked here, once; no worker hears of a task that does not run', async () => {
+  const scheduler = new SimulationScheduler();
+  const remote = fakeRemote({ scheduler, agents, workers: 1, slots: 1, latency: 20 });
+  const flow = workflow({ name: 'conditions' });
+  const asked: string[] = [];
+  const when =
+    (id: string, answer: boolean) => async (_: unknown, ctx: { sleep(ms: number): Promise<void> }) => {
+      await ctx.sleep(500);
+      asked.push(id);
+      return answer;
+    };
+  const no = flow.task('no', { when: when('no', false), executor: remote.agent('nap') });
+  const yes = flow.task('yes', { when: when('yes', true), executor: remote.agent('nap') });
+  // Its clock begins with the worker: the condition does not count.
+  flow.task('timed', {
+    dependencies: [yes],
+    when: when('timed', true),
+    timeout: 10_200,
+    executor: remote.agent('nap'),
+  });
+  flow.task('behind', { dependencies: [no], executor: remote.agent('nap') });
+  const ended = flow.run({ scheduler }).result();
+  await advance(scheduler, 5_000);
+  remote.kill(0);
+  await advance(scheduler);
+  const { status, tasks, results, report } = await ended;
+  assert.equal([status, results.get('yes'), report.lost], ['succeeded', 2, 1]);
+  assert.equal([tasks.get('no')?.decided, tasks.get('behind')?.decided], [true, true]);
+  assert.equal(asked, ['no', 'yes', 'timed']);
+  assert.equal(remote.begun, ['yes#1', 'yes#2', 'timed#1']);
+});
+
 test('attempts of a worker that is killed run elsewhere; one that kills its workers fails alone', async () => {
   const scheduler = new SimulationScheduler();
   const remote = fakeRemote({ scheduler, agents, workers: 2, slots: 3, latency: 20 });
