@@ -44,7 +44,10 @@ function check(workflowSeed: number): void {
     if (!holds) broken.push(message);
   };
   const active = { all: 0, a: 0, b: 0, unit: 0 };
-  const needs = new Map<string, { task: Task; mode: string }[]>();
+  let paused = false;
+  const needs = new Map<string, { task: { readonly id: string }; mode: string }[]>();
+  /** Tasks of nested workflows by the task that is one. */
+  const nested = new Map<string, string[]>();
   const cleanup = new Set<string>();
   const contests = new Map<string, Contest>();
   const decisions = new Set<string>();
@@ -59,6 +62,7 @@ function check(workflowSeed: number): void {
       active.unit += unit;
       if (group !== undefined) active[group] += 1;
       must(active.all <= limit, `limit ${limit} broken by ${id}`);
+      must(!paused || cleanup.has(id), `${id} began in a pause`);
       must(active.unit <= capacity, `resource broken by ${id}`);
       if (group !== undefined)
         must(active[group] <= (limits[group] as number), `group ${group} broken by ${id}`);
@@ -92,6 +96,32 @@ function check(workflowSeed: number): void {
       }),
     );
   };
+  /** A workflow of a few tasks with conditions and rules, of which one may be a workflow too. */
+  const innerOf = (id: string, depth: number) => {
+    const inner = workflow({ name: `inner ${depth}`, ...(random() < 0.3 && { concurrency: 1 }) });
+    const own: Task<string>[] = [];
+    const ids: string[] = [];
+    for (let i = 0; i <= upTo(2); i++) {
+      const full = `${id}/${i}`;
+      const chosen = own.flatMap((task) =>
+        random() < 0.5 ? [{ task, mode: modes[upTo(modes.length - 1)] as string }] : [],
+      );
+      ids.push(full);
+      needs.set(
+        full,
+        chosen.map(({ task, mode }) => ({ task: { id: `${id}/${task.id}` }, mode })),
+      );
+      const dependencies = chosen.map(({ task, mode }) => dependencyOf(task, mode));
+      const given = { dependencies, ...(random() < 0.15 && { when: conditionOf(full, random() < 0.5) }) };
+      if (depth < 2 && random() < 0.3) {
+        const more = innerOf(full, depth + 1);
+        own.push(inner.task(`${i}`, { dependencies, workflow: more.inner }) as Task<string>);
+        ids.push(...more.ids);
+      } else own.push(inner.task(`${i}`, { ...given, run: body(full, undefined, 0) }) as Task<string>);
+    }
+    nested.set(id, ids);
+    return { inner, ids };
+  };
   const tasks: Task<string>[] = [];
   const count = 1 + upTo(20);
   for (let i = 0; i < count; i++) {
@@ -116,22 +146,17 @@ function check(workflowSeed: number): void {
     const group = (['a', 'b', undefined] as const)[upTo(2)];
     const unit = random() < 0.3 ? 1 + upTo(capacity - 1) : 0;
     const cleansUp = random() < 0.15;
+    if (random() < 0.08 && contest === undefined && !cleansUp) {
+      const dependencies = [...chosen].map(([task, mode]) => dependencyOf(task, mode));
+      tasks.push(flow.task(id, { dependencies, workflow: innerOf(id, 1).inner }) as unknown as Task<string>);
+      continue;
+    }
     if (cleansUp) cleanup.add(id);
     tasks.push(
       flow.task(id, {
         dependencies: [
           ...(contest === undefined ? [] : [contestOf(contest)]),
-          ...[...chosen].map(([task, mode]) =>
-            mode === 'value'
-              ? task
-              : mode === 'optional'
-                ? optional(task)
-                : mode === 'settled'
-                  ? settled(task)
-                  : mode === 'failed'
-                    ? failed(task)
-                    : orElse(task, 'none'),
-          ),
+          ...[...chosen].map(([task, mode]) => dependencyOf(task, mode)),
         ],
         run: body(id, group, unit),
         ...(random() < 0.15 && { when: conditionOf(id, random() < 0.5) }),
@@ -159,11 +184,30 @@ function check(workflowSeed: number): void {
   for (let i = 0; i < 12; i++) scheduler.schedule(probe, upTo(100));
   if (random() < 0.1) scheduler.schedule(() => run.cancel(), upTo(60));
   if (random() < 0.2) scheduler.schedule(() => run.cancelTask(`t${upTo(count - 1)}`), upTo(60));
+  const soon = (chance: number, change: () => void): void => {
+    if (random() < chance) scheduler.schedule(change, upTo(60));
+  };
+  soon(0.2, () => run.setPriority(`t${upTo(count - 1)}`, upTo(8) - 4));
+  soon(0.2, () => {
+    run.setResource('unit', upTo(capacity));
+    scheduler.schedule(() => run.setResource('unit', capacity), upTo(30));
+  });
+  soon(0.2, () => {
+    run.pause();
+    paused = true;
+    scheduler.schedule(() => {
+      paused = false;
+      run.resume();
+    }, upTo(30));
+  });
   let ended = 0;
   let summary: ReadonlyMap<string, TaskReport> | undefined;
   const moves = new StatusMoves();
   run.events$.subscribe((event) => {
     moves.see(event);
+    if (event.type === 'task' && ['succeeded', 'failed', 'skipped'].includes(event.reason))
+      for (const id of nested.get(event.taskId) ?? [])
+        must(ends.has(statuses().get(id) ?? ''), `${event.taskId} has ended before ${id}`);
     if (event.type === 'run' && event.reason === 'ended') ended += 1;
   });
   const pending = run.result().then((result) => {
@@ -181,8 +225,8 @@ function check(workflowSeed: number): void {
       }
       const missing = (needs.get(id) ?? []).some(
         (need) =>
-          (need.mode === 'value' && result.tasks.get(need.task)?.status !== 'succeeded') ||
-          (need.mode === 'failed' && result.tasks.get(need.task)?.status !== 'failed'),
+          (need.mode === 'value' && result.tasks.get(need.task.id)?.status !== 'succeeded') ||
+          (need.mode === 'failed' && result.tasks.get(need.task.id)?.status !== 'failed'),
       );
       decided += decisions.has(id) ? 1 : 0;
       if (decisions.has(id) && !['cancelled', 'failed'].includes(task.status))
@@ -205,10 +249,11 @@ function check(workflowSeed: number): void {
         }
         const rivals = [...contests].filter(([, { tasks }]) => tasks.some((one) => one.id === id));
         const below = [...needs].filter(([, list]) => list.some((need) => need.task.id === id));
-        assert.ok(rivals.length + below.length > 0, `${id} lost against nobody`);
+        assert.ok(isInner(id) || rivals.length + below.length > 0, `${id} lost against nobody`);
       }
       if (task.status === 'succeeded') assert.not(missing, `${id} ran without its dependencies`);
-      if (task.status === 'skipped')
+      // What is decided within a nested workflow, or before it, is decided for the whole.
+      if (task.status === 'skipped' && !nested.has(id) && !isInner(id))
         assert.ok(
           (missing || beaten || decisions.has(id)) && (task.skippedBecause?.length ?? 0) > 0,
           `${id} was skipped without cause`,
@@ -229,6 +274,18 @@ interface Contest {
   /** What becomes of the others, where one is enough. */
   readonly others: 'stop' | 'go on';
 }
+
+const ends: ReadonlySet<string> = new Set(['succeeded', 'failed', 'skipped', 'cancelled']);
+
+function dependencyOf(task: Task<string>, mode: string) {
+  if (mode === 'optional') return optional(task);
+  if (mode === 'settled') return settled(task);
+  if (mode === 'failed') return failed(task);
+  return mode === 'orElse' ? orElse(task, 'none') : task;
+}
+
+/** Is it part of a nested workflow? */
+const isInner = (id: string): boolean => /\/|\.input$/.test(id);
 
 const modes = ['value', 'value', 'value', 'value', 'optional', 'settled', 'orElse', 'failed'];
 

@@ -10,7 +10,15 @@ import {
   successFirst,
 } from '../support/found-programs.js';
 import { type Program, programs, type Unit } from '../support/random-program.js';
-import { Broken, committedIn, differenceOf, isWithin, type Lived, live } from '../support/random-recovery.js';
+import {
+  Broken,
+  committedIn,
+  differenceOf,
+  isWithin,
+  type LiveChange,
+  type Lived,
+  live,
+} from '../support/random-recovery.js';
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
 const runs = Number(process.env.PROGRAMS ?? 300);
@@ -29,6 +37,8 @@ interface Fault {
   readonly keep: number | undefined;
   /** The last one is drained first. */
   readonly drain: { readonly after: number; readonly deadline: number | undefined } | undefined;
+  /** What is changed while the last one runs. */
+  readonly live: readonly LiveChange[];
   /** Which task. */
   readonly which: number;
 }
@@ -53,6 +63,15 @@ const faults: fc.Arbitrary<Fault> = fc.record({
     fc.record({ after: fc.nat(40), deadline: fc.option(fc.nat(9), { nil: undefined, freq: 2 }) }),
     { nil: undefined, freq: 1 },
   ),
+  live: fc.array(
+    fc.record({
+      after: fc.nat(40),
+      what: fc.constantFrom('priority' as const, 'pause' as const, 'resource' as const),
+      which: fc.nat(9),
+      amount: fc.nat(9),
+    }),
+    { maxLength: 2 },
+  ),
 });
 
 const everywhere: Fault = {
@@ -61,6 +80,7 @@ const everywhere: Fault = {
   change: 'none',
   keep: undefined,
   drain: undefined,
+  live: [],
   which: 0,
 };
 
@@ -97,6 +117,7 @@ async function check(given: Program, fault: Fault): Promise<void> {
       rerun,
       keep: fault.keep,
       drain: fault.drain,
+      live: fault.live,
     });
     const wrong = isOpen(log) ? undefined : differenceOf(goal, found);
     if (wrong !== undefined) throw new Broken(`after ${log.length} records:\n${wrong}`);

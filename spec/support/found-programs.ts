@@ -2,6 +2,8 @@ import type { Program, Unit, Work } from './random-program.js';
 
 const idle: Work = {
   takes: 0,
+  waits: 'working',
+  uses: 0,
   fails: 0,
   writes: [],
   serializable: false,

@@ -30,6 +30,10 @@ type Mode = 'value' | 'optional' | 'settled' | 'failed';
 export interface Work {
   /** Ms it takes. */
   readonly takes: number;
+  /** How it spends that time: with its slot, without it, or with something outside of the run. */
+  readonly waits: 'working' | 'aside' | 'outside';
+  /** Units it takes of what there are two. */
+  readonly uses: number;
   /** Attempts that fail; `always`: all of them. */
   readonly fails: number | 'always';
   readonly writes: readonly Write[];
@@ -131,6 +135,8 @@ export interface World {
   readonly drops: boolean;
   /** What always failed does not any more. */
   readonly healed: boolean;
+  /** Something outside of the run that is done after so many ms. */
+  later(ms: number): Promise<void>;
   /** The body of a task is called. */
   called(id: string, replays: boolean): void;
   compensated(id: string, value: unknown): void;
@@ -154,6 +160,9 @@ const decides = fc.oneof(
   { weight: 8, arbitrary: fc.constant('nothing' as const) },
   { weight: 3, arbitrary: some('rules', fc.constantFrom('yes', 'no', 'skips'), 'nothing') },
 );
+/** Units there are that tasks may take. */
+export const units = 2;
+
 const takes = fc.integer({ min: 0, max: 9 });
 const fails = fc.oneof(
   { weight: 6, arbitrary: fc.constant(0 as const) },
@@ -169,6 +178,14 @@ const writes = some<readonly Write[]>(
 function works(depth: number): fc.Arbitrary<Work> {
   return fc.record({
     takes,
+    waits: fc.oneof(
+      { weight: 4, arbitrary: fc.constant('working' as const) },
+      { weight: 1, arbitrary: some('waits', fc.constantFrom('aside', 'outside'), 'working') },
+    ),
+    uses: fc.oneof(
+      { weight: 4, arbitrary: fc.constant(0) },
+      { weight: 1, arbitrary: some('resources', fc.integer({ min: 1, max: units }), 0) },
+    ),
     fails,
     writes,
     serializable: seldom('serializable'),
@@ -381,6 +398,7 @@ class Definition {
     this.#flow = workflow({
       name: 'random',
       concurrency: program.concurrency,
+      resources: { unit: units },
       state: { sum: 0, list: [], own: {}, all: collection<string>() } as State,
     });
     this.#type = this.#flow.taskType('typed', {
@@ -594,7 +612,7 @@ class Definition {
     return [...list].map(([at, mode]) => dependency(tasks[at] as Task, mode));
   }
 
-  #settings({ serializable, decides }: Work): object {
+  #settings({ serializable, decides, uses }: Work): object {
     const when = async (_: unknown, ctx: Context): Promise<boolean> => {
       await ctx.sleep(1);
       // Asked once is as good as called once.
@@ -603,6 +621,7 @@ class Definition {
     };
     return {
       retry: retried,
+      ...(uses > 0 && { resources: { unit: uses } }),
       ...(serializable && { isolation: 'serializable' as const }),
       ...((decides === 'yes' || decides === 'no') && { when }),
     };
@@ -651,7 +670,8 @@ class Definition {
       this.#children(children, ctx);
       return 'replayed';
     }
-    await ctx.sleep(work.takes);
+    if (work.waits === 'outside') await ctx.outside(() => this.#world.later(work.takes));
+    else await ctx.sleep(work.takes, { slot: work.waits === 'aside' ? 'free' : 'hold' });
     if (work.fails === 'always' ? !healed : ctx.attempt <= work.fails) throw failure(id);
     if (work.decides === 'skips') ctx.skip('nothing to do');
     if (work.serializable) ctx.read((state) => state.sum);

@@ -10,7 +10,15 @@ import {
   type WorkflowResult,
 } from '../../lib/index.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
-import { type Adds, answerTo, define, type Program, type State, type World } from './random-program.js';
+import {
+  type Adds,
+  answerTo,
+  define,
+  type Program,
+  type State,
+  units,
+  type World,
+} from './random-program.js';
 import { StatusMoves } from './status-moves.js';
 
 const runId = 'random';
@@ -86,8 +94,19 @@ class NotingStore implements CheckpointStore {
   }
 }
 
+/** Something that is changed while a process runs. */
+export interface LiveChange {
+  readonly after: number;
+  /** A task is given another priority; nothing begins for some ms; there is less of what tasks take for some ms. */
+  readonly what: 'priority' | 'pause' | 'resource';
+  readonly which: number;
+  readonly amount: number;
+}
+
 /** How a process goes on. */
 export interface GoingOn {
+  /** What is changed while its first process runs. */
+  readonly live?: readonly LiveChange[];
   readonly edited?: string | undefined;
   /** The edited task adds one task less. */
   readonly drops?: boolean;
@@ -129,11 +148,13 @@ export async function live(
   program: Program,
   bodies: readonly string[],
   number: number,
-  { edited, drops = false, rerun = [], healed = false, keep, drain }: GoingOn = {},
+  { edited, drops = false, rerun = [], healed = false, keep, drain, live: changes = [] }: GoingOn = {},
 ): Promise<Lived> {
   const change = { edited, drops, healed };
   const scheduler = new SimulationScheduler();
   scheduler.run(number * 10_000);
+  const later = (ms: number): Promise<void> =>
+    new Promise((done) => void scheduler.schedule(() => done(), ms));
   const log = keep === undefined ? bodies : await shortened(program, bodies, keep);
   const store = new NotingStore(log, scheduler, program.latency);
   const all: string[] = [];
@@ -142,6 +163,7 @@ export async function live(
     const process = new Process(() => store.bodies());
     const world: World = {
       ...change,
+      later,
       called: (id, replays) => process.called(id, replays),
       compensated: () => undefined,
     };
@@ -164,6 +186,8 @@ export async function live(
       const { after, deadline } = drain;
       scheduler.schedule(() => void run.drain(deadline === undefined ? {} : { deadline }), after);
     }
+    for (const one of round === 0 ? changes : [])
+      scheduler.schedule(() => changeLive(one, run as unknown as Run, program, scheduler), one.after);
     for (const id of asked) run.answer(id, answerTo(id)).catch(() => undefined);
     const result = await ended(run as unknown as Run, scheduler);
     process.check(result);
@@ -180,6 +204,22 @@ export async function live(
   throw new Broken('the run is suspended again and again');
 }
 
+function changeLive(
+  { what, which, amount }: LiveChange,
+  run: Run,
+  program: Program,
+  scheduler: SimulationScheduler,
+): void {
+  if (what === 'priority') run.setPriority(`t${which % program.units.length}`, amount - 5);
+  else if (what === 'pause') {
+    run.pause();
+    scheduler.schedule(() => run.resume(), amount);
+  } else {
+    run.setResource('unit', units - 1);
+    scheduler.schedule(() => run.setResource('unit', units), amount);
+  }
+}
+
 /** The log as `flow.compact` leaves it. */
 async function shortened(
   program: Program,
@@ -192,6 +232,7 @@ async function shortened(
     edited: undefined,
     drops: false,
     healed: false,
+    later: () => Promise.resolve(),
     called: () => undefined,
     compensated: () => undefined,
   });
@@ -382,6 +423,7 @@ async function compensate(
   const back: string[] = [];
   const { flow } = define(program, {
     ...change,
+    later: () => Promise.resolve(),
     called: () => undefined,
     compensated: (id, value) => back.push(`${id} ${String(value)}`),
   });
