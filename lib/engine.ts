@@ -43,6 +43,7 @@ import { Growth } from './plan/growth.js';
 import { checkOptions, inputOf, newRunId } from './plan/input.js';
 import { checkStanding, Membership } from './plan/membership.js';
 import { speedUps } from './plan/speed-up.js';
+import { BoundedQueue } from './schedule/bounded-queue.js';
 import { Scheduler } from './schedule/scheduler.js';
 import { SharedQueue } from './schedule/shared-queue.js';
 import { Stuck, type StuckPorts } from './schedule/stuck.js';
@@ -84,6 +85,7 @@ export class Engine {
   readonly owner: object;
   readonly #ports: ExecutePorts;
   readonly #growth: Growth;
+  readonly #queue: BoundedQueue | undefined;
   readonly #transactions: Transactions;
   /** Undefined: there is nothing to tell. */
   readonly #limits: LimitsFeed | undefined;
@@ -119,7 +121,7 @@ export class Engine {
     const { nodes } = graph;
     const log = logOf(options, { runId: this.runId, clock, settings }, watch);
     this.#transactions = new Transactions(this.state, log, this.#commitPorts());
-    this.#growth = new Growth(this.graph, definition.types);
+    this.#growth = new Growth(this.graph, definition.types, options);
     const talk = { clock, watch, log: this.#transactions, graph };
     this.questions = new Questions({ ...talk, waiting: () => this.scheduler.recheck() });
     this.messages = new Messages({
@@ -130,8 +132,12 @@ export class Engine {
     const ports = this.#schedulerPorts();
     this.scheduler = new Scheduler({ graph, shared }, member.settings, clock, ports, options.keepOpen);
     const { scheduler } = this;
+    this.#queue =
+      options.queue && new BoundedQueue(options.queue, (node, error) => scheduler.outcomes.drop(node, error));
     this.intake = new Intake({
       runId: this.runId,
+      owner,
+      queue: this.#queue,
       growth: this.#growth,
       watch,
       transactions: this.#transactions,
@@ -182,7 +188,10 @@ export class Engine {
       watch: this.hub,
       log: this.#transactions,
       failed: this.subscribers.failed,
-      launch: (node, signals) => launch(node, this.#ports, signals),
+      launch: (node, signals) => {
+        this.#queue?.left(node);
+        return launch(node, this.#ports, signals);
+      },
       commit: this.#commit,
       value: (node, value) => {
         node.item?.value?.(value);
@@ -195,6 +204,7 @@ export class Engine {
       resting: () => {
         this.#deadlock.checkAll();
         this.stuck.check();
+        this.intake.rests();
       },
       closed: () => {
         this.#unlisten?.();
@@ -229,7 +239,7 @@ export class Engine {
     this.messages.ended(node);
     this.#ports.middleware.ended(node);
     this.streams.ended(node);
-    this.#growth.ended(node);
+    this.intake.ended(node);
     node.forget();
     if (this.#limits !== undefined) notify(this.#limits.step, failed);
   };
@@ -283,6 +293,7 @@ export class Engine {
       (error) => {
         this.#unlisten?.();
         this.#broken = true;
+        this.intake.close();
         this.shared?.leave(this.scheduler);
         this.questions.runEnded(false);
         this.done.error(error);
@@ -317,6 +328,7 @@ export class Engine {
       speedUps: (path) => speedUps(this.graph.nodes, path, this.scheduler.limit),
     });
     this.ended = true;
+    this.intake.close();
     const { status, error } = result;
     this.hub.push({ type: 'run', reason: 'ended', status, ...(error !== undefined && { error }) });
     this.#ports.middleware.runEnded(result);

@@ -1,4 +1,4 @@
-import { defer, finalize, firstValueFrom, type Observable, Subject } from 'rxjs';
+import { defer, finalize, firstValueFrom, map, type Observable, of, Subject } from 'rxjs';
 import { contentText } from './codec/canonical.js';
 import { copy } from './kernel/copy.js';
 import {
@@ -133,6 +133,23 @@ export class WorkflowOrchestrator<
     this.#dynamic(task);
     this.#run.task(task.id, this.#definition(task) as never);
     return this;
+  }
+
+  /**
+   * The same for a run whose `queue` has `onFull: 'wait'`: resolves once there was room for the task; at once where none goes on.
+   * Rejects as `run.offer` does.
+   */
+  offerTask<const N extends string = string>(
+    task: AgentTask<keyof Agents & string, N> & KnownGroup<N, G>,
+  ): Promise<void> {
+    const run = this.#run;
+    return firstValueFrom(
+      defer(() => {
+        if (run === undefined) return of(this.addTask(task));
+        this.#dynamic(task);
+        return run.offer(task.id, this.#definition(task) as never);
+      }).pipe(map(() => undefined)),
+    );
   }
 
   /**

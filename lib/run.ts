@@ -1,4 +1,4 @@
-import { filter, firstValueFrom, type Observable, type Subscriber, type Unsubscribable } from 'rxjs';
+import { filter, firstValueFrom, map, type Observable, type Subscriber, type Unsubscribable } from 'rxjs';
 import { Engine } from './engine.js';
 import { callerContext } from './kernel/async-context.js';
 import { copy } from './kernel/copy.js';
@@ -171,6 +171,32 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     const handle = new Task(id, this);
     this.#engine.intake.add([{ handle, definition, context: callerContext() }]);
     return handle;
+  }
+
+  /**
+   * The same as {@link Run.task}, where `queue` of the run has `onFull: 'wait'`: resolves with the task once there is room for it, in
+   * the order of the calls; until then nothing of it is in the run or its log. Rejects with what {@link Run.task} throws, with
+   * RUN_ENDED where the run ends before, and with the reason of the task's own `signal`.
+   */
+  offer<const D extends Dependencies = Record<never, never>, R = unknown, O = ResultOf<R>>(
+    id: string,
+    options: TaskOptions<D, R, S, unknown, G, string, O>,
+  ): Promise<Task<O>>;
+  offer<T, O>(type: TaskType<T, O>, id: string, data: T, options?: TypedTaskOptions): Promise<Task<O>>;
+  offer(first: unknown, second: unknown, data?: unknown, options?: TypedTaskOptions): Promise<Task> {
+    const { id, definition } = addedBy(first, second, data, options);
+    const handle = new Task(id, this);
+    return firstValueFrom(
+      this.#engine.intake.whenRoom({ handle, definition, context: callerContext() }).pipe(map(() => handle)),
+    );
+  }
+
+  /**
+   * Emits each time all tasks of a run kept open have ended, so that nothing runs and nothing waits; at once where that is so.
+   * Completes with the run. `await firstValueFrom(run.idle$)` waits for the tasks that were added so far.
+   */
+  get idle$(): Observable<void> {
+    return this.#view(() => this.#engine.intake.idle$);
   }
 
   /** Ends a run that was kept open, as soon as no task is left. */

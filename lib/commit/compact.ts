@@ -2,7 +2,7 @@ import { encode } from '../codec/codec.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import { checked, number } from '../kernel/option-rules.js';
-import type { CommitRecord, LogRecord, StateRecord } from '../model/record.js';
+import type { CommitRecord, FailedRecord, LogRecord, StateRecord } from '../model/record.js';
 import type { CheckpointStore } from '../model/store.js';
 import { summedUsage } from './ledger.js';
 import { readEntry } from './records.js';
@@ -46,12 +46,14 @@ export class RecordNumbers {
 
 /**
  * Makes everything before the `keep` newest records short: one record per finished task, without what it changed but
- * for what is needed to take it back where that is short, and the state. Undefined where nothing would be gained.
+ * for what is needed to take it back where that is short, and the state. Undefined where nothing would be gained. Of tasks in
+ * `forgotten` that nothing else depends on nothing stays but what they have used; they are taken out of it.
  */
 export function compacted(
   records: readonly LogRecord[],
   keep: number,
   initial: unknown,
+  forgotten: Set<string> = new Set(),
 ): LogRecord[] | undefined {
   const cut = records.length - keep;
   const [first] = records;
@@ -63,6 +65,7 @@ export function compacted(
   const places = new Map(old.map((record, i) => [record, i]));
   const clock = new ProcessTimes(records);
   const past = new ReplayedLog(old);
+  const gone = droppable(past, forgotten);
   // A record that is taken back by one that stays must be whole.
   const needed = new Set(
     rest.flatMap((one) => (one.kind === 'dropped' ? one.tasks : one.kind === 'commit' ? [one.task] : [])),
@@ -79,34 +82,58 @@ export function compacted(
       ...(paths.length > 0 && (wrote === undefined && fits ? { inverse } : { wrote: paths })),
     };
   };
-  const commits = [...past.commits.values()].map(short);
+  const stays = ({ task }: CommitRecord | FailedRecord): boolean => !gone.has(task);
+  const commits = [...past.commits.values()].filter(stays).map(short);
   // Behind the record that the run goes on, where there is one: from there their times count, too.
   const cleaned = [...past.cleaned.values()].map((record) => ({ ...short(record), at: record.at }));
-  const failures = [...past.failures.values()].map((record) => ({
+  const failures = [...past.failures.values()].filter(stays).map((record) => ({
     ...record,
     at: clock.of(record, record.at),
   }));
   const held = new Set<LogRecord>([
     ...[past.commits, past.cleaned, past.failures].flatMap((ends) => [...ends.values()]),
   ]);
-  const used = summedUsage(old.filter((record) => !held.has(record)));
-  const others = old.flatMap((record) => kept(record, past));
+  const used = summedUsage(
+    old.filter((record) => !held.has(record) || ('task' in record && gone.has(record.task))),
+    gone,
+  );
+  const others = old.flatMap((record) => kept(record, past, gone));
   const resumed = old.findLast((record) => record.kind === 'resumed');
   const state = { kind: 'state', state: past.state(initial), upTo: numbers.at(cut - 1) } as const;
   const before = [first, ...commits, ...failures, ...used, ...others, ...(resumed ? [resumed] : [])];
   return [...before, ...cleaned, state, ...rest];
 }
 
+/** The tasks of `forgotten` that have ended and that nothing else depends on; takes them out of it. */
+function droppable(past: ReplayedLog, forgotten: Set<string>): ReadonlySet<string> {
+  const gone = new Set([...forgotten].filter((id) => past.has(id)));
+  if (gone.size === 0) return gone;
+  const added = past.added();
+  // What one that stays depends on is part of what that one is.
+  for (let before = -1; before !== gone.size; ) {
+    before = gone.size;
+    for (const { id, dependencies = [] } of added.values())
+      if (!gone.has(id)) for (const on of dependencies) gone.delete(on.id);
+  }
+  for (const id of gone) forgotten.delete(id);
+  return gone;
+}
+
 /** What stays of a record that nothing else stands for. What tasks have tried counts until they have ended. */
-function kept(record: LogRecord, past: ReplayedLog): LogRecord[] {
+function kept(record: LogRecord, past: ReplayedLog, gone: ReadonlySet<string>): LogRecord[] {
   switch (record.kind) {
     case 'question':
     case 'answer':
+      return gone.has(past.questions.get(record.id)?.record.task ?? '') ? [] : [record];
     case 'message':
     case 'reply':
     case 'reader':
-    case 'added':
       return [record];
+    case 'added': {
+      if (gone.size === 0) return [record];
+      const tasks = record.tasks.filter(({ id }) => !gone.has(id));
+      return tasks.length === 0 ? [] : [{ ...record, tasks }];
+    }
     case 'begun': {
       const tasks = record.tasks.filter(([task]) => !past.has(task));
       return tasks.length === 0 ? [] : [{ ...record, tasks }];

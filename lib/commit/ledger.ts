@@ -48,14 +48,18 @@ export function unlogged(node: TaskNode): LoggedUsage | undefined {
   return written(used ?? new Spending(), calls, group);
 }
 
-/** One record per task and group in place of many. */
-export function summedUsage(records: readonly LogRecord[]): UsageRecord[] {
+/** Stands for all tasks that a log has forgotten. */
+const forgottenTasks = '';
+
+/** One record per task and group in place of many; those in `gone` are summed up together. */
+export function summedUsage(records: readonly LogRecord[], gone: ReadonlySet<string>): UsageRecord[] {
   const sums = new Map<string, { task: string; group: string | undefined; used: Spending }>();
   for (const record of records) {
     if (record.kind !== 'commit' && record.kind !== 'failed' && record.kind !== 'usage') continue;
     const group = record.usage?.group;
-    const key = JSON.stringify([record.task, group]);
-    const sum = sums.get(key) ?? { task: record.task, group, used: new Spending() };
+    const task = gone.has(record.task) ? forgottenTasks : record.task;
+    const key = JSON.stringify([task, group]);
+    const sum = sums.get(key) ?? { task, group, used: new Spending() };
     sum.used.add(read(record.usage));
     sums.set(key, sum);
   }

@@ -45,7 +45,8 @@ export function logOf(
   { runId, clock, settings }: LogFacts,
   watch: Watch,
 ): LogPorts | undefined {
-  const { store, storeTimeout, durability = 'group', compact, fork } = options;
+  const { store, storeTimeout, durability = 'group', keep: kept, fork } = options;
+  const { compact = kept === undefined ? undefined : {} } = options;
   const keep = checkKeep(compact?.keep);
   return (
     store && {

@@ -51,14 +51,15 @@ export function commitText(
   }
 }
 
-/** Has an end that is no success to be in the log? */
-export function isNoted(node: TaskNode): boolean {
-  const { status, parent, definition, extra, startedAt } = node;
+/** Has an end that is no success to be in the log? `owner`: whom handles of tasks that were added belong to. */
+export function isNoted(node: TaskNode, owner: object): boolean {
+  const { status, parent, definition, extra, startedAt, handle } = node;
+  const isAdded = parent !== undefined || handle.owner === owner;
   if (status !== 'cancelled' && status !== 'skipped') return status === 'failed';
   // A condition was asked: once is enough. What was added would need who added it to be skipped again.
-  if (isDecided(node) && (startedAt >= 0 || parent !== undefined)) return true;
+  if (isDecided(node) && (startedAt >= 0 || isAdded)) return true;
   // What is part of the definition is skipped again, or may run again; what was added has ended.
-  return parent !== undefined && definition.candidate !== true && extra?.held !== true;
+  return isAdded && definition.candidate !== true && extra?.held !== true;
 }
 
 /** A failure as text; an error that cannot be stored leaves its message. */

@@ -66,6 +66,8 @@ export class Transactions implements TaskLog {
   /** Tasks that have ended before the log was open. */
   #early: TaskNode[] | undefined = [];
   readonly #pending: PendingCommits;
+  /** Tasks that the run has forgotten and the log has not. */
+  readonly #forgotten = new Set<string>();
 
   /** Without `log` nothing is kept. */
   constructor(state: State, log: LogPorts | undefined, ports: CommitPorts) {
@@ -86,7 +88,8 @@ export class Transactions implements TaskLog {
         ...log,
         compaction: log.compaction && {
           ...log.compaction,
-          shorten: (records) => compacted(records, log.compaction?.keep ?? 0, log.compaction?.initial),
+          shorten: (records) =>
+            compacted(records, log.compaction?.keep ?? 0, log.compaction?.initial, this.#forgotten),
         },
         written: (seq) => this.#pending.written(seq),
         failed: (error) => {
@@ -273,10 +276,16 @@ export class Transactions implements TaskLog {
       this.#early.push(node);
       return;
     }
-    if (!isNoted(node) || this.recovery?.past.failures.has(node.id) === true) return;
+    if (!isNoted(node, this.#ports.recovery.owner) || this.recovery?.past.failures.has(node.id) === true)
+      return;
     const body = failureText(node, this.#ports.clock.elapsed());
     logged(node);
     this.#append(body);
+  }
+
+  /** The run has forgotten a task that has ended: the log does so, too, when it is compacted. */
+  forget(id: string): void {
+    if (this.#log?.compaction !== undefined) this.#forgotten.add(id);
   }
 
   /** Notes that an attempt is under way: a task that ends its process must not do so for ever. */

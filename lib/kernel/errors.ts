@@ -43,6 +43,7 @@ export type ErrorCode =
   | 'WORKER_LOST'
   | 'UNKNOWN_AGENT'
   | 'QUEUE_FAILED'
+  | 'QUEUE_FULL'
   | 'STREAM_FAILED';
 
 /** Where each code has its section. From `homepage` of package.json, which the core does not read; a spec compares. */

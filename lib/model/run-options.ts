@@ -9,6 +9,19 @@ import type { RunController } from './run-controller.js';
 import type { CheckpointStore, Durability } from './store.js';
 import type { GroupOptions } from './workflow.js';
 
+/** How many tasks may wait in a run that is kept open. */
+export interface QueueOptions {
+  /** Tasks added with `run.task` or `run.offer` that have not begun: so many at most. Whole number from 1. */
+  readonly limit: number;
+  /**
+   * What becomes of one too many. `reject`: adding it throws `QUEUE_FULL`. `wait`: `run.task` throws too, `run.offer` waits for
+   * room, in order. `drop-lowest`: of those that wait and the new one, the one of the lowest priority ends `skipped`, the newest
+   * among equals; `drop-oldest`: the one that has waited longest does. Its error is a `LimitExceededError` with `limitName` "queue".
+   * Default `reject`.
+   */
+  readonly onFull?: 'reject' | 'wait' | 'drop-lowest' | 'drop-oldest';
+}
+
 /** How one run is to go. */
 export interface RunOptions<I = unknown> {
   /** Input of the workflow, checked by its schema before anything starts. */
@@ -50,6 +63,15 @@ export interface RunOptions<I = unknown> {
   readonly learn?: boolean;
   /** Do not end when no task is left; wait for `run.task()` until `run.close()`. Default false. */
   readonly keepOpen?: boolean;
+  /** With `keepOpen`: how many tasks that were added may wait, and what becomes of one too many. Default: any number waits. */
+  readonly queue?: QueueOptions;
+  /**
+   * With `keepOpen`: so many tasks added with `run.task` stay known when they have ended, with all they have added; older ones are
+   * counted and forgotten, so that the run takes constant memory. Nobody can depend on those; watch `result$` before they end. The
+   * log forgets them when it is compacted, as with `compact: {}` where nothing else is said. Failed ones are kept, 100 at most.
+   * Whole number from 0. Default: all stay.
+   */
+  readonly keep?: number;
   /**
    * Keeps a log of the run; with the `runId` of one that is there, continues it. A text is the path of a SQLite file
    * or a `postgres://` address, opened while it is used. Default: none.
@@ -82,7 +104,7 @@ export interface RunOptions<I = unknown> {
 }
 
 /** Options of a run that consist of options. */
-export const belowRun: Below = { middleware: {}, pauseBefore: {}, compact: {}, tags: {} };
+export const belowRun: Below = { middleware: {}, pauseBefore: {}, compact: {}, tags: {}, queue: {} };
 
 /** How a fork is to go: like a run, with what is to be different. */
 export interface ForkOptions<S = unknown, I = unknown, G extends string = string>

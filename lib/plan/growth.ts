@@ -10,8 +10,12 @@ import {
 } from '../kernel/errors.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { Task } from '../model/dependency.js';
+import type { RunOptions } from '../model/run-options.js';
 import type { TaskDefinition } from '../model/task.js';
+import { FinishedFamilies } from './finished-families.js';
 import type { Graph } from './graph.js';
+
+const none: readonly never[] = [];
 
 /** An item that comes back alone: nobody takes its place. */
 const unwatched: ItemWatch = { started: () => undefined, ended: () => undefined };
@@ -27,11 +31,25 @@ export class Growth {
   /** Tasks that came back from a log, by id. */
   readonly back = new Map<string, TaskNode>();
   readonly #types: { has(name: string): boolean };
+  /** Tasks that have ended and are in the graph. */
+  #ended = 0;
+  /** Only tasks that have not ended count towards `maxTasks`. */
+  readonly #keepOpen: boolean;
+  readonly #families: FinishedFamilies | undefined;
 
-  /** `types`: names of registered bodies. @throws LimitExceededError where there are more tasks from the beginning */
-  constructor(graph: Graph, types: { has(name: string): boolean }) {
+  /**
+   * `types`: names of registered bodies; `keep`: so many tasks that were added from outside stay when they have ended.
+   * @throws LimitExceededError where there are more tasks from the beginning
+   */
+  constructor(
+    graph: Graph,
+    types: { has(name: string): boolean },
+    { keepOpen = false, keep = Number.POSITIVE_INFINITY }: Pick<RunOptions, 'keepOpen' | 'keep'> = {},
+  ) {
     this.#graph = graph;
     this.#types = types;
+    this.#keepOpen = keepOpen;
+    if (keep < Number.POSITIVE_INFINITY) this.#families = new FinishedFamilies(keep);
     this.#most = graph.settings.maxTasks ?? graph.nodes.size + 100_000;
     this.#checkSize(0);
   }
@@ -59,6 +77,7 @@ export class Growth {
     for (const [i, node] of added.entries()) {
       node.context = fresh[i]?.context;
       if (parent !== undefined) this.#adopt(parent, node, false);
+      else this.#families?.begin(node);
       for (const child of this.#apart.get(node.id) ?? []) this.#adopt(node, child, false);
     }
     return added;
@@ -104,14 +123,26 @@ export class Growth {
     return node;
   }
 
-  /** A task has ended: an item is counted and forgotten. */
-  ended(node: TaskNode): void {
+  /** A task has ended: an item is counted and forgotten, others as `keep` says. Gives the ids of those others. */
+  ended(node: TaskNode): readonly string[] {
+    this.#ended += 1;
     if (node.definition.stage !== undefined)
       for (const edge of node.inEdges) if (edge instanceof ItemsEdge) edge.row.close();
-    if (node.item === undefined) return;
+    if (node.item === undefined)
+      return (this.#families?.ended(node) ?? none).filter((one) => this.#forget(one)).map(({ id }) => id);
     node.parent?.extra?.items?.delete(node);
     node.item.ended(node);
-    if (this.forgotten.record(node)) this.#graph.nodes.delete(node.id);
+    this.#forget(node);
+    return none;
+  }
+
+  /** Counts a task that has ended, and takes it out of the graph; false: it is one to remember. */
+  #forget(node: TaskNode): boolean {
+    if (!this.forgotten.record(node)) return false;
+    this.#graph.nodes.delete(node.id);
+    this.back.delete(node.id);
+    this.#ended -= 1;
+    return true;
   }
 
   /** Makes nodes of tasks of an earlier process. */
@@ -127,6 +158,7 @@ export class Growth {
       const { parent = '', item } = tasks[i] as (typeof tasks)[number];
       if (item) node.item = unwatched;
       const adder = this.#graph.nodes.get(parent);
+      if (parent === '' && !item) this.#families?.begin(node);
       if (adder !== undefined) this.#adopt(adder, node, item);
       else if (parent !== '') {
         getOrInsert(this.#apart, parent, () => []).push(node);
@@ -138,6 +170,7 @@ export class Growth {
   #adopt(parent: TaskNode, node: TaskNode, item: boolean): void {
     node.parent = parent;
     if (item) return;
+    this.#families?.join(parent, node);
     const extra = parent.more();
     extra.children ??= [];
     extra.children.push(node);
@@ -172,8 +205,10 @@ export class Growth {
   }
 
   #checkSize(more: number): void {
-    if (this.#graph.nodes.size + more <= this.#most) return;
-    const message = `The run would have more than ${this.#most} tasks; raise maxTasks or stop adding tasks.`;
+    const ended = this.#keepOpen ? this.#ended : 0;
+    if (this.#graph.nodes.size - ended + more <= this.#most) return;
+    const open = this.#keepOpen ? ' that have not ended' : '';
+    const message = `The run would have more than ${this.#most} tasks${open}; raise maxTasks or stop adding tasks.`;
     throw new LimitExceededError('maxTasks', this.#most, message);
   }
 }

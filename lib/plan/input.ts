@@ -8,6 +8,7 @@ import {
   number,
   oneOf,
   optional,
+  options as optionsOf,
   type Rule,
   type Rules,
   required,
@@ -15,7 +16,7 @@ import {
 } from '../kernel/option-rules.js';
 import type { Breakpoint } from '../model/breakpoint.js';
 import { Task } from '../model/dependency.js';
-import type { ResolvedRunOptions, RunOptions } from '../model/run-options.js';
+import type { QueueOptions, ResolvedRunOptions, RunOptions } from '../model/run-options.js';
 import { placesOf, validate } from '../model/schema.js';
 import type { WorkflowDefinition, WorkflowSettings } from '../model/workflow.js';
 import { loadRule } from './validate.js';
@@ -77,17 +78,26 @@ const runRules: Rules<RunOptions> = {
   load$: loadRule,
   priority: rule(Number.isFinite, 'give a finite number'),
   tags: tagsRule,
+  keep: number(0, 'whole', 'infinite'),
+  queue: optionsOf<QueueOptions>('{ limit, onFull }', {
+    limit: required((value) => Number.isInteger(value) && Number(value) >= 1, 'give a whole number from 1'),
+    onFull: oneOf(['reject', 'wait', 'drop-lowest', 'drop-oldest']),
+  }),
   suspend: oneOf(['wait', 'exit', 'end'], 'give "wait", "exit" or "end"'),
 };
 
 /** Options of a run of a workflow, when they make sense. @throws RxhiveError INVALID_OPTION with all that do not */
-export function checkOptions<O extends Pick<RunOptions, 'suspend' | 'load$'> & { readonly store?: unknown }>(
-  options: O,
-  { load$, memory }: WorkflowSettings,
-): O {
+export function checkOptions<
+  O extends Pick<RunOptions, 'suspend' | 'load$' | 'keepOpen' | 'queue' | 'keep'> & {
+    readonly store?: unknown;
+  },
+>(options: O, { load$, memory }: WorkflowSettings): O {
   const watermark = (['soft', 'hard'] as const).find((name) => memory?.[name] !== undefined);
   return checked(options, '', (_, __, fault) => {
     checkAll(runRules, options, '', fault);
+    for (const name of ['queue', 'keep'] as const)
+      if (options[name] !== undefined && options.keepOpen !== true)
+        fault('bad-option', `${name} has no effect in a run that ends by itself; add keepOpen: true.`);
     if (watermark !== undefined && (options.load$ ?? load$) === undefined)
       fault(
         'bad-option',

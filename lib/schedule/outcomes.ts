@@ -78,10 +78,17 @@ export class Outcomes {
   }
 
   /** Ends a task from outside: clocks, gates and `cancelTask`. */
-  abandon(node: TaskNode, status: 'failed' | 'cancelled', error: RxhiveError): void {
+  abandon(node: TaskNode, status: 'failed' | 'cancelled' | 'skipped', error: RxhiveError): void {
     this.#lifecycle.stop(node, error);
     if (status === 'failed') this.#fail(node, { kind: 'failed', error });
     else this.#dependents.endTask(node, status, error);
+  }
+
+  /** Skips a task that waits: others wait already, as many as may. */
+  drop(node: TaskNode, error: RxhiveError): void {
+    this.#lifecycle.command(() => {
+      if (!this.#lifecycle.ended && !node.ended && node.attempt === 0) this.abandon(node, 'skipped', error);
+    });
   }
 
   /** `delay`: ms until the next attempt; undefined: there is none. */
