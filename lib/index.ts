@@ -60,9 +60,9 @@ export { human, type OpenQuestion } from './model/question.js';
 export { adaptAgent, agentPool } from './adapters/contract.js';
 export { fromAsyncIterable } from './adapters/iterable.js';
 export { fallback } from './fallback.js';
-export { type Agent, AgentTask, type AgentTaskOptions } from './model/agent.js';
+export { type Agent, AgentTask, type AgentTaskOptions, type OrchestratorOptions } from './model/agent.js';
 export type { Usage } from './model/context.js';
-export { type OrchestratorOptions, WorkflowOrchestrator } from './orchestrator.js';
+export { WorkflowOrchestrator } from './orchestrator.js';
 
 // Errors
 export { AgentError } from './adapters/agent-error.js';

@@ -10,7 +10,6 @@ import {
 } from './kernel/errors.js';
 import { GuardedStream } from './kernel/guarded-stream.js';
 import { readOrRefuse } from './kernel/read-once.js';
-import type { Adaptive } from './model/adaptive.js';
 import {
   type Agent,
   type AgentCall,
@@ -22,6 +21,7 @@ import {
   dependencyOf,
   loopOptions,
   nestedOptions,
+  type OrchestratorOptions,
 } from './model/agent.js';
 import type { TaskContext } from './model/context.js';
 import type { AnyDependency, Task } from './model/dependency.js';
@@ -38,32 +38,9 @@ import {
   type GroupOptions,
   type OptionNames,
   type WorkflowDefinition,
-  type WorkflowOptions,
 } from './model/workflow.js';
 import type { Run } from './run.js';
 import { type AnswerOptions, Workflow } from './workflow.js';
-
-/** How a {@link WorkflowOrchestrator} works: the options of a workflow, with these names for what agents have. */
-export interface OrchestratorOptions<
-  Agents extends Record<string, Agent<S, I>>,
-  S = unknown,
-  I = unknown,
-  G extends string = string,
-  X extends string = string,
-> extends Omit<WorkflowOptions<S, I, G, X>, 'name' | 'concurrency' | 'groups'> {
-  /** Agents by name. */
-  readonly agents: Agents;
-  /** Shown in reports. Default `orchestrator`. */
-  readonly name?: string;
-  /** False: one task at a time. Default true. */
-  readonly parallelExecution?: boolean;
-  /** Tasks running at once. Whole number from 1, Infinity, or `adaptive(...)`. Default 10. */
-  readonly maxConcurrentTasks?: number | Adaptive;
-  /** May tasks be added while a run goes on? Default true. */
-  readonly dynamicTasks?: boolean;
-  /** Limits by group name: tasks at once, or all options of a group. */
-  readonly concurrencyGroups?: { readonly [name in G]: number | GroupOptions };
-}
 
 /** Refuses names of groups that do not exist, where they are known to the compiler. */
 type KnownGroup<N extends string, G extends string> = string extends N

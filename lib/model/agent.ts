@@ -1,4 +1,5 @@
 import { readOrRefuse } from '../kernel/read-once.js';
+import type { Adaptive } from './adaptive.js';
 import type { CacheOptions } from './cache.js';
 import type { TaskContext } from './context.js';
 import { type AnyDependency, Dependency, Task } from './dependency.js';
@@ -6,6 +7,7 @@ import type { Executor, Place } from './executor.js';
 import type { LoopOptions } from './loop.js';
 import type { NestedInput, NestedSettings } from './nested.js';
 import { belowTask, type TaskDefinition, type TaskSettings } from './task.js';
+import type { GroupOptions, WorkflowOptions } from './workflow.js';
 
 /** A dependency that may fail; as data, like all of an {@link AgentTask}. */
 export type AgentDependency =
@@ -94,6 +96,28 @@ export type Agent<S = unknown, I = unknown> =
       readonly version?: string;
     }
   | Executor<AgentCall>;
+
+/** How a `WorkflowOrchestrator` works: the options of a workflow, with these names for what agents have. */
+export interface OrchestratorOptions<
+  Agents extends Record<string, Agent<S, I>>,
+  S = unknown,
+  I = unknown,
+  G extends string = string,
+  X extends string = string,
+> extends Omit<WorkflowOptions<S, I, G, X>, 'name' | 'concurrency' | 'groups'> {
+  /** Agents by name. */
+  readonly agents: Agents;
+  /** Shown in reports. Default `orchestrator`. */
+  readonly name?: string;
+  /** False: one task at a time. Default true. */
+  readonly parallelExecution?: boolean;
+  /** Tasks running at once. Whole number from 1, Infinity, or `adaptive(...)`. Default 10. */
+  readonly maxConcurrentTasks?: number | Adaptive;
+  /** May tasks be added while a run goes on? Default true. */
+  readonly dynamicTasks?: boolean;
+  /** Limits by group name: tasks at once, or all options of a group. */
+  readonly concurrencyGroups?: { readonly [name in G]: number | GroupOptions };
+}
 
 /** The dependency that an id, or one with a mode, stands for; what stands for none is left for the plan to tell. */
 export function dependencyOf(one: string | AgentDependency): unknown {
