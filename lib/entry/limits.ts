@@ -9,6 +9,7 @@ export type {
   LimiterClient,
   LimiterSeat,
   LimiterState,
+  LimiterWindow,
   Permit,
   PermitRequest,
   WindowName,

@@ -1,12 +1,19 @@
 import { SlidingWindow } from '../kernel/sliding-window.js';
-import { type LimiterSettings, type PermitRequest, type WindowName, windowSizes } from '../model/limiter.js';
+import {
+  amountOf,
+  type LimiterSettings,
+  type PermitRequest,
+  type WindowName,
+  windowOf,
+} from '../model/limiter.js';
 
 /** What one of several processes may use by itself while nobody can say what the others use. */
 export class LocalShare {
   readonly #processes: number;
   readonly #windows = new Map<WindowName, SlidingWindow>();
   #places = Number.POSITIVE_INFINITY;
-  #most: Readonly<Partial<Record<WindowName, number>>> = {};
+  /** What all of them may use. */
+  readonly #most = new Map<WindowName, number>();
 
   constructor(processes: number) {
     this.#processes = processes;
@@ -17,7 +24,7 @@ export class LocalShare {
     settings: LimiterSettings,
     windows: readonly { readonly name: WindowName; readonly max: number; readonly size: number }[],
   ): void {
-    this.#most = settings;
+    this.#most.clear();
     for (const name of this.#windows.keys())
       if (!windows.some((one) => one.name === name)) this.#windows.delete(name);
     for (const { name, max, size } of windows) {
@@ -25,6 +32,7 @@ export class LocalShare {
       window.max = this.#partOf(max);
       window.size = size;
       this.#windows.set(name, window);
+      this.#most.set(name, max);
     }
     this.#places = this.#partOf(settings.maxConcurrent ?? Number.POSITIVE_INFINITY);
   }
@@ -32,7 +40,7 @@ export class LocalShare {
   /** From now on nobody answers. `used`: what all of them had used of a window when somebody last did. */
   begin(now: number, used: (name: WindowName) => number): void {
     for (const [name, window] of this.#windows) {
-      const left = Math.max(0, (this.#most[name] ?? 0) - used(name));
+      const left = Math.max(0, (this.#most.get(name) ?? 0) - used(name));
       window.correct(now, Math.floor(left / this.#processes), window.size);
     }
   }
@@ -54,7 +62,7 @@ export class LocalShare {
     );
     return (tokens) => {
       for (const [name, window, one] of taken) {
-        if (windowSizes[name].kind === 'tokens')
+        if (windowOf(name)?.kind === 'tokens')
           window.change(one, (tokens === 'none' ? 0 : tokens) - request.tokens);
         else if (tokens === 'none') window.change(one, -1);
       }
@@ -64,8 +72,4 @@ export class LocalShare {
   #partOf(amount: number): number {
     return Math.max(1, Math.floor(amount / this.#processes));
   }
-}
-
-function amountOf(name: WindowName, { tokens }: PermitRequest): number {
-  return windowSizes[name].kind === 'requests' ? 1 : tokens;
 }

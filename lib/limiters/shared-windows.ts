@@ -1,4 +1,4 @@
-import { type LimiterSettings, type WindowName, windowSizes } from '../model/limiter.js';
+import { type LimiterSettings, windowsOf } from '../model/limiter.js';
 import type { SharedWindow } from '../model/shared-limits.js';
 
 /** A window has so many grains. */
@@ -14,13 +14,8 @@ export function sharedWindows(
 ): { readonly windows: readonly SharedWindow[]; readonly margin: number } {
   const windows: SharedWindow[] = [];
   let least = Number.POSITIVE_INFINITY;
-  for (const [name, { kind, size }] of Object.entries(windowSizes) as [
-    WindowName,
-    (typeof windowSizes)[WindowName],
-  ][]) {
-    const max = settings[name];
-    if (max === undefined) continue;
-    const margin = real ? (settings.margin ?? Math.min(500, Math.max(40, size / 100))) : 0;
+  for (const { name, kind, size, max } of windowsOf(settings)) {
+    const margin = real ? (settings.margin ?? Math.min(500, Math.max(40, Math.ceil(size / 100)))) : 0;
     least = Math.min(least, margin);
     windows.push({ name, kind, max, size: size + margin, grain: Math.max(1, Math.floor(size / grains)) });
   }

@@ -4,6 +4,7 @@ import { callForNumber } from '../kernel/guard.js';
 import type { ProviderLimit } from '../kernel/http-headers.js';
 import { SlidingWindow, type Taken } from '../kernel/sliding-window.js';
 import {
+  amountOf,
   type LimiterClient,
   type LimiterSettings,
   type LimiterState,
@@ -11,20 +12,24 @@ import {
   type PermitRequest,
   type WindowName,
   type WindowState,
-  windowSizes,
+  windowOf,
+  windowsOf,
 } from '../model/limiter.js';
 import { exponential } from '../model/policy.js';
 import type { OrderedTask } from '../model/task-order.js';
 import type { ConcurrencyCounter, Place, Postponed } from './concurrency.js';
 import { Departures } from './departures.js';
 import { PermitQueue, type Waiting } from './permit-queue.js';
+import { TokenBucket } from './token-bucket.js';
 import { WideWindow } from './wide-window.js';
+
+type Window = WideWindow | TokenBucket;
 
 /** A permit with what it took. */
 class LedgerPermit implements Permit {
   readonly at: number;
   readonly tokens: number;
-  readonly taken: readonly (readonly [name: WindowName, window: SlidingWindow, taken: Taken])[];
+  readonly taken: readonly (readonly [name: WindowName, window: Window, taken: Taken])[];
   /** Undefined: it has none at present. */
   place: Place | undefined;
   /** The one it started with. */
@@ -47,7 +52,7 @@ class LedgerPermit implements Permit {
 
   release(tokens: number | 'none' | undefined): void {
     for (const [name, window, taken] of this.taken) {
-      if (windowSizes[name].kind === 'requests') {
+      if (windowOf(name)?.kind === 'requests') {
         if (tokens === 'none') window.change(taken, -1);
       } else if (tokens !== undefined) window.change(taken, (tokens === 'none' ? 0 : tokens) - this.tokens);
     }
@@ -66,7 +71,7 @@ export class WindowLedger {
   readonly #real: boolean;
   readonly #concurrency: ConcurrencyCounter;
   readonly #cooldown = new Cooldown();
-  readonly #windows = new Map<WindowName, WideWindow>();
+  readonly #windows = new Map<WindowName, Window>();
   /** Those who want to start, and those who come back from a pause: they need a place only, so no window holds them up. */
   readonly #starting = new PermitQueue((run) => this.#turns.get(run) ?? 0);
   readonly #again = new PermitQueue((run) => this.#turns.get(run) ?? 0);
@@ -103,16 +108,18 @@ export class WindowLedger {
   /** Takes the settings over as they are now. */
   apply(): void {
     const settings = this.#settings();
-    for (const [name, { size }] of Object.entries(windowSizes) as [WindowName, { size: number }][]) {
-      const max = settings[name];
+    const limits = windowsOf(settings);
+    for (const name of this.#windows.keys())
+      if (!limits.some((one) => one.name === name)) this.#windows.delete(name);
+    for (const { name, size, max, refill } of limits) {
       const margin = this.#real ? (settings.margin ?? Math.min(500, Math.max(20, size / 100))) : 0;
-      const window = this.#windows.get(name);
-      if (max === undefined) this.#windows.delete(name);
-      else if (window === undefined) this.#windows.set(name, new WideWindow(size, max, margin));
-      else {
-        window.max = max;
-        window.least = margin;
-      }
+      const known = this.#windows.get(name);
+      const made = refill === undefined ? new WideWindow(size, max, margin) : new TokenBucket(max, margin);
+      const window = known ?? made;
+      window.max = max;
+      window.least = margin;
+      if (refill !== undefined && window instanceof TokenBucket) window.refill(refill, size);
+      this.#windows.set(name, window);
     }
     this.#pace = this.#real ? paceOf(settings) : undefined;
     this.#concurrency.update(settings);
@@ -232,7 +239,8 @@ export class WindowLedger {
       const back = window.nextBack(now);
       const resetsIn = Number.isFinite(back) ? back - now : 0;
       const used = Math.max(window.used(now), shared?.used(name) ?? 0);
-      return { name, used, max: window.max, resetsIn };
+      const fills = window instanceof TokenBucket && { fills: window.size };
+      return { name, used, max: window.max, resetsIn, ...fills };
     });
     const { maxConcurrent } = this.#settings();
     const heldFor = Math.max(this.#cooldown.left(now), shared?.heldFor(now) ?? 0);
@@ -320,12 +328,12 @@ export class WindowLedger {
   }
 
   /** The window a provider speaks of: the one with that limit, or else the shortest. */
-  #meant(kind: 'requests' | 'tokens', limit: number | undefined): [WindowName, SlidingWindow] | undefined {
-    let best: [WindowName, SlidingWindow] | undefined;
-    const off = (window: SlidingWindow): number =>
+  #meant(kind: 'requests' | 'tokens', limit: number | undefined): [WindowName, Window] | undefined {
+    let best: [WindowName, Window] | undefined;
+    const off = (window: Window): number =>
       limit === undefined || limit === 0 ? window.size : Math.abs(Math.log(window.max / limit));
     for (const [name, window] of this.#windows)
-      if (windowSizes[name].kind === kind && (best === undefined || off(window) < off(best[1])))
+      if (windowOf(name)?.kind === kind && (best === undefined || off(window) < off(best[1])))
         best = [name, window];
     return best;
   }
@@ -359,11 +367,5 @@ export class WindowLedger {
 
 /** Requests of a second go in small parts, so that one that leaves late makes few others late. In real time only. */
 function paceOf({ requestsPerSecond: max }: LimiterSettings): SlidingWindow | undefined {
-  return max === undefined
-    ? undefined
-    : new SlidingWindow(windowSizes.requestsPerSecond.size / 100, Math.ceil(max / 10));
-}
-
-function amountOf(name: WindowName, request: PermitRequest): number {
-  return windowSizes[name].kind === 'requests' ? 1 : request.tokens;
+  return max === undefined ? undefined : new SlidingWindow(10, Math.ceil(max / 10));
 }

@@ -10,6 +10,7 @@ import { isPromise } from '../kernel/maybe-promise.js';
 import { type ProviderError, saysNotNow } from '../kernel/provider-error.js';
 import { WindowLimiter } from '../limiters/window-limiter.js';
 import {
+  amountOf,
   type Limiter,
   type LimiterSettings,
   type LimiterState,
@@ -17,7 +18,7 @@ import {
   type Permit,
   type PermitRequest,
   type WindowName,
-  windowSizes,
+  windowOf,
 } from '../model/limiter.js';
 import { quiet, type Seat, seatAt } from './limiter-seat.js';
 import { mostAhead, permitWords } from './permit-words.js';
@@ -203,10 +204,10 @@ export class LimiterGate extends ClosingGate implements Gate {
 
   opensIn(queued: number): number {
     const { windows, heldFor } = this.state();
-    const waits = windows.map(({ name, max, used, resetsIn }) => {
+    const waits = windows.map(({ name, max, used, resetsIn, fills }) => {
       const over = used + (queued + 1) * Math.min(max, this.#need(name)) - max;
       if (over <= 0) return 0;
-      const { size } = windowSizes[name];
+      const size = fills ?? windowOf(name)?.size ?? 0;
       // Where nothing is taken yet, those before will take it.
       return (resetsIn === 0 ? size : resetsIn) + Math.floor((over - 1) / max) * size;
     });
@@ -304,7 +305,7 @@ export class LimiterGate extends ClosingGate implements Gate {
 
   /** What one attempt takes of a window, as far as is known. */
   #need(name: WindowName): number {
-    return windowSizes[name].kind === 'requests' ? 1 : Math.max(1, this.#estimates.usual);
+    return amountOf(name, { tokens: Math.max(1, this.#estimates.usual) });
   }
 
   #isUnseen(node: TaskNode, guess: Sizes | RxhiveError | undefined): boolean {

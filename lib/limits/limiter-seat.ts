@@ -20,7 +20,7 @@ import {
   type LimiterState,
   type Permit,
   type PermitRequest,
-  windowSizes,
+  windowOf,
 } from '../model/limiter.js';
 
 type Failed = (error: unknown) => void;
@@ -230,7 +230,7 @@ function isState(answer: LimiterState): boolean {
     Array.isArray(windows) &&
     windows.every(
       ({ name, used, max, resetsIn }) =>
-        Object.hasOwn(windowSizes, name) && isAmount(used) && isAmount(resetsIn) && max > 0,
+        windowOf(name) !== undefined && isAmount(used) && isAmount(resetsIn) && max > 0,
     )
   );
 }

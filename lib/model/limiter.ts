@@ -1,9 +1,26 @@
 import type { Clock } from '../kernel/clock.js';
+import { inspect } from '../kernel/errors.js';
 import type { ProviderLimit } from '../kernel/http-headers.js';
-import { bag, checked, isFunction, rule } from '../kernel/option-rules.js';
+import { bag, checked, isBag, isFunction, type Rule, required, rule } from '../kernel/option-rules.js';
 import type { BudgetState } from './budget.js';
 import { type Backoff, backoffRule, type ExponentialOptions } from './policy.js';
 import type { OrderedTask } from './task-order.js';
+
+/** A window of any length, or a token bucket. */
+export interface LimiterWindow {
+  /** Starts within any `per` ms. Whole number from 1. Default: no limit. */
+  readonly requests?: number;
+  /** Tokens, in and out, within any `per` ms. Whole number from 1. Default: no limit. */
+  readonly tokens?: number;
+  /** Ms. Whole number from 1. */
+  readonly per: number;
+  /**
+   * A token bucket in place of a window: it holds so many requests, or tokens, at most, is full at first, and fills evenly, with what
+   * `requests` or `tokens` says in each `per` ms. So no more than that start at once, and what is left of a quiet time is not lost.
+   * Not for limits that processes share. Whole number from 1. Default: a sliding window.
+   */
+  readonly burst?: number;
+}
 
 /**
  * What a provider allows. Several windows hold at once, each a true sliding one: never more than so many starts, or
@@ -20,6 +37,8 @@ export interface LimiterSettings {
   readonly tokensPerMinute?: number;
   /** Tokens, in and out, within any 24 hours. Whole number from 1. Default: no limit. */
   readonly tokensPerDay?: number;
+  /** More windows, of any length, and token buckets: `[{ requests: 100, tokens: 50_000, per: 10_000 }]`. Default: none. */
+  readonly windows?: readonly LimiterWindow[];
   /** Attempts at once, over everything that shares the limiter. Whole number from 1. Default: no limit. */
   readonly maxConcurrent?: number;
   /** Ms from one start to the next at least. Default 0. */
@@ -46,6 +65,8 @@ export interface WindowState {
   readonly max: number;
   /** Ms until something next comes back; 0: nothing is taken. */
   readonly resetsIn: number;
+  /** With a token bucket: ms in which an empty one fills. */
+  readonly fills?: number;
 }
 
 /** Names of the windows among the {@link LimiterSettings}. */
@@ -54,7 +75,9 @@ export type WindowName =
   | 'requestsPerMinute'
   | 'requestsPerDay'
   | 'tokensPerMinute'
-  | 'tokensPerDay';
+  | 'tokensPerDay'
+  | `${'requests' | 'tokens'} per ${number} ms`
+  | `${'requests' | 'tokens'} per ${number} ms, burst ${number}`;
 
 /** A limiter at one moment. */
 export interface LimiterState {
@@ -169,14 +192,59 @@ export function isLimiter(value: unknown): value is Limiter {
   return typeof value === 'object' && value !== null && typeof (value as Limiter).seat === 'function';
 }
 
-/** Windows by name: what they count, and their size in ms. */
-export const windowSizes: Readonly<Record<WindowName, { kind: 'requests' | 'tokens'; size: number }>> = {
+/** A window as its settings say. */
+export interface WindowLimit {
+  readonly name: WindowName;
+  readonly kind: 'requests' | 'tokens';
+  /** Ms. */
+  readonly size: number;
+  readonly max: number;
+  /** With a token bucket of `max`: so much comes back in each `size` ms. */
+  readonly refill?: number;
+}
+
+/** Windows that have an option of their own: what they count, and their size in ms. */
+const windowSizes = {
   requestsPerSecond: { kind: 'requests', size: 1_000 },
   requestsPerMinute: { kind: 'requests', size: 60_000 },
   requestsPerDay: { kind: 'requests', size: 86_400_000 },
   tokensPerMinute: { kind: 'tokens', size: 60_000 },
   tokensPerDay: { kind: 'tokens', size: 86_400_000 },
-};
+} as const;
+
+/** What a window counts, and its size in ms; undefined: there is none with that name. */
+export function windowOf(name: string): Pick<WindowLimit, 'kind' | 'size'> | undefined {
+  if (Object.hasOwn(windowSizes, name)) return windowSizes[name as keyof typeof windowSizes];
+  const [, kind, size] = /^(requests|tokens) per (\d+) ms(?:, burst \d+)?$/.exec(name) ?? [];
+  return kind === undefined ? undefined : { kind: kind as WindowLimit['kind'], size: Number(size) };
+}
+
+/** What one attempt takes of a window. */
+export function amountOf(name: WindowName, { tokens }: Pick<PermitRequest, 'tokens'>): number {
+  return windowOf(name)?.kind === 'tokens' ? tokens : 1;
+}
+
+/** All windows of settings, each name once: of equal ones the narrower. */
+export function windowsOf(settings: LimiterSettings): readonly WindowLimit[] {
+  const found = new Map<WindowName, WindowLimit>();
+  for (const [name, { kind, size }] of Object.entries(windowSizes)) {
+    const max = settings[name as keyof typeof windowSizes];
+    if (max !== undefined) found.set(name as WindowName, { name: name as WindowName, kind, size, max });
+  }
+  for (const { per: size, burst, ...amounts } of settings.windows ?? [])
+    for (const kind of ['requests', 'tokens'] as const) {
+      const amount = amounts[kind];
+      if (amount === undefined) continue;
+      const plain = `${kind} per ${size} ms` as const;
+      const one: WindowLimit =
+        burst === undefined
+          ? { name: plain, kind, size, max: amount }
+          : { name: `${plain}, burst ${burst}`, kind, size, max: burst, refill: amount };
+      const known = found.get(one.name);
+      if (known === undefined || amount < (known.refill ?? known.max)) found.set(one.name, one);
+    }
+  return [...found.values()];
+}
 
 const wholeNumber = rule(
   (value) => Number.isInteger(value) && Number(value) >= 1,
@@ -184,9 +252,38 @@ const wholeNumber = rule(
 );
 const ms = rule((value) => Number.isFinite(value) && Number(value) >= 0, 'give ms from 0');
 
+const windowRule = bag<LimiterWindow>('{ requests, tokens, per }', {
+  requests: wholeNumber,
+  tokens: wholeNumber,
+  per: required((value) => Number.isInteger(value) && Number(value) >= 1, 'give whole ms from 1'),
+  burst: wholeNumber,
+});
+
+const windows: Rule = (list, where, fault) => {
+  if (list === undefined) return;
+  if (!Array.isArray(list)) {
+    fault(
+      'bad-option',
+      `${where} is ${inspect(list)}; give a list such as [{ requests: 100, per: 10_000 }].`,
+    );
+    return;
+  }
+  list.forEach((one: unknown, i) => {
+    const at = `${where}[${i}]`;
+    windowRule(one, at, fault);
+    if (!isBag(one)) return;
+    const { requests, tokens, burst } = one;
+    if (requests === undefined && tokens === undefined)
+      fault('bad-option', `${at} counts nothing; give requests, tokens or both.`);
+    if (requests !== undefined && tokens !== undefined && burst !== undefined)
+      fault('bad-option', `${at} has a burst of two things; give each a window of its own.`);
+  });
+};
+
 /** What settings of a limiter may be. */
 export const limiterRule = bag<LimiterSettings>('settings such as { requestsPerMinute: 600 }, or a limiter', {
   ...Object.fromEntries(Object.keys(windowSizes).map((name) => [name, wholeNumber])),
+  windows,
   maxConcurrent: wholeNumber,
   minTime: ms,
   margin: ms,
@@ -201,7 +298,6 @@ export function checkLimiter(settings: LimiterSettings): LimiterSettings {
 
 /** The smallest window of tokens; a job that needs more can never start. */
 export function mostTokens(settings: LimiterSettings): { name: WindowName; max: number } | undefined {
-  const { tokensPerMinute, tokensPerDay } = settings;
-  if (tokensPerMinute !== undefined) return { name: 'tokensPerMinute', max: tokensPerMinute };
-  return tokensPerDay === undefined ? undefined : { name: 'tokensPerDay', max: tokensPerDay };
+  const [first, ...others] = windowsOf(settings).filter(({ kind }) => kind === 'tokens');
+  return first && others.reduce((least, one) => (one.max < least.max ? one : least), first);
 }

@@ -2,15 +2,19 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Clock } from '../../lib/kernel/clock.js';
+import type { Taken } from '../../lib/kernel/sliding-window.js';
 import { ClockCounter } from '../../lib/limiters/concurrency.js';
+import { TokenBucket } from '../../lib/limiters/token-bucket.js';
 import { WindowLedger } from '../../lib/limiters/window-ledger.js';
 import {
+  amountOf,
   type LimiterClient,
   type LimiterSettings,
   type Permit,
   type PermitRequest,
   type WindowName,
-  windowSizes,
+  windowOf,
+  windowsOf,
 } from '../../lib/model/limiter.js';
 import type { TaskStatus } from '../../lib/model/status.js';
 import { runsBefore } from '../../lib/model/task-order.js';
@@ -24,13 +28,24 @@ type Step =
   | { readonly do: 'update'; readonly settings: LimiterSettings }
   | { readonly do: 'refused'; readonly at: number; readonly ms: number };
 
-const names: readonly WindowName[] = ['requestsPerSecond', 'requestsPerMinute', 'tokensPerMinute'];
+const names: readonly WindowName[] = [
+  'requestsPerSecond',
+  'requestsPerMinute',
+  'tokensPerMinute',
+  'requests per 2500 ms',
+  'tokens per 7000 ms',
+];
+const sizeOf = (name: WindowName): number => windowOf(name)?.size ?? 0;
 const small = fc.integer({ min: 1, max: 4 });
 const settings: fc.Arbitrary<LimiterSettings> = fc.record(
   {
     requestsPerSecond: small,
     requestsPerMinute: fc.integer({ min: 1, max: 12 }),
     tokensPerMinute: fc.integer({ min: 1, max: 60 }),
+    windows: fc.tuple(small, fc.integer({ min: 1, max: 40 })).map(([requests, tokens]) => [
+      { requests, per: 2_500 },
+      { tokens, per: 7_000 },
+    ]),
     maxConcurrent: small,
     minTime: fc.nat({ max: 300 }),
   },
@@ -113,7 +128,7 @@ class Ledger {
   }
 
   used(name: WindowName, now: number): number {
-    const { kind, size } = windowSizes[name];
+    const { kind = 'requests', size = 0 } = windowOf(name) ?? {};
     return this.taken.filter((one) => one.at + size > now).reduce((sum, one) => sum + one[kind], 0);
   }
 
@@ -123,13 +138,14 @@ class Ledger {
     if (this.running.size >= maxConcurrent) return Number.POSITIVE_INFINITY;
     if (again) return now;
     const moments = [now, this.#last + minTime];
-    for (const { at } of this.taken) for (const name of names) moments.push(at + windowSizes[name].size);
+    for (const { at } of this.taken) for (const name of names) moments.push(at + sizeOf(name));
     const fits = (moment: number): boolean =>
       moment >= now &&
       moment >= this.#last + minTime &&
       names.every((name) => {
-        const max = this.settings[name] ?? Number.POSITIVE_INFINITY;
-        const amount = windowSizes[name].kind === 'requests' ? 1 : job.tokens;
+        const { max = Number.POSITIVE_INFINITY } =
+          windowsOf(this.settings).find((one) => one.name === name) ?? {};
+        const amount = amountOf(name, job);
         return this.used(name, moment) + Math.min(amount, max) <= max;
       });
     return Math.min(...moments.filter(fits));
@@ -294,6 +310,77 @@ test('each starts when everything taken so far, added up, leaves room, and in tu
 test('with refusals no window is ever too full, and nobody starts while everybody waits', () => {
   fc.assert(
     fc.property(settings, withRefusals, (given, all) => play(given, all, false)),
+    { numRuns },
+  );
+});
+
+type Move =
+  | { readonly do: 'pass'; readonly ms: number }
+  | { readonly do: 'take'; readonly amount: number }
+  | { readonly do: 'change'; readonly at: number; readonly by: number };
+
+const moves = fc.array(
+  fc.oneof<fc.Arbitrary<Move>[]>(
+    fc.record({ do: fc.constant('pass'), ms: fc.nat({ max: 400 }) }),
+    fc.record({ do: fc.constant('take'), amount: fc.integer({ min: 1, max: 12 }) }),
+    fc.record({ do: fc.constant('take'), amount: fc.integer({ min: 1, max: 3 }) }),
+    fc.record({ do: fc.constant('change'), at: fc.nat(), by: fc.integer({ min: -12, max: 12 }) }),
+  ),
+  { maxLength: 60, size: 'max' },
+);
+
+test('a token bucket opens to the ms when one that is filled step by step has enough, corrections included', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 10 }),
+      fc.integer({ min: 1, max: 20 }),
+      fc.integer({ min: 1, max: 300 }),
+      moves,
+      (max, amount, per, all) => {
+        const bucket = new TokenBucket(max, 0);
+        bucket.refill(amount, per);
+        let now = 0;
+        const taken: { readonly at: number; amount: number }[] = [];
+        const entries: Taken[] = [];
+        /** Of what was taken, as much as has not come back, as if all had been known from the start. */
+        const level = (at: number): number => {
+          let used = 0;
+          let since = 0;
+          for (const one of taken) {
+            if (one.at > at) break;
+            used = Math.max(0, used - ((one.at - since) * amount) / per) + one.amount;
+            since = one.at;
+          }
+          return Math.max(0, used - ((at - since) * amount) / per);
+        };
+        let corrected = false;
+        for (const move of all) {
+          if (move.do === 'pass') now += move.ms;
+          else if (move.do === 'change') {
+            const i = move.at % Math.max(1, taken.length);
+            const one = taken[i];
+            if (one === undefined) continue;
+            const by = Math.max(move.by, -one.amount);
+            bucket.change(entries[i] as Taken, by);
+            one.amount += by;
+            corrected = true;
+          } else {
+            const wants = Math.min(move.amount, max);
+            const fits = (at: number): boolean => level(at) + wants <= max + 1e-6;
+            const opens = bucket.opensAt(now, move.amount);
+            assert.ok(fits(opens), 'it opens too early');
+            if (!corrected) assert.ok(opens === now || !fits(opens - 1), 'it opens too late');
+            now = opens;
+            taken.push({ at: now, amount: move.amount });
+            entries.push(bucket.take(now, move.amount));
+          }
+          const used = bucket.used(now);
+          assert.ok(used >= level(now) - 1e-6, `${used} are used, not ${level(now)}`);
+          if (!corrected) assert.ok(Math.abs(used - level(now)) < 1e-6);
+        }
+        assert.is(bucket.used(now + 1_000_000), 0);
+      },
+    ),
     { numRuns },
   );
 });

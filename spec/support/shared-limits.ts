@@ -54,6 +54,7 @@ export function sharedLimitsSpecs(what: string, { url, make, name }: SharedSubje
   for (const check of limiterConformance({
     make: (settings) => make(settings, name()),
     time: 'real',
+    buckets: false,
     seed,
   })) {
     const title = `${what}: ${check.name} (seed ${seed})`;

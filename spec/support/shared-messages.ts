@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { windowSizes } from '../../lib/model/limiter.js';
+import { windowOf } from '../../lib/model/limiter.js';
 import type { SharedMessage } from '../../lib/model/shared-limits.js';
 
-const names = ['requestsPerSecond', 'requestsPerMinute', 'tokensPerMinute'] as const;
+const names = ['requestsPerSecond', 'requestsPerMinute', 'tokensPerMinute', 'requests per 12000 ms'] as const;
 const step = fc.record({
   from: fc.constantFrom('a', 'b', 'c'),
   ms: fc.oneof(fc.nat({ max: 50 }), fc.nat({ max: 3_000 }), fc.nat({ max: 70_000 })),
@@ -57,7 +57,7 @@ export function* messagesOf(steps: readonly Step[]): Generator<readonly [SharedM
       from,
       seq,
       windows: windows.map((name) => {
-        const { kind, size } = windowSizes[name];
+        const { kind = 'requests', size = 0 } = windowOf(name) ?? {};
         return {
           name,
           kind,

@@ -27,6 +27,8 @@ export interface LimiterConformanceOptions {
    * machine were seen to be late. Default 250.
    */
   readonly slack?: number;
+  /** Has it token buckets (`burst`)? Default true. */
+  readonly buckets?: boolean;
 }
 
 interface Job {
@@ -100,6 +102,40 @@ export function limiterConformance(options: LimiterConformanceOptions): Conforma
         );
         must(trial.lastStart() >= 3_000 - early, `the last started at ${trial.lastStart()}, too early`);
         within(trial.lastStart(), 3_900, trial.slack);
+      },
+    },
+    {
+      name: 'windows of any length hold, whatever the arrivals',
+      run: async () => {
+        const trial = rig({
+          windows: [
+            { requests: 7, per: 300 },
+            { requests: 15, per: 1_100 },
+          ],
+        });
+        await trial.run(
+          Array.from({ length: 40 }, (_, i) => ({ id: `t${i}`, ms: upTo(40), after: upTo(500) })),
+        );
+        must(trial.inWindow(300 - early) <= 7, `${trial.inWindow(300 - early)} starts in 300 ms, not 7`);
+        must(
+          trial.inWindow(1_100 - early) <= 15,
+          `${trial.inWindow(1_100 - early)} starts in 1,100 ms, not 15`,
+        );
+        within(trial.lastStart(), 500 + 2 * 1_100 + 300, trial.slack);
+      },
+    },
+    {
+      name: 'a token bucket lets its burst start at once, and the others as it fills',
+      ...(options.buckets === false && { skip: 'it has none' }),
+      run: async () => {
+        const trial = rig({ windows: [{ requests: 10, per: 500, burst: 3 }] });
+        await trial.run(Array.from({ length: 20 }, (_, i) => ({ id: `t${i}`, ms: upTo(40) })));
+        for (const ms of [1, 100, 400, 700]) {
+          const most = 3 + Math.floor((ms + early) / 50);
+          must(trial.inWindow(ms) <= most, `${trial.inWindow(ms)} starts in ${ms} ms, not ${most}`);
+        }
+        must(trial.lastStart() >= 17 * 50 - early, `the last started at ${trial.lastStart()}, too early`);
+        within(trial.lastStart(), 17 * 50, trial.slack);
       },
     },
     {
@@ -204,6 +240,10 @@ export function limiterConformance(options: LimiterConformanceOptions): Conforma
           { tokensPerMinute: Number.NaN },
           { minTime: -1 },
           { requestsPerHour: 5 },
+          { windows: { requests: 5, per: 100 } },
+          { windows: [{ requests: 5 }] },
+          { windows: [{ per: 100 }] },
+          { windows: [{ requests: 1, tokens: 1, per: 100, burst: 5 }] },
         ]) {
           must(
             throws(() => options.make(bad as LimiterSettings)),
