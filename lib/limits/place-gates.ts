@@ -10,6 +10,7 @@ import { AdaptiveGate } from './adaptive-gate.js';
 import { Breaker } from './breaker.js';
 import { Budget } from './budget.js';
 import { EffectiveLimits } from './effective-limits.js';
+import { HeldResults } from './held-results.js';
 import { LimiterGate } from './limiter-gate.js';
 import type { GatedParts, GatePorts } from './ports.js';
 
@@ -24,6 +25,7 @@ export function placeGates(
 ): EffectiveLimits {
   const ports = { ...given, effectiveLimits: new EffectiveLimits(given.scheduler) };
   places.gates.push(...gatesOf(settings, undefined, settings, ports));
+  if (settings.heldResults !== undefined) places.gates.push(new HeldResults(settings.heldResults));
   for (const group of places.groups.values()) {
     group.gates.push(...gatesOf(settings.groups?.[group.name] ?? {}, group, settings, ports));
     for (const gate of group.gates) ports.scheduler.connect(gate);

@@ -74,6 +74,12 @@ export interface WorkflowOptions<
    * is made. Default `critical-path`.
    */
   readonly policy?: SchedulingPolicy;
+  /**
+   * With `depth-first`: results that may wait for tasks that use them. While there are as many, those that are being made included, no task
+   * begins that would make one more, but for one that uses up another, and for one where nothing else runs: so the run always goes on,
+   * also where a task needs more results than that. Those of an earlier process do not count. Whole number from 1. Default: any number.
+   */
+  readonly heldResults?: number;
   /** What one provider allows all tasks together; groups may have limiters too. Default: none. */
   readonly limiter?: Limiter | LimiterSettings;
   /** Concurrency groups by name. */

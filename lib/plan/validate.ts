@@ -162,6 +162,7 @@ const settingRules: Rules<WorkflowSettings> = {
   failurePolicy: oneOf(['continue', 'fail-fast']),
   input: schema,
   policy: oneOf(['critical-path', 'fifo', 'depth-first']),
+  heldResults: count,
   limiter,
   groups: each((value, where, fault) => checkAll(groupRules, (value ?? {}) as Bag, `${where}.`, fault)),
   resources: each(required(isAboveZero, 'give a capacity above 0', 'bad-number')),
@@ -246,6 +247,11 @@ export function validateSettings(settings: WorkflowSettings, names: OptionNames)
   const fault: Fault = (kind, message) => faults.push({ kind, message });
   checkAll(settingRules, settings, '', fault, { ...names });
   checkAll(policyRules, settings, 'workflow.', fault);
+  if (settings.heldResults !== undefined && settings.policy !== 'depth-first')
+    fault(
+      'bad-option',
+      'heldResults needs tasks in the order in which results are used up; add policy: "depth-first".',
+    );
   return faults;
 }
 
