@@ -33,7 +33,7 @@ export {
 export type { WorkflowEvent } from './model/event.js';
 export type { Middleware } from './model/middleware.js';
 export type { RunReport, TaskReport, WorkflowResult } from './model/result.js';
-export type { QueueOptions, RunOptions } from './model/run-options.js';
+export type { RunOptions } from './model/run-options.js';
 export type { RunStatus, TaskStatus } from './model/status.js';
 export { buffered } from './observe/buffered.js';
 export { eventLines } from './observe/event-log.js';

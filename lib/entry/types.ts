@@ -32,6 +32,7 @@ export type {
 export type { Backoff, ExponentialOptions } from '../model/policy.js';
 export type { AttemptReport, Results, Snapshot, SpeedUp, TaskReports, Waits } from '../model/result.js';
 export type { RunController } from '../model/run-controller.js';
+export type { QueueOptions } from '../model/run-options.js';
 export type { SchemaIssue } from '../model/schema.js';
 export type { ScheduleOptions, StreamOptions } from '../model/stream-options.js';
 export type { ResultOf, TaskSettings, TaskTypeOptions, TaskWork, TypedTaskOptions } from '../model/task.js';
