@@ -103,14 +103,15 @@ export class History<S = unknown> {
    */
   checkAnswer(questionId: string, value: unknown): void {
     const past = new ReplayedLog(this.records);
-    const known = past.questions.get(questionId);
+    const named = [...past.questions.values()].find(({ record: { token } }) => token === questionId);
+    const known = past.questions.get(questionId) ?? named;
     if (known === undefined) throw unknownQuestion(questionId);
     const { answer, record } = known;
     const wrong =
       answer !== undefined
-        ? differenceFrom(questionId, { text: encode(answer.value), by: answer.by }, value)
+        ? differenceFrom(record.id, { text: encode(answer.value), by: answer.by }, value)
         : past.commits.has(record.task)
-          ? answerClosed(questionId, 'its task has ended')
+          ? answerClosed(record.id, 'its task has ended')
           : undefined;
     if (wrong !== undefined) throw wrong;
   }

@@ -54,7 +54,7 @@ export type { LimiterSettings } from './model/limiter.js';
 
 // Ask people and send messages
 export { channel, type Channel, type Message } from './model/channel.js';
-export { human, type OpenQuestion } from './model/question.js';
+export { callback, human, type OpenQuestion } from './model/question.js';
 
 // Run agents
 export { adaptAgent, agentPool } from './adapters/contract.js';

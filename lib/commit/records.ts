@@ -61,7 +61,10 @@ function problemOf(record: LogRecord): string | undefined {
     case 'state':
       return record.given === undefined || isList(record.given, isPath) ? undefined : 'a path is none';
     case 'question':
-      return typeof record.id === 'string' && typeof record.task === 'string' && Number.isFinite(record.at)
+      return typeof record.id === 'string' &&
+        typeof record.task === 'string' &&
+        Number.isFinite(record.at) &&
+        (record.token === undefined || typeof record.token === 'string')
         ? undefined
         : 'it names no question, task or time';
     case 'answer':

@@ -3,9 +3,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { map, type Observable } from 'rxjs';
 import { Clock } from '../kernel/clock.js';
-import { inspect, RxhiveError } from '../kernel/errors.js';
+import { inspect, isRxhiveError, RxhiveError } from '../kernel/errors.js';
 import { checked, number } from '../kernel/option-rules.js';
 import type { WorkflowEvent } from '../model/event.js';
+import { isToken } from '../model/question.js';
 import { type EventLogOptions, eventLines } from '../observe/event-log.js';
 import { EventFeed } from '../streams/event-feed.js';
 import { eventText } from '../streams/event-text.js';
@@ -168,6 +169,8 @@ class Serving {
       response.end(page);
     } else if (request.method === 'GET' && path === '/events') this.#stream(request, response);
     else if (request.method === 'POST' && path === '/actions') this.#action(request, response);
+    else if (request.method === 'POST' && path?.startsWith('/answers/') === true)
+      this.#callback(path.slice('/answers/'.length), request, response);
     else refuse(response, 404, 'There is nothing here.');
   }
 
@@ -195,39 +198,22 @@ class Serving {
       refuse(response, 401, 'The token is missing or wrong; open the address that the server printed.');
       return;
     }
-    if (!/^application\/json\b/.test(request.headers['content-type'] ?? '')) {
-      refuse(response, 415, 'Send JSON.');
-      return;
-    }
-    let body = '';
-    request.setEncoding('utf8');
-    request.on('data', (chunk: string) => {
-      body += chunk;
-      if (body.length <= longestBody) return;
-      refuse(response, 413, 'That is too long.');
-      request.destroy();
-    });
-    request.on('end', () => {
-      if (body.length <= longestBody) void this.#do(body, response);
-    });
+    readJson(request, response, (wish) => this.#do(wish));
   }
 
-  async #do(body: string, response: ServerResponse): Promise<void> {
-    try {
-      const wish: unknown = JSON.parse(body);
-      const { action, runId, taskId } = (wish ?? {}) as {
-        action?: unknown;
-        runId?: unknown;
-        taskId?: unknown;
-      };
-      if (action === 'retryFailed') this.#retry();
-      else if (action === 'fork')
-        await this.#fork({ runId: textOf(runId, 'runId'), taskId: textOf(taskId, 'taskId') });
-      else await act(this.#target, wish);
-      response.writeHead(204).end();
-    } catch (error) {
-      refuse(response, 400, (error as Error).message);
-    }
+  /** A program answers: its token is all the right it needs, and it gives no other. */
+  #callback(token: string, request: IncomingMessage, response: ServerResponse): void {
+    const { answer } = this.#target;
+    if (!isToken(token) || answer === undefined) refuse(response, 404, 'There is nothing here.');
+    else readJson(request, response, (value) => answer.call(this.#target, token, value), statusOfAnswer);
+  }
+
+  async #do(wish: unknown): Promise<void> {
+    const { action, runId, taskId } = (wish ?? {}) as { action?: unknown; runId?: unknown; taskId?: unknown };
+    if (action === 'retryFailed') this.#retry();
+    else if (action === 'fork')
+      await this.#fork({ runId: textOf(runId, 'runId'), taskId: textOf(taskId, 'taskId') });
+    else await act(this.#target, wish);
   }
 
   #retry(): void {
@@ -249,6 +235,44 @@ class Serving {
       );
     this.take(await fork(from));
   }
+}
+
+/** Reads what was sent, and does what it asks for. */
+function readJson(
+  request: IncomingMessage,
+  response: ServerResponse,
+  work: (sent: unknown) => Promise<void>,
+  statusOf: (error: unknown) => number = () => 400,
+): void {
+  if (!/^application\/json\b/.test(request.headers['content-type'] ?? '')) {
+    refuse(response, 415, 'Send JSON.');
+    return;
+  }
+  let body = '';
+  request.setEncoding('utf8');
+  request.on('data', (chunk: string) => {
+    body += chunk;
+    if (body.length <= longestBody) return;
+    refuse(response, 413, 'That is too long.');
+    request.destroy();
+  });
+  request.on('end', async () => {
+    if (body.length > longestBody) return;
+    try {
+      await work(JSON.parse(body));
+      response.writeHead(204).end();
+    } catch (error) {
+      refuse(response, statusOf(error), (error as Error).message);
+    }
+  });
+}
+
+/** What a program is told by the status: nothing is known of that token, it is too late, or the value is wrong. */
+function statusOfAnswer(error: unknown): number {
+  const code = isRxhiveError(error) ? error.code : undefined;
+  if (code === 'QUESTION_UNKNOWN') return 404;
+  if (code === 'ALREADY_ANSWERED') return 409;
+  return code === 'QUESTION_CLOSED' ? 410 : 400;
 }
 
 function refuse(response: ServerResponse, status: number, why: string): void {

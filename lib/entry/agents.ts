@@ -29,5 +29,5 @@ export type {
   Request,
   SendOptions,
 } from '../model/channel.js';
-export type { Question, QuestionOptions } from '../model/question.js';
+export type { CallbackAddress, CallbackOptions, Question, QuestionOptions } from '../model/question.js';
 export { WorkerLostError } from '../model/worker.js';

@@ -263,10 +263,10 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
       const asker: Asker = {
         node: this.node,
         source: this,
-        waits: (questionId) => {
+        waits: (questionId, from) => {
           this.#questions += 1;
           if (this.#questions === 1) this.still(true);
-          waited = this.ports.waits.waitForAnswer(this.node, questionId);
+          waited = this.ports.waits.waitForAnswer(this.node, questionId, from);
         },
         answered: (value) => tell(() => resolve(value)),
         failed: (error) => tell(() => reject(error)),

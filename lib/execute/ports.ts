@@ -85,7 +85,7 @@ interface WaitPorts {
    */
   pause(node: TaskNode, done: () => void, causes?: WaitCause | 'elsewhere'): () => void;
   /** The same for a question; the returned function takes `done`. */
-  waitForAnswer(node: TaskNode, questionId: string): (done: () => void) => void;
+  waitForAnswer(node: TaskNode, questionId: string, from: 'people' | 'a program'): (done: () => void) => void;
   /** The same for what others say. */
   waitForMessage(node: TaskNode, wait: MessageWait): void;
   /** Calls `done` once all `targets` have ended and there is a slot again. */

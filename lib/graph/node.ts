@@ -152,7 +152,7 @@ export interface NodeExtra {
   /** Suspended because a producer it streams from is suspended. */
   starved: boolean;
   /** Ids of the open questions its attempt waits for. */
-  asking: Set<string> | undefined;
+  asking: Map<string, 'people' | 'a program'> | undefined;
   /** Messages, replies and room its attempt waits for. */
   messageWaits: Set<MessageWait> | undefined;
   /** Its attempt may be joined by another, or is such another one. */

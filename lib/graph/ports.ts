@@ -1,5 +1,4 @@
 import type { Observable } from 'rxjs';
-import type { RxhiveError } from '../kernel/errors.js';
 import type { EventBody } from '../model/event.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { AttemptHandle, TaskNode } from './node.js';
@@ -100,9 +99,9 @@ export interface Asker {
   readonly node: TaskNode;
   readonly source: AttemptHandle;
   /** There is no answer yet; called before the others, or not at all. */
-  waits(questionId: string): void;
+  waits(questionId: string, from: 'people' | 'a program'): void;
   answered(value: unknown): void;
-  failed(error: RxhiveError): void;
+  failed(error: unknown): void;
 }
 
 /** A store that has not answered for some time. */

@@ -103,6 +103,16 @@ export class Clock {
     return this.#scheduler === asyncScheduler && !this.real ? this : this.#scheduler;
   }
 
+  /**
+   * 32 hexadecimal digits that nobody can guess: the seed is told in reports, so they do not come from it, but in virtual time.
+   */
+  secret(): string {
+    const bytes = new Uint8Array(16);
+    if (this.real) crypto.getRandomValues(bytes);
+    else bytes.set(bytes.map(() => Math.floor(this.random() * 256)));
+    return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  }
+
   /** Calls `work` once, `delay` ms from now, at a whole ms: sums and borders of fractions would not be exact. */
   after(delay: number, work: () => void): Timer {
     const timer: Timer = {

@@ -25,6 +25,8 @@ const tokens: readonly string[] = [
   'pa-[\\w-]{40,}',
   'e2b_[a-f0-9]{30,}',
   'pcsk_\\w{30,}',
+  // What rxhive gives programs that answer questions.
+  'rxcb_[a-f0-9]{32}',
   // Clouds.
   'AKIA[A-Z0-9]{16}',
   'ASIA[A-Z0-9]{16}',

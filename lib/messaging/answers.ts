@@ -3,7 +3,7 @@ import { decode } from '../codec/codec.js';
 import { shownPart } from '../codec/plain-records.js';
 import { RxhiveError, truncate } from '../kernel/errors.js';
 import { settleMaybe } from '../kernel/maybe-promise.js';
-import type { Question, QuestionOptions } from '../model/question.js';
+import { isToken, type Question, type QuestionOptions } from '../model/question.js';
 import { type Validation, validate } from '../model/schema.js';
 
 /** Gives `then` what the schema makes of an answer; later, when the schema is asynchronous. */
@@ -45,6 +45,12 @@ export function differenceFrom(
 }
 
 export function unknownQuestion(id: string): RxhiveError {
+  // A token may be good elsewhere.
+  if (isToken(id))
+    return new RxhiveError(
+      'QUESTION_UNKNOWN',
+      'There is no question with this token in this run; take the run that has sent it.',
+    );
   const message = `There is no question "${truncate(id)}" in this run; take an id from its open questions.`;
   return new RxhiveError('QUESTION_UNKNOWN', message, { details: { questionId: id } });
 }

@@ -54,17 +54,21 @@ export interface PendingQuestion {
   /** Its deadline in ms of the clock, which nobody sets, unlike that of the stamp in its record. Infinity: it has none. */
   due: number;
   timer: Timer | undefined;
+  /** The attempt that has told the program where to answer. */
+  sentBy: object | undefined;
 }
 
 /** The questions of a run: which is which when a body runs again, and which are open. */
 export class QuestionTable {
   readonly #byId = new Map<string, PendingQuestion>();
+  readonly #byToken = new Map<string, PendingQuestion>();
   readonly #byTask = new Map<string, PendingQuestion[]>();
   readonly #counts: Partial<Record<QuestionState, number>> = {};
   #open: readonly OpenQuestion[] | undefined;
 
+  /** By its id, or the token of who is to answer. */
   get(id: string): PendingQuestion | undefined {
-    return this.#byId.get(id);
+    return this.#byId.get(id) ?? this.#byToken.get(id);
   }
 
   get size(): number {
@@ -125,8 +129,10 @@ export class QuestionTable {
       answer: undefined,
       due,
       timer: undefined,
+      sentBy: undefined,
     };
     this.#byId.set(id, pending);
+    if (record.token !== undefined) this.#byToken.set(record.token, pending);
     getOrInsert(this.#byTask, task, () => []).push(pending);
     return pending;
   }
@@ -151,7 +157,13 @@ export class QuestionTable {
 }
 
 /** A question as its record says it. @throws RxhiveError NOT_SERIALIZABLE */
-export function recordOf(id: string, task: string, question: Question, at: number): QuestionRecord {
+export function recordOf(
+  id: string,
+  task: string,
+  question: Question,
+  at: number,
+  token: string | undefined,
+): QuestionRecord {
   const { options } = question;
   const schema = jsonSchemaOf(question.schema);
   const { key, deadline, prompt = '', context, default: value } = options;
@@ -165,6 +177,7 @@ export function recordOf(id: string, task: string, question: Question, at: numbe
     ...(schema !== undefined && { schema }),
     at,
     ...(deadline !== undefined && { deadline: at + deadline }),
+    ...(token !== undefined && { token }),
   };
   // A default that no log can keep must not turn up only when the deadline has passed.
   encode(value, { name: 'the default of the question' });
@@ -181,6 +194,7 @@ export function openQuestionOf({
   schema,
   at,
   deadline,
+  token,
 }: QuestionRecord): OpenQuestion {
   return {
     id,
@@ -190,6 +204,7 @@ export function openQuestionOf({
     ...(schema !== undefined && { schema }),
     askedAt: at,
     ...(deadline !== undefined && { deadline }),
+    ...(token !== undefined && { callback: true as const }),
   };
 }
 

@@ -5,7 +5,8 @@ import type { TaskNode } from '../graph/node.js';
 import type { Asker, Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import { AnswerRefusedError, type RxhiveError, TaskTimeoutError } from '../kernel/errors.js';
-import type { OpenQuestion, Question } from '../model/question.js';
+import { settleMaybe } from '../kernel/maybe-promise.js';
+import { addressOf, type OpenQuestion, type Question } from '../model/question.js';
 import type { AnswerRecord, PastQuestion, QuestionRecord } from '../model/record.js';
 import type { RunOptions } from '../model/run-options.js';
 import { jsonSchemaOf, placesOf } from '../model/schema.js';
@@ -104,7 +105,7 @@ export class Questions {
     else if (pending.state === 'expired') asker.failed(timeoutOf(pending.record));
     else {
       this.#table.supersede(pending);
-      asker.waits(pending.id);
+      asker.waits(pending.id, answererOf(pending));
       this.#goOn(pending, question, content);
     }
     return () => {
@@ -152,7 +153,9 @@ export class Questions {
 
   #new(task: string, question: Question): PendingQuestion {
     const id = this.#table.nextId(task, question.options.key);
-    const record = recordOf(id, task, question, this.#ports.clock.wall());
+    const { clock } = this.#ports;
+    const token = question.callback === undefined ? undefined : `rxcb_${clock.secret()}`;
+    const record = recordOf(id, task, question, clock.wall(), token);
     const pending = this.#table.add(record, this.#dueOf(record));
     this.#setState(pending, 'stale');
     return pending;
@@ -177,7 +180,8 @@ export class Questions {
 
   #askAnew(pending: PendingQuestion, question: Question): void {
     pending.content = textOf(question.options);
-    const record = recordOf(pending.id, pending.record.task, question, this.#ports.clock.wall());
+    const { task, token } = pending.record;
+    const record = recordOf(pending.id, task, question, this.#ports.clock.wall(), token);
     pending.due = this.#dueOf(record);
     this.#write(pending, record);
   }
@@ -205,13 +209,15 @@ export class Questions {
     const { id, record, state } = pending;
     if (state === 'open') {
       this.#changes.next();
+      this.#send(pending);
       return;
     }
     this.#setState(pending, 'open');
     const { clock, watch } = this.#ports;
-    const { task, prompt, context, schema, deadline } = record;
+    const { task, prompt, context, schema, deadline, token } = record;
     if (watch.active) {
       const more = {
+        ...(token !== undefined && { callback: true as const }),
         ...(context !== undefined && { context }),
         ...(schema !== undefined && { schema }),
         ...(deadline !== undefined && { deadline }),
@@ -223,7 +229,31 @@ export class Questions {
       pending.timer = clock.after(pending.due - clock.now(), () => this.#overdue(pending));
     this.#overdue(pending);
     this.#next(pending);
+    this.#send(pending);
     this.#ports.waiting();
+  }
+
+  /** Tells the program where to answer, once for each attempt that asks. */
+  #send(pending: PendingQuestion): void {
+    const { record, question, asker, state, source } = pending;
+    const { send, url } = question?.callback ?? {};
+    const { token } = record;
+    if (state !== 'open' || send === undefined || asker === undefined || token === undefined) return;
+    if (pending.sentBy === source) return;
+    pending.sentBy = source;
+    // A part of the body that is called later: what it throws fails the attempt as it is.
+    const tell = (): unknown => send(addressOf(token, url));
+    const { context } = asker.node.principal;
+    settleMaybe(
+      () => (context === undefined ? tell() : context.runInAsyncScope(tell)),
+      () => undefined,
+      (error) => {
+        // Whoever answered all the same has been told.
+        if (pending.asker !== asker) return;
+        pending.asker = undefined;
+        asker.failed(error);
+      },
+    );
   }
 
   /** Looks at the answers that have come, one after the other. */
@@ -321,7 +351,7 @@ export class Questions {
       this.#emit(pending, 'refused', placesOf(found.issues));
       pending.answer = undefined;
       this.#table.supersede(pending);
-      asker.waits(pending.id);
+      asker.waits(pending.id, answererOf(pending));
       this.#askAnew(pending, question);
     });
   }
@@ -357,4 +387,8 @@ export class Questions {
 
 function timeoutOf({ task, at, deadline = at }: QuestionRecord): TaskTimeoutError {
   return new TaskTimeoutError(task, 'answer', deadline - at);
+}
+
+function answererOf({ record }: PendingQuestion): 'people' | 'a program' {
+  return record.token === undefined ? 'people' : 'a program';
 }

@@ -264,6 +264,8 @@ export interface QuestionEvent extends EventBase {
   readonly reason: 'asked' | 'answered' | 'refused' | 'expired';
   readonly taskId: string;
   readonly questionId: string;
+  /** With `asked`: a program is to answer. */
+  readonly callback?: true;
   /** With `asked`. */
   readonly prompt?: string;
   readonly context?: unknown;

@@ -18,18 +18,42 @@ export interface QuestionOptions<T = unknown> {
   readonly default?: T;
 }
 
-/** A question to a person, for `ctx.ask`; made by {@link human}. */
+/** Where a program answers. */
+export interface CallbackAddress {
+  /** Who has it may answer this one question, and nothing else: `run.answer(token, value)`, `flow.answer(store, runId, token, value)`. */
+  readonly token: string;
+  /** With `url`: where the value is to be sent, as JSON by POST. */
+  readonly url: string | undefined;
+}
+
+/** What goes with a question that a program answers. */
+export interface CallbackOptions<T = unknown> extends QuestionOptions<T> {
+  /**
+   * Tells the program where to answer, for instance in the request that starts its work. Called once the question is in the log, by each
+   * attempt that asks and has no answer yet, with the same token; may return a promise. What it throws fails the attempt. Default:
+   * nobody is told, so that only the id of the question can be used.
+   */
+  readonly send?: (address: CallbackAddress) => unknown;
+  /** Address of a dashboard as the program reaches it, such as `https://hive.example.com`. Default: none. */
+  readonly url?: string;
+}
+
+/** A question to a person or program, for `ctx.ask`; made by {@link human} and {@link callback}. */
 export class Question<out T = unknown> {
   /** Type of the answer. Exists for the compiler only. */
   declare readonly '~output': T;
   readonly schema: StandardSchema<T>;
   readonly options: QuestionOptions<T>;
+  /** Made by {@link callback}: how the program is told. */
+  readonly callback: Pick<CallbackOptions, 'send' | 'url'> | undefined;
 
-  constructor(schema: StandardSchema<T>, options: QuestionOptions<T>) {
+  constructor(schema: StandardSchema<T>, options: QuestionOptions<T>, callback?: Question['callback']) {
     this.schema = schema;
     this.options = options;
-    const problem = problemOf(schema, options);
-    if (problem !== undefined) throw new RxhiveError('INVALID_OPTION', `human(): ${problem}`);
+    this.callback = callback;
+    const problem = problemOf(schema, options) ?? problemOfCallback(callback);
+    const name = callback === undefined ? 'human' : 'callback';
+    if (problem !== undefined) throw new RxhiveError('INVALID_OPTION', `${name}(): ${problem}`);
   }
 }
 
@@ -46,6 +70,27 @@ export function human<T>(
   return new Question<T>(schema, typeof question === 'string' ? { prompt: question } : question);
 }
 
+/**
+ * A question that a program answers, by a token that it is sent: a webhook, a job somewhere else. It is as durable as one to a person, and the task
+ * holds no slot meanwhile; what is answered has to fit the schema.
+ *
+ * ```ts
+ * const paid = await ctx.ask(callback(typed<{ paid: boolean }>(), { url, send: (address) => bank.pay(250, address.url) }));
+ * ```
+ * @throws RxhiveError INVALID_OPTION
+ */
+export function callback<T>(
+  schema: StandardSchema<T>,
+  how: CallbackOptions<NoInfer<T>> | NonNullable<CallbackOptions['send']> = {},
+): Question<T> {
+  if (typeof how === 'function') return new Question<T>(schema, {}, { send: how });
+  const { send, url, ...options } = how ?? {};
+  return new Question<T>(schema, options, {
+    ...(send !== undefined && { send }),
+    ...(url !== undefined && { url }),
+  });
+}
+
 /** A question nobody has answered yet. */
 export interface OpenQuestion {
   /** `TASKID?N` or `TASKID?KEY`: give it to `run.answer` or `flow.answer`. */
@@ -58,6 +103,8 @@ export interface OpenQuestion {
   /** When it was asked first and when its deadline is, in ms as the run's clock counts (by default since 1970). */
   readonly askedAt: number;
   readonly deadline?: number;
+  /** A program answers it, by a token: see {@link callback}. */
+  readonly callback?: true;
 }
 
 const longestKey = 200;
@@ -76,6 +123,26 @@ function problemOf(schema: unknown, options: QuestionOptions): string | undefine
   if (options.default !== undefined && deadline === undefined)
     return 'default has no effect without deadline; give both.';
   return undefined;
+}
+
+function problemOfCallback({ send, url }: NonNullable<Question['callback']> = {}): string | undefined {
+  if (send !== undefined && typeof send !== 'function')
+    return `send is ${inspect(send)}; give a function of { token, url }.`;
+  if (url !== undefined && !(typeof url === 'string' && /^https?:\/\/\S+$/.test(url)))
+    return `url is ${inspect(url)}; give an address that begins with http:// or https://.`;
+  return undefined;
+}
+
+const tokenOf = /^rxcb_[0-9a-f]{32}$/;
+
+/** Is it a token, not the id of a question? */
+export function isToken(text: string): boolean {
+  return tokenOf.test(text);
+}
+
+/** What a program is sent. */
+export function addressOf(token: string, url: string | undefined): CallbackAddress {
+  return { token, url: url === undefined ? undefined : `${url.replace(/\/+$/, '')}/answers/${token}` };
 }
 
 /** Digits alone are the ids of questions without a key; `?` ends the id of the task. */

@@ -193,9 +193,11 @@ export interface QuestionRecord {
   readonly schema?: Readonly<Record<string, unknown>>;
   readonly at: number;
   readonly deadline?: number;
+  /** A program answers it by this. */
+  readonly token?: string;
 }
 
-/** What the person said, before the schema; or the default, because nobody had said anything by the deadline. */
+/** What the person, or program, said, before the schema; or the default, because nobody had said anything by the deadline. */
 export interface AnswerRecord {
   readonly kind: 'answer';
   readonly id: string;

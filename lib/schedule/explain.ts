@@ -73,8 +73,9 @@ function some(names: readonly string[]): string {
 }
 
 function pause(node: TaskNode): string {
-  const asked = [...(node.extra?.asking ?? [])].map((id) => `"${truncate(id)}"`);
-  if (asked.length > 0) return `people to answer ${some(asked)}`;
+  const asked = [...(node.extra?.asking ?? [])];
+  const [from] = asked.map(([, one]) => one);
+  if (from !== undefined) return `${from} to answer ${some(asked.map(([id]) => `"${truncate(id)}"`))}`;
   const { join, starved, messageWaits } = node.extra ?? {};
   if (messageWaits !== undefined && messageWaits.size > 0) return some([...messageWaits].map(describeWait));
   const joined = (join?.targets ?? []).filter((target) => !target.ended);

@@ -143,7 +143,7 @@ export class Stuck {
             `Task "${truncate(node.id)}" waits for ${what}, and "${truncate(by.id)}", which is before it, waits itself.`,
         );
     }
-    for (const id of extra?.asking ?? []) {
+    for (const [id, from] of extra?.asking ?? []) {
       const question = this.#asked.find((one) => one.id === id);
       if (question === undefined && this.#heldUp(causes)) continue;
       if (question === undefined || question.deadline !== undefined) return false;
@@ -152,7 +152,7 @@ export class Stuck {
         causes,
         id,
         () =>
-          `Task "${truncate(node.id)}" waits for people to answer "${truncate(id)}"${prompt}; give it to run.answer().`,
+          `Task "${truncate(node.id)}" waits for ${from} to answer "${truncate(id)}"${prompt}; give it to run.answer().`,
       );
     }
     return true;

@@ -100,12 +100,16 @@ export class Waits {
    * Gives the slot back until a question is answered: until the returned function is called. While the task waits for
    * more, what it calls then is called at once, without a slot; the last is called when there is one again.
    */
-  waitForAnswer(node: TaskNode, questionId: string): (done: () => void) => void {
+  waitForAnswer(
+    node: TaskNode,
+    questionId: string,
+    from: 'people' | 'a program',
+  ): (done: () => void) => void {
     return this.#until(node, {
       begin: (extra) => {
-        extra.asking ??= new Set();
+        extra.asking ??= new Map();
         if (extra.asking.size === 0) this.#lifecycle.deadlines.still(node, true);
-        extra.asking.add(questionId);
+        extra.asking.set(questionId, from);
       },
       end: (extra) => {
         extra.asking?.delete(questionId);

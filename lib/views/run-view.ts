@@ -273,10 +273,14 @@ export class RunView {
   }
 
   #question(event: Extract<WorkflowEvent, { type: 'question' }>): void {
-    const { reason, taskId, questionId, prompt = '', context, deadline, because = '' } = event;
+    const { reason, taskId, questionId, prompt = '', context, deadline, callback, because = '' } = event;
     const known = this.questions.get(questionId);
     if (reason === 'asked') {
-      const more = { ...(context !== undefined && { context }), ...(deadline !== undefined && { deadline }) };
+      const more = {
+        ...(context !== undefined && { context }),
+        ...(deadline !== undefined && { deadline }),
+        ...(callback === true && { callback }),
+      };
       this.questions.set(questionId, { taskId, prompt, ...more });
     } else if (reason === 'answered' || reason === 'expired') this.questions.delete(questionId);
     else if (reason === 'refused' && known !== undefined) known.refused = because;

@@ -57,6 +57,8 @@ export interface QuestionView {
   readonly taskId: string;
   readonly prompt: string;
   readonly context?: unknown;
+  /** A program is to answer it. */
+  readonly callback?: true;
   /** Ms as the clock of the run counts. */
   readonly deadline?: number;
   /** Why the last answer was refused. */

@@ -27,12 +27,12 @@ function Asked({
   act: Act;
 }) {
   const [text, setText] = useState('');
-  const { taskId, prompt, context, deadline, refused } = question;
+  const { taskId, prompt, context, deadline, refused, callback } = question;
   const left = deadline === undefined ? undefined : deadline - view.startedAt - view.now;
   const answer = (value: unknown): void => act?.('answer', { questionId: id, value });
   return html`<article class="gauge question" data-question=${id}>
     <h3><button class="link" onClick=${() => select(taskId)}>${short(taskId)}</button> asks</h3>
-    <p class="prompt">${prompt === '' ? 'It waits for an answer.' : escapeControl(prompt.slice(0, 5_000))}</p>
+    <p class="prompt">${prompt === '' ? `It waits for ${callback === true ? 'a program to answer' : 'an answer'}.` : escapeControl(prompt.slice(0, 5_000))}</p>
     ${left !== undefined && html`<p class="hint">${left > 0 ? `${duration(left)} left` : 'its deadline has passed'}</p>`}
     ${context !== undefined && html`<pre>${shownValue(context)}</pre>`}
     ${refused !== undefined && html`<p class="error" role="alert">The answer was refused: ${short(refused, 500)}</p>`}
