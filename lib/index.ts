@@ -3,7 +3,7 @@
 // Define a workflow
 export { collection, Collection } from './codec/collection.js';
 export type { TaskContext } from './model/context.js';
-export type { EachOptions, EachResult } from './model/each.js';
+export type { EachResult } from './model/each.js';
 export { exponential, type RetryOptions, type TimeoutOptions } from './model/policy.js';
 export { type StandardSchema, typed } from './model/schema.js';
 export type { Task } from './model/dependency.js';

@@ -251,9 +251,14 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     return this.#engine.breakpoints.add(checkBreakpoints(points));
   }
 
-  /** Lets nothing new start until {@link Run.continue}; what runs goes on. */
-  pause(): void {
-    this.#engine.breakpoints.halt();
+  /**
+   * Lets nothing new start until {@link Run.resume}; what runs goes on. With `group`: nothing new of that group, which is resumed by
+   * its name. @throws RxhiveError INVALID_OPTION for a group that the workflow does not have
+   */
+  pause(group?: G): void {
+    const { breakpoints, graph } = this.#engine;
+    if (group === undefined) breakpoints.halt();
+    else breakpoints.groups.halt(graph.groupOf(group));
   }
 
   /** Lets one attempt start, the best of those that may, and pauses before the next. Before one is ready: the next that is. */
@@ -261,14 +266,16 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
     this.#engine.breakpoints.step();
   }
 
-  /** The same as {@link Run.continue}. */
-  resume(): void {
-    this.continue();
+  /** The same as {@link Run.continue}. @throws RxhiveError INVALID_OPTION for a group that the workflow does not have */
+  resume(group?: G): void {
+    this.continue(group);
   }
 
-  /** Goes on after a pause, until the next breakpoint. */
-  continue(): void {
-    this.#engine.breakpoints.goOn();
+  /** Goes on after a pause, until the next breakpoint; with `group`: after a pause of that. */
+  continue(group?: G): void {
+    const { breakpoints, graph } = this.#engine;
+    if (group === undefined) breakpoints.goOn();
+    else breakpoints.groups.goOn(graph.groupOf(group));
   }
 
   /** Does nothing start until you continue? */

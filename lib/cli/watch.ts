@@ -89,9 +89,11 @@ function acted(run: Run, lines$: Observable<string>): DashboardSource {
     cancelTask: (id, reason) => run.cancelTask(id, reason),
     setConcurrency: (limit) => run.setConcurrency(limit),
     setGroupConcurrency: (name, limit) => run.setGroupConcurrency(name, limit),
-    pause: () => run.pause(),
+    setPriority: (task, priority) => run.setPriority(task, priority),
+    setResource: (name, amount) => run.setResource(name, amount),
+    pause: (group) => run.pause(group),
     step: () => run.step(),
-    continue: () => run.continue(),
+    continue: (group) => run.continue(group),
     limits: () => run.limits(),
     answer: (questionId, value) => run.answer(questionId, value),
   };

@@ -9,9 +9,11 @@ export interface ActionTarget {
   setConcurrency(limit: number): void;
   setGroupConcurrency(name: never, limit: number): void;
   /** Without these, a page pauses by a limit of 0 and cannot step or answer. */
-  pause?(): void;
+  pause?(group?: never): void;
   step?(): void;
-  continue?(): void;
+  continue?(group?: never): void;
+  setPriority?(task: string, priority: number): void;
+  setResource?(name: string, amount: number): void;
   /** How much of the limits is used, for the gauges. */
   limits?(): readonly GroupLimits[];
   answer?(questionId: string, value: unknown): Promise<void>;
@@ -27,13 +29,14 @@ const byPage = 'somebody did so on the page';
  * @throws RxhiveError INVALID_OPTION
  */
 export function act(target: Partial<ActionTarget>, wish: unknown): Promise<void> | undefined {
-  const { action, taskId, group, limit, concurrency, questionId, value } = (
+  const { action, taskId, group, limit, concurrency, questionId, value, priority, resource, amount } = (
     typeof wish === 'object' && wish !== null ? wish : {}
   ) as Record<string, unknown>;
   const { cancel } = target;
   if (cancel === undefined)
     throw new RxhiveError('INVALID_OPTION', 'This is a log, not a run; there is nothing to act on.');
   const run = target as ActionTarget;
+  const isOfGroup = group !== undefined && group !== null;
   switch (action) {
     case 'cancel':
       run.cancel(byPage);
@@ -42,17 +45,27 @@ export function act(target: Partial<ActionTarget>, wish: unknown): Promise<void>
       run.cancelTask(textOf(taskId, 'taskId'), byPage);
       break;
     case 'pause':
+      if (isOfGroup) return onGroup(run.pause?.bind(run), group);
       if (run.pause !== undefined) return run.pause() as undefined;
       paused.set(run, typeof concurrency === 'number' ? concurrency : usual);
       run.setConcurrency(0);
       break;
     case 'resume':
+      if (isOfGroup) return onGroup(run.continue?.bind(run), group);
       if (run.continue !== undefined) return run.continue() as undefined;
       run.setConcurrency(paused.get(run) ?? usual);
       break;
     case 'setLimit':
-      if (group === undefined || group === null) run.setConcurrency(limit as number);
+      if (!isOfGroup) run.setConcurrency(limit as number);
       else run.setGroupConcurrency(textOf(group, 'group') as never, limit as number);
+      break;
+    case 'setPriority':
+      if (run.setPriority === undefined) throw cannot('other priorities');
+      run.setPriority(textOf(taskId, 'taskId'), priority as number);
+      break;
+    case 'setResource':
+      if (run.setResource === undefined) throw cannot('other resources');
+      run.setResource(textOf(resource, 'resource'), amount as number);
       break;
     case 'step':
       if (run.step === undefined) throw cannot('single step');
@@ -64,6 +77,12 @@ export function act(target: Partial<ActionTarget>, wish: unknown): Promise<void>
     default:
       throw new RxhiveError('INVALID_OPTION', `There is no action ${inspect(action)}.`);
   }
+  return undefined;
+}
+
+function onGroup(change: ((group: never) => void) | undefined, group: unknown): undefined {
+  if (change === undefined) throw cannot('pauses of groups');
+  change(textOf(group, 'group') as never);
   return undefined;
 }
 

@@ -18,7 +18,15 @@ export type {
   Settled,
   StreamMode,
 } from '../model/dependency.js';
-export type { Batched, BatchOptions, EachItem, Items, ItemsOptions, ScanOptions } from '../model/each.js';
+export type {
+  Batched,
+  BatchOptions,
+  EachItem,
+  EachOptions,
+  Items,
+  ItemsOptions,
+  ScanOptions,
+} from '../model/each.js';
 export type { Executor, Place, PlaceUse, RemoteContext } from '../model/executor.js';
 export type { HedgeOptions } from '../model/hedge.js';
 export type { LoopOptions, LoopWork, NextValue } from '../model/loop.js';

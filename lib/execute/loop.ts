@@ -80,7 +80,6 @@ export function loopTask(
     ...(needs !== undefined && { dependencies: needs }),
     // Its failure is that of the loop, and it ends with it.
     candidate: true,
-    within: id,
     version: body.version ?? `${data === undefined ? '' : start}\n${String(given.run)}`,
     // What is no function is for the plan to say.
     ...(typeof work === 'function' && {

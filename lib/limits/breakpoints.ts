@@ -4,6 +4,7 @@ import { truncate } from '../kernel/errors.js';
 import { callForBoolean } from '../kernel/guard.js';
 import type { Breakpoint, StartingTask } from '../model/breakpoint.js';
 import type { RunOptions } from '../model/run-options.js';
+import { GroupPauses } from './group-pauses.js';
 import type { GatedParts, GatePorts, GateScheduler } from './ports.js';
 
 /** What {@link Breakpoints} is given to work with. */
@@ -25,6 +26,7 @@ export class Breakpoints extends ClosingGate implements Gate {
   /** Nothing new begins any more in this process. */
   #draining = false;
   readonly #ports: BreakpointPorts;
+  readonly groups: GroupPauses;
   /** A breakpoint drains the run. */
   readonly #exits: boolean;
   readonly #points = new Set<Breakpoint>();
@@ -40,6 +42,7 @@ export class Breakpoints extends ClosingGate implements Gate {
     super();
     const { pauseBefore = [], atBreakpoint = 'wait' } = options;
     this.#ports = ports;
+    this.groups = new GroupPauses(ports);
     this.#exits = atBreakpoint === 'exit';
     if (pauseBefore.length > 0) this.add(pauseBefore);
   }

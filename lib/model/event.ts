@@ -58,6 +58,8 @@ export interface RunEvent extends EventBase {
   readonly after?: number;
   /** With `paused` at a breakpoint: the task that would have started. With `priority`: the task that was given another one. */
   readonly taskId?: string;
+  /** With `paused` and `continued`: of that group alone. */
+  readonly group?: string;
   /** With `priority`: it. */
   readonly priority?: number;
   /** With `resource`: of which there is another amount now, and how much. */

@@ -29,8 +29,8 @@ export function outerOf(id: string, all: { has(id: string): boolean }): string |
   return undefined;
 }
 
-function partsOf(tasks: readonly PictureTask[]): Part {
-  const names = new Set(tasks.flatMap(({ within }) => within ?? []));
+function partsOf(tasks: readonly PictureTask[], turns: ReadonlyMap<string, string>): Part {
+  const names = new Set(tasks.flatMap((task) => frameOf(task, turns) ?? []));
   const known = new Map<string | undefined, Part>();
   const partOf = (name: string | undefined): Part =>
     getOrInsert(known, name, () => {
@@ -39,7 +39,7 @@ function partsOf(tasks: readonly PictureTask[]): Part {
       return part;
     });
   const whole = partOf(undefined);
-  for (const task of tasks) partOf(task.within).tasks.push(task);
+  for (const task of tasks) partOf(frameOf(task, turns)).tasks.push(task);
   return whole;
 }
 
@@ -58,19 +58,37 @@ const indented = (line: string): string => `  ${line}`;
 
 type Frame = (name: string, lines: readonly string[]) => string[];
 
+/** The last turn of each loop that has begun: it is drawn as what the loop comes from, within a frame of its turns. */
+export function lastTurns(tasks: Iterable<PictureTask>): ReadonlyMap<string, string> {
+  const loops = new Set<string>();
+  const last = new Map<string, string>();
+  for (const { id, loop, within } of tasks) {
+    if (loop !== undefined) loops.add(id);
+    if (within !== undefined && loops.has(within)) last.set(within, id);
+  }
+  return last;
+}
+
 /** What is drawn of what a task depends on: what only says that it is part of a nested workflow, where nothing else does. */
-export function arrowsTo<D extends { readonly mode: string }>({
-  dependencies,
-}: {
-  readonly dependencies: readonly D[];
-}): readonly D[] {
+export function arrowsTo(
+  { id, dependencies }: Pick<PictureTask, 'id' | 'dependencies'>,
+  turns: ReadonlyMap<string, string>,
+): PictureTask['dependencies'] {
+  const turn = turns.get(id);
+  if (turn !== undefined) return [{ id: turn, mode: 'value' }];
   const more = dependencies.filter(({ mode }) => mode !== 'after' && mode !== 'ended');
   return more.length === 0 ? dependencies : more;
+}
+
+/** The frame a task is in: that of a nested workflow, or of the turns of a loop. */
+export function frameOf({ id, within }: PictureTask, turns: ReadonlyMap<string, string>): string | undefined {
+  return turns.has(id) ? id : within;
 }
 
 /** The graph as a Mermaid flowchart. Ids become labels, never syntax. */
 export function toMermaid(tasks: readonly PictureTask[]): string {
   const number = new Map(tasks.map((task, i) => [task.id, i]));
+  const turns = lastTurns(tasks);
   const lines = ['flowchart LR'];
   const escaped = (text: string): string =>
     label(text)
@@ -88,9 +106,9 @@ export function toMermaid(tasks: readonly PictureTask[]): string {
     ...inside.map(indented),
     'end',
   ];
-  lines.push(...framed(partsOf(tasks), box, frame).map(indented));
+  lines.push(...framed(partsOf(tasks, turns), box, frame).map(indented));
   for (const task of tasks) {
-    for (const { id, mode } of arrowsTo(task)) {
+    for (const { id, mode } of arrowsTo(task, turns)) {
       const arrow = mode === 'value' ? '-->' : `-. ${mode} .->`;
       lines.push(`  t${number.get(id)} ${arrow} t${number.get(task.id)}`);
     }
@@ -102,6 +120,7 @@ export function toMermaid(tasks: readonly PictureTask[]): string {
 export function toDot(tasks: readonly PictureTask[]): string {
   const quote = (text: string): string => `"${label(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
   const number = new Map(tasks.map((task, i) => [task.id, i]));
+  const turns = lastTurns(tasks);
   const lines = ['digraph workflow {', '  rankdir=LR;', '  node [shape=box];'];
   const box = (task: PictureTask): string =>
     `t${number.get(task.id)} [label=${quote(nameOf(task))}${task.condition === true ? ', shape=hexagon' : ''}];`;
@@ -112,9 +131,9 @@ export function toDot(tasks: readonly PictureTask[]): string {
     ...inside.map(indented),
     '}',
   ];
-  lines.push(...framed(partsOf(tasks), box, frame).map(indented));
+  lines.push(...framed(partsOf(tasks, turns), box, frame).map(indented));
   for (const task of tasks) {
-    for (const { id, mode } of arrowsTo(task)) {
+    for (const { id, mode } of arrowsTo(task, turns)) {
       const style = mode === 'value' ? '' : ` [style=dashed, label=${quote(mode)}]`;
       lines.push(`  t${number.get(id)} -> t${number.get(task.id)}${style};`);
     }

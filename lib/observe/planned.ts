@@ -59,7 +59,7 @@ export function announceBack(watch: Watch, nodes: Iterable<TaskNode>): void {
 /** Tasks as they stand in the graph. */
 function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
   const tasks: PlannedTask[] = [];
-  for (const { id, definition, inEdges } of nodes) {
+  for (const { id, definition, inEdges, parent } of nodes) {
     const { type = id, group, priority = 0, estimate, resources, timeout, tolerate, always } = definition;
     const dependencies = inEdges.length === 0 ? none : dependenciesOf(inEdges);
     const task: { -readonly [key in keyof PlannedTask]: PlannedTask[key] } = { id, dependencies };
@@ -69,7 +69,9 @@ function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
     if (estimate !== undefined) task.estimate = estimate;
     if (tolerate === true) task.tolerate = true;
     if (always === true) task.always = true;
-    if (definition.within !== undefined) task.within = definition.within;
+    // What a loop has added is a turn of it.
+    const within = parent?.definition.loop === undefined ? definition.within : parent.id;
+    if (within !== undefined) task.within = within;
     if (definition.when !== undefined) task.condition = true;
     if (definition.loop !== undefined) task.loop = finite(definition.loop.max);
     if (definition.candidate === true) task.candidate = true;

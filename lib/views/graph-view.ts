@@ -1,6 +1,6 @@
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import { isEnd, type TaskStatus } from '../model/status.js';
-import { arrowsTo, nameOf } from '../observe/export.js';
+import { arrowsTo, frameOf, lastTurns, nameOf } from '../observe/export.js';
 import type { RunView, TaskView } from './run-view.js';
 import { statusStyles } from './status-style.js';
 import { short } from './text.js';
@@ -66,9 +66,13 @@ export function graphPicture(
   const classes = new Map<string, number>();
   const classOf = new Map<string, number>();
   for (const task of tasks) {
-    const needs = task.dependencies.map(
-      ({ id, mode }) => `${mode} ${classOf.get(id) ?? kindOf(view.tasks.get(id))}`,
-    );
+    const needs = task.dependencies.map(({ id, mode }) => {
+      const from = view.tasks.get(id);
+      // Of a long loop, all turns but the first and the last are equal.
+      if (from?.parent !== undefined && from.parent === task.parent && task.plan.within === task.parent)
+        return 'the turn before';
+      return `${mode} ${classOf.get(id) ?? kindOf(from)}`;
+    });
     const above = task.parent === undefined ? '' : (classOf.get(task.parent) ?? '');
     const shape = JSON.stringify([
       kindOf(task),
@@ -108,6 +112,7 @@ function fold(
   }
   const box = new Map<string, string>();
   const nodes: GraphNode[] = [];
+  const turns = lastTurns(tasks.map(({ plan }) => plan));
   for (const [key, equal] of byShape) {
     const first = equal[0] as TaskView;
     if (equal.length > most && !opened.has(`many ${key}`)) {
@@ -125,7 +130,7 @@ function fold(
           key: `one ${task.id}`,
           label: nameOf(task.plan),
           group: task.group,
-          within: task.plan.within,
+          within: frameOf(task.plan, turns),
           tasks: [task],
         });
         box.set(task.id, `one ${task.id}`);
@@ -134,7 +139,7 @@ function fold(
   const edges = new Map<string, GraphEdge>();
   for (const task of tasks) {
     const to = box.get(task.id) as string;
-    const above: { readonly id: string; readonly mode: string }[] = [...arrowsTo(task)];
+    const above: { readonly id: string; readonly mode: string }[] = [...arrowsTo(task.plan, turns)];
     if (task.parent !== undefined && above.length === 0) above.push({ id: task.parent, mode: 'added' });
     for (const { id, mode } of above) {
       const from = box.get(id);
@@ -172,6 +177,7 @@ export function statusOf({ tasks }: GraphNode): TaskStatus {
 
 /** Ids of the chain of tasks that decided how long it took: from the last to end back along the latest dependency. */
 export function criticalPath(view: RunView): ReadonlySet<string> {
+  const turns = lastTurns([...view.tasks.values()].map(({ plan }) => plan));
   const endOf = (task: TaskView): number => task.spans.at(-1)?.to ?? view.now;
   const ran = (task: TaskView): boolean => task.spans.some((span) => span.kind === 'running');
   let last: TaskView | undefined;
@@ -180,7 +186,9 @@ export function criticalPath(view: RunView): ReadonlySet<string> {
   const path = new Set<string>();
   while (last !== undefined && !path.has(last.id)) {
     path.add(last.id);
-    const above = last.dependencies.flatMap(({ id }) => view.tasks.get(id) ?? []).filter(ran);
+    const turn = turns.get(last.id);
+    const before = turn === undefined ? last.dependencies : [{ id: turn }];
+    const above = before.flatMap(({ id }) => view.tasks.get(id) ?? []).filter(ran);
     const parent = last.parent === undefined ? undefined : view.tasks.get(last.parent);
     if (above.length === 0 && parent !== undefined) above.push(parent);
     last = above.reduce<TaskView | undefined>(

@@ -110,6 +110,8 @@ export class RunView {
         for (const task of event.tasks) this.#plan(task, event.parent, event.at);
         if (event.reason === 'initial') {
           this.all.limit = event.concurrency ?? undefined;
+          for (const [name, amount] of Object.entries(event.resources ?? {}))
+            this.all.facts.set(`resource ${name}`, amount);
           for (const { name, concurrency } of event.groups ?? [])
             this.groups.set(name, newGroup(name, concurrency ?? undefined));
         }
@@ -178,8 +180,8 @@ export class RunView {
 
   #run(event: Extract<WorkflowEvent, { type: 'run' }>): void {
     this.runId = event.runId;
-    // Nothing that is told of changes: who waits still waits.
-    if (event.reason === 'priority' || event.reason === 'resource') return;
+    // Who waits still waits.
+    if (this.#changed(event)) return;
     this.draining = event.reason === 'draining' || (this.draining && event.reason === 'stuck');
     if (event.reason === 'paused') this.paused = event.taskId === undefined ? {} : { before: event.taskId };
     else if (event.reason !== 'stuck' && event.reason !== 'stepped') this.paused = undefined;
@@ -197,6 +199,25 @@ export class RunView {
     this.startedAt = event.startedAt ?? 0;
   }
 
+  /** Was it a change by hand that leaves the run as a whole as it is? */
+  #changed({
+    reason,
+    group,
+    taskId = '',
+    priority,
+    resource = '',
+    capacity = 0,
+  }: Extract<WorkflowEvent, { type: 'run' }>): boolean {
+    const task = this.tasks.get(taskId);
+    if (reason === 'priority' && task !== undefined) task.priority = priority;
+    if (reason === 'resource') this.all.facts.set(`resource ${resource}`, capacity);
+    if (group !== undefined) {
+      this.#groupOf(group).paused = reason === 'paused';
+      if (reason === 'continued') this.stuck = [];
+    }
+    return reason === 'priority' || reason === 'resource' || group !== undefined;
+  }
+
   #plan(task: PlannedTask, parent: string | undefined, at: number): TaskView {
     const { id, type = id, group, dependencies = [] } = task;
     const made: TaskView = {
@@ -207,6 +228,7 @@ export class RunView {
       group,
       dependencies,
       parent,
+      priority: task.priority,
       status: 'waiting',
       tolerated: false,
       spans: [new Span('dependencies', at)],
@@ -307,6 +329,7 @@ function newGroup(name: string | undefined, limit: number | undefined): GroupVie
     ready: 0,
     gatedUntil: 0,
     refused: 0,
+    paused: false,
     facts: new Map(),
     history: [],
   };

@@ -5,6 +5,7 @@ import {
   type SchedulerLike,
   type Subscription,
 } from 'rxjs';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { WorkflowEvent } from '../model/event.js';
 import { Redactor } from '../observe/redact.js';
 import { Frame, type TerminalStream, widthOf } from './frame.js';
@@ -134,17 +135,43 @@ class Screen {
     const below = [this.#limits(), this.#head()].filter((line) => line !== '');
     const room = Math.max(1, frame.most - below.length);
     const shown = tasks.length > room ? tasks.slice(0, room - 1) : tasks;
-    const lines = shown.map((task) => this.#row(task, frame.columns));
+    const framed = this.#framed(shown, frame.columns);
+    const lines = framed.length <= room ? framed : shown.map((task) => this.#row(task, frame.columns));
     const more = tasks.length - shown.length;
     return [...lines, ...(more > 0 ? [this.#paint(`  … and ${more} more at work`, 'dim')] : []), ...below];
   }
 
-  #row(task: TaskView, columns: number): string {
+  /** Tasks of a nested workflow, and turns of a loop, stand below its name with what their ids have beside that. */
+  #framed(tasks: readonly TaskView[], columns: number): string[] {
+    const inside = new Map<string, TaskView[]>();
+    for (const task of tasks) {
+      const { within } = task.plan;
+      if (within !== undefined && within !== task.id) getOrInsert(inside, within, () => []).push(task);
+    }
+    const done = new Set<string>();
+    const below = (name: string, depth = 1): string[] => {
+      done.add(name);
+      return (inside.get(name) ?? []).flatMap((task) => [
+        this.#row(task, columns, `${'│ '.repeat(depth)}${task.id.slice(name.length + 1)}`),
+        ...below(task.id, depth + 1),
+      ]);
+    };
+    const own = new Set(tasks.map(({ id }) => id));
+    return tasks.flatMap((task) => {
+      const { within } = task.plan;
+      if (within === undefined || within === task.id) return [this.#row(task, columns), ...below(task.id)];
+      // Its frame comes, or has come, where the task is that it belongs to.
+      if (own.has(within) || done.has(within)) return [];
+      return [this.#paint(`  ${this.#text(within, 60)}`, 'dim'), ...below(within)];
+    });
+  }
+
+  #row(task: TaskView, columns: number, label = task.id): string {
     const span = task.spans.at(-1);
     const time = span === undefined ? '' : duration(this.#view.now - span.from);
     const attempt = task.attempts > 1 ? ` attempt ${task.attempts}` : '';
     const most = Math.max(8, Math.min(28, columns - 24));
-    const name = this.#text(task.id, most);
+    const name = this.#text(label, most);
     const space = ' '.repeat(Math.max(0, most - widthOf(name)));
     const { sign, paint = 'dim' } = statusStyles[task.status];
     const left = `${sign} ${name}${space} ${time.padStart(8)}${attempt}`;

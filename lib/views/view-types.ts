@@ -13,6 +13,8 @@ export interface TaskView {
   readonly group: string | undefined;
   readonly dependencies: PlannedTask['dependencies'];
   readonly parent: string | undefined;
+  /** Its own, now; undefined: 0. */
+  priority: number | undefined;
   status: TaskStatus;
   /** It has failed, as it may. */
   tolerated: boolean;
@@ -46,6 +48,8 @@ export interface GroupView {
   gatedUntil: number;
   /** Attempts to which the provider said "not now". */
   refused: number;
+  /** Nothing new of it starts until somebody says so. */
+  paused: boolean;
   /** Newest facts of limiter, breaker and budget events, by name. */
   readonly facts: Map<string, unknown>;
   /** Points for the chart: ms, active, limit. */

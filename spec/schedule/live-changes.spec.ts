@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { act } from '../../lib/dashboard/actions.js';
 import {
   controller,
   RxhiveError,
@@ -9,6 +10,7 @@ import {
   workflow,
 } from '../../lib/index.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
+import { RunView } from '../../lib/views/run-view.js';
 
 const refused = (error: unknown): boolean => error instanceof RxhiveError && error.code === 'INVALID_OPTION';
 
@@ -179,6 +181,115 @@ test('a backoff is given the error that it is the delay for', async () => {
   await advance(scheduler);
   assert.is((await ended).status, 'succeeded');
   assert.equal(began, [0, 10, 50]);
+});
+
+test('a group is paused and goes on, while the rest of the run works; it is told, and explained', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'groups', groups: { llm: {}, web: {} }, concurrency: 2 });
+  const began: string[] = [];
+  const add = (id: string, group: 'llm' | 'web', more: object = {}) =>
+    flow.task(id, {
+      group,
+      ...more,
+      run: (_: unknown, ctx: TaskContext) => {
+        began.push(`${id} ${scheduler.now()}`);
+        return ctx.sleep(10);
+      },
+    });
+  for (const n of [1, 2, 3]) add(`llm ${n}`, 'llm');
+  for (const n of [1, 2]) add(`web ${n}`, 'web', { priority: -1 });
+  const run = flow.run({ scheduler });
+  const events: WorkflowEvent[] = [];
+  run.events$.subscribe((event) => events.push(event));
+  const ended = run.result();
+  let stuck: readonly string[] = [];
+  scheduler.schedule(() => {
+    run.pause('llm');
+    run.pause('llm');
+  }, 5);
+  scheduler.schedule(() => {
+    assert.not.ok(run.paused);
+    assert.match(
+      run.explain('llm 3'),
+      'waits for group "llm", which is paused; run.resume("llm") lets it go on',
+    );
+    stuck = run.stuck();
+  }, 40);
+  scheduler.schedule(() => run.resume('llm'), 50);
+  await advance(scheduler);
+  assert.is((await ended).status, 'succeeded');
+  assert.equal(began, ['llm 1 0', 'llm 2 0', 'web 1 10', 'web 2 10', 'llm 3 50']);
+  assert.match(stuck.join(), 'group "llm", which is paused');
+  const told = events.flatMap((event) =>
+    event.type === 'run' && event.group !== undefined ? [[event.reason, event.group, event.at]] : [],
+  );
+  assert.equal(told, [
+    ['paused', 'llm', 5],
+    ['continued', 'llm', 50],
+  ]);
+  assert.throws(() => run.pause('nothing' as never), refused);
+  const view = new RunView();
+  for (const event of events.filter(({ at }) => at < 45)) view.apply(event);
+  assert.is(view.groups.get('llm')?.paused, true);
+  assert.is(view.paused, undefined);
+});
+
+test('priorities and resources that were changed are shown as they are now', async () => {
+  const { run, scheduler, events, ended } = tasks({ concurrency: 1 }, ['a', 'b'], 1);
+  scheduler.schedule(() => {
+    run.setPriority('b', 5);
+    run.setResource('gpu', 7);
+  }, 5);
+  await advance(scheduler);
+  await ended;
+  const view = new RunView();
+  for (const event of events) {
+    view.apply(event);
+    if (event.type === 'plan') assert.is(view.all.facts.get('resource gpu'), 2);
+  }
+  assert.is(view.tasks.get('b')?.priority, 5);
+  assert.is(view.all.facts.get('resource gpu'), 7);
+});
+
+test('a page may do the same, and what makes no sense is refused', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'page', groups: { llm: {} }, resources: { gpu: 1 } });
+  for (const id of ['a', 'b'])
+    flow.task(id, { group: 'llm', resources: { gpu: 1 }, run: (_, ctx) => ctx.sleep(10) });
+  const run = flow.run({ scheduler });
+  const told: unknown[] = [];
+  run.events$.subscribe((event) => {
+    if (event.type === 'run' && event.seq > 2)
+      told.push([event.reason, event.group ?? event.taskId ?? event.resource]);
+  });
+  const ended = run.result();
+  const wish = (one: object): unknown => act(run as never, one);
+  scheduler.schedule(() => {
+    wish({ action: 'pause', group: 'llm' });
+    wish({ action: 'setPriority', taskId: 'b', priority: 3 });
+    wish({ action: 'setResource', resource: 'gpu', amount: 2 });
+    wish({ action: 'resume', group: 'llm' });
+    for (const wrong of [
+      { action: 'pause', group: 'nothing' },
+      { action: 'pause', group: 3 },
+      { action: 'resume', group: {} },
+      { action: 'setPriority', taskId: 'nobody', priority: 1 },
+      { action: 'setPriority', taskId: 'a', priority: 'high' },
+      { action: 'setResource', resource: 'gpu', amount: -1 },
+      { action: 'setResource', resource: '__proto__', amount: 1 },
+    ])
+      assert.throws(() => wish(wrong), refused);
+    assert.throws(() => act({ cancel: () => undefined }, { action: 'pause', group: 'llm' }), refused);
+  }, 5);
+  await advance(scheduler);
+  assert.is((await ended).status, 'succeeded');
+  assert.equal(told, [
+    ['paused', 'llm'],
+    ['priority', 'b'],
+    ['resource', 'gpu'],
+    ['continued', 'llm'],
+    ['ended', undefined],
+  ]);
 });
 
 test.run();

@@ -109,4 +109,55 @@ test('hostile text cannot move the cursor or turn the line', async () => {
   assert.match(text, '\\u001b[2J');
 });
 
+test('tasks of nested workflows and turns of loops stand below the name of what they are in', async () => {
+  const inner = workflow({ name: 'inner' });
+  inner.task('deep', { run: (_, ctx) => ctx.sleep(1_000) });
+  inner.task('deeper', { run: (_, ctx) => ctx.sleep(1_000) });
+  const outer = workflow({ name: 'outer' });
+  outer.task('part', { workflow: inner });
+  const flow = workflow({ name: 'framed' });
+  flow.task('alone', { run: (_, ctx) => ctx.sleep(1_000) });
+  flow.task('whole', { workflow: outer });
+  flow.loop('loop', {
+    from: 0,
+    until: (n) => n > 2,
+    max: 5,
+    run: (n, ctx) => ctx.sleep(600).then(() => n + 1),
+  });
+  const loops = workflow({ name: 'loops' });
+  loops.loop('turns', {
+    from: 0,
+    until: (n) => n > 2,
+    max: 5,
+    run: (n, ctx) => ctx.sleep(600).then(() => n + 1),
+  });
+  flow.task('in', { workflow: loops });
+  const paper = new Paper(true);
+  const scheduler = new SimulationScheduler();
+  const run = flow.run({ scheduler });
+  const options = { stream: paper, scheduler, live: true, colour: false };
+  const end = lastValueFrom(run.events$.pipe(terminal(options)));
+  await advance(scheduler);
+  await end;
+  const pictures = paper.text
+    .split('\u001b[?7l')
+    .map((one) =>
+      one
+        .split('\n')
+        .map((line) => line.replace(/ {2,}.*$/, (rest) => (line.startsWith('  ') ? rest : '')).trimEnd()),
+    );
+  const second = pictures.find((lines) => lines.some((line) => line.endsWith('\u2502 1')));
+  assert.equal(second?.slice(0, 9), [
+    '▶ alone',
+    '  whole/part',
+    '▶ │ deep',
+    '▶ │ deeper',
+    '‖ loop',
+    '▶ │ 1',
+    '  in',
+    '‖ │ turns',
+    '▶ │ │ 1',
+  ]);
+});
+
 test.run();

@@ -102,12 +102,15 @@ function picture(tab: Tab, selected: string, select: (id: string) => void, act: 
 }
 
 /** Why nothing new starts, or nothing goes on at all. */
-function halted({ paused, draining, stuck, status }: RunView): unknown {
-  if (status !== 'running' || (paused === undefined && !draining && stuck.length === 0)) return null;
+function halted({ paused, draining, stuck, status, groups }: RunView): unknown {
+  const held = [...groups.values()].filter((group) => group.paused).map(({ name = '' }) => short(name, 40));
+  if (status !== 'running' || (paused === undefined && held.length === 0 && !draining && stuck.length === 0))
+    return null;
   const where = paused?.before === undefined ? '' : ` before ${short(paused.before, 60)}`;
   return html`<div class="halted" role="status">
     ${draining && html`<b>draining: nothing new begins</b>`}
     ${paused !== undefined && html`<b>paused${where}</b>`}
+    ${held.length > 0 && html`<b>paused: ${held.length === 1 ? 'group' : 'groups'} ${held.join(', ')}</b>`}
     ${stuck.length > 0 && html`<ul>${stuck.slice(0, 10).map((one) => html`<li>${short(one, 300)}</li>`)}</ul>`}
   </div>`;
 }

@@ -31,12 +31,12 @@ function Gauge({
   limits: GroupLimits | undefined;
   act: ((action: string, details?: Record<string, unknown>) => void) | undefined;
 }) {
-  const { name, active, limit, ready, refused, gatedUntil, facts } = group;
+  const { name, active, limit, ready, refused, gatedUntil, facts, paused } = group;
   const { target, limiters = [], budgets = [] } = limits ?? {};
   const told = [...facts].filter(([key]) => budgets.length === 0 || !key.startsWith('budget'));
   const gated = gatedUntil > view.now && view.status === 'running';
   return html`<article class="gauge" data-group=${name ?? ''}>
-    <h3>${name === undefined ? 'all tasks' : short(name, 40)}</h3>
+    <h3>${name === undefined ? 'all tasks' : short(name, 40)}${paused ? ' (paused)' : ''}</h3>
     <p class="big"><b>${count(active)}</b>${limit === undefined ? ' at work' : ` of ${count(limit)} in use`}</p>
     <meter min="0" max=${limit ?? Math.max(1, active)} value=${active} aria-label="in use"></meter>
     <dl>
@@ -44,7 +44,7 @@ function Gauge({
       <dt>429s</dt><dd class=${refused > 0 ? 'bad' : ''}>${count(refused)}</dd>
       <dt>held back</dt><dd>${gated ? `another ${duration(gatedUntil - view.now)}` : 'no'}</dd>
       ${target !== undefined && html`<dt>adaptive target</dt><dd>${count(target)}</dd>`}
-      ${told.map(([key, value]) => html`<dt>${short(key, 30)}</dt><dd>${short(shownValue(value, 200), 60)}</dd>`)}
+      ${told.map(([key, value]) => html`<dt>${short(key, 30)}</dt><dd>${short(shownValue(value, 200), 60)}${act !== undefined && key.startsWith(resourceFact) && amounts(key.slice(resourceFact.length), Number(value), act)}</dd>`)}
     </dl>
     ${limiters.flatMap(({ windows }) => windows).map((one) => html`<p class="permits">${short(one.name)}: ${count(one.used)} of ${count(one.max)}${one.resetsIn > 0 ? `, more in ${duration(one.resetsIn)}` : ''} <meter min="0" max=${one.max} value=${one.used} aria-label=${one.name}></meter></p>`)}
     ${budgets.map(({ limit: of, spent, cap, hardCap, status }) => html`<p class="permits budget ${status}">budget, ${of}: ${amount(spent)} of ${amount(cap ?? hardCap ?? 0)}${status === 'within' ? '' : `, ${status}`} <meter min="0" max=${cap ?? hardCap ?? 1} value=${spent} aria-label=${`budget, ${of}`}></meter></p>`)}
@@ -54,9 +54,23 @@ function Gauge({
       html`<div class="tools">
       <button onClick=${() => act('setLimit', { group: name, limit: Math.max(0, (limit ?? active) - 1) })} aria-label="one less">−</button>
       <button onClick=${() => act('setLimit', { group: name, limit: (limit ?? active) + 1 })} aria-label="one more">+</button>
+      ${name !== undefined && html`<button onClick=${() => act(paused ? 'resume' : 'pause', { group: name })}>${paused ? 'go on' : 'pause'}</button>`}
     </div>`
     }
   </article>`;
+}
+
+/** Facts about the whole run whose names begin so are amounts of resources. */
+const resourceFact = 'resource ';
+
+function amounts(
+  resource: string,
+  amount: number,
+  act: (action: string, details?: Record<string, unknown>) => void,
+): unknown {
+  const set = (n: number): void => act('setResource', { resource, amount: n });
+  return html` <button onClick=${() => set(Math.max(0, amount - 1))} aria-label="one less of ${short(resource, 30)}">−</button>
+    <button onClick=${() => set(amount + 1)} aria-label="one more of ${short(resource, 30)}">+</button>`;
 }
 
 /** Money has fractions. */

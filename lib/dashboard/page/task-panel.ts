@@ -29,6 +29,8 @@ export function TaskPanel({
   const task = view.tasks.get(id);
   if (task === undefined) return null;
   const open = !isEnd(task.status);
+  const { priority = 0 } = task;
+  const give = (n: number): void => act?.('setPriority', { taskId: id, priority: n });
   return html`<aside class="panel" aria-label="task ${short(id)}">
     <header>
       <h2><span class="sign ${task.status}">${statusStyles[task.status].sign}</span> ${short(id, 200)}</h2>
@@ -38,6 +40,7 @@ export function TaskPanel({
       <dt>status</dt><dd>${statusOf(task)}</dd>
       ${task.type !== id && html`<dt>type</dt><dd>${short(task.type)}</dd>`}
       ${task.group !== undefined && html`<dt>group</dt><dd>${short(task.group)}</dd>`}
+      <dt>priority</dt><dd>${count(priority)} ${act !== undefined && open && html`<button onClick=${() => give(priority - 1)} aria-label="lower priority">−</button> <button onClick=${() => give(priority + 1)} aria-label="higher priority">+</button>`}</dd>
       ${task.parent !== undefined && html`<dt>added by</dt><dd>${link(task.parent, select)}</dd>`}
       <dt>tokens</dt><dd>${count(task.usage.inputTokens)} in, ${count(task.usage.outputTokens)} out${task.usage.cost === 0 ? '' : `, cost ${task.usage.cost.toFixed(4)}`}${task.model === undefined ? '' : ` (${short(task.model, 40)})`}</dd>
     </dl>
