@@ -11,6 +11,7 @@ import type { Place, PlaceUse } from '../../lib/entry/types.js';
 import {
   AgentTask,
   adaptive,
+  callback,
   channel,
   controller,
   fallback,
@@ -20,6 +21,7 @@ import {
   runWorkflow,
   type StandardSchema,
   type TaskContext,
+  typed,
   virtual,
   WorkflowOrchestrator,
   type WorkflowResult,
@@ -87,6 +89,15 @@ const alone = (options: object, settings: object = {}): Run => {
   const flow = workflow({ name: 'guard', ...settings });
   flow.task('t', options as never);
   return flow.run() as Run;
+};
+
+/** A run of one loop; one that never knows where it stands is cancelled. */
+const looped = (options: object): Run => {
+  const flow = workflow({ name: 'guard' });
+  flow.loop('t', { max: 2, timeout: 20, ...options } as never);
+  const run = flow.run() as Run;
+  setTimeout(() => run.cancel(), 60);
+  return run;
 };
 
 const ofSeat = 'admits wait unwait take delay refused passed told state close'.split(
@@ -307,6 +318,18 @@ const places: Readonly<Record<string, (fn: Fn) => Run>> = {
     flow.each('t', { from: fn, run: () => 1 });
     return flow.run() as Run;
   },
+  'a turn': (fn) => looped({ from: 1, until: () => true, run: fn }),
+  'from of a loop': (fn) => looped({ from: fn, until: () => true, run: () => 1 }),
+  'until of a loop': (fn) => looped({ from: 1, until: fn, run: () => 1 }),
+  'send of a callback': (fn) => {
+    const run = alone({
+      timeout: 20,
+      run: (_: unknown, ctx: TaskContext) => ctx.ask(callback(typed<number>(), fn)),
+    });
+    // One that has been sent waits for a program.
+    setTimeout(() => run.cancel(), 60);
+    return run;
+  },
   'a shared thing': (fn) =>
     alone({ timeout: 20, run: (_: unknown, ctx: TaskContext) => ctx.shared('file').use(fn) }),
   'what is read': (fn) =>
@@ -524,11 +547,14 @@ const others: Readonly<Record<string, RegExp>> = {
 const tried: Readonly<Record<string, string>> = {
   'AdaptiveOptions.overloaded': 'adaptive.overloaded',
   'Agent.run': 'an agent',
+  'AgentLoopOptions.from': 'from of a loop',
+  'AgentLoopOptions.until': 'until of a loop',
   'AgentTaskOptions.tokens': 'tokens of an agent task',
   'AgentTaskOptions.when': 'when of a task',
   'AskOptions.schema': 'the schema of a reply',
   'BreakerOptions.counts': 'breaker.counts',
   'CacheOptions.key': 'cache.key',
+  'CallbackOptions.send': 'send of a callback',
   'Candidate.run': 'a candidate',
   'ChannelOptions.schema': 'the schema of a channel',
   'ControllerOptions.fair': 'fair of a controller',
@@ -542,6 +568,10 @@ const tried: Readonly<Record<string, string>> = {
   ...Object.fromEntries(ofSeat.map((name) => [`LimiterSeat.${name}`, `limiter.${name}`])),
   'LimiterSettings.backoff': 'limiter.backoff',
   'LimiterSettings.countTokens': 'limiter.countTokens',
+  'LoopOptions.from': 'from of a loop',
+  'LoopOptions.until': 'until of a loop',
+  'LoopWork.executor': 'an executor',
+  'LoopWork.run': 'a turn',
   'Middleware.attempt': 'middleware.attempt',
   'Middleware.run': 'middleware.run',
   'Middleware.task': 'middleware.task',
