@@ -6,7 +6,7 @@ import { copy } from '../kernel/copy.js';
 import { RxhiveError, type TaskSkippedError, truncate } from '../kernel/errors.js';
 import { badReturn, callUser, faultOf } from '../kernel/guard.js';
 import { settleMaybe } from '../kernel/maybe-promise.js';
-import { checkAll, isFunction, number, oneOf, type Rules, required } from '../kernel/option-rules.js';
+import { checkAll, isFunction, needed, number, oneOf, type Rules, required } from '../kernel/option-rules.js';
 import { readOrRefuse } from '../kernel/read-once.js';
 import { type Dependencies, Dependency, readsStream, type Task } from '../model/dependency.js';
 import { bodied } from '../model/executor.js';
@@ -20,10 +20,10 @@ type Options = LoopOptions<unknown, never>;
 
 const rules: Rules<Pick<Options, 'until' | 'max' | 'atMax'>> = {
   until: required(isFunction, 'give a function of the value that returns true or false'),
-  max: (value, where, fault) => {
+  max: needed((value, where, fault) => {
     if (value === undefined) fault('bad-option', `${where} is missing; give the number of turns at most.`);
     else number(1, 'whole', 'infinite')(value, where, fault);
-  },
+  }),
   atMax: oneOf(['fail', 'keep']),
 };
 

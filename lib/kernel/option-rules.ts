@@ -34,7 +34,8 @@ export function required(
   }, true);
 }
 
-function needed(one: Rule, is: boolean): Rule {
+/** The same, and it is asked where the option is absent, too. */
+export function needed(one: Rule, is = true): Rule {
   return Object.assign(one, { needed: is });
 }
 

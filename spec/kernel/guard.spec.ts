@@ -473,7 +473,7 @@ const places: Readonly<Record<string, (fn: Fn) => Run>> = {
 const mayWait = /^(from of flow.each|from as a function)/;
 /** What stands for a body: its errors are the task's, as they are. */
 const isBody =
-  /^(a body|a recipe|from of flow.each|from as a function|next of an iterator|middleware.attempt|an executor|an agent|the body of a type|compensate|a candidate|an item|a shared thing|what is read|a thinker)/;
+  /^(a body|a recipe|from of flow.each|from as a function|next of an iterator|middleware.attempt|an executor|an agent|the body of a type|compensate|a candidate|an item|a shared thing|what is read|a thinker|a turn|send of a callback)/;
 
 for (const [place, begin] of Object.entries(places)) {
   for (const [behaviour, act] of Object.entries(nonsense)) {
