@@ -101,13 +101,7 @@ const plants: Record<string, Fault> = {
     finds: /^limits hold$/,
   },
   'a resumed run that forgets': {
-    plants: [
-      [
-        'commit/recovery.ts',
-        'this.#remember(node, failure !== undefined);',
-        'if (node.id) return undefined;',
-      ],
-    ],
+    plants: [['commit/recovery.ts', 'this.#remember(node);', 'if (node.id) return undefined;']],
     finds: /^no committed task runs again$/,
   },
   'children that do not come back': {
@@ -158,7 +152,11 @@ const plants: Record<string, Fault> = {
   },
   'a shorter log without its first result': {
     plants: [
-      ['commit/compact.ts', 'const before = [first, ...ends, ', 'const before = [first, ...ends.slice(1), '],
+      [
+        'commit/compact.ts',
+        'const before = [first, ...commits, ',
+        'const before = [first, ...commits.slice(1), ',
+      ],
     ],
     finds: /^no result is lost$/,
     options: { compact: { keep: 1 } },
