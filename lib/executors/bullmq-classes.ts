@@ -48,6 +48,7 @@ export interface RedisClient {
   readonly status: string;
   on(event: string, listener: (...args: never[]) => void): unknown;
   config(verb: 'GET', name: string): Promise<unknown>;
+  info(section: string): Promise<string>;
   scan(cursor: string, ...args: unknown[]): Promise<[string, string[]]>;
   ping(): Promise<unknown>;
   disconnect(): void;
@@ -73,6 +74,8 @@ interface Bullmq {
   readonly QueueEvents: new (name: string, options: object, backend?: unknown) => BullEvents;
   readonly createPostgresBackend: unknown;
   runMigrations(client: unknown, schema: string): Promise<number>;
+  /** Throws where tables are missing or of another version, or the server is too old. */
+  assertSchemaCompatibility(client: unknown, schema: string): Promise<unknown>;
 }
 
 const load = createRequire(import.meta.url);

@@ -39,6 +39,12 @@ export class QueueServer {
   readonly #classes = bullmqClasses();
   readonly #open: { close(force?: boolean): Promise<void> }[] = [];
   #told = Number.NEGATIVE_INFINITY;
+  #warns = false;
+  #refused: (error: unknown) => void = () => undefined;
+  /** Rejects when the server will not have us: waiting does not help. */
+  readonly #refusal = new Promise<never>((_, failed) => {
+    this.#refused = failed;
+  });
   /** Since when the server has answered without a break. */
   #upSince = 0;
 
@@ -46,6 +52,7 @@ export class QueueServer {
   constructor(connection: QueueConnection, onError?: (error: RxhiveError) => void, readers = 4) {
     this.#connection = connection;
     this.#onError = onError;
+    this.#refusal.catch(() => undefined);
     const { redis, postgres } = (connection ?? {}) as { redis?: unknown; postgres?: unknown };
     this.isPostgres = postgres !== undefined;
     if ((redis === undefined) === (postgres === undefined) || !isAddress(redis ?? postgres, this.isPostgres))
@@ -66,13 +73,13 @@ export class QueueServer {
       });
       // Each queue and reader on it listens.
       this.#pool.setMaxListeners(0);
-      this.#pool.on('error', (error: unknown) => this.#trouble(error));
+      this.#pool.on('error', (error: unknown) => this.trouble(error));
     } else {
       const more = { maxRetriesPerRequest: null, enableReadyCheck: true, retryStrategy: backoff };
       const Redis = redisClass();
       this.#redis =
         typeof redis === 'string' ? new Redis(redis, more) : new Redis({ ...more, ...(redis as object) });
-      this.#redis.on('error', (error: unknown) => this.#trouble(error));
+      this.#redis.on('error', (error: unknown) => this.trouble(error));
       this.#redis.on('ready', () => {
         this.#upSince = Date.now();
       });
@@ -90,12 +97,32 @@ export class QueueServer {
    */
   async ready(): Promise<void> {
     try {
-      await within(
-        startWithin,
-        this.#pool === undefined ? this.#redisReady() : this.#postgresReady(this.#pool),
-      );
+      const ready = this.#pool === undefined ? this.#redisReady() : this.#postgresReady(this.#pool);
+      await within(startWithin, Promise.race([ready, this.#refusal]));
     } catch (error) {
-      throw this.#named(this.#last ?? error);
+      throw this.#named(error instanceof RxhiveError ? error : (this.#last ?? error));
+    }
+  }
+
+  /** From now on trouble that nobody is told of (`onError`) is said on stderr, once. */
+  warn(): void {
+    this.#warns = true;
+  }
+
+  /** Something is wrong with the server, as it or its client says. */
+  trouble(error: unknown): void {
+    this.#last = error;
+    this.#upSince = Date.now();
+    if (/^(WRONGPASS|NOAUTH|NOPERM)\b/.test(String((error as Partial<Error> | undefined)?.message)))
+      this.#refused(error);
+    const now = performance.now();
+    if (now - this.#told < quietFor) return;
+    if (this.#onError !== undefined) {
+      this.#told = now;
+      this.#onError(this.#named(error));
+    } else if (this.#warns) {
+      this.#told = Number.POSITIVE_INFINITY;
+      process.emitWarning(`rxhive: ${this.#named(error).message} Give onError to hear of it.`);
     }
   }
 
@@ -186,25 +213,23 @@ export class QueueServer {
   #kept<
     T extends { on(event: string, listener: (...args: never[]) => void): unknown; close(): Promise<void> },
   >(one: T): T {
-    one.on('error', (error: unknown) => this.#trouble(error));
+    one.on('error', (error: unknown) => this.trouble(error));
     this.#open.push(one);
     return one;
   }
 
   #last: unknown;
 
-  #trouble(error: unknown): void {
-    this.#last = error;
-    this.#upSince = Date.now();
-    const now = performance.now();
-    if (this.#onError === undefined || now - this.#told < quietFor) return;
-    this.#told = now;
-    this.#onError(this.#named(error));
-  }
-
   async #redisReady(): Promise<void> {
     const redis = this.#redis as RedisClient;
     await redis.ping();
+    const info = await redis.info('server').catch(() => '');
+    const version = /^redis_version:(\d+)\.(\d+)/m.exec(info);
+    if (version !== null && Number(version[1]) * 100 + Number(version[2]) < 602)
+      throw new RxhiveError(
+        'QUEUE_FAILED',
+        `The server is Redis ${version[1]}.${version[2]}; install 6.2 or newer.`,
+      );
     const answer = await redis.config('GET', 'maxmemory-policy').catch(() => undefined);
     const policy = Array.isArray(answer) ? String(answer[1]) : 'noeviction';
     if (policy !== 'noeviction')
@@ -217,13 +242,14 @@ export class QueueServer {
   async #postgresReady(pool: Pool): Promise<void> {
     for (;;) {
       try {
-        const { rows } = await pool.query("select to_regclass('job') as found");
-        if (rows[0]?.found != null) return;
-        throw new RxhiveError(
-          'QUEUE_FAILED',
-          "PostgreSQL has no tables of BullMQ; make them once: rxhive worker MODULE --migrate, or bullmqTables({ postgres }) of 'rxhive/bullmq'.",
-        );
+        await this.#classes.assertSchemaCompatibility(pool, schema);
+        return;
       } catch (error) {
+        if ((error as Partial<Error>).name === 'SchemaMigrationRequiredError')
+          throw new RxhiveError(
+            'QUEUE_FAILED',
+            "PostgreSQL has no tables of BullMQ; make them once: rxhive worker MODULE --migrate, or bullmqTables({ postgres }) of 'rxhive/bullmq'.",
+          );
         // It starts up.
         if ((error as { code?: unknown }).code !== '57P03') throw error;
         await new Promise((done) => setTimeout(done, 200));

@@ -33,7 +33,7 @@ export class BullmqTransport implements RemoteTransport {
   readonly #lostAfter: number;
   readonly #news = new Subject<TransportNews>();
   readonly #places = new Map<string, QueuePlace>();
-  readonly #ready: Promise<void>;
+  #ready: Promise<void> | undefined;
   readonly #sweeper: NodeJS.Timeout;
   #unread: ReadonlySet<string> = new Set();
   #closed = false;
@@ -44,11 +44,26 @@ export class BullmqTransport implements RemoteTransport {
     this.#lostAfter = lostAfter;
     this.news$ = new Observable((subscriber) => this.#news.subscribe(subscriber));
     this.wire = new QueueWire(server, name, `c${randomBytes(6).toString('hex').slice(0, 9)}`);
-    this.#ready = server.ready().then(() => this.wire.ready());
-    // Whoever adds hears of it.
-    this.#ready.catch(() => undefined);
+    server.warn();
+    this.#start().catch(() => undefined);
     this.#sweeper = setInterval(() => void this.sweep().catch(() => undefined), sweepEach);
     this.#sweeper.unref();
+  }
+
+  /** Asked again after it has failed: the server may come up later. */
+  #start(): Promise<void> {
+    this.#ready ??= (async () => {
+      try {
+        await this.#server.ready();
+        await this.wire.ready();
+      } catch (error) {
+        this.#ready = undefined;
+        // Without workers nobody adds, and hears of it.
+        if (!this.#closed) this.#server.trouble(error);
+        throw error;
+      }
+    })();
+    return this.#ready;
   }
 
   /** Removes the mailboxes of processes that ended without a goodbye: those nobody reads in two looks. */
@@ -77,7 +92,7 @@ export class BullmqTransport implements RemoteTransport {
     order: Order,
     how: Where & { readonly priority: number },
   ): Promise<Order | undefined> {
-    await this.#ready;
+    await this.#start();
     const place = this.#place(how);
     const options = {
       jobId: job,
@@ -115,7 +130,7 @@ export class BullmqTransport implements RemoteTransport {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#sweeper);
-    await this.#ready.catch(() => undefined);
+    await this.#ready?.catch(() => undefined);
     for (const place of this.#places.values()) place.close();
     await this.wire.close();
     await this.#server.close();
@@ -151,7 +166,7 @@ class QueuePlace {
   readonly #settings: PlaceSettings;
   readonly #events: BullEvents;
   readonly #checker: BullWorker;
-  readonly #ready: Promise<unknown>;
+  #ready: Promise<void> | undefined;
   readonly #cards = new Map<string, PresentWorker>();
   readonly #missed = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
@@ -180,14 +195,21 @@ class QueuePlace {
       stalledInterval: Math.round(settings.lostAfter * 0.3),
       maxStalledCount: 0,
     });
-    this.#ready = this.#start();
-    this.#ready.catch(() => undefined);
-    this.#timer = setInterval(() => void this.#look(), lookEach);
+    this.#timer = setInterval(() => {
+      if (this.#ready === undefined) this.ready().catch(() => undefined);
+      else void this.#look();
+    }, lookEach);
     this.#timer.unref();
+    this.ready().catch(() => undefined);
   }
 
-  async ready(): Promise<void> {
-    await this.#ready;
+  /** Asked again after it has failed: the server may come up later. */
+  ready(): Promise<void> {
+    this.#ready ??= this.#start().catch((error: unknown) => {
+      this.#ready = undefined;
+      throw error;
+    });
+    return this.#ready;
   }
 
   close(): void {

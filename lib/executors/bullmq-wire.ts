@@ -45,7 +45,7 @@ export class QueueWire implements Wire {
 
   /** Begins to read; resolves when what is sent from now on is heard. */
   async ready(): Promise<void> {
-    this.#reader = this.#server.worker<string>(
+    this.#reader ??= this.#server.worker<string>(
       mailbox(this.#name, this.node),
       async ({ data }) => {
         this.#mail.next(decode(data) as readonly Message[]);

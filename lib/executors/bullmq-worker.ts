@@ -42,7 +42,7 @@ export interface WorkerOptions {
   readonly drain?: number;
   /** Serves `/livez`, `/readyz` and `/metrics` over HTTP. Default: no. */
   readonly health?: HealthOptions;
-  /** Told when the server cannot be reached, at most once a minute; it is tried again meanwhile. */
+  /** Told when the server cannot be reached, at most once a minute; it is tried again meanwhile. Default: one warning on stderr. */
   readonly onError?: (error: RxhiveError) => void;
 }
 
@@ -165,6 +165,7 @@ class QueueWorker implements RxWorker {
         await reader.waitUntilReady();
       }
       if (health !== undefined) this.#health = await serveHealth(health, () => this.#vitals());
+      this.#server.warn();
       this.#state = 'ready';
     } catch (error) {
       await this.close();

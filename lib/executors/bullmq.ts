@@ -33,7 +33,7 @@ export interface BullmqOptions {
   readonly lostAfter?: number;
   /** Serves `/livez`, `/readyz` and `/metrics` ({@link Remote.metrics}) over HTTP. Default: no. */
   readonly health?: HealthOptions;
-  /** Told when the server cannot be reached, or the port of `health` is taken; at most once a minute. It is tried again meanwhile. */
+  /** Told when the server cannot be reached, or the port of `health` is taken; at most once a minute. It is tried again meanwhile. Default: one warning on stderr. */
   readonly onError?: (error: RxhiveError) => void;
 }
 

@@ -41,10 +41,14 @@ export interface WorkerProcess {
 }
 
 /** Starts a TypeScript file in a process of its own, that ends with this one. It has to call `endWithParent`. */
-export function startFile(file: URL, env: Readonly<Record<string, string>>): ChildProcess {
+export function startFile(
+  file: URL,
+  env: Readonly<Record<string, string>>,
+  stderr: 'inherit' | 'pipe' = 'inherit',
+): ChildProcess {
   const child = spawn(process.execPath, ['--import', 'tsx', file.pathname], {
     env: { ...process.env, ...env },
-    stdio: ['pipe', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', stderr],
   });
   const atExit = (): void => void child.kill('SIGKILL');
   process.once('exit', atExit);
