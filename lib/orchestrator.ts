@@ -13,12 +13,12 @@ import { readOrRefuse } from './kernel/read-once.js';
 import {
   type Agent,
   type AgentCall,
-  type AgentInputs,
   type AgentLoopOptions,
   AgentTask,
   type AgentWorkflowOptions,
   agentDependencyOf,
   dependencyOf,
+  inputsById,
   loopOptions,
   nestedOptions,
   type OrchestratorOptions,
@@ -329,9 +329,7 @@ export class WorkflowOrchestrator<
     } = options;
     const agent = this.#agent(id, agentType, fault);
     const { id: _, agentType: __, data: ___, dependencies: ____, signal: _____, ...own } = options;
-    const ids = dependencies.map((one) => (typeof one === 'string' ? one : one?.id));
-    const inputsOf = (values: readonly unknown[]): AgentInputs =>
-      Object.fromEntries(ids.map((one, i) => [one, values[i]]));
+    const inputsOf = inputsById(dependencies);
     const { key, ttl } = cache ?? {};
     return {
       ...same,

@@ -134,19 +134,25 @@ export function agentDependencyOf(one: AnyDependency): string | AgentDependency 
   return { id: task.id, mode, ...(mode === 'orElse' && { value: fallback }) } as AgentDependency;
 }
 
+/** What dependencies have given, by their ids. */
+export function inputsById(
+  dependencies: readonly (string | AgentDependency)[] = [],
+): (values: readonly unknown[]) => AgentInputs {
+  const ids = dependencies.map((one) => (typeof one === 'string' ? one : one?.id));
+  return (values) => Object.fromEntries(ids.map((id, i) => [id, values[i]]));
+}
+
 /** A nested workflow whose dependencies are ids; its input is made of their results by id. */
 export function nestedOptions({
   dependencies = [],
   input: given,
   ...same
 }: Omit<AgentWorkflowOptions<never, unknown>, 'input'> & { readonly input?: unknown }): object {
-  const ids = dependencies.map((one) => (typeof one === 'string' ? one : one?.id));
-  const of = (values: readonly unknown[]): unknown =>
-    (given as (inputs: AgentInputs) => unknown)(Object.fromEntries(ids.map((id, i) => [id, values[i]])));
+  const inputsOf = inputsById(dependencies);
   return {
     ...same,
     dependencies: dependencies.map(dependencyOf),
-    input: typeof given === 'function' ? of : given,
+    input: typeof given === 'function' ? (values: readonly unknown[]) => given(inputsOf(values)) : given,
   };
 }
 
@@ -158,13 +164,12 @@ export function loopOptions(
 ): object {
   const task = definition(new AgentTask({ ...own, id } as AgentTaskOptions));
   const { stored: _, code, run, ...same } = task;
-  const ids = (own.dependencies ?? []).map((one) => (typeof one === 'string' ? one : one?.id));
-  const of = (values: readonly unknown[]): unknown =>
-    (from as (inputs: AgentInputs) => unknown)(Object.fromEntries(ids.map((one, i) => [one, values[i]])));
+  const inputsOf = inputsById(own.dependencies);
   const work = run as unknown as (values: unknown, ctx: unknown, last: unknown) => unknown;
   return {
     ...same,
-    ...{ until, max, atMax, from: typeof from === 'function' ? of : from },
+    ...{ until, max, atMax },
+    from: typeof from === 'function' ? (values: readonly unknown[]) => from(inputsOf(values)) : from,
     version: code?.(),
     run: (last: unknown, ctx: unknown, values: unknown) => work(values, ctx, last),
   };
