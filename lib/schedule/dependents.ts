@@ -23,17 +23,6 @@ export class Dependents {
     this.#lifecycle = lifecycle;
     this.#streaming = streaming;
     lifecycle.cleanUp = (nodes, ended) => this.#cleanUp(nodes, ended);
-    lifecycle.deadlines.signals.aborted = (nodes, cause) =>
-      lifecycle.command(() => this.#cancel(nodes, new WorkflowCancelledError('signal', cause)));
-  }
-
-  /** The signal that these tasks have of their own was aborted. */
-  #cancel(nodes: readonly TaskNode[], reason: WorkflowCancelledError): void {
-    for (const node of nodes) {
-      if (this.#lifecycle.ended || node.ended || node.committing) continue;
-      this.#lifecycle.stop(node, reason);
-      this.endTask(node, 'cancelled', reason);
-    }
   }
 
   /** The tasks a run begins with: what ended before ends at once, what waits for nothing is ready. Step by step. */

@@ -2,7 +2,7 @@ import type { Failure, Refusal } from '../graph/gate.js';
 import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { CommitOutcome } from '../graph/ports.js';
 import type { Signal } from '../graph/signal.js';
-import type { RxhiveError } from '../kernel/errors.js';
+import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { WorkerFacts } from '../model/worker.js';
 import type { Dependents } from './dependents.js';
 import type { Hedging } from './hedging.js';
@@ -24,6 +24,8 @@ export class Outcomes {
     this.#streaming = streaming;
     this.#dependents = dependents;
     this.#hedging = hedging;
+    lifecycle.deadlines.signals.aborted = (nodes, cause) =>
+      this.cancel(nodes, new WorkflowCancelledError('signal', cause));
   }
 
   /** An attempt begins. The result of a replay is there: no clock may end it, no other attempt may win. */
@@ -82,6 +84,17 @@ export class Outcomes {
     this.#lifecycle.stop(node, error);
     if (status === 'failed') this.#fail(node, { kind: 'failed', error });
     else this.#dependents.endTask(node, status, error);
+  }
+
+  /** Cancels tasks, all before anything else happens; their dependents are skipped. */
+  cancel(nodes: readonly TaskNode[], reason: WorkflowCancelledError): void {
+    this.#lifecycle.command(() => {
+      for (const node of nodes) {
+        // A run that has ended to wait for people leaves its tasks as they are.
+        if (this.#lifecycle.ended || node.ended || node.committing) continue;
+        this.abandon(node, 'cancelled', reason);
+      }
+    });
   }
 
   /** Skips a task that waits: others wait already, as many as may. */

@@ -238,11 +238,7 @@ export class Scheduler implements QueuedRun {
 
   /** Ends one task; its dependents are skipped. `why`: what the user says about it, or what it comes from. */
   cancelTask(node: TaskNode, why?: unknown, reason: CancelReason = 'cancelled'): void {
-    this.#lifecycle.command(() => {
-      // A run that has ended to wait for people leaves its tasks as they are.
-      if (this.ended || node.ended || node.committing) return;
-      this.outcomes.abandon(node, 'cancelled', new WorkflowCancelledError(reason, why));
-    });
+    this.outcomes.cancel([node], new WorkflowCancelledError(reason, why));
   }
 
   /** Changes how many tasks of a group, or of the whole run, run at once. */
