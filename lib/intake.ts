@@ -78,7 +78,7 @@ export class Intake {
       }
     };
     const { signal } = task.definition;
-    if (queue === undefined || !queue.full || scheduler.refuses()) take();
+    if (queue?.mustWait !== true || scheduler.refuses()) take();
     else
       queue.wait(
         take,

@@ -31,7 +31,7 @@ export function required(
     if (fits(value)) return;
     disown(value);
     fault(kind, `${where} is ${inspect(value)}; ${advice}.`);
-  }, true);
+  });
 }
 
 /** The same, and it is asked where the option is absent, too. */
@@ -127,7 +127,7 @@ export function bag<T>(shape: string, rules: Rules<T>, names: string | false = '
         if (!Object.hasOwn(rules, name))
           fault('bad-option', `${where}.${truncate(name)} is unknown; use ${use}.`);
     checkAll(rules, value, `${where}.`, fault);
-  }, true);
+  });
 }
 
 /** The same for an option that may be absent. */

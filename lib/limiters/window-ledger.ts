@@ -1,5 +1,6 @@
 import type { Timer } from '../kernel/clock.js';
 import { Cooldown, spread } from '../kernel/cooldown.js';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { callForNumber } from '../kernel/guard.js';
 import type { ProviderLimit } from '../kernel/http-headers.js';
 import { SlidingWindow, type Taken } from '../kernel/sliding-window.js';
@@ -113,13 +114,12 @@ export class WindowLedger {
       if (!limits.some((one) => one.name === name)) this.#windows.delete(name);
     for (const { name, size, max, refill } of limits) {
       const margin = this.#real ? (settings.margin ?? Math.min(500, Math.max(20, size / 100))) : 0;
-      const known = this.#windows.get(name);
-      const made = refill === undefined ? new WideWindow(size, max, margin) : new TokenBucket(max, margin);
-      const window = known ?? made;
+      const window = getOrInsert(this.#windows, name, () =>
+        refill === undefined ? new WideWindow(size, max, margin) : new TokenBucket(max, margin),
+      );
       window.max = max;
       window.least = margin;
       if (refill !== undefined && window instanceof TokenBucket) window.refill(refill, size);
-      this.#windows.set(name, window);
     }
     this.#pace = this.#real ? paceOf(settings) : undefined;
     this.#concurrency.update(settings);

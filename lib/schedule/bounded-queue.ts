@@ -25,16 +25,21 @@ export class BoundedQueue {
   }
 
   /** One more has to wait for room, or cannot come. */
-  get full(): boolean {
+  get #full(): boolean {
     const { onFull = 'reject', limit } = this.#options;
     const drops = onFull === 'drop-lowest' || onFull === 'drop-oldest';
     // Who came first is not overtaken.
     return !drops && (this.#waiting.size >= limit || (this.#offers.size > 0 && !this.#serving));
   }
 
+  /** Has who offers one more to wait for room? */
+  get mustWait(): boolean {
+    return this.#options.onFull === 'wait' && this.#full;
+  }
+
   /** May one more come? @throws RxhiveError QUEUE_FULL */
   check(): void {
-    if (!this.full) return;
+    if (!this.#full) return;
     const { limit, onFull } = this.#options;
     const cure =
       onFull === 'wait'
@@ -84,10 +89,6 @@ export class BoundedQueue {
     signal: AbortSignal | undefined,
     gaveUp: (reason: unknown) => void,
   ): void {
-    if (this.#options.onFull !== 'wait') {
-      take();
-      return;
-    }
     const offer = {
       take: () => {
         leave();
