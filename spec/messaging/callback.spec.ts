@@ -1,7 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { z } from 'zod';
@@ -19,6 +15,7 @@ import {
   workflow,
 } from '../../lib/index.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
+import { overProcesses } from '../support/over-processes.js';
 
 const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
@@ -159,26 +156,21 @@ test('a deadline and a default as for people, and options that make no sense', a
 });
 
 test('asked in one process, answered in another', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
-  const file = join(folder, 'shop.db');
-  const life = (...given: string[]): Record<string, unknown> => {
-    const program = ['--import', 'tsx', 'spec/support/callback-run.ts', file, ...given];
-    return JSON.parse(execFileSync(process.execPath, program, { encoding: 'utf8' }));
-  };
-  const asked = life();
-  assert.equal([asked.status, asked.packed], ['suspended', 'packed']);
-  const [token = '', url] = asked.sent as string[];
-  assert.is(url, `https://shop.example/hive/answers/${token}`);
-  assert.not.match(JSON.stringify(asked.questions), token);
-  const answered = life(token, '{"amount":9}');
-  assert.equal(answered, {
-    status: 'succeeded',
-    questions: [],
-    sent: [],
-    shipped: 'shipped for 9',
-    packed: 'packed',
+  overProcesses('spec/support/callback-run.ts', (life) => {
+    const asked = life();
+    assert.equal([asked.status, asked.packed], ['suspended', 'packed']);
+    const [token = '', url] = asked.sent as string[];
+    assert.is(url, `https://shop.example/hive/answers/${token}`);
+    assert.not.match(JSON.stringify(asked.questions), token);
+    const answered = life(token, '{"amount":9}');
+    assert.equal(answered, {
+      status: 'succeeded',
+      questions: [],
+      sent: [],
+      shipped: 'shipped for 9',
+      packed: 'packed',
+    });
   });
-  rmSync(folder, { recursive: true, force: true });
 });
 
 test('the dashboard takes answers by their token and no other right, and nothing else by it', async () => {

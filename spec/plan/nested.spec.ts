@@ -1,7 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { firstValueFrom, of } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -21,6 +17,7 @@ import {
 } from '../../lib/index.js';
 import { fakeAgent, simulate } from '../../lib/testing/index.js';
 import { graphSvg } from '../../lib/views/graph-svg.js';
+import { overProcesses } from '../support/over-processes.js';
 
 const faultsOf = (define: () => { run(): unknown }): readonly string[] => {
   try {
@@ -411,22 +408,17 @@ test('a run goes on in the midst of nested workflows: what had ended is not call
 });
 
 test('the innermost of three workflows asks in one process, and is answered in another', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
-  const file = join(folder, 'nested.db');
-  const life = (...given: string[]): Record<string, unknown> => {
-    const program = ['--import', 'tsx', 'spec/support/nested-run.ts', file, ...given];
-    return JSON.parse(execFileSync(process.execPath, program, { encoding: 'utf8' }));
-  };
-  const asked = life();
-  assert.is(asked.status, 'suspended');
-  const [question] = asked.questions as { readonly taskId: string; readonly prompt: string }[];
-  assert.equal([question?.taskId, question?.prompt], ['one/first/approval', 'Print "draft of bees 1"?']);
-  const answered = life('yes');
-  assert.is(answered.status, 'succeeded');
-  assert.is(answered.bound, 'bees 1: draft of bees 1, yes');
-  assert.equal(answered.state, { one: { first: { asked: 1 } } });
-  assert.equal(answered.ran, ['one/first/approval', 'one/first', 'one', 'bind']);
-  rmSync(folder, { recursive: true, force: true });
+  overProcesses('spec/support/nested-run.ts', (life) => {
+    const asked = life();
+    assert.is(asked.status, 'suspended');
+    const [question] = asked.questions as { readonly taskId: string; readonly prompt: string }[];
+    assert.equal([question?.taskId, question?.prompt], ['one/first/approval', 'Print "draft of bees 1"?']);
+    const answered = life('yes');
+    assert.is(answered.status, 'succeeded');
+    assert.is(answered.bound, 'bees 1: draft of bees 1, yes');
+    assert.equal(answered.state, { one: { first: { asked: 1 } } });
+    assert.equal(answered.ran, ['one/first/approval', 'one/first', 'one', 'bind']);
+  });
 });
 
 test.run();

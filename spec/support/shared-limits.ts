@@ -19,6 +19,28 @@ export async function failureOf(limiter: Limiter): Promise<RxhiveError | undefin
   return tasks.get('t')?.error as RxhiveError | undefined;
 }
 
+/** Nothing starts while the server of a limiter is away, and who waits is told; `open` lets it come back or go. */
+export async function waitsForServer(limiter: Limiter, open: (is: boolean) => void): Promise<void> {
+  let isOpen = true;
+  const set = (is: boolean): void => {
+    isOpen = is;
+    open(is);
+  };
+  const flow = workflow({ name: 'w', groups: { g: { limiter, concurrency: 1 } } });
+  const a = flow.task('a', { group: 'g', run: () => set(false) });
+  flow.task('b', { group: 'g', dependencies: [a], run: () => assert.is(isOpen, true) });
+  const run = flow.run();
+  let words = '';
+  const look = setInterval(() => {
+    words ||= /has not answered for/.exec(run.explain('b'))?.[0] ?? '';
+    if (words !== '') set(true);
+  }, 20);
+  const { status } = await run.result();
+  clearInterval(look);
+  assert.is(status, 'succeeded');
+  assert.is(words, 'has not answered for');
+}
+
 /** A server, whose clock is given, answers what memory answers, message by message. */
 export async function sameAsMemory(
   name: () => string,
