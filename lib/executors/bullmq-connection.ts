@@ -40,11 +40,8 @@ export class QueueServer {
   readonly #open: { close(force?: boolean): Promise<void> }[] = [];
   #told = Number.NEGATIVE_INFINITY;
   #warns = false;
+  /** Ends the wait of `ready` when the server will not have us: waiting does not help. */
   #refused: (error: unknown) => void = () => undefined;
-  /** Rejects when the server will not have us: waiting does not help. */
-  readonly #refusal = new Promise<never>((_, failed) => {
-    this.#refused = failed;
-  });
   /** Since when the server has answered without a break. */
   #upSince = 0;
 
@@ -52,7 +49,6 @@ export class QueueServer {
   constructor(connection: QueueConnection, onError?: (error: RxhiveError) => void, readers = 4) {
     this.#connection = connection;
     this.#onError = onError;
-    this.#refusal.catch(() => undefined);
     const { redis, postgres } = (connection ?? {}) as { redis?: unknown; postgres?: unknown };
     this.isPostgres = postgres !== undefined;
     if ((redis === undefined) === (postgres === undefined) || !isAddress(redis ?? postgres, this.isPostgres))
@@ -96,9 +92,13 @@ export class QueueServer {
    * @throws RxhiveError QUEUE_FAILED: it cannot be reached, refuses us, lacks the tables, or would forget jobs
    */
   async ready(): Promise<void> {
+    // Of this wait alone: who is refused now may be let in later.
+    const refusal = new Promise<never>((_, failed) => {
+      this.#refused = failed;
+    });
     try {
       const ready = this.#pool === undefined ? this.#redisReady() : this.#postgresReady(this.#pool);
-      await within(startWithin, Promise.race([ready, this.#refusal]));
+      await within(startWithin, Promise.race([ready, refusal]));
     } catch (error) {
       throw this.#named(error instanceof RxhiveError ? error : (this.#last ?? error));
     }

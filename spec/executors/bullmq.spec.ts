@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -78,6 +79,35 @@ async function startProcess(...given: Parameters<typeof workerProcess>): Promise
   const worker = await workerProcess(...given);
   closing.push(() => worker.kill());
 }
+
+const { RXHIVE_REDIS } = process.env;
+if (RXHIVE_REDIS !== undefined)
+  test('Redis: a controller whose password was refused works once the server takes it', async () => {
+    const [user, password, name] = [freshName(), freshName(), freshName()];
+    const address = new URL(RXHIVE_REDIS);
+    address.username = user;
+    address.password = password;
+    const remote = bullmq({ connection: { redis: address.href }, name, slots: 1, onError: () => undefined });
+    const admin = new Redis(RXHIVE_REDIS);
+    closing.push(
+      async () => {
+        await admin.call('ACL', 'DELUSER', user);
+        admin.disconnect();
+      },
+      () => remote.close(),
+    );
+    const flow = workflow({ name: 'refused' });
+    const n = flow.task('n', { run: () => 21 });
+    const task = flow.task('double', {
+      dependencies: { n },
+      executor: remote.agents<typeof agents>().double,
+    });
+    assert.is(codeOf((await flow.run().result()).tasks.get(task)?.error), 'QUEUE_FAILED');
+    await admin.call('ACL', 'SETUSER', user, 'on', `>${password}`, '~*', '&*', '+@all');
+    const worker = await createWorker({ agents, connection: { redis: RXHIVE_REDIS }, name });
+    closing.push(() => worker.close());
+    assert.is((await flow.run().result()).results.get(task), 42);
+  });
 
 for (const { title, connection } of servers) {
   const make = async (
