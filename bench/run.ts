@@ -41,6 +41,7 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   limits: peers(['limits.ts']),
   adaptive: peers(['adaptive.ts']),
   'shared-limits': { files: [['shared-limits.ts']], folder: 'bench' },
+  distributed: { files: [['distributed/main.ts']], folder: 'bench' },
   timers: peers(['timers.ts']),
   walks: peers(['walks.ts']),
   checkpoint: { files: [['checkpoint.ts']], folder: 'bench/stores', prepare: install('bench/stores') },
