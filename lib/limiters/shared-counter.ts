@@ -11,12 +11,10 @@ import type {
 } from '../model/shared-limits.js';
 import type { ConcurrencyCounter, Place, SharedPart } from './concurrency.js';
 import { LocalShare } from './local-share.js';
-import { Started, Starts } from './shared-start.js';
+import { type InHand, Started, Starts } from './shared-start.js';
 import { deadline, SharedWay } from './shared-way.js';
-import { sharedWindows } from './shared-windows.js';
+import { permitsAtOnce, sharedWindows } from './shared-windows.js';
 
-/** Permits that are asked for at once. With more, the fastest process has the whole window. */
-const most = 4;
 /** Ms for which a permit is kept that nobody takes. */
 const longestHeld = 100;
 /** Ms for which corrections wait for others. */
@@ -27,16 +25,6 @@ const longestWait = 1_000;
 const renewal = 2_500;
 /** Ms between tries when nobody answers. */
 const betweenTries = 500;
-
-/** A permit of the shared limits that no task has taken so far. */
-interface InHand {
-  /** Ms of the server, and of this process before the message that brought it was sent and when it came. */
-  readonly at: number;
-  readonly sent: number;
-  readonly came: number;
-  readonly tokens: number;
-  readonly again: boolean;
-}
 
 /** How a limiter shares its limits. */
 export interface SharedOptions {
@@ -80,6 +68,8 @@ export class SharedCounter implements ConcurrencyCounter {
   readonly #starts = new Starts();
   #lastStart = Number.NEGATIVE_INFINITY;
   #seq = 0;
+  /** Ms from the last message to its answer. */
+  #trip = 0;
   /** Not answered so far. */
   #message: SharedMessage | undefined;
   /** When it was sent for the first time: the server has read it since then. */
@@ -137,8 +127,10 @@ export class SharedCounter implements ConcurrencyCounter {
 
   request(first: PermitRequest): void {
     const { again, tokens, behind = 0 } = first;
-    if (again && this.#settings.maxConcurrent === undefined) return;
-    this.#want = { again, tokens, count: again ? 1 : Math.min(most, 1 + behind) };
+    const { maxConcurrent: places = Number.POSITIVE_INFINITY } = this.#settings;
+    if (again && places === Number.POSITIVE_INFINITY) return;
+    const atOnce = permitsAtOnce(this.#windows, places, tokens, this.#trip);
+    this.#want = { again, tokens, count: again ? 1 : Math.min(atOnce, 1 + behind) };
     if (this.#find(first) >= 0) return;
     this.#limits.busy(true);
     if (this.#broken !== undefined) this.#clock.after(0, () => this.#fail());
@@ -273,6 +265,7 @@ export class SharedCounter implements ConcurrencyCounter {
   #answered({ ask, held }: SharedMessage, answer: SharedAnswer): void {
     const { now } = this;
     const { granted } = answer;
+    this.#trip = now - this.#firstSent;
     this.#message = undefined;
     this.#broken = undefined;
     this.#answer = answer;
@@ -286,7 +279,7 @@ export class SharedCounter implements ConcurrencyCounter {
     if (ask !== undefined && granted > 0) {
       const { tokens, again } = ask;
       // What came so late counts from a time that is too long ago. It goes back.
-      const came = now - this.#firstSent > this.#longestWay ? Number.NEGATIVE_INFINITY : now;
+      const came = this.#trip > this.#longestWay ? Number.NEGATIVE_INFINITY : now;
       const permit = { at: answer.now, sent: this.#firstSent, came, tokens, again };
       for (let i = 0; i < granted; i++) this.#hand.push(permit);
       this.#sweep ??= this.#clock.after(longestHeld, () => this.#sweepHand());

@@ -5,6 +5,16 @@ interface Amount {
   readonly tokens: number;
 }
 
+/** A permit of the shared limits that no task has taken so far. */
+export interface InHand {
+  /** Ms of the server, and of this process before the message that brought it was sent and when it came. */
+  readonly at: number;
+  readonly sent: number;
+  readonly came: number;
+  readonly tokens: number;
+  readonly again: boolean;
+}
+
 /** A start that the shared limits know of, or are to hear of. */
 export class Started {
   /** Ms of this process. */
@@ -22,12 +32,7 @@ export class Started {
   #told: Amount;
 
   /** `permit`: what it was given; undefined: nobody answered, and it started all the same. `touched`: there is more to tell. */
-  constructor(
-    now: number,
-    tokens: number,
-    permit: { readonly at: number; readonly sent: number; readonly tokens: number } | undefined,
-    touched: (start: Started) => void,
-  ) {
+  constructor(now: number, tokens: number, permit: InHand | undefined, touched: (start: Started) => void) {
     this.since = now;
     this.#touched = touched;
     this.#at = permit?.at;

@@ -102,7 +102,7 @@ async function play({ settings: of, jobs: all, delays, losses, away }: Case) {
   const scheduler = new SimulationScheduler();
   const server = new MemoryLimits(() => scheduler.now() + 5_000);
   let [d, l] = [0, 0];
-  const seen: { at: number; tokens: number }[] = [];
+  const seen: { at: number; tokens: number; process: number }[] = [];
   const places: { at: number; end: number }[] = [];
   const results = [0, 1, 2].map((process) => {
     let first = true;
@@ -133,7 +133,7 @@ async function play({ settings: of, jobs: all, delays, losses, away }: Case) {
           // Who used more than it said takes what nobody had kept: that is no fault of the limiter.
           const used = job.used === undefined ? undefined : Math.min(job.used, job.tokens);
           const tokens = used === undefined || used === 0 ? job.tokens : used;
-          seen.push({ at: scheduler.now(), tokens });
+          seen.push({ at: scheduler.now(), tokens, process });
           let place = { at: scheduler.now(), end: Number.POSITIVE_INFINITY };
           places.push(place);
           await ctx.sleep(job.ms);
@@ -200,6 +200,38 @@ test('what was not used comes back, also of starts that are told ahead of the ti
   assert.equal(statuses, ['succeeded', 'succeeded', 'succeeded']);
   const last = Math.max(...seen.map(({ at }) => at));
   assert.ok(last < 25_000, `the last started after ${last} ms`);
+});
+
+const small = (requestsPerMinute: number, jobs: number, delay: number) =>
+  play({
+    settings: { requestsPerMinute },
+    jobs: Array.from({ length: jobs }, (_, i) => ({
+      process: i % 3,
+      after: 0,
+      ms: 50,
+      tokens: 1,
+      used: undefined,
+      pauses: false,
+    })),
+    delays: [delay],
+    losses: [undefined],
+  });
+
+test('the longer a message takes, the more permits it brings', async () => {
+  const { seen } = await small(600, 600, 50);
+  const last = Math.max(...seen.map(({ at }) => at));
+  assert.is(seen.length, 600);
+  assert.ok(last < 1_500, `600 that may start at once have all started after ${last} ms`);
+});
+
+test('no process takes a small window for itself, however long messages take', async () => {
+  const { seen } = await small(24, 72, 50);
+  const first = seen.filter(({ at }) => at < 1_000);
+  assert.is(first.length, 24);
+  for (const of of [0, 1, 2]) {
+    const { length } = first.filter(({ process }) => process === of);
+    assert.ok(length >= 6, `process ${of} has ${length}`);
+  }
 });
 
 test('a task that needs most of a window starts within two, among small ones of other processes', async () => {
