@@ -56,11 +56,26 @@ export interface RedisClient {
 
 /** What of `Pool` of pg is called. */
 export interface Pool {
-  setMaxListeners(most: number): unknown;
+  readonly options: unknown;
   on(event: string, listener: (...args: never[]) => void): unknown;
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: Record<string, unknown>[] }>;
-  connect(): Promise<{ query(text: string): Promise<unknown>; release(): void }>;
+  query(text: string, values?: unknown[]): Promise<QueryAnswer>;
+  connect(): Promise<PoolClient>;
   end(): Promise<void>;
+}
+
+export interface QueryAnswer {
+  readonly rows: Record<string, unknown>[];
+}
+
+export interface PoolClient {
+  query(text: string): Promise<unknown>;
+  release(): void;
+}
+
+/** What of a backend of BullMQ on PostgreSQL is replaced. */
+export interface PostgresBackend {
+  readonly connection: { waitUntilReady(): Promise<unknown> };
+  moveStalledJobsToWait(): Promise<readonly string[]>;
 }
 
 interface Bullmq {
@@ -72,7 +87,11 @@ interface Bullmq {
     backend?: unknown,
   ) => BullWorker;
   readonly QueueEvents: new (name: string, options: object, backend?: unknown) => BullEvents;
-  readonly createPostgresBackend: unknown;
+  createPostgresBackend(
+    queue: string,
+    options: { readonly lockDuration?: number },
+    more: unknown,
+  ): PostgresBackend;
   runMigrations(client: unknown, schema: string): Promise<number>;
   /** Throws where tables are missing or of another version, or the server is too old. */
   assertSchemaCompatibility(client: unknown, schema: string): Promise<unknown>;

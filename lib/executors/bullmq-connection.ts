@@ -1,4 +1,5 @@
 import { inspect, RxhiveError } from '../kernel/errors.js';
+import { isPostgresLost } from '../model/postgres-failure.js';
 import {
   type BullEvents,
   type BullJob,
@@ -6,10 +7,13 @@ import {
   type BullWorker,
   bullmqClasses,
   type Pool,
+  type PostgresBackend,
   poolClass,
   type RedisClient,
   redisClass,
 } from './bullmq-classes.js';
+import { isPostgresRefusal, PatientPool } from './patient-pool.js';
+import { queueFailed } from './queue-failure.js';
 
 /**
  * Where the queues are: a Redis or Valkey server (from 6.2), as address or as options of ioredis, or a PostgreSQL database,
@@ -36,14 +40,24 @@ export class QueueServer {
   readonly #onError: ((error: RxhiveError) => void) | undefined;
   readonly #redis: RedisClient | undefined;
   readonly #pool: Pool | undefined;
+  readonly #patient: PatientPool | undefined;
   readonly #classes = bullmqClasses();
   readonly #open: { close(force?: boolean): Promise<void> }[] = [];
   #told = Number.NEGATIVE_INFINITY;
   #warns = false;
-  /** Ends the wait of `ready` when the server will not have us: waiting does not help. */
-  #refused: (error: unknown) => void = () => undefined;
+  /** Ends the waits for the server when it will not have us. */
+  readonly #refused = new Set<(error: unknown) => void>();
   /** Since when the server has answered without a break. */
   #upSince = 0;
+  /** It has been there, and was fit for use. */
+  #reached = false;
+  #reach: () => void = () => undefined;
+  readonly #whenReached = new Promise<void>((done) => {
+    this.#reach = done;
+  });
+  #away: RxhiveError | undefined;
+  #onAway: (away: RxhiveError | undefined) => void = () => undefined;
+  #closed = false;
 
   /** @throws RxhiveError INVALID_OPTION */
   constructor(connection: QueueConnection, onError?: (error: RxhiveError) => void, readers = 4) {
@@ -67,18 +81,21 @@ export class QueueServer {
         ...given,
         options: `${options === undefined ? '' : `${options} `}-c search_path=${schema}`,
       });
-      // Each queue and reader on it listens.
-      this.#pool.setMaxListeners(0);
       this.#pool.on('error', (error: unknown) => this.trouble(error));
+      this.#patient = new PatientPool(this.#pool, {
+        away: (error) => this.#gone(error),
+        back: () => this.#back(),
+      });
     } else {
       const more = { maxRetriesPerRequest: null, enableReadyCheck: true, retryStrategy: backoff };
       const Redis = redisClass();
       this.#redis =
         typeof redis === 'string' ? new Redis(redis, more) : new Redis({ ...more, ...(redis as object) });
       this.#redis.on('error', (error: unknown) => this.trouble(error));
-      this.#redis.on('ready', () => {
-        this.#upSince = Date.now();
+      this.#redis.on('close', () => {
+        if (this.#reached && this.#away === undefined) this.#gone(new Error('the connection was closed'));
       });
+      this.#redis.on('ready', () => this.#back());
     }
   }
 
@@ -92,16 +109,19 @@ export class QueueServer {
    * @throws RxhiveError QUEUE_FAILED: it cannot be reached, refuses us, lacks the tables, or would forget jobs
    */
   async ready(): Promise<void> {
-    // Of this wait alone: who is refused now may be let in later.
-    const refusal = new Promise<never>((_, failed) => {
-      this.#refused = failed;
-    });
     try {
       const ready = this.#pool === undefined ? this.#redisReady() : this.#postgresReady(this.#pool);
-      await within(startWithin, Promise.race([ready, refusal]));
+      await within(startWithin, this.#unlessRefused(ready));
+      this.#reached = true;
+      this.#reach();
     } catch (error) {
       throw this.#named(error instanceof RxhiveError ? error : (this.#last ?? error));
     }
+  }
+
+  /** `told` hears when a server that was there is away, and why, and when it is back. */
+  onAway(told: (away: RxhiveError | undefined) => void): void {
+    this.#onAway = told;
   }
 
   /** From now on trouble that nobody is told of (`onError`) is said on stderr, once. */
@@ -112,9 +132,9 @@ export class QueueServer {
   /** Something is wrong with the server, as it or its client says. */
   trouble(error: unknown): void {
     this.#last = error;
-    this.#upSince = Date.now();
-    if (/^(WRONGPASS|NOAUTH|NOPERM)\b/.test(String((error as Partial<Error> | undefined)?.message)))
-      this.#refused(error);
+    if (!this.isPostgres || isPostgresLost(error)) this.#upSince = Date.now();
+    // Of these waits alone: who is refused now may be let in later.
+    if (isRefusal(error)) this.#endWaits(error);
     const now = performance.now();
     if (now - this.#told < quietFor) return;
     if (this.#onError !== undefined) {
@@ -126,12 +146,21 @@ export class QueueServer {
     }
   }
 
-  /** What the server answers, in time. @throws RxhiveError QUEUE_FAILED */
+  /**
+   * What the server answers, however long that takes: one that was there is waited for while it is away.
+   * @throws RxhiveError QUEUE_FAILED when it refuses us, or we are closed meanwhile
+   */
   async answer<T>(work: Promise<T>): Promise<T> {
+    const late = setTimeout(
+      () => this.trouble(this.#away ?? new Error(`no answer in ${startWithin} ms`)),
+      startWithin,
+    );
     try {
-      return await within(startWithin, work);
+      return await this.#unlessRefused(work);
     } catch (error) {
       throw this.#named(error);
+    } finally {
+      clearTimeout(late);
     }
   }
 
@@ -170,9 +199,11 @@ export class QueueServer {
 
   /** Names of queues that begin with a text. */
   async names(start: string): Promise<readonly string[]> {
-    if (this.#pool !== undefined) {
+    if (this.#patient !== undefined) {
       const like = `${start.replaceAll(/[\\%_]/g, '\\$&')}%`;
-      const { rows } = await this.#pool.query('select distinct queue from job where queue like $1', [like]);
+      const { rows } = await this.#patient.query('select distinct queue from job where queue like $1', [
+        like,
+      ]);
       return rows.map(({ queue }) => String(queue));
     }
     const redis = this.#redis as RedisClient;
@@ -195,19 +226,72 @@ export class QueueServer {
 
   /** Closes all it made, and its client. */
   async close(): Promise<void> {
+    this.#closed = true;
+    this.#endWaits(new Error('they were closed'));
+    // Nobody waits for one that is away.
+    if (this.#away !== undefined) await this.#patient?.end();
     const closed = Promise.all(this.#open.splice(0).map((one) => one.close().catch(() => undefined)));
     // A server that is away must not keep us.
     await within(closeWithin, closed).catch(() => undefined);
+    await this.#patient?.end();
     this.#redis?.disconnect();
     await within(closeWithin, this.#pool?.end() ?? Promise.resolve()).catch(() => undefined);
   }
 
   get #options(): object {
-    return { connection: this.#redis ?? this.#pool, skipVersionCheck: true };
+    return { connection: this.#redis ?? this.#patient, skipVersionCheck: true };
   }
 
   get #backend(): unknown {
-    return this.isPostgres ? this.#classes.createPostgresBackend : undefined;
+    return this.isPostgres ? this.#postgresBackend : undefined;
+  }
+
+  readonly #postgresBackend = (
+    queue: string,
+    options: { readonly lockDuration?: number },
+    more: unknown,
+  ): PostgresBackend => {
+    const backend = this.#classes.createPostgresBackend(queue, options, more);
+    // BullMQ would remember for ever that its first look at the tables failed. We look, until they are there.
+    backend.connection.waitUntilReady = () => this.#whenReached;
+    const moveStalled = backend.moveStalledJobsToWait.bind(backend);
+    // While the server was away locks have run out: whoever is alive renews them first.
+    backend.moveStalledJobsToWait = async () =>
+      this.upFor < (options.lockDuration ?? 0) ? [] : moveStalled();
+    return backend;
+  };
+
+  #gone(error: unknown): void {
+    if (this.#closed) return;
+    this.trouble(error);
+    if (!this.#reached || this.#away !== undefined) return;
+    this.#away = this.#named(error);
+    this.#onAway(this.#away);
+  }
+
+  #back(): void {
+    this.#upSince = Date.now();
+    if (this.#away === undefined) return;
+    this.#away = undefined;
+    this.#onAway(undefined);
+  }
+
+  /** `work`, but for a server that refuses us meanwhile. */
+  async #unlessRefused<T>(work: Promise<T>): Promise<T> {
+    let end: (error: unknown) => void = () => undefined;
+    const refusal = new Promise<never>((_, failed) => {
+      end = failed;
+    });
+    this.#refused.add(end);
+    try {
+      return await Promise.race([work, refusal]);
+    } finally {
+      this.#refused.delete(end);
+    }
+  }
+
+  #endWaits(error: unknown): void {
+    for (const end of [...this.#refused]) end(error);
   }
 
   #kept<
@@ -240,6 +324,7 @@ export class QueueServer {
   }
 
   async #postgresReady(pool: Pool): Promise<void> {
+    const until = performance.now() + startWithin;
     for (;;) {
       try {
         await this.#classes.assertSchemaCompatibility(pool, schema);
@@ -250,66 +335,34 @@ export class QueueServer {
             'QUEUE_FAILED',
             "PostgreSQL has no tables of BullMQ; make them once: rxhive worker MODULE --migrate, or bullmqTables({ postgres }) of 'rxhive/bullmq'.",
           );
-        // It starts up.
-        if ((error as { code?: unknown }).code !== '57P03') throw error;
-        await new Promise((done) => setTimeout(done, 200));
+        this.#last = error;
+        // It may be restarting.
+        if (!isPostgresLost(error) || performance.now() > until) throw error;
+        await new Promise((done) => setTimeout(done, 100));
       }
     }
   }
 
-  /** What a server or its client says, without what could hold a secret. */
   #named(error: unknown): RxhiveError {
-    if (error instanceof RxhiveError) return error;
-    const { code, errors, message } = (error ?? {}) as {
-      code?: unknown;
-      errors?: unknown[];
-      message?: unknown;
-    };
-    const first = Array.isArray(errors) ? (errors[0] as { message?: unknown } | undefined) : undefined;
-    const said = this.#clean(String(first?.message || message || code || 'unknown error'));
-    const name = this.isPostgres ? 'PostgreSQL' : 'Redis';
-    const details = typeof code === 'string' ? { code } : {};
-    return new RxhiveError(
-      'QUEUE_FAILED',
-      `The queues in ${name} cannot be used: ${said.replace(/[.\s]*$/, '')}.`,
-      {
-        details,
-      },
-    );
+    const { redis, postgres } = this.#connection;
+    return queueFailed(error, this.isPostgres ? 'PostgreSQL' : 'Redis', redis ?? postgres);
   }
+}
 
-  #clean(text: string): string {
-    const given = this.#connection.redis ?? this.#connection.postgres;
-    const secrets =
-      typeof given === 'string'
-        ? [given, ...passwordsIn(given)]
-        : Object.values(given ?? {}).filter(
-            (one): one is string => typeof one === 'string' && one.length > 3,
-          );
-    return secrets.reduce((clean, one) => (one === '' ? clean : clean.replaceAll(one, '***')), text);
-  }
+/** The server does not let us in, or lacks what we need: waiting does not help. */
+function isRefusal(error: unknown): boolean {
+  const { message } = (error ?? {}) as Partial<Error>;
+  return /^(WRONGPASS|NOAUTH|NOPERM)\b/.test(String(message)) || isPostgresRefusal(error);
 }
 
 /** Ms before the next try to reach the server. */
 function backoff(times: number): number {
-  return Math.min(50 * 2 ** times, 2_000);
+  return Math.min(25 * 2 ** times, 1_000);
 }
 
 function isAddress(given: unknown, postgres: boolean): boolean {
   if (typeof given !== 'string') return typeof given === 'object' && given !== null;
   return (postgres ? /^postgres(ql)?:\/\/./ : /^rediss?:\/\/./).test(given);
-}
-
-function passwordsIn(address: string): readonly string[] {
-  const written = [/:\/\/[^/@]*?:([^@]*)@/.exec(address)?.[1], /[?&]password=([^&]*)/.exec(address)?.[1]];
-  const texts = written.filter((one): one is string => one !== undefined);
-  return texts.flatMap((one) => {
-    try {
-      return [one, decodeURIComponent(one)];
-    } catch {
-      return [one];
-    }
-  });
 }
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {

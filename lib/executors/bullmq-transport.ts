@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Observable, Subject } from 'rxjs';
 import { decode } from '../codec/codec.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
+import { Preparation } from '../kernel/preparation.js';
 import type { Order, Word } from '../model/wire.js';
 import type { WorkerFacts } from '../model/worker.js';
 import type { BullEvents, BullJob, BullQueue, BullWorker } from './bullmq-classes.js';
@@ -33,7 +34,7 @@ export class BullmqTransport implements RemoteTransport {
   readonly #lostAfter: number;
   readonly #news = new Subject<TransportNews>();
   readonly #places = new Map<string, QueuePlace>();
-  #ready: Promise<void> | undefined;
+  readonly #ready: Preparation;
   readonly #sweeper: NodeJS.Timeout;
   #unread: ReadonlySet<string> = new Set();
   #closed = false;
@@ -45,25 +46,22 @@ export class BullmqTransport implements RemoteTransport {
     this.news$ = new Observable((subscriber) => this.#news.subscribe(subscriber));
     this.wire = new QueueWire(server, name, `c${randomBytes(6).toString('hex').slice(0, 9)}`);
     server.warn();
-    this.#start().catch(() => undefined);
+    server.onAway((away) => this.#news.next({ kind: 'server', away }));
+    this.#ready = new Preparation(() => this.#start());
+    this.#ready.done().catch(() => undefined);
     this.#sweeper = setInterval(() => void this.sweep().catch(() => undefined), sweepEach);
     this.#sweeper.unref();
   }
 
-  /** Asked again after it has failed: the server may come up later. */
-  #start(): Promise<void> {
-    this.#ready ??= (async () => {
-      try {
-        await this.#server.ready();
-        await this.wire.ready();
-      } catch (error) {
-        this.#ready = undefined;
-        // Without workers nobody adds, and hears of it.
-        if (!this.#closed) this.#server.trouble(error);
-        throw error;
-      }
-    })();
-    return this.#ready;
+  async #start(): Promise<void> {
+    try {
+      await this.#server.ready();
+      await this.wire.ready();
+    } catch (error) {
+      // Without workers nobody adds, and hears of it.
+      if (!this.#closed) this.#server.trouble(error);
+      throw error;
+    }
   }
 
   /** Removes the mailboxes of processes that ended without a goodbye: those nobody reads in two looks. */
@@ -92,7 +90,7 @@ export class BullmqTransport implements RemoteTransport {
     order: Order,
     how: Where & { readonly priority: number },
   ): Promise<Order | undefined> {
-    await this.#start();
+    await this.#ready.done();
     const place = this.#place(how);
     const options = {
       jobId: job,
@@ -113,7 +111,7 @@ export class BullmqTransport implements RemoteTransport {
   }
 
   async remove(job: string, where: Where): Promise<boolean> {
-    return (await this.#place(where).queue.remove(job)) === 1;
+    return (await this.#server.answer(this.#place(where).queue.remove(job))) === 1;
   }
 
   look(jobs: readonly { readonly job: string; readonly where: Where }[]): Promise<readonly JobState[]> {
@@ -122,15 +120,16 @@ export class BullmqTransport implements RemoteTransport {
   }
 
   async redirect(job: string, where: Where, to: string): Promise<void> {
-    const found = await this.#place(where).queue.getJob(job);
-    if (found !== undefined && found.finishedOn === undefined) await found.updateData({ ...found.data, to });
+    const found = await this.#server.answer(this.#place(where).queue.getJob(job));
+    if (found !== undefined && found.finishedOn === undefined)
+      await this.#server.answer(found.updateData({ ...found.data, to }));
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#sweeper);
-    await this.#ready?.catch(() => undefined);
+    await this.#ready.done().catch(() => undefined);
     for (const place of this.#places.values()) place.close();
     await this.wire.close();
     await this.#server.close();
@@ -146,6 +145,7 @@ export class BullmqTransport implements RemoteTransport {
         new QueuePlace(this.#server, queue, where, {
           lostAfter: this.#lostAfter,
           name: this.#name,
+          server: () => this.#ready.done(),
           tell: (news) => this.#news.next(news),
         }),
     );
@@ -155,6 +155,8 @@ export class BullmqTransport implements RemoteTransport {
 interface PlaceSettings {
   readonly name: string;
   readonly lostAfter: number;
+  /** Resolves when the server can be used. */
+  server(): Promise<void>;
   tell(news: TransportNews): void;
 }
 
@@ -166,7 +168,7 @@ class QueuePlace {
   readonly #settings: PlaceSettings;
   readonly #events: BullEvents;
   readonly #checker: BullWorker;
-  #ready: Promise<void> | undefined;
+  readonly #ready: Preparation;
   readonly #cards = new Map<string, PresentWorker>();
   readonly #missed = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
@@ -195,21 +197,20 @@ class QueuePlace {
       stalledInterval: Math.round(settings.lostAfter * 0.3),
       maxStalledCount: 0,
     });
-    this.#timer = setInterval(() => {
-      if (this.#ready === undefined) this.ready().catch(() => undefined);
-      else void this.#look();
-    }, lookEach);
+    this.#ready = new Preparation(() => this.#start());
+    const look = (): void => {
+      this.ready()
+        .then(() => this.#look())
+        // The server may come up later.
+        .catch(() => undefined);
+    };
+    this.#timer = setInterval(look, lookEach);
     this.#timer.unref();
-    this.ready().catch(() => undefined);
+    look();
   }
 
-  /** Asked again after it has failed: the server may come up later. */
   ready(): Promise<void> {
-    this.#ready ??= this.#start().catch((error: unknown) => {
-      this.#ready = undefined;
-      throw error;
-    });
-    return this.#ready;
+    return this.#ready.done();
   }
 
   close(): void {
@@ -218,6 +219,7 @@ class QueuePlace {
   }
 
   async #start(): Promise<void> {
+    await this.#settings.server();
     await Promise.all([this.queue, this.#events, this.#checker].map((one) => one.waitUntilReady()));
     await this.#checker.startStalledCheckTimer();
     await this.#look();

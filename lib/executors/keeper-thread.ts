@@ -8,7 +8,11 @@ import type { KeeperSettings, KeptJob } from './keeper.js';
 const { connection, queues, lockDuration, frozenAfter, ticks } = workerData as KeeperSettings;
 const server = new QueueServer(connection, undefined, 0);
 const count = new Int32Array(ticks);
-const kept = new Map<string, { readonly queue: BullQueue; readonly tokens: Map<string, string> }>();
+interface Kept {
+  readonly queue: BullQueue;
+  readonly tokens: Map<string, string>;
+}
+const kept = new Map<string, Kept>();
 for (const name of queues) kept.set(name, { queue: server.queue(name), tokens: new Map() });
 
 parentPort?.on('message', ({ queue, job, token }: KeptJob) => {
@@ -34,14 +38,24 @@ setInterval(() => {
     since = performance.now();
   }
   if (performance.now() - since > frozenAfter) return;
-  for (const { queue, tokens } of kept.values()) if (tokens.size > 0) void extend(queue, new Map(tokens));
+  for (const one of kept.values()) void extend(one);
 }, lockDuration / 4);
 
-async function extend(queue: BullQueue, tokens: ReadonlyMap<string, string>): Promise<void> {
-  const gone = await queue
-    .getBackend()
-    .extendLocks([...tokens.keys()], [...tokens.values()], lockDuration)
-    // The server cannot be reached: what it holds is told once it can.
-    .catch(() => []);
-  if (gone.length > 0) parentPort?.postMessage(gone);
+const extending = new Set<Kept>();
+
+async function extend(one: Kept): Promise<void> {
+  if (extending.has(one)) return;
+  extending.add(one);
+  for (let late = true; late && one.tokens.size > 0; ) {
+    const from = performance.now();
+    const gone = await one.queue
+      .getBackend()
+      .extendLocks([...one.tokens.keys()], [...one.tokens.values()], lockDuration)
+      // The server cannot be used: what it holds is told once it can.
+      .catch(() => []);
+    if (gone.length > 0) parentPort?.postMessage(gone);
+    // The server was away: to it the locks ended so long after they were to be renewed.
+    late = performance.now() - from > lockDuration / 4;
+  }
+  extending.delete(one);
 }

@@ -5,6 +5,8 @@ import type { PresentWorker, Where } from './transport.js';
 export class RemotePlace implements Place {
   readonly name: string;
   readonly where: Where;
+  /** Why the workers cannot be reached now. */
+  away: string | undefined;
   readonly #fixed: number | undefined;
   readonly #ahead: number;
   readonly #uses = new Set<() => void>();
@@ -25,6 +27,8 @@ export class RemotePlace implements Place {
   }
 
   get slots(): number {
+    // Nothing new begins that could not get there.
+    if (this.away !== undefined) return 0;
     return this.#fixed ?? this.#workers.reduce((sum, { slots }) => sum + slots + this.#ahead, 0);
   }
 
@@ -39,9 +43,22 @@ export class RemotePlace implements Place {
 
   /** Other workers are there now. */
   set(workers: readonly PresentWorker[]): void {
+    this.#change(() => {
+      this.#workers = workers;
+      this.#ids = new Set(workers.map(({ id }) => id));
+    });
+  }
+
+  /** The way to the workers is cut off, and why; undefined: it is open again. */
+  cutOff(why: string | undefined): void {
+    this.#change(() => {
+      this.away = why;
+    });
+  }
+
+  #change(make: () => void): void {
     const before = this.slots;
-    this.#workers = workers;
-    this.#ids = new Set(workers.map(({ id }) => id));
+    make();
     if (this.slots !== before) for (const changed of [...this.#uses]) changed();
   }
 

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { BehaviorSubject, isObservable, Observable, type Subscriber } from 'rxjs';
 import { Clock, type Timer } from '../kernel/clock.js';
-import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
+import { inspect, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { Executor, RemoteContext } from '../model/executor.js';
 import type { Order, OrderFacts, Word } from '../model/wire.js';
@@ -88,6 +88,8 @@ class TransportRemote implements Remote {
   readonly #open = new Map<string, OpenAttempt>();
   readonly #places = new Map<string, RemotePlace>();
   readonly #workers = new BehaviorSubject<readonly PresentWorker[]>([]);
+  /** Why the workers cannot be reached now. */
+  #away: string | undefined;
   #late = 0;
   #lost = 0;
   #timer: Timer | undefined;
@@ -177,7 +179,9 @@ class TransportRemote implements Remote {
     return getOrInsert(this.#places, keyOf(where), () => {
       const { name, slots, ahead } = this.#options;
       this.#transport.watch(where);
-      return new RemotePlace(name, where, slots, ahead ?? 1);
+      const place = new RemotePlace(name, where, slots, ahead ?? 1);
+      place.cutOff(this.#away);
+      return place;
     });
   }
 
@@ -313,6 +317,11 @@ class TransportRemote implements Remote {
   }
 
   #hear(news: TransportNews): void {
+    if (news.kind === 'server') {
+      this.#away = news.away === undefined ? undefined : messageOf(news.away);
+      for (const place of this.#places.values()) place.cutOff(this.#away);
+      return;
+    }
     if (news.kind === 'workers') {
       this.#place(news.where).set(news.workers);
       this.#workers.next([...this.#places.values()].flatMap((place) => place.workers));

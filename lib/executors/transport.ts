@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import type { RxhiveError } from '../kernel/errors.js';
 import type { Order, Wire, Word } from '../model/wire.js';
 import type { WorkerFacts } from '../model/worker.js';
 
@@ -26,6 +27,8 @@ export type TransportNews =
   | { readonly kind: 'ended'; readonly job: string; readonly last: Word | undefined }
   /** Its worker has lost the lock. */
   | { readonly kind: 'stalled'; readonly job: string }
+  /** A server that was there is away, and why; undefined: it is back. */
+  | { readonly kind: 'server'; readonly away: RxhiveError | undefined }
   /** All workers there are at a place, told when it is watched and whenever they are others. */
   | { readonly kind: 'workers'; readonly where: Where; readonly workers: readonly PresentWorker[] };
 
@@ -38,7 +41,7 @@ export interface RemoteTransport {
   watch(where: Where): void;
   /**
    * Hands an order over. Undefined: it was added. An order: a job with this id was there already, with that order.
-   * @throws RxhiveError QUEUE_FAILED after 5 s
+   * @throws RxhiveError QUEUE_FAILED: the server has not been there for 5 s, or refuses us. One that was there is waited for.
    */
   add(
     job: string,

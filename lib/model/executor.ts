@@ -9,6 +9,8 @@ export interface Place {
   readonly name: string;
   /** Attempts at once, now: a whole number from 1, or from 0 where it has `watch`; or Infinity. At 0 tasks wait. */
   readonly slots: number;
+  /** Why nobody there can be reached now, as `run.explain` says it. Default: as far as is known they can. */
+  readonly away?: string | undefined;
   /**
    * A run begins to use it. `changed` is to be called whenever `slots` is another number. Left out: it never is.
    */

@@ -6,6 +6,7 @@ import type { StoreWait } from '../graph/ports.js';
 import { isSilent, StreamEdge } from '../graph/stream-edge.js';
 import { messageOf, RxhiveError, TaskSkippedError, truncate } from '../kernel/errors.js';
 import { isMet } from '../model/dependency.js';
+import type { Place } from '../model/executor.js';
 
 /** What the sentence needs to know about the run. */
 export interface RunMoment {
@@ -36,7 +37,8 @@ export function explain(node: TaskNode, moment: RunMoment): string {
   if (node.status === 'ready')
     return `${name} has been ready for ${seconds} s and waits for ${blockers(node, moment)}.`;
   if (node.status === 'running' && node.extra?.handedOver === true) {
-    const where = node.definition.place === undefined ? '' : ` of "${truncate(node.definition.place.name)}"`;
+    const { place } = node.definition;
+    const where = place === undefined ? '' : ` of "${truncate(place.name)}"${away(place)}`;
     return `${name} was handed over ${seconds} s ago, attempt ${node.attempt}, and waits for a worker${where}.`;
   }
   if (node.status === 'running') {
@@ -125,6 +127,11 @@ function awaited(edge: Edge): string {
   return `"${truncate(from.id)}" (${from.status}${part})`;
 }
 
+/** Why nobody at a place can be reached; empty where they can. */
+function away(place: Place): string {
+  return place.away === undefined ? '' : `, who cannot be reached: ${truncate(place.away)}`;
+}
+
 function blockers(node: TaskNode, moment: RunMoment): string {
   const { group, needs } = node.lane;
   if (group !== undefined && group.active >= group.limit) {
@@ -134,7 +141,7 @@ function blockers(node: TaskNode, moment: RunMoment): string {
   if (short !== undefined) {
     const { resource, amount } = short;
     if (resource.place !== undefined && resource.capacity === 0)
-      return `a worker of "${truncate(resource.name)}", which has none now`;
+      return `a worker of "${truncate(resource.name)}"${away(resource.place) || ', which has none now'}`;
     return `${amount} of "${truncate(resource.name)}" (${resource.free} of ${resource.capacity} free)`;
   }
   const { blockedBy } = node.lane;

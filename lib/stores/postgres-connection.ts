@@ -1,6 +1,6 @@
 import { CheckpointCorruptError, inspect, RxhiveError } from '../kernel/errors.js';
-import type { StoreFailure } from '../model/store.js';
-import { storeFailed, systemReason } from '../model/store-failure.js';
+import { isPostgresLost, postgresReason } from '../model/postgres-failure.js';
+import { storeFailed } from '../model/store-failure.js';
 
 /** The part of `Pool` of package `pg` that is used. */
 export interface PostgresPool {
@@ -22,20 +22,6 @@ interface Purpose {
 
 /** Long enough for a server that restarts, short for a lease. */
 const forStores: Purpose = { maker: 'postgres()', pauses: [50, 200, 800, 2_000, 4_000] };
-/** SQLSTATE codes, or their first characters, by what they mean for a store. */
-const reasons: [RegExp, StoreFailure][] = [
-  // Too many connections, a lock, a deadlock, a serialization failure, a statement that was cancelled, a server that starts.
-  [/^(53300|55P03|40001|40P01|57014|57P03)$/, 'busy'],
-  [/^(25006|42501)$/, 'read-only'],
-  [/^53100$/, 'full'],
-  // The connection, the database, a schema, a table.
-  [/^(08...|57P0[12]|3D000|3F000|42P01)$/, 'gone'],
-];
-const messages: [RegExp, StoreFailure][] = [
-  [/query read timeout|timeout exceeded when trying to connect/i, 'busy'],
-  [/after calling end on the pool|client was closed/i, 'closed'],
-  [/connection terminated|connection error/i, 'gone'],
-];
 /** What data of the server is damaged: a page, an index, a file that is missing. */
 const damage = /^(XX001|XX002|58P01)$/;
 
@@ -75,7 +61,8 @@ export class Connection {
       } catch (error) {
         if (error instanceof RxhiveError) throw error;
         const pause = this.#purpose.pauses[tries];
-        if (pause === undefined || this.#closed || !this.#reached || !isLost(error)) throw this.#named(error);
+        if (pause === undefined || this.#closed || !this.#reached || !isPostgresLost(error))
+          throw this.#named(error);
         await new Promise((done) => setTimeout(done, pause));
       }
     }
@@ -107,9 +94,14 @@ export class Connection {
       return new CheckpointCorruptError('', 0, `PostgreSQL cannot read it: ${said}`);
     if (code === '42P01' || code === '3F000') this.#dropped();
     const details = typeof code === 'string' ? { code } : {};
-    return storeFailed('The PostgreSQL store', this.#closed ? 'closed' : reasonFor(first ?? error), said, {
-      details,
-    });
+    return storeFailed(
+      'The PostgreSQL store',
+      this.#closed ? 'closed' : postgresReason(first ?? error),
+      said,
+      {
+        details,
+      },
+    );
   }
 
   #clean(text: string): string {
@@ -146,27 +138,6 @@ async function makePool(connectionString: string, maker: string): Promise<OwnPoo
   // An idle connection that breaks must not end the process; the next statement makes another.
   pool.on('error', () => undefined);
   return pool;
-}
-
-/** Another try may find a connection: not so where the database, or what is in it, is not there. */
-function isLost(error: unknown): boolean {
-  return (
-    /^57P03$/.test(codeOf(error)) ||
-    (reasonFor(error) === 'gone' && !/^(3D000|3F000|42P01)$/.test(codeOf(error)))
-  );
-}
-
-function reasonFor(error: unknown): StoreFailure | undefined {
-  const { message } = error as { message?: unknown };
-  const reason =
-    reasons.find(([pattern]) => pattern.test(codeOf(error))) ??
-    messages.find(([pattern]) => pattern.test(String(message)));
-  if (reason !== undefined) return reason[1];
-  return systemReason(error) === 'gone' ? 'gone' : undefined;
-}
-
-function codeOf(error: unknown): string {
-  return String((error as { code?: unknown } | undefined)?.code ?? '');
 }
 
 /** The password of a connection string, as written and as meant. */

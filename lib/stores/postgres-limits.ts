@@ -1,4 +1,5 @@
 import { isRxhiveError, RxhiveError } from '../kernel/errors.js';
+import { Preparation } from '../kernel/preparation.js';
 import type { SharedAnswer, SharedLimits, SharedMessage } from '../model/shared-limits.js';
 import { Connection, type PostgresPool, quotedSchema } from './postgres-connection.js';
 import { exchangeName, limitsSchema } from './postgres-script.js';
@@ -11,7 +12,7 @@ export class PostgresLimits implements SharedLimits {
   readonly #db: Connection;
   readonly #name: string;
   readonly #at: string;
-  #ready: Promise<void> | undefined;
+  readonly #made = new Preparation(() => this.#prepare());
 
   /** `name`: whoever has the same, and the same schema, shares the limits. @throws RxhiveError INVALID_OPTION */
   constructor(connection: string | PostgresPool, name: string, schema: string) {
@@ -24,8 +25,7 @@ export class PostgresLimits implements SharedLimits {
 
   async exchange(message: SharedMessage): Promise<SharedAnswer> {
     try {
-      this.#ready ??= this.#prepare();
-      await this.#ready;
+      await this.#made.done();
       const [row] = await this.#db.query(`select ${this.#at}.${exchangeName}($1, $2::jsonb) as answer`, [
         this.#name,
         JSON.stringify(message),
@@ -57,7 +57,7 @@ export class PostgresLimits implements SharedLimits {
 
   /** What PostgreSQL says, in which no secret is. */
   #named(error: unknown): RxhiveError {
-    this.#ready = undefined;
+    this.#made.undo();
     if (!isRxhiveError(error) || error.code === 'INVALID_OPTION') return error as RxhiveError;
     const code = String(error.details?.code ?? '');
     const said = /failed: (.*)/s.exec(error.message)?.[1] ?? error.message;

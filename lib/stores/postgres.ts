@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Clock } from '../kernel/clock.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
+import { Preparation } from '../kernel/preparation.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { chained, type End, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
 import { beat, heldBy, isDead, LeaseWatch, leaseMs, newOwner, takenOver } from './lease.js';
@@ -27,7 +28,7 @@ export class PostgresStore implements CheckpointStore {
   readonly #db: Connection;
   readonly #at: string;
   readonly #watch: LeaseWatch;
-  #ready: Promise<void> | undefined;
+  readonly #tables = new Preparation(() => this.#prepare());
 
   /**
    * `clock`: leases of others are watched by it.
@@ -39,14 +40,12 @@ export class PostgresStore implements CheckpointStore {
     clock = new Clock({ seed: 0 }),
   ) {
     this.#watch = new LeaseWatch(clock);
-    this.#db = new Connection(connection, () => {
-      this.#ready = undefined;
-    });
+    this.#db = new Connection(connection, () => this.#tables.undo());
     this.#at = quotedSchema(options.schema ?? 'rxhive');
   }
 
   async open(runId: string): Promise<RunLog> {
-    await this.#prepared();
+    await this.#tables.done();
     const token = await this.#lease(runId);
     try {
       return this.#opened(runId, token, await this.#load(runId));
@@ -57,12 +56,12 @@ export class PostgresStore implements CheckpointStore {
   }
 
   async read(runId: string): Promise<readonly LogEntry[]> {
-    await this.#prepared();
+    await this.#tables.done();
     return (await this.#load(runId)).entries;
   }
 
   async runs(): Promise<readonly StoredRun[]> {
-    await this.#prepared();
+    await this.#tables.done();
     const rows = await this.#db.query(
       `select run_id, last, extract(epoch from updated) * 1000 as updated from ${this.#at}.runs where last > 0`,
       [],
@@ -75,7 +74,7 @@ export class PostgresStore implements CheckpointStore {
   }
 
   async remove(runId: string): Promise<void> {
-    await this.#prepared();
+    await this.#tables.done();
     const token = await this.#lease(runId);
     try {
       await this.#db.query(
@@ -91,7 +90,7 @@ export class PostgresStore implements CheckpointStore {
   }
 
   async get(key: string): Promise<string | undefined> {
-    await this.#prepared();
+    await this.#tables.done();
     const [row] = await this.#db.query(`select body, sum from ${this.#at}.kept where key = $1`, [
       hashOf(key),
     ]);
@@ -99,7 +98,7 @@ export class PostgresStore implements CheckpointStore {
   }
 
   async put(key: string, text: string, runId?: string): Promise<void> {
-    await this.#prepared();
+    await this.#tables.done();
     await this.#db.query(
       `insert into ${this.#at}.kept (key, body, sum, run_id) values ($1, $2, $3, $4)
        on conflict (key) do update set body = excluded.body, sum = excluded.sum, run_id = excluded.run_id`,
@@ -112,15 +111,7 @@ export class PostgresStore implements CheckpointStore {
     return this.#db.close();
   }
 
-  /** Makes the tables where there are none; tried again after a failure. */
-  #prepared(): Promise<void> {
-    this.#ready ??= this.#prepare().catch((error: unknown) => {
-      this.#ready = undefined;
-      throw error;
-    });
-    return this.#ready;
-  }
-
+  /** Makes the tables where there are none. */
   async #prepare(): Promise<void> {
     const at = this.#at;
     const names = ['runs', 'log', 'kept'].map((table) => `${at}.${table}`);
