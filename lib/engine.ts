@@ -36,7 +36,7 @@ import { Learning } from './observe/durations.js';
 import { EventHub } from './observe/events.js';
 import { announceStart } from './observe/planned.js';
 import { RefCount } from './observe/ref-count.js';
-import { type Facts, resultOf } from './observe/report.js';
+import { endOf, type Facts, resultOf } from './observe/report.js';
 import { TaskStreams } from './observe/task-streams.js';
 import { type Graph, plan } from './plan/graph.js';
 import { Growth } from './plan/growth.js';
@@ -210,7 +210,8 @@ export class Engine {
         this.#unlisten?.();
         notify(() => this.load.end(), this.subscribers.failed);
         const asked = this.questions.runEnded(this.scheduler.open > 0);
-        this.#transactions.close(this.scheduler.open > 0, (error) => this.#finish(asked, error));
+        const end = () => endOf(this.#facts(asked, undefined));
+        this.#transactions.close(this.scheduler.open > 0, end, (error) => this.#finish(asked, error));
       },
     };
   }
@@ -311,7 +312,21 @@ export class Engine {
     this.clock.dispose();
     this.streams.dispose();
     this.learning.runEnded();
-    const result = resultOf({
+    const result = resultOf(this.#facts(questions, storeError));
+    this.ended = true;
+    this.intake.close();
+    const { status, error } = result;
+    this.hub.push({ type: 'run', reason: 'ended', status, ...(error !== undefined && { error }) });
+    this.#ports.middleware.runEnded(result);
+    this.done.next(result);
+    this.done.complete();
+    this.streams.fail(runSuspended());
+    this.messages.sent$.complete();
+    this.hub.complete();
+  }
+
+  #facts(questions: Facts['questions'], storeError: RxhiveError | undefined): Facts {
+    return {
       nodes: this.graph.nodes,
       runId: this.runId,
       workflow: this.#definition.settings.name,
@@ -326,17 +341,7 @@ export class Engine {
       elsewhere: this.#transactions.spentElsewhere,
       subscriberErrors: this.subscribers.errors,
       speedUps: (path) => speedUps(this.graph.nodes, path, this.scheduler.limit),
-    });
-    this.ended = true;
-    this.intake.close();
-    const { status, error } = result;
-    this.hub.push({ type: 'run', reason: 'ended', status, ...(error !== undefined && { error }) });
-    this.#ports.middleware.runEnded(result);
-    this.done.next(result);
-    this.done.complete();
-    this.streams.fail(runSuspended());
-    this.messages.sent$.complete();
-    this.hub.complete();
+    };
   }
 
   /** Aborts what runs, cancels the rest. */

@@ -13,6 +13,7 @@ import { replay } from './replay.js';
 import { report } from './report.js';
 import { resume } from './resume.js';
 import { run } from './run.js';
+import { runs } from './runs.js';
 import { simulate } from './simulate.js';
 import { worker } from './worker.js';
 import { WrongCall } from './wrong-call.js';
@@ -21,6 +22,7 @@ import { WrongCall } from './wrong-call.js';
 const commands: readonly Command[] = [
   run,
   resume,
+  runs,
   fork,
   answer,
   check,

@@ -58,10 +58,15 @@ export async function stored(
   return { store, runId, runs, module, source: await load(module) };
 }
 
+/** A store that is there. @throws WrongCall where there is none */
+export function existing(store: string): CheckpointStore {
+  checkFile(store);
+  return storeAt(store);
+}
+
 /** What a store has, the run written last first. @throws WrongCall where there is no such store */
 export async function runsOf(store: string): Promise<{ at: CheckpointStore; runs: readonly StoredRun[] }> {
-  checkFile(store);
-  const at = storeAt(store);
+  const at = existing(store);
   return { at, runs: [...(await at.runs())].sort((a, b) => b.updatedAt - a.updatedAt) };
 }
 

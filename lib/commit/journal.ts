@@ -6,6 +6,7 @@ import { notify } from '../kernel/guard.js';
 import { inSlices } from '../kernel/in-slices.js';
 import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { LogRecord } from '../model/record.js';
+import type { RunRow } from '../model/run-row.js';
 import type { Durability, LogEntry, RunLog } from '../model/store.js';
 import { reasonOf } from '../model/store-failure.js';
 import { readEntry } from './records.js';
@@ -19,6 +20,8 @@ export interface JournalPorts {
   /** Ms that the store has for an answer; undefined: as long as it takes. */
   readonly timeout: number | undefined;
   readonly clock: Clock;
+  /** The row of the run as it begins. */
+  readonly row: RunRow;
   open(): MaybePromise<RunLog>;
   readonly spill: Spill;
   /** Records up to number `seq` are durable, later than `append` returned. */
@@ -46,6 +49,8 @@ export class Journal {
   /** Number of the last record, written or not. */
   seq = 0;
   readonly #ports: JournalPorts;
+  /** What the store is to keep of the run, with the next records or when the log is closed. */
+  #row: RunRow | undefined;
   readonly #calls: StoreCalls;
   #log: RunLog | undefined;
   #waiting: LogEntry[] = [];
@@ -67,6 +72,7 @@ export class Journal {
 
   constructor(ports: JournalPorts) {
     this.#ports = ports;
+    this.#row = ports.row;
     this.#calls = new StoreCalls(ports.clock, ports.runId, ports.timeout);
   }
 
@@ -124,8 +130,12 @@ export class Journal {
     return true;
   }
 
-  /** Writes what is left, gives the lease back and calls `done`, with an error when records are lost. */
-  close(done: (error?: RxhiveError) => void): void {
+  /**
+   * Writes what is left and, where `end` is given, the row of the run that has ended so; gives the lease back and calls `done`, with an
+   * error when records are lost.
+   */
+  close(done: (error?: RxhiveError) => void, end?: Omit<RunRow, 'workflow' | 'tags' | 'startedAt'>): void {
+    this.#row = end && { ...this.#ports.row, ...end };
     this.#ports.clock.cancel(this.#timer);
     this.#ports.clock.cancel(this.#compacting);
     this.#closing = done;
@@ -191,11 +201,13 @@ export class Journal {
     if (first === undefined) return true;
     this.#waiting = [];
     let answer: MaybePromise<void>;
+    const row = this.#row;
+    this.#row = undefined;
     try {
       const placed =
         this.#removed === 0 ? entries : entries.map(({ seq, body }) => ({ seq: seq - this.#removed, body }));
       // No record may tell of a result that is not kept.
-      answer = thenMaybe(this.#ports.spill.kept(), () => this.#log?.append(placed));
+      answer = thenMaybe(this.#ports.spill.kept(), () => this.#log?.append(placed, row));
     } catch (cause) {
       throw this.#lost(first.seq, cause);
     }
@@ -335,7 +347,7 @@ export class Journal {
     }
     this.#calls.ask(
       'close',
-      () => log?.close(),
+      () => log?.close(this.#row),
       () => done?.(this.#broken),
       (error) => done?.(this.#broken ?? this.#named(error)),
     );

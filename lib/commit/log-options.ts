@@ -10,7 +10,7 @@ import { Spill } from './spill.js';
 
 /** Where the log of a run is, and how it is written. */
 export interface LogPorts
-  extends Pick<JournalPorts, 'runId' | 'durability' | 'timeout' | 'clock' | 'open' | 'spill'> {
+  extends Pick<JournalPorts, 'runId' | 'durability' | 'timeout' | 'clock' | 'row' | 'open' | 'spill'> {
   /** What is in it is another run's. */
   readonly fork: boolean;
   /** Keeps it short; undefined: it grows. */
@@ -48,6 +48,7 @@ export function logOf(
   const { store, storeTimeout, durability = 'group', keep: kept, fork } = options;
   const { compact = kept === undefined ? undefined : {} } = options;
   const keep = checkKeep(compact?.keep);
+  const { tags = {} } = options;
   return (
     store && {
       runId,
@@ -55,6 +56,7 @@ export function logOf(
       timeout: storeTimeout,
       clock,
       fork: fork !== undefined,
+      row: { workflow: settings.name, status: 'running', tags, startedAt: clock.wall() },
       open: () => (fork === undefined ? store.open(runId) : openFork(store, runId, fork)),
       spill: new Spill(store, settings.memory?.spillAbove ?? defaultSpillAbove),
       compaction: compact && {

@@ -17,6 +17,7 @@ import type {
   StoppedRecord,
   UsageRecord,
 } from '../model/record.js';
+import type { RunEnd } from '../model/run-row.js';
 import { addedText } from './added.js';
 import { AttemptLog } from './attempt-log.js';
 import { compacted, ProcessTimes } from './compact.js';
@@ -132,13 +133,16 @@ export class Transactions implements TaskLog {
     return this.#journal;
   }
 
-  /** Writes what is left and gives the lease back; `suspended`: what is left waits for people. `done` gets an error when records are lost. */
-  close(suspended: boolean, done: (error?: RxhiveError) => void): void {
+  /**
+   * Writes what is left, and in the row of the run how it has ended, and gives the lease back; `suspended`: what is left waits for
+   * people. `done` gets an error when records are lost.
+   */
+  close(suspended: boolean, end: () => RunEnd, done: (error?: RxhiveError) => void): void {
     // What was under way was stopped; it was not what ended the process.
     if (this.#attempts?.close() || (suspended && this.#wrote))
       this.#append(encode({ kind: 'stopped' } satisfies StoppedRecord));
     if (this.#journal === undefined) done();
-    else this.#journal.close(done);
+    else this.#journal.close(done, { ...end(), endedAt: this.#ports.clock.wall() });
   }
 
   #resume(

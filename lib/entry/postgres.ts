@@ -6,6 +6,7 @@ import type { PostgresPool } from '../stores/postgres.js';
 import { PostgresLimits } from '../stores/postgres-limits.js';
 import { checkShared, type SharedName, shareOf } from './shared-options.js';
 
+export type { LeaseOptions } from '../stores/lease.js';
 export { type PostgresOptions, type PostgresPool, PostgresStore, postgres } from '../stores/postgres.js';
 export type { SharedName } from './shared-options.js';
 

@@ -30,7 +30,10 @@ export interface RunOptions<I = unknown> {
   readonly controller?: RunController;
   /** Added to the priority of each of its tasks, among all runs of its controller. Default 0. */
   readonly priority?: number;
-  /** What the option `fair` of its controller may go by, such as `{ tenant: 'acme' }`. Default: none. */
+  /**
+   * What the option `fair` of its controller may go by, and what `runs({ tag })` of its store finds it by, such as
+   * `{ tenant: 'acme' }`. Default: none.
+   */
   readonly tags?: Readonly<Record<string, string>>;
   /** Code around the run, its tasks and attempts, outside of the workflow's own. Default: none. */
   readonly middleware?: readonly Middleware[];

@@ -1,7 +1,7 @@
 import { choiceOf, isDecided, isForgiven, isHandled, isLost, isTolerated } from '../graph/choice-state.js';
 import { type ForgottenTasks, retriesOf } from '../graph/forgotten-tasks.js';
 import type { TaskNode } from '../graph/node.js';
-import { LimitExceededError, type RxhiveError, TaskSkippedError } from '../kernel/errors.js';
+import { LimitExceededError, messageOf, type RxhiveError, TaskSkippedError } from '../kernel/errors.js';
 import type { BudgetState } from '../model/budget.js';
 import { isMet, type Task } from '../model/dependency.js';
 import { PartialWorkflowError } from '../model/partial-error.js';
@@ -15,6 +15,7 @@ import type {
   TaskReports,
   WorkflowResult,
 } from '../model/result.js';
+import type { RunEnd } from '../model/run-row.js';
 import { isEnd, isSuccess, type RunStatus } from '../model/status.js';
 import { asText, type Failure } from './report-text.js';
 import { LazyResults } from './results.js';
@@ -43,6 +44,12 @@ export interface Facts {
   speedUps(path: readonly string[]): readonly SpeedUp[];
 }
 
+/** How the run has ended, in short. */
+export function endOf(facts: Facts): RunEnd {
+  const { status, counts, error } = new Outcome(facts);
+  return { status, counts, ...(error !== undefined && { error: messageOf(error) }) };
+}
+
 /** The end of the observe stage: status, results, reports. */
 export function resultOf(facts: Facts): WorkflowResult {
   return new Outcome(facts);
@@ -56,18 +63,18 @@ class Outcome implements WorkflowResult {
   readonly error?: RxhiveError;
   readonly questions: readonly OpenQuestion[];
   readonly #facts: Facts;
-  readonly #counts: Counts;
+  readonly counts: Counts;
   #results: Results | undefined;
   #tasks: TaskReports | undefined;
   #report: RunReport | undefined;
 
   constructor(facts: Facts) {
     this.#facts = facts;
-    this.#counts = { ...facts.forgotten.counts, suspended: 0, waiting: 0 };
+    this.counts = { ...facts.forgotten.counts, suspended: 0, waiting: 0 };
     for (const { status } of facts.nodes.values())
-      this.#counts[isEnd(status) || status === 'suspended' ? (status as keyof Counts) : 'waiting'] += 1;
+      this.counts[isEnd(status) || status === 'suspended' ? (status as keyof Counts) : 'waiting'] += 1;
     this.questions = facts.questions ?? [];
-    this.status = statusOf(this.#counts, facts);
+    this.status = statusOf(this.counts, facts);
     this.state = facts.state;
     if (facts.closing !== undefined) this.error = facts.closing;
   }
@@ -88,7 +95,7 @@ class Outcome implements WorkflowResult {
   }
 
   get report(): RunReport {
-    this.#report ??= runReport(this.#facts, this.status, this.#counts);
+    this.#report ??= runReport(this.#facts, this.status, this.counts);
     return this.#report;
   }
 

@@ -115,15 +115,17 @@ function keepsTime(scheduler: SchedulerLike, { options, clock }: SharedParts): b
 
 /** How the options of a run go with its controller. @throws RxhiveError INVALID_OPTION */
 export function checkStanding(
-  { priority, tags, scheduler }: Pick<ResolvedRunOptions, 'priority' | 'tags' | 'scheduler'>,
+  { priority, tags, scheduler, store }: Pick<ResolvedRunOptions, 'priority' | 'tags' | 'scheduler' | 'store'>,
   shared: SharedParts | undefined,
 ): void {
   const fail = (message: string): never => {
     throw new RxhiveError('INVALID_OPTION', message);
   };
-  if (shared === undefined && (priority !== undefined || tags !== undefined))
+  if (shared === undefined && priority !== undefined)
+    fail('The run has a priority, but no controller that would heed it; give controller, or leave it out.');
+  if (shared === undefined && store === undefined && tags !== undefined)
     fail(
-      `The run has ${priority === undefined ? 'tags' : 'a priority'}, but no controller that would heed it; give controller, or leave it out.`,
+      'The run has tags, but no controller and no store that would heed them; give one of them, or leave them out.',
     );
   if (shared !== undefined && scheduler !== undefined && !keepsTime(scheduler, shared))
     fail(

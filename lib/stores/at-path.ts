@@ -2,6 +2,7 @@ import { asyncScheduler, type SchedulerLike } from 'rxjs';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
+import type { RunRow, RunsQuery } from '../model/run-row.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { PatientStore } from './patient.js';
 
@@ -28,10 +29,10 @@ class StoreAtPath implements CheckpointStore {
           let closed: { readonly answer: MaybePromise<void> } | undefined;
           return {
             entries: log.entries,
-            append: (entries: readonly LogEntry[]) => log.append(entries),
+            append: (entries: readonly LogEntry[], row?: RunRow) => log.append(entries, row),
             replace: (entries: readonly LogEntry[], gone?: readonly string[]) => log.replace(entries, gone),
-            close: () => {
-              closed ??= { answer: ending(() => log.close(), leave, failing(leave)) };
+            close: (row?: RunRow) => {
+              closed ??= { answer: ending(() => log.close(row), leave, failing(leave)) };
               return closed.answer;
             },
             onLost: (listener) => log.onLost?.(listener),
@@ -46,8 +47,8 @@ class StoreAtPath implements CheckpointStore {
     return this.#use((store) => store.read(runId));
   }
 
-  runs(): MaybePromise<readonly StoredRun[]> {
-    return this.#use((store) => store.runs());
+  runs(query?: RunsQuery): MaybePromise<readonly StoredRun[]> {
+    return this.#use((store) => store.runs(query));
   }
 
   remove(runId: string): MaybePromise<void> {

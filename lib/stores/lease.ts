@@ -3,13 +3,28 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { firstValueFrom, Observable } from 'rxjs';
 import type { Clock } from '../kernel/clock.js';
-import { RxhiveError, truncate } from '../kernel/errors.js';
+import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import { type MaybePromise, settleMaybe } from '../kernel/maybe-promise.js';
 
-/** How long a lease holds after it was last renewed, in ms. */
-export const leaseMs = 30_000;
-/** Ms between two renewals. */
-const beatMs = leaseMs / 3;
+/** How long a lease holds after it was last renewed, in ms, unless a store says otherwise. */
+const leaseMs = 30_000;
+
+/** Options of a store whose logs are leased. */
+export interface LeaseOptions {
+  /**
+   * Ms that a run belongs to its process after the lease was renewed last, which happens three times as often: from 1,000 to
+   * 3,600,000. Default 30,000. Others wait that long for a run whose process they cannot ask, and a process that stands still for
+   * longer loses it.
+   */
+  readonly lease?: number;
+}
+
+/** @throws RxhiveError INVALID_OPTION */
+export function leaseOf({ lease = leaseMs }: LeaseOptions): number {
+  if (typeof lease === 'number' && lease >= 1_000 && lease <= 3_600_000) return Math.round(lease);
+  throw new RxhiveError('INVALID_OPTION', `lease is ${inspect(lease)}; give ms from 1000 to 3600000.`);
+}
+
 /** Ms between two looks at a lease that is watched. */
 const lookMs = 1_000;
 
@@ -46,20 +61,22 @@ export interface LocalLease {
   readonly expires: number;
   /** {@link sinceBoot} of whoever renewed it last; 0: not known. */
   readonly renewed: number;
+  /** Ms that it holds. */
+  readonly lasts: number;
 }
 
 /** May another process of this machine take it? */
-export function isOver({ owner, expires, renewed }: LocalLease): boolean {
+export function isOver({ owner, expires, renewed, lasts }: LocalLease): boolean {
   if (expires === 0 || isDead(owner)) return true;
   place ??= placeOf();
   if (renewed > 0 && kernelOf(owner) === kernelOf(place)) {
     const age = sinceBoot() - renewed;
     // Where a boot has no name, it may have been another one.
-    return age < 0 || age >= leaseMs;
+    return age < 0 || age >= lasts;
   }
   // No clock is shared with another boot but the time of day: no lease is longer than it.
   const left = expires - Date.now();
-  return left <= 0 || left > leaseMs;
+  return left <= 0 || left > lasts;
 }
 
 /** What a store that machines share says of a lease. */
@@ -68,6 +85,8 @@ export interface SharedLease {
   readonly beat: string;
   /** Ms that are left of it by the clock of the store. */
   readonly left: number;
+  /** Ms that it holds. */
+  readonly lasts: number;
 }
 
 /**
@@ -95,14 +114,14 @@ export class LeaseWatch {
         this.#stands.delete(runId);
         return true;
       }
-      const { beat, left } = lease;
+      const { beat, left, lasts } = lease;
       const now = this.#clock.now();
       const stands = this.#stands.get(runId);
       const since = stands?.beat === beat ? stands.since : now;
       this.#stands.set(runId, { beat, since });
-      if (now - since >= (left <= 0 ? leaseMs / 2 : leaseMs)) return true;
+      if (now - since >= (left <= 0 ? lasts / 2 : lasts)) return true;
       first ??= beat;
-      if (beat !== first || (left > 0 && left <= leaseMs)) return false;
+      if (beat !== first || (left > 0 && left <= lasts)) return false;
       await firstValueFrom(
         new Observable<void>((subscriber) => {
           const timer = this.#clock.after(lookMs, () => subscriber.next());
@@ -111,6 +130,12 @@ export class LeaseWatch {
       );
     }
   }
+}
+
+/** Host and process id of an owner, as `host:4711`. */
+export function shownOwner(owner: string): string {
+  const [where = '?', pid = '?'] = owner.split(' ');
+  return `${where.split('/')[0]}:${pid}`;
 }
 
 /** The error of a log that is open elsewhere. */
@@ -138,8 +163,8 @@ export interface Heartbeat {
   stop(): void;
 }
 
-/** Calls `renew` three times as often as a lease needs it. It keeps no process alive. */
-export function beat(renew: () => MaybePromise<void>): Heartbeat {
+/** Calls `renew` three times within a lease of `lasts` ms. It keeps no process alive. */
+export function beat(lasts: number, renew: () => MaybePromise<void>): Heartbeat {
   let lost: RxhiveError | undefined;
   let listener: ((error: unknown) => void) | undefined;
   const failed = (error: unknown): void => {
@@ -149,7 +174,7 @@ export function beat(renew: () => MaybePromise<void>): Heartbeat {
     lost = error;
     listener?.(error);
   };
-  const timer = setInterval(() => settleMaybe(renew, () => undefined, failed), beatMs);
+  const timer = setInterval(() => settleMaybe(renew, () => undefined, failed), lasts / 3);
   timer.unref();
   return {
     stop: () => clearInterval(timer),

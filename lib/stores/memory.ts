@@ -1,6 +1,7 @@
 import { CheckpointCorruptError, RxhiveError, truncate } from '../kernel/errors.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
 import { fnv1a } from '../kernel/hash.js';
+import { goingOn, type RunRow, type RunsQuery, rowOfText, selectRuns, textOfRow } from '../model/run-row.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { inOrder } from './order.js';
 
@@ -26,6 +27,7 @@ export class MemoryStore implements CheckpointStore {
   readonly #keys = new Map<string, Set<string>>();
   readonly #open = new Set<string>();
   readonly #updated = new Map<string, number>();
+  readonly #rows = new Map<string, RunRow>();
 
   constructor(from: MemoryDump = {}) {
     this.#dumped = new Map(Object.entries(from).map(([runId, lines]) => [runId, [...lines]]));
@@ -40,8 +42,9 @@ export class MemoryStore implements CheckpointStore {
     this.#open.add(runId);
     return {
       entries: this.read(runId),
-      append: (entries: readonly LogEntry[]) => {
+      append: (entries: readonly LogEntry[], row?: RunRow) => {
         inOrder(runId, entries, bodies.length);
+        this.#keep(runId, row);
         for (const { body } of entries) bodies.push(body);
         this.#updated.set(runId, Date.now());
       },
@@ -52,7 +55,8 @@ export class MemoryStore implements CheckpointStore {
         for (const { body } of entries) bodies.push(body);
         this.#updated.set(runId, Date.now());
       },
-      close: () => {
+      close: (row?: RunRow) => {
+        this.#keep(runId, row);
         this.#open.delete(runId);
       },
     };
@@ -62,14 +66,18 @@ export class MemoryStore implements CheckpointStore {
     return (this.#find(runId)?.bodies ?? []).map((body, i) => ({ seq: i + 1, body }));
   }
 
-  runs(): readonly StoredRun[] {
+  runs(query: RunsQuery = {}): readonly StoredRun[] {
     const counts = [
       ...[...this.#dumped].map(([runId, lines]) => [runId, lines.length] as const),
       ...[...this.#logs].map(([runId, { bodies }]) => [runId, bodies.length] as const),
     ];
-    return counts
+    const runs = counts
       .filter(([, records]) => records > 0)
-      .map(([runId, records]) => ({ runId, records, updatedAt: this.#updated.get(runId) ?? 0 }));
+      .map(([runId, records]): StoredRun => {
+        const updatedAt = this.#updated.get(runId) ?? 0;
+        return { ...this.#rows.get(runId), runId, records, updatedAt, isLeased: this.#open.has(runId) };
+      });
+    return selectRuns(runs, query);
   }
 
   remove(runId: string): void {
@@ -77,6 +85,7 @@ export class MemoryStore implements CheckpointStore {
     this.#logs.delete(runId);
     this.#dumped.delete(runId);
     this.#updated.delete(runId);
+    this.#rows.delete(runId);
     for (const key of this.#keys.get(runId) ?? []) this.#forget(key);
   }
 
@@ -89,6 +98,13 @@ export class MemoryStore implements CheckpointStore {
     this.#kept.set(key, { text, runId });
     if (runId === undefined) return;
     getOrInsert(this.#keys, runId, () => new Set()).add(key);
+  }
+
+  #keep(runId: string, row: RunRow | undefined): void {
+    if (row === undefined) return;
+    // A copy, of what other stores would keep.
+    const kept = rowOfText(textOfRow(goingOn(this.#rows.get(runId), row)));
+    if (kept !== undefined) this.#rows.set(runId, kept);
   }
 
   #forget(key: string): void {

@@ -4,6 +4,7 @@ import { isRxhiveError, messageOf, type RxhiveError } from '../kernel/errors.js'
 import { readable } from '../kernel/guard.js';
 import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import { patient } from '../kernel/patience.js';
+import { type RunRow, type RunsQuery, selectRuns } from '../model/run-row.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { reasonOf, storeFailed, systemReason } from '../model/store-failure.js';
 
@@ -24,10 +25,10 @@ export class PatientStore implements CheckpointStore {
       this.#ask(() => this.#store.open(runId)),
       (log): RunLog => ({
         entries: log.entries,
-        append: (entries: readonly LogEntry[]) => this.#ask(() => log.append(entries)),
+        append: (entries: readonly LogEntry[], row?: RunRow) => this.#ask(() => log.append(entries, row)),
         replace: (entries: readonly LogEntry[], gone?: readonly string[]) =>
           this.#ask(() => log.replace(entries, gone)),
-        close: () => this.#ask(() => log.close()),
+        close: (row?: RunRow) => this.#ask(() => log.close(row)),
         onLost: (listener) => log.onLost?.(listener),
       }),
     );
@@ -37,8 +38,15 @@ export class PatientStore implements CheckpointStore {
     return this.#ask(() => this.#store.read(runId));
   }
 
-  runs(): MaybePromise<readonly StoredRun[]> {
-    return this.#ask(() => this.#store.runs());
+  runs(query: RunsQuery = {}): MaybePromise<readonly StoredRun[]> {
+    return thenMaybe(
+      this.#ask(() => this.#store.runs(query)),
+      (runs) => {
+        // One that knows what was asked for has left out all up to this one.
+        const { after, ...rest } = query;
+        return selectRuns(runs, runs.some(({ runId }) => runId === after) ? query : rest);
+      },
+    );
   }
 
   remove(runId: string): MaybePromise<void> {

@@ -2,15 +2,26 @@ import { createHash } from 'node:crypto';
 import { Clock } from '../kernel/clock.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { Preparation } from '../kernel/preparation.js';
+import { type RunRow, type RunsQuery, rowOfText, textOfRow } from '../model/run-row.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { chained, type End, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
-import { beat, heldBy, isDead, LeaseWatch, leaseMs, newOwner, takenOver } from './lease.js';
+import {
+  beat,
+  heldBy,
+  isDead,
+  type LeaseOptions,
+  LeaseWatch,
+  leaseOf,
+  newOwner,
+  shownOwner,
+  takenOver,
+} from './lease.js';
 import { Connection, type PostgresPool, quotedSchema } from './postgres-connection.js';
 
 export type { PostgresPool } from './postgres-connection.js';
 
 /** How a {@link PostgresStore} is set up. */
-export interface PostgresOptions {
+export interface PostgresOptions extends LeaseOptions {
   /** Schema of its three tables, made when first used. Default `rxhive`. */
   readonly schema?: string;
 }
@@ -19,14 +30,15 @@ type Column = string | number | null;
 
 /**
  * Logs of runs in a PostgreSQL database. Many processes on many machines may use it, one at a time may continue a
- * run: a lease of 30 s that is renewed, free at once when its process on this machine is dead. One that has expired by the
- * server's clock, which somebody may have set, is watched for 15 s more before it is taken.
+ * run: a lease, of 30 s by default, that is renewed, free at once when its process on this machine is dead. One that has expired by the
+ * server's clock, which somebody may have set, is watched for half as long again before it is taken.
  * Each append is one statement and one round trip, which checks the lease, adds all records or none, and returns when
  * they are flushed to the server's disk.
  */
 export class PostgresStore implements CheckpointStore {
   readonly #db: Connection;
   readonly #at: string;
+  readonly #lasts: number;
   readonly #watch: LeaseWatch;
   readonly #tables = new Preparation(() => this.#prepare());
 
@@ -40,6 +52,7 @@ export class PostgresStore implements CheckpointStore {
     clock = new Clock({ seed: 0 }),
   ) {
     this.#watch = new LeaseWatch(clock);
+    this.#lasts = leaseOf(options);
     this.#db = new Connection(connection, () => this.#tables.undo());
     this.#at = quotedSchema(options.schema ?? 'rxhive');
   }
@@ -60,17 +73,33 @@ export class PostgresStore implements CheckpointStore {
     return (await this.#load(runId)).entries;
   }
 
-  async runs(): Promise<readonly StoredRun[]> {
+  async runs(query: RunsQuery = {}): Promise<readonly StoredRun[]> {
     await this.#tables.done();
+    const { status, workflow, tag, after, limit } = query;
     const rows = await this.#db.query(
-      `select run_id, last, extract(epoch from updated) * 1000 as updated from ${this.#at}.runs where last > 0`,
-      [],
+      `with listed as (
+         select run_id, last, owner, expires > clock_timestamp() as held, row::text as row,
+           extract(epoch from updated) * 1000 as updated, row as facts,
+           coalesce((row->>'startedAt')::float8, extract(epoch from updated) * 1000) as begun
+         from ${this.#at}.runs where last > 0
+       )
+       select run_id, last, owner, held, row, updated from listed as r
+       where ($1::text is null or facts->>'status' = $1) and ($2::text is null or facts->>'workflow' = $2)
+         and ($3::text is null or exists (select 1 from jsonb_each_text(facts->'tags') as t where t.key || '=' || t.value = $3))
+         and ($4::text is null or (begun, run_id collate "C") < (select o.begun, o.run_id collate "C" from listed as o where o.run_id = $4))
+       order by begun desc, run_id collate "C" desc limit $5`,
+      [status ?? null, workflow ?? null, tag ?? null, after ?? null, limit ?? null],
     );
-    return rows.map(({ run_id: id, last, updated }) => ({
-      runId: String(id),
-      records: Number(last),
-      updatedAt: Number(updated),
-    }));
+    return rows.map(
+      ({ run_id: id, last, updated, owner, held, row }): StoredRun => ({
+        ...rowOfText(row === null ? undefined : String(row)),
+        runId: String(id),
+        records: Number(last),
+        updatedAt: Number(updated),
+        owner: shownOwner(String(owner)),
+        isLeased: held === true && !isDead(String(owner)),
+      }),
+    );
   }
 
   async remove(runId: string): Promise<void> {
@@ -117,10 +146,11 @@ export class PostgresStore implements CheckpointStore {
     const names = ['runs', 'log', 'kept'].map((table) => `${at}.${table}`);
     const [found] = await this.#db.query(
       `select to_regclass($1) as a, to_regclass($2) as b,
-         (select true from pg_attribute where attrelid = to_regclass($3) and attname = 'run_id') as c`,
+         (select true from pg_attribute where attrelid = to_regclass($3) and attname = 'run_id') as c,
+         (select true from pg_attribute where attrelid = to_regclass($1) and attname = 'row') as d`,
       names,
     );
-    if (found?.a != null && found.b != null && found.c === true) return;
+    if (found?.a != null && found.b != null && found.c === true && found.d === true) return;
     // One transaction; the lock lets processes that begin together take turns.
     await this.#db.query(`select pg_advisory_xact_lock(1920493686);
       create schema if not exists ${at};
@@ -130,16 +160,19 @@ export class PostgresStore implements CheckpointStore {
         sum text not null, primary key (run_id, seq));
       create table if not exists ${at}.kept (key text primary key, body text not null, sum text not null);
       alter table ${at}.kept add column if not exists run_id text;
+      alter table ${at}.runs add column if not exists lease integer not null default 30000, add column if not exists row jsonb;
       create index if not exists kept_for on ${at}.kept (run_id)`);
   }
 
   async #lease(runId: string): Promise<number> {
     const owner = newOwner();
-    const values = [runId, owner, leaseMs];
-    const renewed = `owner = $2, expires = clock_timestamp() + $3 * interval '1 ms'`;
+    const values = [runId, owner, this.#lasts];
+    const renewed = `owner = $2, expires = clock_timestamp() + $3 * interval '1 ms', lease = $3`;
+    const made = `$1, 0, 1, $2, clock_timestamp() + $3 * interval '1 ms', clock_timestamp(), $3`;
+    const columns = 'run_id, last, token, owner, expires, updated, lease';
     // One whose answer was lost finds itself as the owner.
     const [mine] = await this.#db.query(
-      `insert into ${this.#at}.runs as r values ($1, 0, 1, $2, clock_timestamp() + $3 * interval '1 ms', clock_timestamp())
+      `insert into ${this.#at}.runs as r (${columns}) values (${made})
        on conflict (run_id) do update set token = r.token + 1, ${renewed}
        where r.expires = to_timestamp(0) or r.owner = $2 returning token`,
       values,
@@ -149,18 +182,18 @@ export class PostgresStore implements CheckpointStore {
     let beat = '';
     const over = await this.#watch.isOver(runId, async () => {
       const [other] = await this.#db.query(
-        `select owner, ${beatOf('r')} as beat, extract(epoch from expires - clock_timestamp()) * 1000 as left
+        `select owner, lease, ${beatOf('r')} as beat, extract(epoch from expires - clock_timestamp()) * 1000 as left
          from ${this.#at}.runs as r where run_id = $1 and expires > to_timestamp(0)`,
         [runId],
       );
       if (other === undefined) return undefined;
       holder = String(other.owner);
       beat = String(other.beat);
-      return isDead(holder) ? undefined : { beat, left: Number(other.left) };
+      return isDead(holder) ? undefined : { beat, left: Number(other.left), lasts: Number(other.lease) };
     });
     if (!over) throw heldBy(runId, holder);
     const [taken] = await this.#db.query(
-      `insert into ${this.#at}.runs as r values ($1, 0, 1, $2, clock_timestamp() + $3 * interval '1 ms', clock_timestamp())
+      `insert into ${this.#at}.runs as r (${columns}) values (${made})
        on conflict (run_id) do update set token = r.token + 1, ${renewed}
        where r.expires = to_timestamp(0) or r.owner = $2 or ${beatOf('r')} = $4 returning token`,
       [...values, beat],
@@ -184,25 +217,25 @@ export class PostgresStore implements CheckpointStore {
 
   #opened(runId: string, token: number, opened: ReturnType<typeof verified>): RunLog {
     let { end } = opened;
-    const heartbeat = beat(async () => {
+    const heartbeat = beat(this.#lasts, async () => {
       const [held] = await this.#db.query(
         `update ${this.#at}.runs set expires = clock_timestamp() + $3 * interval '1 ms' where run_id = $1 and token = $2
          returning 1 as held`,
-        [runId, token, leaseMs],
+        [runId, token, this.#lasts],
       );
       if (held === undefined) throw takenOver(runId);
     });
     return {
       entries: opened.entries,
-      append: async (more) => {
-        end = await this.#write(runId, token, end, chained(runId, end, more));
+      append: async (more, row?: RunRow) => {
+        end = await this.#write(runId, token, end, chained(runId, end, more), { row });
       },
       replace: async (all, gone = []) => {
-        end = await this.#write(runId, token, end, chained(runId, startOf(runId), all), gone);
+        end = await this.#write(runId, token, end, chained(runId, startOf(runId), all), { gone });
       },
-      close: async () => {
+      close: async (row?: RunRow) => {
         heartbeat.stop();
-        await this.#release(runId, token);
+        await this.#release(runId, token, row);
       },
       onLost: (listener) => heartbeat.onLost(listener),
     };
@@ -216,13 +249,13 @@ export class PostgresStore implements CheckpointStore {
     token: number,
     end: End,
     rows: readonly Row[],
-    gone?: readonly string[],
+    { gone, row }: { readonly gone?: readonly string[]; readonly row?: RunRow | undefined },
   ): Promise<End> {
     const last = rows.at(-1);
     if (last === undefined) return end;
     const [now] = await this.#db.query(
       `with held as (
-         update ${this.#at}.runs set last = $4, updated = clock_timestamp(),
+         update ${this.#at}.runs as r set row = ${rowWith('$10')}, last = $4, updated = clock_timestamp(),
            expires = clock_timestamp() + $5 * interval '1 ms'
          where run_id = $1 and token = $2 and last = $3 returning 1
        ), gone as (
@@ -244,11 +277,12 @@ export class PostgresStore implements CheckpointStore {
         token,
         end.seq,
         last.seq,
-        leaseMs,
+        this.#lasts,
         column(rows, 'seq'),
         column(rows, 'body'),
         column(rows, 'sum'),
         (gone ?? []).map(hashOf),
+        kept(row),
       ],
     );
     // Not held, but there: the answer to a first try was lost with its connection.
@@ -258,12 +292,21 @@ export class PostgresStore implements CheckpointStore {
     throw new RxhiveError('STORE_FAILED', message);
   }
 
-  async #release(runId: string, token: number): Promise<void> {
+  async #release(runId: string, token: number, row?: RunRow): Promise<void> {
     await this.#db.query(
-      `update ${this.#at}.runs set expires = to_timestamp(0) where run_id = $1 and token = $2`,
-      [runId, token],
+      `update ${this.#at}.runs as r set expires = to_timestamp(0), row = ${rowWith('$3')} where run_id = $1 and token = $2`,
+      [runId, token, kept(row)],
     );
   }
+}
+
+function kept(row: RunRow | undefined): string | null {
+  return row === undefined ? null : textOfRow(row);
+}
+
+/** The row that a run gives, which began when the one before says; without one that before. */
+function rowWith(given: string): string {
+  return `coalesce(${given}::jsonb || case when r.row ? 'startedAt' then jsonb_build_object('startedAt', r.row->'startedAt') else '{}' end, r.row)`;
 }
 
 /** What is another one after each renewal of a lease. */

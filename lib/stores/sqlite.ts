@@ -1,24 +1,51 @@
 import { CheckpointCorruptError, truncate } from '../kernel/errors.js';
+import { goingOn, type RunRow, type RunsQuery, rowOfText, selectRuns, textOfRow } from '../model/run-row.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { reasonOf } from '../model/store-failure.js';
 import { chained, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
-import { beat, heldBy, isOver, leaseMs, newOwner, sinceBoot, takenOver } from './lease.js';
+import {
+  beat,
+  heldBy,
+  isOver,
+  type LeaseOptions,
+  leaseOf,
+  newOwner,
+  shownOwner,
+  sinceBoot,
+  takenOver,
+} from './lease.js';
 import { SqliteConnection } from './sqlite-connection.js';
+
+export type { LeaseOptions } from './lease.js';
 
 /** "rxhv": marks a file as ours. */
 const applicationId = 0x72786876;
+const leaseColumns =
+  'cast(token as integer) as token, cast(owner as blob) as owner, cast(expires as integer) as expires, cast(renewed as integer) as renewed, cast(lease as integer) as lasts';
+
+/** The lease of a run, as the file has it. */
+interface LeaseRow {
+  readonly token: number;
+  readonly owner: Uint8Array;
+  readonly expires: number;
+  readonly renewed: number;
+  readonly lasts: number;
+}
+
 /**
  * Logs of runs in one SQLite file (WAL, every append synced to disk). Many processes may use the file, one at a
- * time may continue a run: a lease of 30 s since boot that is renewed, free at once when its process is dead.
+ * time may continue a run: a lease, of 30 s since boot by default, that is renewed, free at once when its process is dead.
  */
 export class SqliteStore implements CheckpointStore {
   readonly #db: SqliteConnection;
   readonly #owner = newOwner();
+  readonly #lasts: number;
   /** Leases that were to be given back when the file was busy. */
   readonly #left = new Map<string, number>();
 
   /** @throws CheckpointCorruptError for a file that is no store; RxhiveError STORE_FAILED; INVALID_OPTION without a driver */
-  constructor(file: string) {
+  constructor(file: string, options: LeaseOptions = {}) {
+    this.#lasts = leaseOf(options);
     this.#db = new SqliteConnection(file, (db) => prepare(db, file));
     try {
       this.#db.use('', () => undefined);
@@ -46,18 +73,30 @@ export class SqliteStore implements CheckpointStore {
     return this.#db.use(runId, () => this.#entries(runId).entries);
   }
 
-  runs(): readonly StoredRun[] {
+  runs(query: RunsQuery = {}): readonly StoredRun[] {
     return this.#db.use('', () => {
       const rows = this.#db
         .statement(
-          'select cast(run_id as blob) as id, cast(last as integer) as last, cast(updated as integer) as updated from runs where last > 0',
+          `select cast(run_id as blob) as id, cast(last as integer) as last, cast(updated as integer) as updated, cast(row as blob) as row, ${leaseColumns} from runs where last > 0`,
         )
-        .all() as { id: Uint8Array; last: number; updated: number }[];
-      return rows.map(({ id, last, updated }) => ({
-        runId: text(id),
-        records: Number(last),
-        updatedAt: Number(updated),
-      }));
+        .all() as ({
+        id: Uint8Array;
+        last: number;
+        updated: number;
+        row: Uint8Array | null;
+      } & LeaseRow)[];
+      const runs = rows.map(({ id, last, updated, row, ...lease }): StoredRun => {
+        const runId = text(id);
+        return {
+          ...rowOf(row),
+          runId,
+          records: Number(last),
+          updatedAt: Number(updated),
+          owner: shownOwner(text(lease.owner)),
+          isLeased: this.#holder(runId, lease) !== undefined,
+        };
+      });
+      return selectRuns(runs, query);
     });
   }
 
@@ -104,28 +143,32 @@ export class SqliteStore implements CheckpointStore {
     this.#db.close();
   }
 
+  /** Who has the run now, if anybody. */
+  #holder(runId: string, row: LeaseRow): string | undefined {
+    if (this.#left.get(runId) === Number(row.token)) return undefined;
+    const lease = {
+      owner: text(row.owner),
+      expires: Number(row.expires),
+      renewed: Number(row.renewed),
+      lasts: Number(row.lasts),
+    };
+    return isOver(lease) ? undefined : lease.owner;
+  }
+
   #lease(runId: string): number {
     return this.#db.transaction(() => {
       const now = Date.now();
-      const row = this.#db
-        .statement(
-          'select cast(token as integer) as token, cast(owner as blob) as owner, cast(expires as integer) as expires, cast(renewed as integer) as renewed from runs where run_id = ?',
-        )
-        .get(runId) as { token: number; owner: Uint8Array; expires: number; renewed: number } | undefined;
-      if (row !== undefined && this.#left.get(runId) !== Number(row.token)) {
-        const lease = {
-          owner: text(row.owner),
-          expires: Number(row.expires),
-          renewed: Number(row.renewed),
-        };
-        if (!isOver(lease)) throw heldBy(runId, lease.owner);
-      }
+      const row = this.#db.statement(`select ${leaseColumns} from runs where run_id = ?`).get(runId) as
+        | LeaseRow
+        | undefined;
+      const holder = row && this.#holder(runId, row);
+      if (holder !== undefined) throw heldBy(runId, holder);
       const token = Number(row?.token ?? 0) + 1;
       this.#db
         .statement(
-          'insert into runs (run_id, last, token, owner, expires, updated, renewed) values (?, 0, ?, ?, ?, ?, ?) on conflict (run_id) do update set token = excluded.token, owner = excluded.owner, expires = excluded.expires, renewed = excluded.renewed',
+          'insert into runs (run_id, last, token, owner, expires, updated, renewed, lease) values (?, 0, ?, ?, ?, ?, ?, ?) on conflict (run_id) do update set token = excluded.token, owner = excluded.owner, expires = excluded.expires, renewed = excluded.renewed, lease = excluded.lease',
         )
-        .run(runId, token, this.#owner, now + leaseMs, now, sinceBoot());
+        .run(runId, token, this.#owner, now + this.#lasts, now, sinceBoot(), this.#lasts);
       this.#left.delete(runId);
       return token;
     });
@@ -140,32 +183,36 @@ export class SqliteStore implements CheckpointStore {
         .statement(
           'update runs set last = coalesce(?, last), updated = coalesce(?, updated), expires = ?, renewed = ? where run_id = ? and token = ?',
         )
-        .run(last, last === null ? null : now, now + leaseMs, sinceBoot(), runId, token);
+        .run(last, last === null ? null : now, now + this.#lasts, sinceBoot(), runId, token);
       if (Number(changed.changes) !== 1) throw takenOver(runId);
     };
     const use = <T>(work: () => T): T => this.#db.use(runId, () => this.#db.transaction(work));
-    const heartbeat = beat(() => use(() => touch(null)));
-    const write = (rows: readonly Row[], first?: () => void): void => {
+    const heartbeat = beat(this.#lasts, () => use(() => touch(null)));
+    const write = (rows: readonly Row[], row?: RunRow, first?: () => void): void => {
       use(() => {
         touch(rows.at(-1)?.seq ?? null);
         first?.();
+        this.#keep(runId, token, row);
         const insert = this.#db.statement('insert into log values (?, ?, ?, ?)');
-        for (const row of rows) insert.run(runId, row.seq, row.body, row.sum);
+        for (const { seq, body, sum } of rows) insert.run(runId, seq, body, sum);
       });
       end = rows.at(-1) ?? end;
     };
     return {
       entries: opened.entries,
-      append: (entries: readonly LogEntry[]) => write(chained(runId, end, entries)),
+      append: (entries: readonly LogEntry[], row?: RunRow) => write(chained(runId, end, entries), row),
       replace: (entries: readonly LogEntry[], gone: readonly string[] = []) =>
-        write(chained(runId, startOf(runId), entries), () => {
+        write(chained(runId, startOf(runId), entries), undefined, () => {
           this.#db.statement('delete from log where run_id = ?').run(runId);
           const forget = this.#db.statement('delete from kept where key = ? and run_id = ?');
           for (const key of gone) forget.run(key, runId);
         }),
-      close: () => {
+      close: (row?: RunRow) => {
         heartbeat.stop();
-        this.#db.use(runId, () => this.#release(runId, token));
+        use(() => {
+          this.#keep(runId, token, row);
+          this.#release(runId, token);
+        });
       },
       onLost: (listener) => heartbeat.onLost(listener),
     };
@@ -189,6 +236,15 @@ export class SqliteStore implements CheckpointStore {
     } finally {
       this.#db.exec('commit');
     }
+  }
+
+  #keep(runId: string, token: number, row: RunRow | undefined): void {
+    if (row === undefined) return;
+    const found = this.#db.statement('select cast(row as blob) as row from runs where run_id = ?').get(runId);
+    const before = rowOf((found as { row: Uint8Array | null } | undefined)?.row);
+    this.#db
+      .statement('update runs set row = ? where run_id = ? and token = ?')
+      .run(textOfRow(goingOn(before, row)), runId, token);
   }
 
   #giveBack(runId: string, token: number): void {
@@ -218,7 +274,8 @@ function prepare(db: SqliteConnection, file: string): void {
   db.transaction(() =>
     db.exec(`pragma application_id = ${applicationId};
       create table if not exists runs (run_id text primary key, last integer not null, token integer not null,
-        owner text not null, expires integer not null, updated integer not null, renewed integer not null default 0) without rowid;
+        owner text not null, expires integer not null, updated integer not null, renewed integer not null default 0,
+        lease integer not null default 30000, row text) without rowid;
       create table if not exists log (run_id text not null, seq integer not null, body text not null,
         sum text not null, primary key (run_id, seq)) without rowid;
       create table if not exists kept (key text primary key, body text not null, sum text not null, run_id text) without rowid;
@@ -231,6 +288,8 @@ function grow(db: SqliteConnection): void {
   const additions: [table: string, column: string, add: string][] = [
     ['kept', 'run_id', 'alter table kept add column run_id text; create index kept_for on kept (run_id)'],
     ['runs', 'renewed', 'alter table runs add column renewed integer not null default 0'],
+    ['runs', 'lease', 'alter table runs add column lease integer not null default 30000'],
+    ['runs', 'row', 'alter table runs add column row text'],
   ];
   const missing = () =>
     additions.filter(([table, column]) => {
@@ -250,7 +309,11 @@ function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('utf8');
 }
 
-/** Opens, or makes, a store in a file. */
-export function sqlite(file: string): SqliteStore {
-  return new SqliteStore(file);
+function rowOf(bytes: Uint8Array | null | undefined): RunRow | undefined {
+  return rowOfText(bytes ? text(bytes) : undefined);
+}
+
+/** Opens, or makes, a store in a file. @throws RxhiveError INVALID_OPTION, STORE_FAILED; CheckpointCorruptError */
+export function sqlite(file: string, options?: LeaseOptions): SqliteStore {
+  return new SqliteStore(file, options);
 }

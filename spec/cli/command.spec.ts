@@ -111,6 +111,7 @@ const files: Readonly<Record<string, string>> = {
 const verbs = [
   'run',
   'resume',
+  'runs',
   'fork',
   'answer',
   'check',
@@ -217,6 +218,12 @@ const rows: readonly Row[] = [
   ['fork store --set one.priority=2', 2, '', /a fork can have other limits only/],
   ['fork store --at 1 --as two --input {"n":9} --quiet', 0, /^add: succeeded/, /^run two, a fork of one$/],
 
+  ['runs', 2, '', /give the store/],
+  ['runs none', 2, '', /none/],
+  ['runs asked', 0, /^q {2}suspended {2}\d{4}-\d\d-\d\dT\S+ {2}ask; .*1 suspended/, ''],
+  ['runs asked --status failed', 0, /^there are none$/, ''],
+  ['runs asked --workflow=ask --limit 1 --json', 0, /^\{"runs":\[\{.*"isLeased":false/, ''],
+  ['runs asked --tag x', 2, '', /--tag x: give a name and a value/],
   ['answer', 2, '', /give the store .*or a log to read/],
   ['answer none', 2, '', /cannot read .*none: there is no such file/],
   ['answer damaged', 2, '', /cannot read .*damaged\.jsonl: Line 2 is no event/],

@@ -30,8 +30,9 @@ const at = <T extends CheckpointStore>(place: string, store: T): T => {
   return store;
 };
 const subjects: Record<string, StoreSubject> = {
-  memory: { make: () => memory() },
+  memory: { rows: true, make: () => memory() },
   'memory that answers later': {
+    rows: true,
     make: () => {
       const store = new LateStore();
       store.auto = () => 0;
@@ -39,6 +40,7 @@ const subjects: Record<string, StoreSubject> = {
     },
   },
   sqlite: {
+    rows: true,
     make: () => {
       const file = join(folder, `${made++}.db`);
       return at(file, keep(sqlite(file)));
@@ -47,6 +49,7 @@ const subjects: Record<string, StoreSubject> = {
   },
   ...(server && {
     postgres: {
+      rows: true,
       make: () => {
         const schema = server.schema();
         return at(schema, keep(postgres(server.url, { schema })));
@@ -54,6 +57,7 @@ const subjects: Record<string, StoreSubject> = {
       reopen: (store) => keep(postgres(server.url, { schema: places.get(store) as string })),
     },
     'postgres with a pool that was given': {
+      rows: true,
       make: () => postgres(server.pool, { schema: server.schema() }),
     },
   }),

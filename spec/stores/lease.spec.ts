@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CheckpointStore, memory, RxhiveError } from '../../lib/index.js';
 import { Clock } from '../../lib/kernel/clock.js';
-import { LeaseWatch, type SharedLease } from '../../lib/stores/lease.js';
+import { LeaseWatch, leaseOf, type SharedLease } from '../../lib/stores/lease.js';
 import { PostgresStore } from '../../lib/stores/postgres.js';
 import { sqlite } from '../../lib/stores/sqlite.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
@@ -88,6 +88,31 @@ for (const jump of [-hour, 0, hour])
       await next.close();
     }));
 
+test('sqlite: a lease holds as long as the store that took it says, and is renewed three times meanwhile', () =>
+  withClocks(async (clocks) => {
+    const file = join(folder, `${Math.random()}.db`);
+    const { setInterval } = globalThis;
+    const beats: (number | undefined)[] = [];
+    globalThis.setInterval = ((_work: unknown, ms?: number) => {
+      beats.push(ms);
+      return { unref: () => undefined };
+    }) as never;
+    try {
+      sqlite(file, { lease: 6_000 }).open('r');
+      clocks.boot = 5_000;
+      assert.ok(await isRefused(() => sqlite(file, { lease: 1_000 }).open('r')));
+      clocks.boot = 6_000;
+      await sqlite(file, { lease: 60_000 })
+        .open('r')
+        .append([{ seq: 1, body: 'one' }]);
+      clocks.boot = 65_000;
+      assert.ok(await isRefused(() => sqlite(file).open('r')), 'an append renews it for as long');
+    } finally {
+      globalThis.setInterval = setInterval;
+    }
+    assert.equal(beats, [2_000, 20_000]);
+  }));
+
 test('sqlite: the lease of a boot that is over is taken when it has expired, or has more time left than any', () =>
   withClocks(async (clocks) => {
     const Database = (await import('libsql')).default;
@@ -132,28 +157,66 @@ test('a lease of another machine counts as over once it has stood still, whateve
     return [new LeaseWatch(new Clock({ scheduler })), scheduler];
   };
   const renewed = (at: number): string => `${Math.floor((at + 3_000) / 10_000)}`;
-  const plain = await watched(...fresh(), () => ({ beat: 'a', left: 20_000 }));
+  const plain = await watched(...fresh(), () => ({ beat: 'a', left: 20_000, lasts: 30_000 }));
   assert.equal(plain, [false, 0], 'it has time left');
-  const dead = await watched(...fresh(), (at) => ({ beat: 'a', left: -at }));
+  const dead = await watched(...fresh(), (at) => ({ beat: 'a', left: -at, lasts: 30_000 }));
   assert.equal(dead, [true, 15_000], 'it has expired');
+  const short = await watched(...fresh(), (at) => ({ beat: 'a', left: -at, lasts: 10_000 }));
+  assert.equal(short, [true, 5_000], 'it was shorter');
   const forward = await watched(...fresh(), (at) => ({
     beat: renewed(at),
     left: at < 7_000 ? -hour : 30_000,
+    lasts: 30_000,
   }));
   assert.equal(forward, [false, 7_000], 'its clock was set forward, and it is renewed');
-  const back = await watched(...fresh(), (at) => ({ beat: renewed(at), left: at < 7_000 ? hour : 30_000 }));
+  const back = await watched(...fresh(), (at) => ({
+    beat: renewed(at),
+    left: at < 7_000 ? hour : 30_000,
+    lasts: 30_000,
+  }));
   assert.equal(back, [false, 7_000], 'its clock was set back, and it is renewed');
-  const backDead = await watched(...fresh(), (at) => ({ beat: 'a', left: hour - at }));
+  const backDead = await watched(...fresh(), (at) => ({ beat: 'a', left: hour - at, lasts: 30_000 }));
   assert.equal(backDead, [true, 30_000], 'its clock was set back, and nobody renews it');
-  const released = await watched(...fresh(), (at) => (at < 5_000 ? { beat: 'a', left: -1 } : undefined));
+  const released = await watched(...fresh(), (at) =>
+    at < 5_000 ? { beat: 'a', left: -1, lasts: 30_000 } : undefined,
+  );
   assert.equal(released, [true, 5_000], 'it was given back');
   const [watch, scheduler] = fresh();
-  assert.equal(await watched(watch, scheduler, () => ({ beat: 'a', left: 10_000 })), [false, 0]);
+  assert.equal(await watched(watch, scheduler, () => ({ beat: 'a', left: 10_000, lasts: 30_000 })), [
+    false,
+    0,
+  ]);
   // Asked again 100 s later: it has stood still all the time.
-  assert.equal(await watched(watch, scheduler, () => ({ beat: 'a', left: 10_000 })), [true, 0]);
+  assert.equal(await watched(watch, scheduler, () => ({ beat: 'a', left: 10_000, lasts: 30_000 })), [
+    true,
+    0,
+  ]);
+});
+
+test('a lease holds for ms from 1,000 to 3,600,000', () => {
+  assert.is(leaseOf({}), 30_000);
+  assert.is(leaseOf({ lease: 1_000 }), 1_000);
+  for (const lease of [0, 999, 3_600_001, Number.NaN, '5000' as never])
+    assert.throws(() => leaseOf({ lease }), /lease is .*; give ms from 1000 to 3600000/);
 });
 
 if (server !== undefined) {
+  test('postgres: a lease holds as long as the store that took it says, also when it is renewed', async () => {
+    const schema = server.schema();
+    const log = await new PostgresStore(server.pool, { schema, lease: 600_000 }).open('r');
+    const left = async (): Promise<number> => {
+      const { rows } = await server.pool.query(
+        `select lease, extract(epoch from expires - updated) * 1000 as left from ${schema}.runs`,
+      );
+      assert.is(rows[0]?.lease, 600_000);
+      return Math.round(Number(rows[0]?.left) / 10_000);
+    };
+    assert.is(await left(), 60);
+    await log.append([{ seq: 1, body: 'one' }]);
+    assert.is(await left(), 60);
+    await log.close();
+  });
+
   for (const interval of ['1 hour', '-1 hour']) {
     test(`postgres: a lease is not taken when the clock of the server jumps by ${interval}, but when it stands still`, async () => {
       const schema = server.schema();

@@ -2,6 +2,7 @@ import type { SchedulerLike } from 'rxjs';
 import type { LogEntry, MemoryStore, RunLog, StoredRun } from '../../lib/entry/stores.js';
 import { type CheckpointStore, memory } from '../../lib/index.js';
 import type { MaybePromise } from '../../lib/kernel/maybe-promise.js';
+import type { RunRow, RunsQuery } from '../../lib/model/run-row.js';
 
 /** One call of a {@link LateStore} that has not been answered. */
 interface Call {
@@ -31,11 +32,11 @@ export class LateStore implements CheckpointStore {
       const log = this.inner.open(runId);
       return {
         entries: log.entries,
-        append: (entries: readonly LogEntry[]) =>
-          this.#call(`append ${entries.map(({ seq }) => seq).join(' ')}`, () => log.append(entries)),
+        append: (entries: readonly LogEntry[], row?: RunRow) =>
+          this.#call(`append ${entries.map(({ seq }) => seq).join(' ')}`, () => log.append(entries, row)),
         replace: (entries: readonly LogEntry[], gone?: readonly string[]) =>
           this.#call(`replace ${entries.length}`, () => log.replace(entries, gone)),
-        close: () => this.#call('close', () => log.close()),
+        close: (row?: RunRow) => this.#call('close', () => log.close(row)),
       };
     });
   }
@@ -44,8 +45,8 @@ export class LateStore implements CheckpointStore {
     return this.#call('read', () => this.inner.read(runId));
   }
 
-  runs(): MaybePromise<readonly StoredRun[]> {
-    return this.#call('runs', () => this.inner.runs());
+  runs(query?: RunsQuery): MaybePromise<readonly StoredRun[]> {
+    return this.#call('runs', () => this.inner.runs(query));
   }
 
   remove(runId: string): MaybePromise<void> {

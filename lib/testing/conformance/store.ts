@@ -1,4 +1,5 @@
 import type { MaybePromise } from '../../kernel/maybe-promise.js';
+import type { RunRow } from '../../model/run-row.js';
 import type { CheckpointStore, Durability, LogEntry } from '../../model/store.js';
 import { workflow } from '../../workflow.js';
 import { type ConformanceCheck, refused, same } from './check.js';
@@ -12,6 +13,8 @@ export interface StoreSubject {
    * no other process can use.
    */
   reopen?(store: CheckpointStore): MaybePromise<CheckpointStore>;
+  /** It keeps rows of runs, and answers `runs(query)` with those asked for. Default false. */
+  readonly rows?: boolean;
 }
 
 const entries = (from: number, ...bodies: string[]): LogEntry[] =>
@@ -225,6 +228,9 @@ export function storeConformance(subject: StoreSubject): readonly ConformanceChe
       same(await store.get('z'), undefined, 'a text of the other run');
     },
   };
+  if (subject.rows === true)
+    checks['rows of runs are kept with records and at the end, and listed as asked'] = (store) =>
+      listsRows(store, reopen);
   for (const durability of ['sync', 'group', 'exit'] as const)
     checks[`a run that failed goes on where it was (${durability})`] = (store) =>
       goesOn(store, reopen, durability);
@@ -232,6 +238,77 @@ export function storeConformance(subject: StoreSubject): readonly ConformanceChe
     name,
     run: async () => check(await subject.make()),
   }));
+}
+
+async function listsRows(store: CheckpointStore, reopen: NonNullable<StoreSubject['reopen']>): Promise<void> {
+  const row = (startedAt: number, more: Partial<RunRow> = {}): RunRow => ({
+    workflow: 'brief',
+    status: 'running',
+    tags: { tenant: 'acme', 'a "b"': "it's ✓\0\ud800" },
+    startedAt,
+    ...more,
+  });
+  const counts = { succeeded: 1, failed: 2, skipped: 3, cancelled: 4, restored: 5, suspended: 6, waiting: 7 };
+  const other = await reopen(store);
+  for (const [runId, first, last] of [
+    ['a', row(3_000), row(9_000, { status: 'failed', endedAt: 10_000, counts, error: "x'\0 ✓" })],
+    ['b', row(2_000, { workflow: "it's" })],
+    [
+      'c',
+      row(2_000, { tags: { tenant: 'other' } }),
+      row(2_000, { tags: { tenant: 'other' }, status: 'succeeded' }),
+    ],
+    ['d', row(1_000, { tags: {} })],
+  ] as const) {
+    const log = await store.open(runId);
+    await log.append(entries(1, 'one'), first);
+    await log.append(entries(2, 'two'));
+    await log.close(last);
+  }
+  // Written by a version without rows: it counts by the time of its last record.
+  const old = await store.open('old ✓');
+  await old.append(entries(1, 'one'));
+  await old.close();
+  const ids = async (query: Parameters<CheckpointStore['runs']>[0]): Promise<string[]> =>
+    (await other.runs(query)).map(({ runId }) => runId);
+  same(await ids({}), ['old ✓', 'a', 'c', 'b', 'd'], 'all, the one that began last first');
+  same(await ids({ limit: 2 }), ['old ✓', 'a'], 'the first two');
+  same(await ids({ after: 'a', limit: 2 }), ['c', 'b'], 'the next two');
+  same(await ids({ after: 'd' }), [], 'behind the last');
+  same(await ids({ after: 'none' }), [], 'behind one that is not there');
+  same(await ids({ status: 'running' }), ['b', 'd'], 'by status');
+  same(await ids({ status: 'running', after: 'b' }), ['d'], 'by status, the next');
+  same(await ids({ workflow: "it's" }), ['b'], 'by workflow');
+  same(await ids({ tag: 'tenant=acme' }), ['a', 'b'], 'by tag');
+  same(await ids({ tag: 'a "b"=it\'s ✓\ufffd\ufffd' }), ['a', 'b'], 'by a tag of any text');
+  same(await ids({ tag: 'tenant=acme', status: 'failed', workflow: 'brief' }), ['a'], 'by all three');
+  const [a] = await other.runs({ status: 'failed' });
+  same(
+    [
+      a?.startedAt,
+      a?.endedAt,
+      { ...counts, ...a?.counts },
+      Object.keys(a?.counts ?? {}).length,
+      a?.error,
+      a?.records,
+    ],
+    [3_000, 10_000, counts, 7, "x'\ufffd ✓", 2],
+    'what the end of a run says, and when it began',
+  );
+  const again = await other.open('a');
+  await again.append(entries(3, 'three'), row(20_000));
+  const [goesOn] = await store.runs({ after: 'old ✓', limit: 1 });
+  same(
+    [goesOn?.startedAt, goesOn?.status, goesOn?.endedAt],
+    [3_000, 'running', undefined],
+    'one that goes on',
+  );
+  same(goesOn?.isLeased !== false, true, 'one that goes on has a process');
+  await again.close();
+  const [left] = await store.runs({ after: 'old ✓', limit: 1 });
+  same(left?.isLeased !== true, true, 'one that was closed has none');
+  await other.remove('a');
+  same(await ids({ status: 'running' }), ['b', 'd'], 'without the one that was removed');
 }
 
 async function goesOn(
