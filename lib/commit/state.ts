@@ -41,7 +41,11 @@ export class State {
         `state is ${inspect(initial)}; give a plain object, array, Map or Set.`,
       );
     }
-    this.#current = this.#head = walked(() => freeze(initial, true));
+    try {
+      this.#current = this.#head = freeze(initial, true);
+    } catch (error) {
+      throw unwalkable(error);
+    }
   }
 
   get current(): unknown {
@@ -159,32 +163,26 @@ function changed(
   const change = replay(base, recipes);
   let fault: { readonly error: unknown } | undefined;
   try {
-    return walked(() =>
-      make(base, (draft) => {
-        try {
-          change(draft);
-        } catch (error) {
-          fault = { error: readable(error, 'A recipe of ctx.update') };
-          throw fault.error;
-        }
-      }),
-    );
+    return make(base, (draft) => {
+      try {
+        change(draft);
+      } catch (error) {
+        fault = { error: readable(error, 'A recipe of ctx.update') };
+        throw fault.error;
+      }
+    });
   } catch (error) {
-    throw fault === undefined ? error : fault.error;
+    throw fault === undefined ? unwalkable(error) : fault.error;
   }
 }
 
-/** Immer looks into all that it is given. @throws RxhiveError NOT_SERIALIZABLE for what it cannot */
-function walked<T>(walk: () => T): T {
-  try {
-    return walk();
-  } catch (error) {
-    const message =
-      error instanceof RangeError
-        ? `The state is nested too deep, or holds a circle; keep it within ${deepest} levels.`
-        : `The state holds something that cannot be read (${messageOf(error)}); keep it plain data.`;
-    throw new RxhiveError('NOT_SERIALIZABLE', message, { cause: error });
-  }
+/** Immer looks into all that it is given: what it throws for what it cannot. */
+function unwalkable(error: unknown): RxhiveError {
+  const message =
+    error instanceof RangeError
+      ? `The state is nested too deep, or holds a circle; keep it within ${deepest} levels.`
+      : `The state holds something that cannot be read (${messageOf(error)}); keep it plain data.`;
+  return new RxhiveError('NOT_SERIALIZABLE', message, { cause: error });
 }
 
 function at(state: unknown, path: readonly PropertyKey[]): unknown {

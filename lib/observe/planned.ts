@@ -3,6 +3,7 @@ import type { Group } from '../graph/lane.js';
 import type { Edge, TaskNode } from '../graph/node.js';
 import type { Watch } from '../graph/ports.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
+import type { DependencyMode } from '../model/dependency.js';
 import type { PlannedTask } from '../model/event.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 
@@ -95,13 +96,13 @@ const none: PlannedTask['dependencies'] = [];
 
 function dependenciesOf(edges: readonly Edge[]): PlannedTask['dependencies'] {
   const choices: ChoiceState[] = [];
-  return edges.flatMap((edge) => {
-    const { from, mode } = edge;
-    if (mode === 'join') return [];
+  return edges.map((edge) => {
+    // None of them is the wait of a running task.
+    const dependency = { id: edge.from.id, mode: edge.mode as DependencyMode };
     const choice = choiceOf(edge);
-    if (choice === undefined) return [{ id: from.id, mode }];
+    if (choice === undefined) return dependency;
     if (!choices.includes(choice)) choices.push(choice);
-    return [{ id: from.id, mode, choice: choices.indexOf(choice), need: choice.need }];
+    return { ...dependency, choice: choices.indexOf(choice), need: choice.need };
   });
 }
 

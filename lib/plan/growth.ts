@@ -128,8 +128,10 @@ export class Growth {
     this.#ended += 1;
     if (node.definition.stage !== undefined)
       for (const edge of node.inEdges) if (edge instanceof ItemsEdge) edge.row.close();
-    if (node.item === undefined)
-      return (this.#families?.ended(node) ?? none).filter((one) => this.#forget(one)).map(({ id }) => id);
+    if (node.item === undefined) {
+      const gone = this.#families?.ended(node) ?? none;
+      return gone.length === 0 ? none : gone.filter((one) => this.#forget(one)).map(({ id }) => id);
+    }
     node.parent?.extra?.items?.delete(node);
     node.item.ended(node);
     this.#forget(node);

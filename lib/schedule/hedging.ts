@@ -108,7 +108,7 @@ export class Hedging {
     const { node } = hedge;
     const rival = item.node;
     const lost = new WorkflowCancelledError('lost');
-    this.#lifecycle.free(rival, { kind: 'succeeded' });
+    this.#lifecycle.free(rival, item);
     hedge.rivals.splice(hedge.rivals.indexOf(rival), 1);
     this.#lifecycle.dropRivals(node, lost);
     const first = node.running;

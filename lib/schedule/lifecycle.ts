@@ -6,7 +6,7 @@ import type { SchedulerPorts } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import { type RxhiveError, WorkflowCancelledError } from '../kernel/errors.js';
 import type { AttemptEvent, OpenEvent } from '../model/event.js';
-import { isEnd, type TaskStatus } from '../model/status.js';
+import type { TaskStatus } from '../model/status.js';
 import type { WorkerFacts } from '../model/worker.js';
 import type { WorkflowSettings } from '../model/workflow.js';
 import type { Deadlines } from './deadlines.js';
@@ -183,6 +183,7 @@ export class Lifecycle {
     const { end: status, error } = replay ?? { end, error: cause };
     if (replay !== undefined) this.ports.log.replayed(node, this.closing === undefined, cause);
     node.error = error;
+    node.ended = true;
     this.enter(node, status, error);
     this.open -= 1;
     if (node.definition.candidate === true) node.lane.group?.dismiss(node);
@@ -253,7 +254,6 @@ export class Lifecycle {
     if (active || this.#moment < 0) this.#moment = this.clock.elapsed();
     bookTime(node, this.#moment);
     node.status = status;
-    node.ended = isEnd(status);
     if (node.extra?.handedOver === true) node.extra.handedOver = false;
     if (node.definition.place !== undefined) this.places.note(node);
     if (active) this.announce(node, error, delay);

@@ -61,7 +61,7 @@ export class Outcomes {
     if (item === undefined) return;
     const { node } = item;
     if (item.kind === 'succeeded') {
-      const fault = this.#lifecycle.free(node, { kind: 'succeeded' });
+      const fault = this.#lifecycle.free(node, item);
       if (fault === undefined) this.#commit(node, item.source, item.value);
       else this.#failed(node, fault);
     } else if (item.kind === 'failed') this.#fail(node, item.failure, item.delay);
