@@ -4,20 +4,9 @@ import type { Recipe } from '../model/context.js';
 
 const generators: ReadonlySet<string> = new Set(['[object Generator]', '[object AsyncGenerator]']);
 
-/**
- * Recipes as one change of a draft of `base`.
- * @throws RxhiveError INVALID_OPTION for a recipe that is not over when it returns; what recipes throw
- */
-export function replay(base: unknown, recipes: readonly Recipe<never>[]): (draft: unknown) => void {
-  if (base === undefined) {
-    throw new RxhiveError(
-      'INVALID_OPTION',
-      'ctx.update was called but the workflow has no state; add state to its options.',
-    );
-  }
-  return (draft) => {
-    for (const recipe of recipes) refuseLate(recipe(draft as never));
-  };
+/** Changes a draft by recipes. @throws RxhiveError INVALID_OPTION for one that is not over when it returns; what recipes throw */
+export function replay(draft: unknown, recipes: readonly Recipe<never>[]): void {
+  for (const recipe of recipes) refuseLate(recipe(draft as never));
 }
 
 /** The draft is gone when the rest of such a recipe comes, so the task fails, and what the rest throws is nobody's. */

@@ -160,12 +160,15 @@ function changed(
   recipes: readonly Recipe<never>[],
   make: (base: unknown, recipe: (draft: unknown) => void) => unknown,
 ): unknown {
-  const change = replay(base, recipes);
+  if (base === undefined) {
+    const message = 'ctx.update was called but the workflow has no state; add state to its options.';
+    throw new RxhiveError('INVALID_OPTION', message);
+  }
   let fault: { readonly error: unknown } | undefined;
   try {
     return make(base, (draft) => {
       try {
-        change(draft);
+        replay(draft, recipes);
       } catch (error) {
         fault = { error: readable(error, 'A recipe of ctx.update') };
         throw fault.error;

@@ -140,8 +140,7 @@ class Attempt extends AttemptContext implements BodySink {
   #armTimeouts(): void {
     const { node, ports } = this;
     const timeouts = timeoutsOf(node.definition.timeout, ports.settings.timeout);
-    if (timeouts !== undefined)
-      this.#timeouts = new AttemptTimeouts(ports.clock, node.id, timeouts, (error) => this.broke(error));
+    if (timeouts !== undefined) this.#timeouts = new AttemptTimeouts(ports.clock, this, timeouts);
   }
 
   get priority(): number {
@@ -249,7 +248,7 @@ class Attempt extends AttemptContext implements BodySink {
     });
   }
 
-  protected override broke(error: RxhiveError): void {
+  override broke(error: RxhiveError): void {
     if (this.ended) return;
     this.abort(error);
     this.failed(error);

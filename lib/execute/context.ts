@@ -147,8 +147,9 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
         `ctx.update got ${inspect(recipe)}; give a function that changes the draft.`,
       );
     }
-    this.recipes ??= [];
-    this.recipes.push(changeIn(this.scope, recipe as Recipe<never>));
+    const change = changeIn(this.scope, recipe as Recipe<never>);
+    if (this.recipes === undefined) this.recipes = [change];
+    else this.recipes.push(change);
   }
 
   read<T>(given?: (state: never) => T): T {

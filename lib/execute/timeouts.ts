@@ -1,12 +1,17 @@
 import type { Clock, Timer } from '../kernel/clock.js';
-import { TaskTimeoutError } from '../kernel/errors.js';
+import { TaskTimeoutError, type TimeoutKind } from '../kernel/errors.js';
 import type { TimeoutOptions } from '../model/policy.js';
+
+/** Whose clocks they are, and what ends it when one has run down. */
+interface Timed {
+  readonly taskId: string;
+  broke(error: TaskTimeoutError): void;
+}
 
 /** The two clocks of one attempt: how long it takes, and how long nothing comes of its stream. */
 export class AttemptTimeouts {
   readonly #clock: Clock;
-  readonly #taskId: string;
-  readonly #expired: (error: TaskTimeoutError) => void;
+  readonly #attempt: Timed;
   #timer: Timer | undefined;
   #idle: Timer | undefined;
   readonly #limit: number | undefined;
@@ -16,15 +21,9 @@ export class AttemptTimeouts {
   #still = false;
 
   /** Both clocks begin. */
-  constructor(
-    clock: Clock,
-    taskId: string,
-    { attempt, idle }: TimeoutOptions,
-    expired: (error: TaskTimeoutError) => void,
-  ) {
+  constructor(clock: Clock, timed: Timed, { attempt, idle }: TimeoutOptions) {
     this.#clock = clock;
-    this.#taskId = taskId;
-    this.#expired = expired;
+    this.#attempt = timed;
     this.#limit = attempt !== undefined && Number.isFinite(attempt) ? attempt : undefined;
     this.#idleMs = idle !== undefined && Number.isFinite(idle) ? idle : undefined;
     if (this.#limit !== undefined) this.#arm(this.#limit, this.#limit);
@@ -36,9 +35,7 @@ export class AttemptTimeouts {
     const idle = this.#idleMs;
     if (idle === undefined || this.#still) return;
     this.#clock.cancel(this.#idle);
-    this.#idle = this.#clock.after(idle, () =>
-      this.#expired(new TaskTimeoutError(this.#taskId, 'idle', idle)),
-    );
+    this.#idle = this.#clock.after(idle, () => this.#expire('idle', idle));
   }
 
   /** Stops the clocks while people are asked, or lets them go on. */
@@ -60,7 +57,10 @@ export class AttemptTimeouts {
   }
 
   #arm(limit: number, left: number): void {
-    const late = (): void => this.#expired(new TaskTimeoutError(this.#taskId, 'attempt', limit));
-    this.#timer = this.#clock.after(left, late);
+    this.#timer = this.#clock.after(left, () => this.#expire('attempt', limit));
+  }
+
+  #expire(kind: TimeoutKind, limit: number): void {
+    this.#attempt.broke(new TaskTimeoutError(this.#attempt.taskId, kind, limit));
   }
 }

@@ -215,7 +215,9 @@ export class Graph {
       const key = names?.[i];
       const item: unknown =
         key === undefined ? (given as readonly unknown[])[i] : (given as Record<string, unknown>)[key];
-      if (item instanceof Choice) {
+      // Most are: no need to ask what else they may be.
+      const isTask = item instanceof Task;
+      if (!isTask && item instanceof Choice) {
         const choice = this.#choiceOf(node, item, faults);
         if (choice === undefined) continue;
         edges = edges.slice(0, connected);
@@ -227,7 +229,7 @@ export class Graph {
         pending += 1;
         continue;
       }
-      const dependency = item instanceof Dependency ? item : undefined;
+      const dependency = !isTask && item instanceof Dependency ? item : undefined;
       const from = this.#dependencyOf(node, dependency === undefined ? item : dependency.task, faults);
       if (from === undefined) continue;
       const mode = dependency === undefined ? 'value' : dependency.mode;
