@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { QueueConnection } from '../../lib/executors/bullmq.js';
 import { fakeRedis } from '../support/fake-redis.js';
+import { passwordAddress } from '../support/postgres.js';
 import { freshName, startFile } from '../support/queue-servers.js';
 
 const password = 'pass-s3cret-w0rd';
@@ -41,6 +42,7 @@ async function cases(): Promise<Record<string, Case>> {
   const pool = new Pool({ connectionString: RXHIVE_POSTGRES });
   const database = freshName();
   await pool.query(`create database ${database}`);
+  const addressWith = await passwordAddress(pool);
   await pool.end();
   const url = new URL(RXHIVE_POSTGRES);
   const reached = (change: (url: URL) => void): QueueConnection => {
@@ -51,6 +53,12 @@ async function cases(): Promise<Record<string, Case>> {
   };
   return {
     ...made,
+    ...(addressWith && {
+      'PostgreSQL, wrong password': {
+        connection: { postgres: addressWith(password) },
+        says: 'password authentication failed',
+      },
+    }),
     'PostgreSQL, no tables': {
       connection: reached((one) => {
         one.pathname = `/${database}`;

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { postgresLimits } from '../../lib/entry/postgres.js';
 import { type LimiterSettings, type RxhiveError, workflow } from '../../lib/index.js';
 import { exchangeName, limitsSchema } from '../../lib/stores/postgres-script.js';
-import { testServer } from '../support/postgres.js';
+import { passwordAddress, testServer } from '../support/postgres.js';
 import { failureOf, sameAsMemory, sharedLimitsSpecs, waitsForServer } from '../support/shared-limits.js';
 
 const server = await testServer();
@@ -92,7 +92,7 @@ if (server !== undefined) {
     assert.is(await failureOf(limiter), undefined);
   });
 
-  test('a wrong user, a wrong database and missing rights are said clearly, once', async () => {
+  test('a wrong user, password or database and missing rights are said clearly, once', async () => {
     const place = new URL(url);
     const user = `limited_${randomUUID().slice(0, 8)}`;
     const own = server.schema();
@@ -109,7 +109,11 @@ if (server !== undefined) {
     } finally {
       await pool.query(`drop owned by ${user}; drop role ${user}`);
     }
+    const addressWith = await passwordAddress(pool);
     for (const [wrong, said] of [
+      ...(addressWith === undefined
+        ? []
+        : ([[new URL(addressWith('s3cret')), /password authentication failed/]] as const)),
       [
         Object.assign(new URL(place), { username: 'nobody_here', password: 's3cret' }),
         /role .* does not exist/,

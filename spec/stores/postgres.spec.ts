@@ -4,8 +4,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { RxhiveError, type Task, workflow } from '../../lib/index.js';
 import { type PostgresStore, postgres } from '../../lib/stores/postgres.js';
+import { called } from '../support/called.js';
 import { LossyProxy } from '../support/lossy-proxy.js';
-import { testServer } from '../support/postgres.js';
+import { passwordAddress, testServer } from '../support/postgres.js';
 
 const found = await testServer();
 const stores: PostgresStore[] = [];
@@ -56,6 +57,31 @@ if (found !== undefined) {
     stores.push(store);
     return store;
   };
+
+  const addressWith = await passwordAddress(server.pool);
+  if (addressWith !== undefined)
+    test('a wrong password is one error, for stores and for runs, and is shown nowhere', async () => {
+      const letIn = await rejection(() => make(addressWith('right')).read('r'));
+      assert.match(String(letIn), 'permission denied');
+      const address = addressWith('s3cret-w0rd');
+      const store = make(address);
+      const flow = workflow({ name: 'refused' });
+      flow.task('t', { run: () => assert.unreachable('it ran') });
+      const run = flow.run({ store, runId: 'r' });
+      const events: unknown[] = [];
+      run.events$.subscribe({ next: (event) => events.push(event), error: () => undefined });
+      for (const use of [() => run.result(), () => store.read('r'), () => store.runs()]) {
+        const error = await rejection(use);
+        assert.is(codeOf(error), 'STORE_FAILED');
+        assert.match(String(error), 'password authentication failed for user "rxhive_password"');
+        assert.not.match(inspect(error, { depth: 9, showHidden: true }), 's3cret');
+      }
+      assert.not.match(inspect(events, { depth: 9, showHidden: true }), 's3cret');
+      const { code, stdout, stderr } = await called('runs', address);
+      assert.equal([code, stdout, stderr.trim().split('\n').length], [1, '', 1], stderr);
+      assert.match(stderr, 'password authentication failed');
+      assert.not.match(stderr, 's3cret');
+    });
 
   test('a process that was believed dead is fenced out, and takes nothing away', async () => {
     const schema = server.schema();

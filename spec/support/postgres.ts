@@ -42,3 +42,23 @@ export async function testServer(): Promise<TestServer | undefined> {
     },
   };
 }
+
+/**
+ * Addresses of the server for a role that has to give a password, which is `right`; undefined, and a line that says so, where
+ * the server asks nobody for one (.ci/postgres does).
+ */
+export async function passwordAddress(pool: pg.Pool): Promise<((password: string) => string) | undefined> {
+  const role = 'rxhive_password';
+  const { rows } = await pool.query(
+    "select 1 from pg_hba_file_rules where $1 = any(user_name) and auth_method = 'scram-sha-256'",
+    [role],
+  );
+  if (rows.length === 0) {
+    console.log(`skipped: PostgreSQL asks role ${role} for no password`);
+    return undefined;
+  }
+  // Specs that run beside each other make it once.
+  await pool.query(`do $$ begin create role ${role} login password 'right';
+    exception when duplicate_object or unique_violation then null; end $$`);
+  return (password) => Object.assign(new URL(address), { username: role, password }).href;
+}
