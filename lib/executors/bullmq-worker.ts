@@ -9,6 +9,7 @@ import { type QueueConnection, QueueServer, queueName } from './bullmq-connectio
 import { checkWhere, presenceName, workQueue } from './bullmq-queues.js';
 import { mailbox, QueueWire } from './bullmq-wire.js';
 import { Keeper } from './keeper.js';
+import type { KeptLock } from './kept-jobs.js';
 import { type PayloadStore, Payloads } from './payloads.js';
 import { type WorkerAgent, WorkerAttempts } from './worker-attempts.js';
 import { type Health, type HealthOptions, serveHealth } from './worker-health.js';
@@ -144,14 +145,14 @@ class QueueWorker implements RxWorker {
       await this.#leaveCard(name);
       const lockDuration = this.#lostAfter;
       const settings = { connection, queues: this.#queues, lockDuration, frozenAfter };
-      this.#keeper = new Keeper(settings, (jobs) => {
-        for (const job of jobs) this.#attempts.lost(job);
-      });
+      this.#keeper = new Keeper(settings, concurrency * this.#queues.length, (job) =>
+        this.#attempts.lost(job),
+      );
       await this.#keeper.ready;
-      for (const queue of this.#queues) {
+      for (const [at, queue] of this.#queues.entries()) {
         const reader = this.#server.worker<Order>(
           queue,
-          (job, lock) => this.#do(queue, job.id, job.data, lock),
+          (job, token) => this.#do({ queue: at, job: job.id, token }, job.data),
           {
             name: presenceName(this.facts.id, concurrency),
             concurrency,
@@ -190,14 +191,15 @@ class QueueWorker implements RxWorker {
     await this.#server.end(own);
   }
 
-  async #do(queue: string, job: string, order: Order, lock: string): Promise<string> {
-    this.#keeper?.keep(queue, job, lock);
+  async #do(lock: KeptLock, order: Order): Promise<string> {
+    const keeper = this.#keeper as Keeper;
+    const row = keeper.keep(lock);
     try {
-      const last = await this.#attempts.start(job, order);
+      const last = await this.#attempts.start(lock.job, order);
       this.#counts[last.kind === 'failed' ? 'failed' : 'done'] += 1;
       return encode(last);
     } finally {
-      this.#keeper?.forget(queue, job);
+      keeper.forget(row);
     }
   }
 

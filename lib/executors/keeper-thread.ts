@@ -1,29 +1,22 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { BullQueue } from './bullmq-classes.js';
 import { QueueServer } from './bullmq-connection.js';
-import type { KeeperSettings, KeptJob } from './keeper.js';
+import type { KeeperNews, KeeperSettings } from './keeper.js';
+import { KeptJobs } from './kept-jobs.js';
 
 // Runs in the thread of a Keeper.
 
-const { connection, queues, lockDuration, frozenAfter, ticks } = workerData as KeeperSettings;
-const server = new QueueServer(connection, undefined, 0);
-const count = new Int32Array(ticks);
-interface Kept {
-  readonly queue: BullQueue;
-  readonly tokens: Map<string, string>;
-}
-const kept = new Map<string, Kept>();
-for (const name of queues) kept.set(name, { queue: server.queue(name), tokens: new Map() });
-
-parentPort?.on('message', ({ queue, job, token }: KeptJob) => {
-  const tokens = kept.get(queue)?.tokens;
-  if (token === undefined) tokens?.delete(job);
-  else tokens?.set(job, token);
-});
+const settings = workerData as KeeperSettings;
+const { lockDuration, frozenAfter } = settings;
+const server = new QueueServer(settings.connection, undefined, 0);
+const count = new Int32Array(settings.ticks);
+const kept = new KeptJobs(settings.kept);
+const queues = settings.queues.map((name) => server.queue(name));
+const tell = (news: KeeperNews): void => parentPort?.postMessage(news);
 
 // Until it can renew locks nobody may rely on it.
 server.ready().then(
-  () => parentPort?.postMessage('ready'),
+  () => tell('ready'),
   (error: unknown) => {
     throw error;
   },
@@ -38,24 +31,30 @@ setInterval(() => {
     since = performance.now();
   }
   if (performance.now() - since > frozenAfter) return;
-  for (const one of kept.values()) void extend(one);
+  for (const [at, queue] of queues.entries()) void extend(at, queue);
 }, lockDuration / 4);
 
-const extending = new Set<Kept>();
+const extending = new Set<BullQueue>();
 
-async function extend(one: Kept): Promise<void> {
-  if (extending.has(one)) return;
-  extending.add(one);
-  for (let late = true; late && one.tokens.size > 0; ) {
+async function extend(at: number, queue: BullQueue): Promise<void> {
+  if (extending.has(queue)) return;
+  extending.add(queue);
+  for (let late = true; late; ) {
     const from = performance.now();
-    const gone = await one.queue
+    const locks = kept.read().filter((lock) => lock.queue === at);
+    if (locks.length === 0) break;
+    const gone = await queue
       .getBackend()
-      .extendLocks([...one.tokens.keys()], [...one.tokens.values()], lockDuration)
+      .extendLocks(
+        locks.map(({ job }) => job),
+        locks.map(({ token }) => token),
+        lockDuration,
+      )
       // The server cannot be used: what it holds is told once it can.
-      .catch(() => []);
-    if (gone.length > 0) parentPort?.postMessage(gone);
+      .catch((): readonly string[] => []);
+    if (gone.length > 0) tell(locks.filter(({ job }) => gone.includes(job)));
     // The server was away: to it the locks ended so long after they were to be renewed.
     late = performance.now() - from > lockDuration / 4;
   }
-  extending.delete(one);
+  extending.delete(queue);
 }

@@ -1,5 +1,6 @@
 import { Worker as Thread } from 'node:worker_threads';
 import type { QueueConnection } from './bullmq-connection.js';
+import { KeptJobs, type KeptLock } from './kept-jobs.js';
 
 /** What the thread is started with. */
 export interface KeeperSettings {
@@ -10,14 +11,12 @@ export interface KeeperSettings {
   readonly frozenAfter: number;
   /** Counted up by the main thread as long as its event loop turns. */
   readonly ticks: SharedArrayBuffer;
+  /** Memory of {@link KeptJobs}, with queues by their place in `queues`. */
+  readonly kept: SharedArrayBuffer;
 }
 
-/** What the thread is told: a job of a queue has begun, with the token of its lock, or has ended. */
-export interface KeptJob {
-  readonly queue: string;
-  readonly job: string;
-  readonly token?: string;
-}
+/** What the thread says: it does its work, or that these locks are lost. */
+export type KeeperNews = 'ready' | readonly (KeptLock & { readonly row: number })[];
 
 /** Ms between two signs of life of the main thread. */
 const tickEach = 250;
@@ -38,19 +37,32 @@ export class Keeper {
   readonly ready: Promise<void>;
   readonly #thread: Thread;
   readonly #timer: NodeJS.Timeout;
+  readonly #kept: KeptJobs;
 
-  /** `gone`: jobs of which this worker does not have the lock any more. */
-  constructor(settings: Omit<KeeperSettings, 'ticks' | 'file'>, gone: (jobs: readonly string[]) => void) {
+  /** `slots`: locks at once. `gone`: called for a job of which this worker does not have the lock any more. */
+  constructor(
+    settings: Omit<KeeperSettings, 'ticks' | 'kept' | 'file'>,
+    slots: number,
+    gone: (job: string) => void,
+  ) {
+    this.#kept = KeptJobs.withRows(slots);
     const ticks = new SharedArrayBuffer(4);
     const count = new Int32Array(ticks);
     const name = import.meta.url.endsWith('.ts') ? './keeper-thread.ts' : './keeper-thread.js';
-    const workerData: KeeperSettings = { ...settings, ticks, file: new URL(name, import.meta.url).href };
+    const kept = this.#kept.memory;
+    const workerData: KeeperSettings = {
+      ...settings,
+      ticks,
+      kept,
+      file: new URL(name, import.meta.url).href,
+    };
     this.#thread = new Thread(new URL(`data:text/javascript,${encodeURIComponent(start)}`), { workerData });
     this.#thread.unref();
     this.ready = new Promise((done, failed) => {
-      this.#thread.on('message', (message: 'ready' | readonly string[]) => {
-        if (message === 'ready') done();
-        else gone(message);
+      this.#thread.on('message', (news: KeeperNews) => {
+        if (news === 'ready') done();
+        // One that has ended meanwhile has given its lock back itself.
+        else for (const lock of news) if (this.#kept.has(lock.row, lock)) gone(lock.job);
       });
       this.#thread.once('error', failed);
     });
@@ -59,12 +71,13 @@ export class Keeper {
     this.#timer.unref();
   }
 
-  keep(queue: string, job: string, token: string): void {
-    this.#thread.postMessage({ queue, job, token } satisfies KeptJob);
+  /** Renews the lock from now on; to be ended with {@link forget}, by the number it answers with. */
+  keep(lock: KeptLock): number {
+    return this.#kept.keep(lock);
   }
 
-  forget(queue: string, job: string): void {
-    this.#thread.postMessage({ queue, job } satisfies KeptJob);
+  forget(row: number): void {
+    this.#kept.forget(row);
   }
 
   async close(): Promise<void> {
