@@ -88,7 +88,7 @@ export class BullmqTransport implements RemoteTransport {
   async add(
     job: string,
     order: Order,
-    how: Where & { readonly priority: number },
+    how: Where & { readonly priority: number; readonly again: boolean },
   ): Promise<Order | undefined> {
     await this.#ready.done();
     const place = this.#place(how);
@@ -100,8 +100,12 @@ export class BullmqTransport implements RemoteTransport {
       removeOnFail: { age: keptFor },
     };
     await this.#server.answer(place.ready());
-    // BullMQ gives the id of a job that is there already back as if it were added.
+    // BullMQ gives the id of a job that is there already back as if it were added, and tells it by an event.
     const add = place.queue.add(order.agent, order, options);
+    if (!how.again) {
+      await this.#server.answer(add);
+      return undefined;
+    }
     const [, there] = await this.#server.answer(
       this.#server.isPostgres
         ? add.then(async (added) => [added, await place.queue.getJob(job)] as const)
@@ -184,6 +188,7 @@ class QueuePlace {
     this.#events = server.events(queue);
     const tell = (news: TransportNews): void => settings.tell(news);
     this.#events.on('stalled', ({ jobId }: { jobId: string }) => tell({ kind: 'stalled', job: jobId }));
+    this.#events.on('duplicated', ({ jobId }: { jobId: string }) => tell({ kind: 'known', job: jobId }));
     this.#events.on('failed', ({ jobId }: { jobId: string }) =>
       tell({ kind: 'ended', job: jobId, last: undefined }),
     );
@@ -281,7 +286,7 @@ async function stateOf(job: BullJob<Order> | undefined): Promise<JobState> {
   if (job === undefined) return { state: 'unknown' };
   const { data: order, processedBy, finishedOn, returnvalue } = job;
   if (finishedOn !== undefined) return { state: 'ended', last: wordOf(returnvalue), order };
-  if (processedBy === undefined) return { state: 'waiting' };
+  if (processedBy === undefined) return { state: 'waiting', order };
   // Back in the queue: its worker has lost the lock, and whoever fetches it fails it.
   if ((await job.getState()) !== 'active') return { state: 'ended', last: undefined, order };
   return { state: 'active', worker: readPresence(`:w:${processedBy}`)?.id, order };

@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto';
 import type { Subscriber } from 'rxjs';
 import type { Clock, Timer } from '../kernel/clock.js';
 import { RxhiveError } from '../kernel/errors.js';
 import { isPromise, type MaybePromise } from '../kernel/maybe-promise.js';
 import type { RemoteContext } from '../model/executor.js';
-import type { Payload, Word } from '../model/wire.js';
+import type { Order, Payload, Word } from '../model/wire.js';
 import { type WorkerFacts, type WorkerLoss, WorkerLostError } from '../model/worker.js';
 import type { Payloads } from './payloads.js';
 import type { Where } from './transport.js';
@@ -16,7 +17,7 @@ const gapAfter = 1_000;
 export interface OpenAttemptOptions {
   readonly job: string;
   readonly where: Where;
-  readonly token: string;
+  readonly order: Order;
   readonly ctx: RemoteContext;
   readonly subscriber: Subscriber<unknown>;
   readonly payloads: Payloads;
@@ -32,6 +33,7 @@ export interface OpenAttemptOptions {
 export class OpenAttempt {
   job: string;
   readonly where: Where;
+  readonly order: Order;
   /** Only words with it count. Whoever attaches to a job takes the token of the one who added it. */
   token: string;
   /** Id of the worker, once it is known. */
@@ -56,7 +58,8 @@ export class OpenAttempt {
   constructor(options: OpenAttemptOptions) {
     this.job = options.job;
     this.where = options.where;
-    this.token = options.token;
+    this.order = options.order;
+    this.token = options.order.token;
     this.#options = options;
     this.heardAt = options.clock.now();
   }
@@ -254,6 +257,17 @@ export class OpenAttempt {
 
 function isLast({ kind }: Word): boolean {
   return kind === 'done' || kind === 'ended' || kind === 'failed';
+}
+
+/** Stands for one attempt and what it is given: another run of it with other inputs is another job. */
+export function jobIdOf(
+  { agent, facts: { runId, taskId, attempt }, inputs }: Order,
+  round: number,
+  nonce: string,
+): string {
+  const content = 'text' in inputs ? inputs.text : inputs.ref;
+  const key = JSON.stringify([runId, taskId, attempt, agent, content, round, nonce]);
+  return `a${createHash('sha256').update(key).digest('base64url').slice(0, 26)}`;
 }
 
 /** The remote was closed with the attempt open. */

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { BehaviorSubject, isObservable, Observable, type Subscriber } from 'rxjs';
 import { Clock, type Timer } from '../kernel/clock.js';
 import { inspect, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
@@ -6,7 +6,7 @@ import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { Executor, RemoteContext } from '../model/executor.js';
 import type { Order, OrderFacts, Word } from '../model/wire.js';
 import type { AgentInputs, AgentReturns } from './agent-types.js';
-import { closedRemote, OpenAttempt } from './open-attempt.js';
+import { closedRemote, jobIdOf, OpenAttempt } from './open-attempt.js';
 import { Payloads } from './payloads.js';
 import { RemotePlace } from './remote-place.js';
 import type { JobState, PresentWorker, RemoteTransport, TransportNews, Where } from './transport.js';
@@ -176,7 +176,7 @@ class TransportRemote implements Remote {
   }
 
   #place(where: Where): RemotePlace {
-    return getOrInsert(this.#places, keyOf(where), () => {
+    return getOrInsert(this.#places, JSON.stringify([where.labels, where.version]), () => {
       const { name, slots, ahead } = this.#options;
       this.#transport.watch(where);
       const place = new RemotePlace(name, where, slots, ahead ?? 1);
@@ -227,7 +227,7 @@ class TransportRemote implements Remote {
     const attempt = new OpenAttempt({
       job: this.#jobOf(order),
       where,
-      token: order.token,
+      order,
       ctx,
       subscriber,
       payloads: this.#payloads,
@@ -241,7 +241,7 @@ class TransportRemote implements Remote {
     attempt.patience = lookEach;
     this.#open.set(attempt.job, attempt);
     if (this.#open.size === 1) this.#watch();
-    const added = this.#add(attempt, order).catch((error: unknown) => attempt.fail(error));
+    const added = this.#add(attempt).catch((error: unknown) => attempt.fail(error));
     return () => {
       if (attempt.isOver) return;
       attempt.close();
@@ -253,24 +253,29 @@ class TransportRemote implements Remote {
   }
 
   /** Adds the job, or goes on with the one that is there. */
-  async #add(attempt: OpenAttempt, order: Order): Promise<void> {
+  async #add(attempt: OpenAttempt): Promise<void> {
     for (;;) {
-      const { job, where } = attempt;
-      const there = await this.#transport.add(job, order, { ...where, priority: attempt.ctx.priority });
+      const { job, where, order, ctx } = attempt;
+      const { priority, again } = ctx;
+      const there = await this.#transport.add(job, order, { ...where, priority, again });
       if (attempt.isOver || there === undefined) return;
+      if (!again) return this.#addAnew(attempt, there.token);
       const [state] = (await this.#transport.look([{ job, where }])) as [JobState];
       if (attempt.isOver) return;
-      if (state.state === 'unknown') continue;
-      if (attempt.ctx.again) {
-        await this.#attach(attempt, there.token, state);
-        return;
-      }
-      // Of another life of the run, whose log is no more: not the result of this attempt, which gets a job of its own.
-      this.#open.delete(job);
-      attempt.job = this.#jobOf(order, this.#newToken());
-      this.#open.set(attempt.job, attempt);
-      await this.#withdraw({ job, where, token: there.token, worker: undefined }, 'STOPPED');
+      if (state.state !== 'unknown') return this.#attach(attempt, there.token, state);
     }
+  }
+
+  /** The job there is of another life of the run, whose log is no more: the attempt gets one of its own. */
+  async #addAnew(attempt: OpenAttempt, token: string): Promise<void> {
+    const { job, where, order } = attempt;
+    this.#open.delete(job);
+    attempt.job = this.#jobOf(order, this.#newToken());
+    this.#open.set(attempt.job, attempt);
+    await this.#withdraw({ job, where, token, worker: undefined }, 'STOPPED');
+    if (!attempt.isOver) await this.#add(attempt);
+    // Stopped meanwhile, when it was not there yet.
+    if (attempt.isOver) await this.#withdraw(attempt, 'STOPPED');
   }
 
   /** The controller before had added it. */
@@ -330,9 +335,10 @@ class TransportRemote implements Remote {
       return;
     }
     const attempt = this.#open.get(news.job);
-    if (attempt === undefined) return;
+    // Who expects a job to be there hears of it from `add`.
+    if (attempt === undefined || (news.kind === 'known' && attempt.ctx.again)) return;
     if (news.kind === 'stalled') attempt.lost('stalled');
-    else if (news.last !== undefined) this.#ended(attempt, news.last);
+    else if (news.kind === 'ended' && news.last !== undefined) this.#ended(attempt, news.last);
     else void this.#look([attempt]);
   }
 
@@ -360,13 +366,16 @@ class TransportRemote implements Remote {
   /** Never trusts news alone: asks how attempts stand of which nothing was heard. */
   async #look(attempts: readonly OpenAttempt[]): Promise<void> {
     if (attempts.length === 0) return;
-    const states = await this.#transport.look(attempts).catch(() => undefined);
+    const asked = attempts.map(({ job, where }) => ({ job, where }));
+    const states = await this.#transport.look(asked).catch(() => undefined);
     for (const [i, attempt] of attempts.entries()) {
       const state = states?.[i];
-      if (attempt.isOver || state === undefined) continue;
+      if (attempt.isOver || state === undefined || attempt.job !== asked[i]?.job) continue;
       attempt.heardAt = this.#clock.now();
       attempt.patience = Math.min(attempt.patience * 2, longestPatience);
       if (state.state === 'unknown') attempt.lost('forgotten');
+      else if (!attempt.ctx.again && state.order.token !== attempt.token)
+        this.#addAnew(attempt, state.order.token).catch((error: unknown) => attempt.fail(error));
       else if (state.state === 'ended') this.#ended(attempt, state.last);
       else if (state.state === 'active') {
         // A worker may have taken it before the new address was there.
@@ -378,18 +387,11 @@ class TransportRemote implements Remote {
     }
   }
 
-  /** Stands for one attempt and what it is given: another run of it with other inputs is another job. */
-  #jobOf({ agent, facts: { runId, taskId, attempt }, inputs }: Order, nonce = ''): string {
-    const content = 'text' in inputs ? inputs.text : inputs.ref;
+  #jobOf(order: Order, nonce = ''): string {
     for (let round = 0; ; round++) {
-      const key = JSON.stringify([runId, taskId, attempt, agent, content, round, nonce]);
-      const job = `a${createHash('sha256').update(key).digest('base64url').slice(0, 26)}`;
+      const job = jobIdOf(order, round, nonce);
       // A hedge is open beside the attempt with the same number.
       if (!this.#open.has(job)) return job;
     }
   }
-}
-
-function keyOf({ labels, version }: Where): string {
-  return JSON.stringify([labels, version]);
 }

@@ -16,7 +16,8 @@ export interface PresentWorker extends WorkerFacts {
 
 /** How a job stands. */
 export type JobState =
-  | { readonly state: 'waiting' | 'unknown' }
+  | { readonly state: 'unknown' }
+  | { readonly state: 'waiting'; readonly order: Order }
   /** `worker`: id of the one that has it, where that is known. */
   | { readonly state: 'active'; readonly worker: string | undefined; readonly order: Order }
   /** `last` undefined: it ended without a word, for its worker was lost. */
@@ -27,6 +28,8 @@ export type TransportNews =
   | { readonly kind: 'ended'; readonly job: string; readonly last: Word | undefined }
   /** Its worker has lost the lock. */
   | { readonly kind: 'stalled'; readonly job: string }
+  /** It was there when it was added. */
+  | { readonly kind: 'known'; readonly job: string }
   /** A server that was there is away, and why; undefined: it is back. */
   | { readonly kind: 'server'; readonly away: RxhiveError | undefined }
   /** All workers there are at a place, told when it is watched and whenever they are others. */
@@ -40,14 +43,18 @@ export interface RemoteTransport {
   /** Begins to tell of the workers of a place. */
   watch(where: Where): void;
   /**
-   * Hands an order over. Undefined: it was added. An order: a job with this id was there already, with that order.
+   * Hands an order over. Undefined: it was added. An order: a job with this id was there already, with that order; where
+   * it need not be (`again` false), that may be told as news instead.
    * @throws RxhiveError QUEUE_FAILED: the server has not been there for 5 s, or refuses us. One that was there is waited for.
    */
   add(
     job: string,
     order: Order,
     how: Where & {
-      /** Higher first, from -65,536 to 65,536 in steps of 1/16; beyond it is cut off. */ readonly priority: number;
+      /** Higher first, from -65,536 to 65,536 in steps of 1/16; beyond it is cut off. */
+      readonly priority: number;
+      /** An earlier controller may have handed it over. */
+      readonly again: boolean;
     },
   ): Promise<Order | undefined>;
   /** Removes a job that waits or has ended. True: it is gone; false: a worker has it. */

@@ -188,10 +188,14 @@ class Farm {
       wire: { ...this.#wire(node, (message) => mail$.next([message])), mail$ },
       news$,
       watch: (where) => this.#clock.after(0, () => this.#tellWorkers(where)),
-      add: (job, order, { priority }) =>
+      add: (job, order, { priority, again }) =>
         later(() => {
           const known = this.#jobs.get(job);
-          if (known !== undefined) return known.order;
+          if (known !== undefined && again) return known.order;
+          if (known !== undefined) {
+            this.#clock.after(this.#delay(), () => this.#tell({ kind: 'known', job }));
+            return undefined;
+          }
           this.#jobs.set(job, { order, priority, state: 'waiting', worker: undefined, last: undefined });
           this.#dispatch();
           return undefined;
@@ -221,7 +225,7 @@ class Farm {
     if (job === undefined) return { state: 'unknown' };
     const { state, order, last, worker } = job;
     if (state === 'active') return { state, order, worker: worker?.facts.id };
-    return state === 'ended' ? { state, order, last } : { state };
+    return state === 'ended' ? { state, order, last } : { state, order };
   }
 
   #wire(node: string, hear: (message: Word | Command) => void): Wire {

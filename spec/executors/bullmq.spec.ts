@@ -218,7 +218,7 @@ for (const { title, connection } of servers) {
     for (const [n, priority] of priorities.entries()) {
       const facts = { taskId: String(priority), runId: 'r', attempt: 1, idempotencyKey: '', carrier: {} };
       const order: Order = { v: 1, agent: 'told', facts, inputs: { text: 'null' }, token: `${n}`, to: 'c' };
-      await transport.add(`a${n}`, order, { ...where, priority });
+      await transport.add(`a${n}`, order, { ...where, priority, again: false });
     }
     const order: string[] = [];
     const told = (_: unknown, { taskId }: WorkerContext) => order.push(taskId);
@@ -264,6 +264,33 @@ for (const { title, connection } of servers) {
     release();
     assert.is((await ended).results.get(last), 'held');
     await drained;
+  });
+
+  test(`${title}: a run of an id that was there before, without its log, has jobs of its own`, async () => {
+    const name = freshName();
+    let calls = 0;
+    const hold = new Promise<void>(() => undefined);
+    const own = {
+      count: async () => ++calls,
+      // The first one is under way when the second run begins.
+      busy: async () => (++calls === 2 ? hold : calls),
+    };
+    const worker = await createWorker({ agents: own, connection, name, drain: 0 });
+    closing.push(() => worker.close());
+    const runId = freshName();
+    const live = async (agent: 'count' | 'busy'): Promise<() => Promise<unknown>> => {
+      const remote = bullmq({ connection, name });
+      closing.push(() => remote.close());
+      const flow = workflow({ name: 'lives' });
+      const task = flow.task(agent, { executor: remote.agents<typeof own>()[agent] });
+      const ended = flow.run({ runId }).result();
+      return async () => (await ended).results.get(task);
+    };
+    assert.is(await (await live('count'))(), 1);
+    await live('busy');
+    await until(() => calls === 2);
+    assert.is(await (await live('count'))(), 3);
+    assert.is(await (await live('busy'))(), 4);
   });
 
   test(`${title}: what a killed worker had runs again elsewhere; a task that kills its workers ends`, async () => {

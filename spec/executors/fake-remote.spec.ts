@@ -135,6 +135,34 @@ test('a controller that goes on attaches to what is under way: nothing begins tw
   );
 });
 
+test('a run of an id that was there before, without its log, has attempts of its own', async () => {
+  for (const [first, latency] of [
+    ['ended', 20],
+    ['under way', 20],
+    ['under way', 500],
+  ] as const) {
+    const scheduler = new SimulationScheduler();
+    let calls = 0;
+    const count = async (_: unknown, ctx: WorkContext) => {
+      const call = ++calls;
+      if (call === 1 && first === 'under way') await ctx.sleep(60_000);
+      return call;
+    };
+    const remote = fakeRemote({ scheduler, agents: { count }, latency });
+    const live = (by: Pick<FakeRemote, 'agent'>) => {
+      const flow = workflow({ name: 'lives' });
+      const task = flow.task('a', { executor: by.agent<typeof count>('count') });
+      const ended = flow.run({ runId: 'r', scheduler }).result();
+      return ended.then(({ results }) => results.get(task));
+    };
+    void live(remote);
+    await advance(scheduler, 5_000);
+    const second = live(remote.beside());
+    await advance(scheduler, 20_000);
+    assert.is(await second, 2);
+  }
+});
+
 /** Takes a run over at a time, and gives what the second controller sees of task `a`. */
 async function takenOver(agent: string, at: number, latency: number) {
   const scheduler = new SimulationScheduler();
