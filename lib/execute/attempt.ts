@@ -55,6 +55,7 @@ class Attempt extends AttemptContext implements BodySink {
   #waitsForWorker = false;
   /** It may be under way somewhere since an earlier process; no later attempt of the task is. */
   readonly again: boolean;
+  raised: (() => void) | undefined;
   #lead: { done(value: unknown): void; left(): void } | undefined;
 
   constructor(node: TaskNode, ports: ExecutePorts, signals: SignalSink) {
@@ -145,6 +146,10 @@ class Attempt extends AttemptContext implements BodySink {
 
   get priority(): number {
     return this.node.priority;
+  }
+
+  onPriority(changed: () => void): void {
+    this.raised = () => this.#guarded(changed);
   }
 
   /** A worker has begun with it; without `worker` it is not known which one. */

@@ -78,6 +78,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
   }
 
   abstract early: number;
+  abstract readonly raised: (() => void) | undefined;
   abstract stop(reason: RxhiveError): void;
   /** With a replay: all that was wanted has come back. */
   protected abstract complete(): void;

@@ -15,6 +15,7 @@ export interface BullJob<D = unknown> {
   readonly processedBy?: string;
   getState(): Promise<string>;
   updateData(data: D): Promise<void>;
+  changePriority(options: { readonly priority: number }): Promise<void>;
 }
 
 interface Emitter {

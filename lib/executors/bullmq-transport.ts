@@ -95,7 +95,7 @@ export class BullmqTransport implements RemoteTransport {
     const options = {
       jobId: job,
       attempts: 1,
-      priority: Math.min(2_097_151, Math.max(1, middle - Math.round(how.priority * steps))),
+      priority: placeOf(how.priority),
       removeOnComplete: { age: keptFor },
       removeOnFail: { age: keptFor },
     };
@@ -112,6 +112,11 @@ export class BullmqTransport implements RemoteTransport {
         : Promise.all([add, place.queue.getJob(job)]),
     );
     return there === undefined || there.data.token === order.token ? undefined : there.data;
+  }
+
+  async prioritize(job: string, where: Where, priority: number): Promise<void> {
+    const found = await this.#place(where).queue.getJob(job);
+    await found?.changePriority({ priority: placeOf(priority) });
   }
 
   async remove(job: string, where: Where): Promise<boolean> {
@@ -280,6 +285,11 @@ class QueuePlace {
     this.#told = key === '' ? '-' : key;
     this.#settings.tell({ kind: 'workers', where: this.#where, workers });
   }
+}
+
+/** A priority as BullMQ has it. */
+function placeOf(priority: number): number {
+  return Math.min(2_097_151, Math.max(1, middle - Math.round(priority * steps)));
 }
 
 async function stateOf(job: BullJob<Order> | undefined): Promise<JobState> {

@@ -242,6 +242,9 @@ class TransportRemote implements Remote {
     this.#open.set(attempt.job, attempt);
     if (this.#open.size === 1) this.#watch();
     const added = this.#add(attempt).catch((error: unknown) => attempt.fail(error));
+    const move = () => added.then(() => this.#transport.prioritize(attempt.job, where, ctx.priority));
+    // One that cannot be reached keeps its place.
+    ctx.onPriority(() => void move().catch(() => undefined));
     return () => {
       if (attempt.isOver) return;
       attempt.close();
@@ -287,6 +290,7 @@ class TransportRemote implements Remote {
       return;
     }
     await this.#transport.redirect(job, where, this.#transport.wire.node);
+    if (state.state === 'waiting') await this.#transport.prioritize(job, where, attempt.ctx.priority);
     if (state.state === 'active' && state.worker !== undefined && !attempt.isOver)
       this.#askAgain(attempt, state.worker);
   }
@@ -294,9 +298,8 @@ class TransportRemote implements Remote {
   /** Its worker talks to an earlier controller. */
   #askAgain(attempt: OpenAttempt, worker: string): void {
     const { job, token } = attempt;
-    const { wire } = this.#transport;
     this.#begun(attempt, worker);
-    wire.send(worker, { kind: 'attach', job, token, to: wire.node, from: 0 });
+    this.#transport.wire.send(worker, { kind: 'attach', job, token, to: this.#transport.wire.node, from: 0 });
   }
 
   /** The queue says who has it; what that one has said of itself was lost, or was for another controller. */

@@ -57,6 +57,8 @@ export interface RemoteTransport {
       readonly again: boolean;
     },
   ): Promise<Order | undefined>;
+  /** A job that waits gets another priority, as for `add`; any other stays as it is. */
+  prioritize(job: string, where: Where, priority: number): Promise<void>;
   /** Removes a job that waits or has ended. True: it is gone; false: a worker has it. */
   remove(job: string, where: Where): Promise<boolean>;
   /** How jobs stand, in the order asked. */

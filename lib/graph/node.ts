@@ -55,6 +55,8 @@ export interface AttemptHandle {
   readonly reads: Reads | undefined;
   /** Tasks to add when the attempt succeeds. */
   readonly spawned: Spawned[] | undefined;
+  /** Tells an executor that asked for it that the priority of the task is another one. */
+  readonly raised: (() => void) | undefined;
 }
 
 /** A task somebody added that is not in the graph yet. */

@@ -49,6 +49,8 @@ export interface RemoteContext extends TaskContext {
   readonly again: boolean;
   /** Of the task, or of a more important one that waits for it: where attempts of several runs queue, the highest goes first. */
   readonly priority: number;
+  /** Calls `changed` whenever `priority` is another number while the attempt goes on. A second function replaces the first. */
+  onPriority(changed: () => void): void;
 }
 
 /**

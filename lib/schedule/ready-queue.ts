@@ -89,13 +89,13 @@ export class ReadyQueue {
 
   /** Gives a task, in the queue or not, the priority and rank of somebody who waits for it. */
   raise(node: TaskNode, priority: number, rank: number): void {
-    const queued = node.heapIndex >= 0;
-    if (queued) this.#aging.change(node.priority, priority);
+    if (node.heapIndex >= 0) this.#aging.change(node.priority, priority);
     // What it has gained by waiting it keeps.
     node.urgency = priority - (node.priority - node.urgency);
     node.priority = priority;
     node.rank = rank;
-    if (!queued) return;
+    node.running?.raised?.();
+    if (node.heapIndex < 0) return;
     const { lane } = node;
     lane.ready.update(node);
     if (lane.heapIndex >= 0) this.#lanes.update(lane);

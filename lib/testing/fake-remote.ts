@@ -75,7 +75,7 @@ export function fakeRemote(options: FakeRemoteOptions): FakeRemote {
 
 interface Job {
   order: Order;
-  readonly priority: number;
+  priority: number;
   state: 'waiting' | 'active' | 'ended';
   worker: FarmWorker | undefined;
   last: Word | undefined;
@@ -199,6 +199,11 @@ class Farm {
           this.#jobs.set(job, { order, priority, state: 'waiting', worker: undefined, last: undefined });
           this.#dispatch();
           return undefined;
+        }),
+      prioritize: (job, _, priority) =>
+        later(() => {
+          const known = this.#jobs.get(job);
+          if (known !== undefined) known.priority = priority;
         }),
       remove: (job) =>
         later(() => {

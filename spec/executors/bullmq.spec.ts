@@ -1,3 +1,4 @@
+import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -9,6 +10,7 @@ import {
   type WorkerContext,
 } from '../../lib/executors/bullmq.js';
 import { QueueServer } from '../../lib/executors/bullmq-connection.js';
+import { workQueue } from '../../lib/executors/bullmq-queues.js';
 import { BullmqTransport } from '../../lib/executors/bullmq-transport.js';
 import {
   AgentTask,
@@ -32,8 +34,8 @@ test.after.each(async () => {
 const codeOf = (error: unknown): string | undefined => (error as { code?: string } | undefined)?.code;
 
 /** Resolves when it holds; polled, for what happens in other processes. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((done) => setTimeout(done, 10));
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((done) => setTimeout(done, 10));
 }
 
 test('wrong options are refused before anything is connected', async () => {
@@ -227,6 +229,46 @@ for (const { title, connection } of servers) {
     await until(() => order.length === priorities.length);
     const most = [String(1e9), String(Number.MAX_VALUE)];
     assert.equal(order, [...most, '7', '0.0625', '0', '0', '-1', String(-1e9)]);
+  });
+
+  test(`${title}: an order that waits goes where the priority of its task is now`, async () => {
+    let release = (): void => undefined;
+    const held = new Promise<void>((done) => {
+      release = done;
+    });
+    const begun: string[] = [];
+    const told = async (_: unknown, { taskId }: WorkerContext) => {
+      begun.push(taskId);
+      await held;
+    };
+    const { remote, name } = await make({
+      worker: { agents: { told }, concurrency: 1 },
+      remote: { ahead: 9 },
+    });
+    const flow = workflow({ name: 'order' });
+    flow.task('first', { executor: remote.agent('told') });
+    const busy = flow.task('busy', { run: () => until(() => begun.length === 1) });
+    for (const id of ['a', 'b', 'c', 'd'])
+      flow.task(id, { dependencies: [busy], executor: remote.agent('told') });
+    const server = new QueueServer(connection);
+    closing.push(() => server.close());
+    const queue = server.queue<Order>(workQueue(name, { labels: [], version: '1' })) as unknown as Queue;
+    const waiting = async (): Promise<string> => {
+      const jobs = await queue.getJobs(['prioritized'], 0, -1, true);
+      return jobs.map(({ data }) => data.facts.taskId).join('');
+    };
+    const run = flow.run();
+    const ended = run.result();
+
+    await until(async () => (await waiting()).length === 4);
+    run.setPriority('c', 2);
+    run.setPriority('a', -1);
+    run.setPriority('d', 1);
+    run.setPriority('first', 7);
+    await until(async () => (await waiting()) === 'cdba');
+    release();
+    assert.is((await ended).status, 'succeeded');
+    assert.equal(begun, ['first', 'c', 'd', 'b', 'a']);
   });
 
   test(`${title}: agents of an orchestrator, by one line`, async () => {

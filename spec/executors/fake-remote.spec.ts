@@ -236,6 +236,42 @@ test('where runs of two controllers queue for workers, the most important tasks 
   assert.equal(then, ['high1#1', 'high0#1', 'lower1#1', 'lower0#1']);
 });
 
+test('an order that waits in the queue goes where the priority of its task is now', async () => {
+  for (const takesOver of [false, true]) {
+    const scheduler = new SimulationScheduler();
+    const remote = fakeRemote({ scheduler, agents, workers: 1, slots: 2 });
+    const store = memory();
+    const make = (by: Pick<FakeRemote, 'agent'>, priority = 0) => {
+      const flow = workflow({ name: 'two' });
+      const a = flow.task('a', { executor: by.agent('nap') });
+      flow.task('b', { executor: by.agent('nap'), priority });
+      flow.task('more', { dependencies: [a], run: () => 1 });
+      return flow;
+    };
+    const busy = workflow({ name: 'busy' });
+    for (const id of ['x', 'y', 'z']) busy.task(id, { executor: remote.agent('nap'), priority: 1 });
+    const first = busy.run({ scheduler }).result();
+    await advance(scheduler, 1_000);
+    const one = workflow({ name: 'one' });
+    one.task('c', { executor: remote.beside().agent('nap'), priority: 2 });
+    const second = one.run({ scheduler }).result();
+    const by = remote.beside();
+    let run = make(by).run({ scheduler, store, runId: 'r' });
+    let third = run.result();
+    await advance(scheduler, 2_000);
+    if (takesOver) {
+      const crashed = memory(store.dump());
+      run = make(remote.beside(), 3).run({ scheduler, store: crashed, runId: 'r' });
+      third = run.result();
+    } else run.setPriority('b', 3);
+    // What waits for it lends it what it has.
+    run.setPriority('more', 0.5);
+    await advance(scheduler);
+    for (const { status } of await Promise.all([first, second, third])) assert.is(status, 'succeeded');
+    assert.equal(remote.begun.slice(2), ['b#1', 'c#1', 'z#1', 'a#1']);
+  }
+});
+
 test('random workflows over a bad way and workers that are killed end as they do in this process', async () => {
   const task = fc.record({
     ms: fc.integer({ min: 0, max: 3_000 }),
