@@ -27,7 +27,9 @@ function isPlain(value: unknown, budget: { left: number }, depth: number): boole
   } else if (prototype === Object.prototype) {
     for (const name of Object.keys(value)) {
       if (name === '$' || name === '__proto__') return false;
-      if (!isPlain((value as Record<string, unknown>)[name], budget, depth + 1)) return false;
+      const one = (value as Record<string, unknown>)[name];
+      // Most are text.
+      if (typeof one !== 'string' && !isPlain(one, budget, depth + 1)) return false;
     }
   } else return false;
   return Object.getOwnPropertySymbols(value).length === 0;

@@ -35,11 +35,12 @@ export class Locks {
     return place;
   }
 
-  /** Work of `node` with a shared thing, if this is called by it, waits for the end of `targets` until the returned function is called. */
-  joins(node: TaskNode, targets: readonly (TaskNode | ChoiceState)[]): () => void {
-    const use = useOf(node);
-    if (use === undefined) return () => undefined;
-    return use.waits(targets.filter((one): one is TaskNode => !(one instanceof ChoiceState)));
+  /**
+   * Work of `node` with a shared thing, if this is called by it, waits for the end of `targets` until the returned function is
+   * called; undefined: there is no such work.
+   */
+  joins(node: TaskNode, targets: readonly (TaskNode | ChoiceState)[]): (() => void) | undefined {
+    return useOf(node)?.waits(targets.filter((one): one is TaskNode => !(one instanceof ChoiceState)));
   }
 
   #release(place: LockPlace): void {

@@ -85,8 +85,9 @@ export class Questions {
 
   /** May a run end that only waits for answers? Something does, and nothing is being written or checked. */
   mayEnd(suspend: RunOptions['suspend'] = 'wait'): boolean {
+    if (suspend === 'wait') return false;
     const { open } = this.#table;
-    if (suspend === 'wait' || open.length === 0) return false;
+    if (open.length === 0) return false;
     if (this.#table.count('asking') + this.#table.count('settling') > 0) return false;
     return suspend === 'exit' || open.every(({ deadline }) => deadline === undefined);
   }

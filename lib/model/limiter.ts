@@ -298,6 +298,8 @@ export function checkLimiter(settings: LimiterSettings): LimiterSettings {
 
 /** The smallest window of tokens; a job that needs more can never start. */
 export function mostTokens(settings: LimiterSettings): { name: WindowName; max: number } | undefined {
-  const [first, ...others] = windowsOf(settings).filter(({ kind }) => kind === 'tokens');
-  return first && others.reduce((least, one) => (one.max < least.max ? one : least), first);
+  let least: WindowLimit | undefined;
+  for (const one of windowsOf(settings))
+    if (one.kind === 'tokens' && (least === undefined || one.max < least.max)) least = one;
+  return least;
 }

@@ -229,7 +229,7 @@ export class Dependents {
     // Most edges: no need to ask what else they may be.
     const choice = edge.mode === 'value' ? undefined : choiceOf(edge);
     if (edge.mode === 'join') {
-      if (to.ended || !isWaiting(edge)) return;
+      if (to.ended || !isWaiting(edge, choice)) return;
       if (choice === undefined || choice.note(from)) this.#joined(to, choice);
       return;
     }
@@ -294,9 +294,8 @@ function isBroken(edge: Edge): boolean {
 }
 
 /** Does the wait of a running task that `edge` belongs to still go on? One of an attempt that is over does not. */
-function isWaiting(edge: Edge): boolean {
-  const join = choiceOf(edge)?.join ?? edge.fallback;
-  return edge.to.extra?.join !== undefined && edge.to.extra.join === join;
+function isWaiting({ to, fallback }: Edge, choice: ChoiceState | undefined): boolean {
+  return to.extra?.join !== undefined && to.extra.join === (choice?.join ?? fallback);
 }
 
 /** Does anything that has not ended still wait for the task, or may do so, or is it to do again what it had done? */
@@ -310,7 +309,7 @@ function isNeeded(node: TaskNode): boolean {
       continue;
     }
     if (choice !== undefined && choice.state !== 'open') continue;
-    if (edge.mode === 'join' ? isWaiting(edge) : choice !== undefined || !edge.to.ended) return true;
+    if (edge.mode === 'join' ? isWaiting(edge, choice) : choice !== undefined || !edge.to.ended) return true;
   }
   return false;
 }

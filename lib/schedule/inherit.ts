@@ -40,7 +40,7 @@ export class PriorityInheritance {
       changed.push(to);
     };
     // Waits of running tasks may go round in circles, which would raise a rank for ever.
-    const ranked = this.#moves.ranked() && node.status === 'waiting';
+    const ranked = node.status === 'waiting' && this.#moves.ranked();
     for (const edge of node.inEdges) {
       if ((choiceOf(edge)?.state ?? 'open') !== 'open') continue;
       raise(edge.from, ranked ? edge.from.expected + node.rank : edge.from.rank);

@@ -41,8 +41,6 @@ export class Stuck {
   /** A task that goes on by itself, as far as known: mostly it still does. */
   #alive: TaskNode | undefined;
   #told = '';
-  /** Open questions: listed once for a look at all tasks. */
-  #asked: readonly OpenQuestion[] = [];
   /** What was told last. */
   #event: WorkflowEvent | undefined;
   /** Who has come since then. */
@@ -67,7 +65,6 @@ export class Stuck {
     if (over || store?.opening === true)
       return store === undefined ? [] : [`The run waits for ${store.what}.`];
     const causes = new Map<unknown, Cause>();
-    this.#asked = this.#ports.questions();
     if (this.#alive !== undefined && !this.#waits(this.#alive, causes)) return [];
     causes.clear();
     let behind = 0;
@@ -144,7 +141,7 @@ export class Stuck {
         );
     }
     for (const [id, from] of extra?.asking ?? []) {
-      const question = this.#asked.find((one) => one.id === id);
+      const question = this.#ports.questions().find((one) => one.id === id);
       if (question === undefined && this.#heldUp(causes)) continue;
       if (question === undefined || question.deadline !== undefined) return false;
       const prompt = question.prompt === '' ? '' : ` (${truncate(question.prompt)})`;

@@ -43,11 +43,15 @@ export class Waits {
     done: (error?: RxhiveError) => void,
   ): void {
     this.#whileRunning(node, () => {
-      const choices = targets.filter((target) => target instanceof ChoiceState);
-      const nodes = targets.filter((target): target is TaskNode => !(target instanceof ChoiceState));
-      const contenders = choices.flatMap(({ edges }) => edges);
+      const open: (TaskNode | ChoiceState)[] = [];
+      const nodes: TaskNode[] = [];
+      const contenders: Edge[] = [];
+      for (const target of targets) {
+        if (target instanceof ChoiceState) for (const edge of target.edges) contenders.push(edge);
+        else nodes.push(target);
+        if (target instanceof ChoiceState || !target.ended) open.push(target);
+      }
       const cycle = waitsForItself(node, [...nodes, ...contenders.map(({ from }) => from)]);
-      const open: (TaskNode | ChoiceState)[] = [...nodes.filter((target) => !target.ended), ...choices];
       if (cycle !== undefined || (open.length === 0 && node.extra?.join === undefined)) {
         done(cycle);
         return;
