@@ -335,7 +335,7 @@ export class QueueServer {
             'QUEUE_FAILED',
             "PostgreSQL has no tables of BullMQ; make them once: rxhive worker MODULE --migrate, or bullmqTables({ postgres }) of 'rxhive/bullmq'.",
           );
-        this.#last = error;
+        this.trouble(error);
         // It may be restarting.
         if (!isPostgresLost(error) || performance.now() > until) throw error;
         await new Promise((done) => setTimeout(done, 100));

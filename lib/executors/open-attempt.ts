@@ -47,6 +47,7 @@ export class OpenAttempt {
   unheard = false;
   isLost = false;
   readonly #options: OpenAttemptOptions;
+  #isAdded = false;
   readonly #early = new Map<number, Word>();
   /** Number of the next word; undefined: the first that comes is the first. */
   #next: number | undefined = 0;
@@ -73,9 +74,20 @@ export class OpenAttempt {
    * first word that comes is the first.
    */
   attached(token: string, isEnded: boolean): void {
+    this.#isAdded = true;
     this.token = token;
     this.unheard = true;
     if (isEnded) this.#next = undefined;
+  }
+
+  /** The queue has it. */
+  added(): void {
+    this.#isAdded = true;
+  }
+
+  /** Nothing was heard of it for longer than its patience. Not so before the queue has it: its order may wait for the server. */
+  isSilent(now: number): boolean {
+    return this.#isAdded && now - this.heardAt >= this.patience;
   }
 
   /** A worker has it. */

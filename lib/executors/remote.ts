@@ -261,7 +261,7 @@ class TransportRemote implements Remote {
       const { job, where, order, ctx } = attempt;
       const { priority, again } = ctx;
       const there = await this.#transport.add(job, order, { ...where, priority, again });
-      if (attempt.isOver || there === undefined) return;
+      if (attempt.isOver || there === undefined) return attempt.added();
       if (!again) return this.#addAnew(attempt, there.token);
       const [state] = (await this.#transport.look([{ job, where }])) as [JobState];
       if (attempt.isOver) return;
@@ -359,7 +359,7 @@ class TransportRemote implements Remote {
     this.#clock.cancel(this.#timer);
     this.#timer = this.#clock.after(lookEach, () => {
       const now = this.#clock.now();
-      const silent = [...this.#open.values()].filter((one) => now - one.heardAt >= one.patience);
+      const silent = [...this.#open.values()].filter((one) => one.isSilent(now));
       void this.#look(silent).then(() => {
         if (this.#open.size > 0) this.#watch();
       });
