@@ -80,12 +80,14 @@ export class PostgresStore implements CheckpointStore {
       `with listed as (
          select run_id, last, owner, expires > clock_timestamp() as held, row::text as row,
            extract(epoch from updated) * 1000 as updated, row as facts,
-           coalesce((row->>'startedAt')::float8, extract(epoch from updated) * 1000) as begun
+           coalesce(case jsonb_typeof(row->'startedAt') when 'number' then (row->>'startedAt')::float8 end,
+             extract(epoch from updated) * 1000) as begun
          from ${this.#at}.runs where last > 0
        )
        select run_id, last, owner, held, row, updated from listed as r
        where ($1::text is null or facts->>'status' = $1) and ($2::text is null or facts->>'workflow' = $2)
-         and ($3::text is null or exists (select 1 from jsonb_each_text(facts->'tags') as t where t.key || '=' || t.value = $3))
+         and ($3::text is null or exists (select 1 from jsonb_each_text(
+           case jsonb_typeof(facts->'tags') when 'object' then facts->'tags' end) as t where t.key || '=' || t.value = $3))
          and ($4::text is null or (begun, run_id collate "C") < (select o.begun, o.run_id collate "C" from listed as o where o.run_id = $4))
        order by begun desc, run_id collate "C" desc limit $5`,
       [status ?? null, workflow ?? null, tag ?? null, after ?? null, limit ?? null],

@@ -153,6 +153,23 @@ for (const [name, make] of Object.entries(places)) {
     await other.close();
   });
 
+  test(`${name}: what stands where a row should be is not trusted`, async () => {
+    const { store, change } = make();
+    const one = store();
+    const log = await one.open('r');
+    await log.append([{ seq: 1, body: 'one' }]);
+    await log.close();
+    const wrong = ['7', '{"status":"failed","tags":7,"startedAt":"x"}', '{"tags":[["a"]],"startedAt":{}}'];
+    for (const row of [...wrong, ...(name === 'sqlite' ? ['nonsense', '{'] : [])]) {
+      await change((runs) => `update ${runs} set row = '${row}'`);
+      const [run, ...more] = await one.runs();
+      assert.equal([run?.runId, run?.status, run?.tags, more.length], ['r', undefined, undefined, 0], row);
+      for (const query of [{ tag: 'a=b' }, { workflow: 'w' }, { after: 'r' }])
+        assert.equal(await one.runs(query), [], row);
+    }
+    await one.close();
+  });
+
   test(`${name}: runs of a version without rows are read, listed and gone on with`, async () => {
     const { store, change } = make();
     const old = store();
