@@ -53,7 +53,7 @@ class Attempt extends AttemptContext implements BodySink {
   #paid = true;
   /** Its clocks stand until one begins. */
   #waitsForWorker = false;
-  /** It may be under way somewhere since an earlier process; no later attempt of the task is. */
+  /** It may be under way somewhere since an earlier process, of which the log need not have every failed attempt. */
   readonly again: boolean;
   raised: (() => void) | undefined;
   #lead: { done(value: unknown): void; left(): void } | undefined;
@@ -62,7 +62,6 @@ class Attempt extends AttemptContext implements BodySink {
     super(node, ports);
     this.#signals = signals;
     this.again = node.extra?.underWay === true;
-    if (this.again) node.more().underWay = false;
   }
 
   begin(): void {

@@ -141,7 +141,7 @@ export interface NodeExtra {
   handedOver: boolean;
   /** Id of the worker that has begun with its attempt. */
   worker: string | undefined;
-  /** Its next attempt may be under way somewhere since an earlier process. */
+  /** Its attempts may be under way somewhere since an earlier process. */
   underWay: boolean;
   /** Items it has added that have not ended: they inherit its priority. */
   items: Set<TaskNode> | undefined;

@@ -42,7 +42,9 @@ export interface FakeRemote extends Remote {
   /** Kills a worker with all it does; another one takes its place after `back` ms. Default 1,000. */
   kill(worker: number, back?: number): void;
   /** A controller beside this one with the same queue and workers, as another process would have it. */
-  beside(): Remote;
+  beside(): FakeRemote;
+  /** Its process dies: the controller hears and says nothing any more, and what workers do for it goes on. */
+  crash(): void;
   /** Attempts that workers have begun so far, as `task#attempt`. */
   readonly begun: readonly string[];
 }
@@ -64,13 +66,7 @@ const latest = 5_000;
  * ```
  */
 export function fakeRemote(options: FakeRemoteOptions): FakeRemote {
-  const farm = new Farm(options);
-  const remote = farm.controller();
-  return Object.assign(remote, {
-    kill: (worker: number, back = 1_000) => farm.kill(worker, back),
-    beside: () => farm.controller(),
-    begun: farm.begun,
-  });
+  return new Farm(options).controller();
 }
 
 interface Job {
@@ -100,6 +96,8 @@ class Farm {
   readonly #news = new Set<Subject<TransportNews>>();
   /** When the newest mail from one to another comes. */
   readonly #ways = new Map<string, number>();
+  /** Controllers that have died. */
+  readonly #crashed = new Set<string>();
   #made = 0;
 
   constructor(options: FakeRemoteOptions) {
@@ -109,12 +107,22 @@ class Farm {
     for (let i = 0; i < (options.workers ?? 2); i++) this.#workers.push(this.#worker());
   }
 
-  controller(): Remote {
+  controller(): FakeRemote {
     this.#made += 1;
     const node = `controller-${this.#made}`;
     let tokens = 0;
     const newToken = (): string => `${node}-${++tokens}`;
-    return createRemote(this.#transport(node), { name: 'fake', ahead: 0, clock: this.#clock, newToken });
+    const transport = this.#transport(node);
+    const remote = createRemote(transport, { name: 'fake', ahead: 0, clock: this.#clock, newToken });
+    return Object.assign(remote, {
+      kill: (worker: number, back = 1_000) => this.kill(worker, back),
+      beside: () => this.controller(),
+      crash: () => {
+        this.#crashed.add(node);
+        void transport.close();
+      },
+      begun: this.begun,
+    });
   }
 
   kill(at: number, back: number): void {
@@ -183,7 +191,14 @@ class Farm {
     this.#news.add(news$);
     const mail$ = new Subject<readonly (Word | Command)[]>();
     const later = <T>(work: () => T): Promise<T> =>
-      new Promise((done) => this.#clock.after(this.#delay(), () => done(work())));
+      new Promise((done) => {
+        // What was sent before the sender died arrives.
+        if (this.#crashed.has(node)) return;
+        this.#clock.after(this.#delay(), () => {
+          const answer = work();
+          if (!this.#crashed.has(node)) done(answer);
+        });
+      });
     return {
       wire: { ...this.#wire(node, (message) => mail$.next([message])), mail$ },
       news$,
@@ -246,6 +261,7 @@ class Farm {
 
   #send(from: string, to: string, message: Word | Command): void {
     const { duplicate = 0, lose = 0, late = 0, reorder = false } = this.#options;
+    if (this.#crashed.has(from)) return;
     // Commands get through: nobody would say them again.
     if ('seq' in message && this.#random() < lose) return;
     const way = `${from} ${to}`;

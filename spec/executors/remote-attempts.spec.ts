@@ -258,7 +258,8 @@ test('the log tells a later process what was lost and what may be under way', as
   assert.equal(seen.splice(0), ['1', '2', '3']);
   const result = await make(false).run({ store: crashed, runId: 'r' }).result();
   // Two attempts were lost: the third is tried again, and retried once.
-  assert.equal(seen, ['3 again', '4']);
+  // The log of a process that dies may lack its newest failures.
+  assert.equal(seen, ['3 again', '4 again']);
   assert.is(result.report.lost, 2);
   assert.is(result.report.retries, 1);
   seen.length = 0;

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import type { Executor } from '../../lib/entry/types.js';
 import {
   type Channel,
   type Collection,
@@ -141,7 +142,12 @@ export interface World {
   /** The body of a task is called. */
   called(id: string, replays: boolean): void;
   compensated(id: string, value: unknown): void;
+  /** Who makes the attempts of bodies that need nothing but inputs and the ctx of a worker. Default: this process. */
+  elsewhere?(agent: string, body: Body): Executor<never, unknown>;
 }
+
+/** What a task does. */
+export type Body = (inputs: never, ctx: never) => unknown;
 
 /** Which parts are generated: for those who look for a fault in one of them. */
 const wanted = new Set((process.env.FEATURES ?? '').split(',').filter((one) => one !== ''));
@@ -433,6 +439,12 @@ class Definition {
     return this.#world.edited === id ? { version: 'edited' } : {};
   }
 
+  /** What a task does, where the world has it done; `what`: all that the body is made of, beside its id. */
+  #does(id: string, what: unknown, body: (inputs: unknown, ctx: Context) => unknown, isPlain = true): object {
+    if (this.#world.elsewhere === undefined || !isPlain) return { run: body };
+    return { executor: this.#world.elsewhere(`${id} ${JSON.stringify(what)}`, body) };
+  }
+
   #unit(id: string, one: Unit, tasks: readonly Task[]): Task {
     const dependencies = this.#dependencies(one, tasks);
     const more = { dependencies, ...this.#version(id) };
@@ -448,8 +460,13 @@ class Definition {
           ...(compensates && {
             compensate: (value: unknown) => this.#world.compensated(id, value),
           }),
-          run: (inputs: unknown, ctx: Context) => this.#work(work, id, ctx, inputs, [...new Set(heard)]),
-        });
+          ...this.#does(
+            id,
+            work,
+            (inputs, ctx) => this.#work(work, id, ctx, inputs, [...new Set(heard)]),
+            isPlain(work) && heard.length === 0,
+          ),
+        } as never);
         if (handler.length > 0)
           this.#flow.onTaskComplete(task, (_, add) => {
             let before: Task | undefined;
@@ -505,36 +522,41 @@ class Definition {
         return this.#flow.task(id, {
           ...more,
           hedge: { after: 3 },
-          run: async (inputs: unknown, ctx: Context) => {
+          ...this.#does(id, one, async (inputs, ctx) => {
             this.#call(ctx);
             await ctx.sleep(one.takes);
             return textOf(id, this.#world.edited === id, seen(inputs));
-          },
-        });
+          }),
+        } as never);
       case 'cached':
         return this.#flow.task(id, {
           ...more,
           type: 'cached',
           cache: { key: () => one.key },
-          run: async (_: unknown, ctx: Context) => {
+          ...this.#does(id, one, async (_, ctx) => {
             this.#call(ctx);
             await ctx.sleep(3);
             return `cached ${one.key}`;
-          },
-        });
+          }),
+        } as never);
       case 'race':
       case 'quorum': {
         const members = one.members.map((member, i) =>
           this.#flow.task(`${id}~${i}`, {
-            run: async (_: unknown, ctx: Context) => {
-              this.#call(ctx);
-              await ctx.sleep(member.takes);
-              if (member.adds) await ctx.join(this.#child(ctx, `${ctx.taskId}.0`, member.takes));
-              if (member.fails) throw failure(ctx.taskId);
-              return `${id} member`;
-            },
-          }),
-        );
+            ...this.#does(
+              `${id}~${i}`,
+              member,
+              async (_, ctx) => {
+                this.#call(ctx);
+                await ctx.sleep(member.takes);
+                if (member.adds) await ctx.join(this.#child(ctx, `${ctx.taskId}.0`, member.takes));
+                if (member.fails) throw failure(ctx.taskId);
+                return `${id} member`;
+              },
+              !member.adds,
+            ),
+          } as never),
+        ) as unknown as readonly Task[];
         return this.#flow.task(id, {
           ...this.#version(id),
           dependencies: [...dependencies, one.kind === 'race' ? race(members) : quorum(2, members)],
@@ -551,13 +573,13 @@ class Definition {
             this.#call(ctx);
             const members = one.members.map((ms, i) =>
               ctx.spawn(`${id}~${i}`, {
-                run: async (_: unknown, own: Context) => {
+                ...this.#does(`${id}~${i}`, ms, async (_, own) => {
                   this.#call(own);
                   await own.sleep(ms);
                   return `${id} member`;
-                },
-              }),
-            );
+                }),
+              } as never),
+            ) as unknown as readonly Task[];
             const won = await ctx.join<unknown>(one.how === 'race' ? race(members) : quorum(2, members));
             return textOf(id, this.#world.edited === id, seen(inputs), won);
           },
@@ -645,7 +667,7 @@ class Definition {
       dependencies,
       ...this.#version(id),
       ...this.#settings(child),
-      run: (inputs: unknown, ctx: Context) => this.#work(child, id, ctx, inputs),
+      ...this.#does(id, child, (inputs, ctx) => this.#work(child, id, ctx, inputs), isPlain(child)),
     };
     return add(id as never, definition as never);
   }
@@ -724,6 +746,12 @@ function dependency(task: Task, mode: Mode): AnyDependency {
   if (mode === 'optional') return optional(task);
   if (mode === 'failed') return failed(task) as Dependency;
   return mode === 'settled' ? settled(task) : task;
+}
+
+/** Does its body need nothing but its inputs and the ctx of a worker? */
+function isPlain({ waits, writes, serializable, decides, asks, says, children }: Work): boolean {
+  const isAlone = writes.length === 0 && !serializable && says === 0 && children.length === 0;
+  return isAlone && !asks && waits !== 'outside' && decides !== 'skips';
 }
 
 /** Without a retry, an item that fails now and then would fail for good, or not, with the process. */

@@ -21,40 +21,53 @@ import {
 } from './random-program.js';
 import { StatusMoves } from './status-moves.js';
 
-const runId = 'random';
+export const runId = 'random';
+
+/** A process that dies behind so many writes. */
+export interface Death {
+  readonly writes: number;
+  dies(): void;
+}
 
 /** A store that notes what its log was after each write: what a process that dies there would leave. */
-class NotingStore implements CheckpointStore {
+export class NotingStore implements CheckpointStore {
   readonly seen: string[][] = [];
   readonly #store = memory();
   readonly #scheduler: SimulationScheduler;
   readonly #latency: number;
+  readonly #death: Death | undefined;
 
-  constructor(bodies: readonly string[], scheduler: SimulationScheduler, latency: number) {
+  constructor(bodies: readonly string[], scheduler: SimulationScheduler, latency: number, death?: Death) {
     this.#scheduler = scheduler;
     this.#latency = latency;
+    this.#death = death;
     const log = this.#store.open(runId);
     log.append(bodies.map((body, i) => ({ seq: i + 1, body })));
     log.close();
   }
 
+  /** Its process has died: nothing is written any more, and nobody is told. */
+  get isDead(): boolean {
+    return this.#death !== undefined && this.seen.length >= this.#death.writes;
+  }
+
   open(id: string): RunLog {
     const log = this.#store.open(id);
-    const note = (bodies: readonly string[]): void => void (id === runId && this.seen.push([...bodies]));
+    const write = (change: () => void): void => {
+      if (this.isDead) return;
+      change();
+      if (id !== runId) return;
+      this.seen.push(this.bodies(id));
+      if (this.isDead) this.#death?.dies();
+    };
     return {
       entries: log.entries,
       append: (entries) =>
         this.#soon(() => {
-          for (const entry of entries) {
-            log.append([entry]);
-            note(this.bodies(id));
-          }
+          for (const entry of entries) write(() => log.append([entry]));
         }),
       replace: (entries: readonly LogEntry[], gone) =>
-        this.#soon(() => {
-          log.replace(entries, gone);
-          note(this.bodies(id));
-        }),
+        this.#soon(() => write(() => log.replace(entries, gone))),
       close: () => log.close(),
     };
   }
@@ -84,11 +97,14 @@ class NotingStore implements CheckpointStore {
   }
 
   #soon(work: () => void): Promise<void> | undefined {
-    if (this.#latency === 0) return work() as undefined;
+    if (this.#latency === 0) {
+      work();
+      return this.isDead ? new Promise(() => undefined) : undefined;
+    }
     return new Promise((done) => {
       this.#scheduler.schedule(() => {
         work();
-        done();
+        if (!this.isDead) done();
       }, this.#latency);
     });
   }
@@ -276,7 +292,7 @@ async function ended(run: Run, scheduler: SimulationScheduler): Promise<Workflow
 const ends = new Set(['succeeded', 'failed', 'skipped', 'cancelled', 'restored']);
 
 /** Watches one process for what must not happen. */
-class Process {
+export class Process {
   readonly bodies: string[] = [];
   /** Tasks that were announced to run again. */
   readonly again = new Map<string, string>();
@@ -374,7 +390,7 @@ function isOneOfMany(id: string): boolean {
   return /~\d+(\.\d+)?$/.test(id);
 }
 
-function outcomeOf(result: WorkflowResult<State>): Outcome {
+export function outcomeOf(result: WorkflowResult<State>): Outcome {
   const tasks: Record<string, { status: string; value: unknown }> = {};
   for (const [id, { status }] of [...result.tasks].sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (isWithin(id) || isOneOfMany(id)) continue;
