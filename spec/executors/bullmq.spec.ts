@@ -353,6 +353,41 @@ for (const { title, connection } of servers) {
     assert.type(results.get(slow), 'number');
   });
 
+  test(`${title}: a stopped worker loses its attempt, and ends it when it goes on`, async () => {
+    const name = freshName();
+    const begun = begunFile();
+    const settings = { connection, name, lostAfter: 1_000, concurrency: 1 };
+    const stopped = await workerProcess(settings, begun.file);
+    closing.push(() => stopped.kill());
+    const remote = bullmq({ connection, name, lostAfter: 1_000 });
+    closing.push(() => remote.close());
+    const flow = workflow({ name: 'stopped' });
+    const task = flow.task('a', { executor: remote.agents<typeof agents>().watched });
+    const run = flow.run({ runId: freshName() });
+    const values: unknown[] = [];
+    const codes: unknown[] = [];
+    run.events$.subscribe((event) => {
+      if (event.type === 'value' && values.push(event.value) === 1) stopped.process.kill('SIGSTOP');
+      if (event.type !== 'attempt') return;
+      if (event.reason === 'failed') codes.push(codeOf(event.error));
+      if (event.reason === 'begun' && event.attempt === 2) stopped.process.kill('SIGCONT');
+    });
+    const ended = run.result();
+    await until(() => values.length > 0);
+    await startProcess(settings, begun.file);
+    const { results, tasks } = await ended;
+    assert.is(results.get(task), 100);
+    assert.equal(codes, ['WORKER_LOST']);
+    assert.is(tasks.get(task)?.attempts.length, 2);
+    const again = values.lastIndexOf(1);
+    const all = Array.from({ length: 100 }, (_, i) => i + 1);
+    assert.equal(values.slice(again), all, 'nothing of the first attempt is among the values of the second');
+    const first = ['a', '1', `${stopped.facts.pid}`];
+    await until(() => begun.read().length === 3 && (remote.metrics().rxhive_remote_late_total ?? 0) > 0);
+    const [one, two, end] = begun.read();
+    assert.equal([one, two?.slice(0, 2), end], [first, ['a', '2'], [...first, 'stopped']]);
+  });
+
   test(`${title}: an agent that computes for longer than its lock is begun once`, async () => {
     const name = freshName();
     const begun = begunFile();

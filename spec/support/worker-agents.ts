@@ -2,9 +2,9 @@ import { appendFileSync } from 'node:fs';
 import type { WorkerContext } from '../../lib/executors/bullmq.js';
 
 /** Says in a file that an attempt has begun: a process that is killed cannot tell. */
-function note(ctx: WorkerContext): void {
+function note(ctx: WorkerContext, more = ''): void {
   const file = process.env.BEGUN_FILE;
-  if (file !== undefined) appendFileSync(file, `${ctx.taskId} ${ctx.attempt} ${process.pid}\n`);
+  if (file !== undefined) appendFileSync(file, `${ctx.taskId} ${ctx.attempt} ${process.pid}${more}\n`);
 }
 
 export const agents = {
@@ -33,6 +33,15 @@ export const agents = {
     at: new Date(0),
     set: new Set([1n]),
   }),
+  /** Counts for a long time; notes when it is told to stop. */
+  async *watched(_: unknown, ctx: WorkerContext) {
+    note(ctx);
+    ctx.signal.addEventListener('abort', () => note(ctx, ' stopped'));
+    for (let n = 1; n <= 100; n++) {
+      await ctx.sleep(20);
+      yield n;
+    }
+  },
   /** Computes without giving the event loop back. */
   hog({ ms }: { readonly ms: number }, ctx: WorkerContext) {
     note(ctx);

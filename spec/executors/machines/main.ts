@@ -2,6 +2,7 @@
 
 const checks: Readonly<Record<string, (isPostgres: boolean) => Promise<boolean>>> = {
   chaos: async (isPostgres) => (await import('./chaos.js')).chaos(isPostgres),
+  computes: async (isPostgres) => (await import('./computes.js')).computes(isPostgres),
   values: async (isPostgres) => (await import('./values.js')).valuesOverTakeOvers(isPostgres),
 };
 
