@@ -1,7 +1,7 @@
 import { bullmqTables, type QueueConnection } from '../../dist/executors/bullmq.js';
 
 // rxhive over workers on Redis, and on PostgreSQL where there is one:
-// `.ci/redis .ci/postgres npm run bench -- distributed`.
+// `.ci/redis .ci/postgres npm run bench -- distributed [figures | scale]`.
 
 /** A server that carries the queues. */
 export interface Server {
@@ -20,6 +20,9 @@ if (servers.length === 0) {
   console.error('no server at RXHIVE_REDIS or RXHIVE_POSTGRES: .ci/redis npm run bench -- distributed');
   process.exit(2);
 }
-const { speed } = await import('./speed.js');
-for (const server of servers) await speed(server);
+const [what = 'speed'] = process.argv.slice(2);
+for (const server of servers)
+  if (what === 'figures') await (await import('./figures.js')).figures(server);
+  else if (what === 'scale') await (await import('./scale.js')).scale(server);
+  else await (await import('./speed.js')).speed(server);
 process.exit();

@@ -3,7 +3,7 @@ import { bullmq, type Remote } from '../../dist/executors/bullmq.js';
 import { workflow } from '../../dist/index.js';
 import { Bare } from './bare.js';
 import type { Server } from './main.js';
-import { WorkerProcesses } from './worker-processes.js';
+import { startWorkers, type WorkerProcess } from './worker-processes.js';
 
 // How many attempts a second workers make, and how long one takes when nothing else is under way, beside BullMQ alone.
 
@@ -49,8 +49,17 @@ function remoteWork(remote: Remote): Work {
   };
 }
 
-async function round(work: Work, count: number, atOnce: number, workers: WorkerProcesses): Promise<Took> {
-  const used = await workers.processorTime();
+async function processorTime(workers: readonly WorkerProcess[]): Promise<number> {
+  return (await Promise.all(workers.map((one) => one.processorTime()))).reduce((sum, one) => sum + one, 0);
+}
+
+async function round(
+  work: Work,
+  count: number,
+  atOnce: number,
+  workers: readonly WorkerProcess[],
+): Promise<Took> {
+  const used = await processorTime(workers);
   const own = process.cpuUsage();
   const begun = performance.now();
   await work(count, atOnce);
@@ -59,7 +68,7 @@ async function round(work: Work, count: number, atOnce: number, workers: WorkerP
   return {
     wall: wall / count,
     controller: (user + system) / 1_000 / count,
-    workers: ((await workers.processorTime()) - used) / count,
+    workers: ((await processorTime(workers)) - used) / count,
   };
 }
 
@@ -69,7 +78,7 @@ const load = (): string => (loadavg()[0] as number).toFixed(1);
 /** Prints it for one server. */
 export async function speed({ title, connection }: Server): Promise<void> {
   const id = `b${process.pid}`;
-  const workers = await WorkerProcesses.start(processes, { connection, name: id, bare: `${id}-bare`, slots });
+  const workers = await startWorkers(processes, { connection, name: id, bare: `${id}-bare`, slots });
   const bare = await Bare.connect(connection, `${id}-bare`);
   const remote = bullmq({ connection, name: id });
   const both = [bareWork(bare), remoteWork(remote)] as const;
@@ -127,5 +136,5 @@ export async function speed({ title, connection }: Server): Promise<void> {
   row('  workers, ms of processor time each', took.one, ({ workers }) => workers);
   console.log(`ends that BullMQ alone found by asking, for no event came: ${bare.found}`);
   await Promise.all([remote.close(), bare.close()]);
-  workers.stop();
+  for (const worker of workers) worker.stop();
 }

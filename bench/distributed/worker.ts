@@ -1,16 +1,30 @@
-import { createWorker } from '../../dist/executors/bullmq.js';
+import { createWorker, type WorkerContext } from '../../dist/executors/bullmq.js';
 import { QueueServer } from '../../lib/executors/bullmq-connection.js';
-import type { Asked, WorkerSettings } from './worker-processes.js';
+import type { Asked, Said, WorkerSettings } from './worker-processes.js';
 
-// A worker process of the benchmark: a worker of rxhive, and beside it one of BullMQ with as many slots.
+// A worker process of the benchmark: workers of rxhive, and beside them one of BullMQ with as many slots.
 
-const { connection, name, bare, slots } = JSON.parse(process.argv[2] ?? '') as WorkerSettings;
+const settings = JSON.parse(process.argv[2] ?? '') as WorkerSettings;
+const { connection, name, bare, slots, workers = 1 } = settings;
+const say = (said: Said): void => void process.send?.(said);
+const now = (): number => performance.timeOrigin + performance.now();
 process.once('disconnect', () => process.exit());
 process.on('message', (asked: Asked) => {
-  if (asked === 'processor time') process.send?.(process.cpuUsage());
+  const { user, system } = process.cpuUsage();
+  if (asked === 'processor time') say({ kind: asked, ms: (user + system) / 1_000 });
 });
 
-await createWorker({ agents: { nothing: async () => 1 }, connection, name, concurrency: slots });
-const server = new QueueServer(connection);
-await server.worker(bare, async () => 1, { concurrency: slots }).waitUntilReady();
-process.send?.('ready');
+const agents = {
+  nothing: async () => 1,
+  hold: async (_: unknown, { runId, signal }: WorkerContext) => {
+    say({ kind: 'begun', runId, at: now() });
+    await new Promise((done) => signal.addEventListener('abort', done));
+    say({ kind: 'aborted', runId, at: now() });
+  },
+};
+for (let i = 0; i < workers; i++) await createWorker({ agents, connection, name, concurrency: slots });
+if (bare !== undefined) {
+  const server = new QueueServer(connection);
+  await server.worker(bare, async () => 1, { concurrency: slots }).waitUntilReady();
+}
+say({ kind: 'ready' });
