@@ -23,6 +23,7 @@ export class Bare {
 
   static async connect(connection: QueueConnection, name: string): Promise<Bare> {
     const server = new QueueServer(connection);
+    await server.ready();
     const bare = new Bare(server, name);
     const events = server.events(name);
     events.on('completed', ({ jobId }: { jobId: string }) => bare.#end(jobId));

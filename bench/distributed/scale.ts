@@ -37,6 +37,7 @@ export async function scale(server: Server): Promise<void> {
   });
 
   const other = new QueueServer(connection);
+  await other.ready();
   const queue = other.queue(workQueue(name, { labels: [], version: '1' }));
   const asked: number[] = [];
   const ask = async (): Promise<void> => {

@@ -11,7 +11,7 @@ const processes = 4;
 const slots = 8;
 const rounds = 5;
 /** Attempts of a round: all at once, and one after the other. */
-const sizes = { Redis: { many: 3_000, one: 300 }, PostgreSQL: { many: 400, one: 60 } };
+const sizes = { Redis: { many: 3_000, one: 300 }, PostgreSQL: { many: 240, one: 40 } };
 /** Jobs that are under way at once: what rxhive takes for so many workers. */
 const window = processes * (slots + 1);
 

@@ -62,13 +62,13 @@ export class WorkerProcess {
 
   #said<K extends Said['kind']>(kind: K): Promise<Extract<Said, { kind: K }>> {
     return new Promise((done, failed) => {
+      const ended = (): void => failed(new Error('A worker process has ended.'));
       const hear = (said: Said): void => {
         if (said.kind !== kind) return;
-        this.#child.off('message', hear);
+        this.#child.off('message', hear).off('exit', ended);
         done(said as Extract<Said, { kind: K }>);
       };
-      this.#child.on('message', hear);
-      this.#child.once('exit', () => failed(new Error('A worker process has ended.')));
+      this.#child.on('message', hear).once('exit', ended);
     });
   }
 }

@@ -25,6 +25,7 @@ const agents = {
 for (let i = 0; i < workers; i++) await createWorker({ agents, connection, name, concurrency: slots });
 if (bare !== undefined) {
   const server = new QueueServer(connection);
+  await server.ready();
   await server.worker(bare, async () => 1, { concurrency: slots }).waitUntilReady();
 }
 say({ kind: 'ready' });
