@@ -1,3 +1,4 @@
+import { rowStatuses } from '../model/run-row.js';
 import type { StoredRun } from '../model/store.js';
 import { short } from '../views/text.js';
 import { command } from './command.js';
@@ -11,10 +12,7 @@ export const runs = command({
   help: 'lists the runs of a store, the one that began last first',
   words: [storeWord],
   options: {
-    status: oneOf(
-      ['any', 'running', 'succeeded', 'partial', 'failed', 'cancelled', 'suspended'],
-      'only those; running is also one whose process is gone',
-    ),
+    status: oneOf(['any', ...rowStatuses], 'only those; running is also one whose process is gone'),
     workflow: text('NAME', 'only those of this workflow'),
     tag: text('NAME=VALUE', 'only those with this tag'),
     after: text('ID', 'those behind this one: the last of the page before'),

@@ -1,3 +1,4 @@
+import { checked, number, oneOf, options, rule } from '../kernel/option-rules.js';
 import type { RunReport } from './result.js';
 import type { RunStatus } from './status.js';
 
@@ -27,8 +28,36 @@ export interface RunsQuery {
   readonly tag?: string;
   /** Those that come behind this one: the id of the last one of the page before. None, where it is not there. */
   readonly after?: string;
-  /** At most so many. */
+  /** At most so many: a whole number from 1. Default all. */
   readonly limit?: number;
+}
+
+/** Every status a row may have. */
+export const rowStatuses = [
+  'running',
+  'succeeded',
+  'partial',
+  'failed',
+  'cancelled',
+  'suspended',
+] as const satisfies readonly RunRow['status'][];
+
+const isText = (value: unknown): boolean => typeof value === 'string';
+
+const queryRule = options<RunsQuery>('an object with status, workflow, tag, after or limit', {
+  status: oneOf(rowStatuses),
+  workflow: rule(isText, 'give the name of a workflow'),
+  tag: rule(
+    (value) => isText(value) && String(value).includes('='),
+    'give a name and a value, as "tenant=acme"',
+  ),
+  after: rule(isText, 'give the id of a run'),
+  limit: number(1, 'whole'),
+});
+
+/** What is asked of a store, when it makes sense. @throws RxhiveError INVALID_OPTION */
+export function checkedQuery(query: RunsQuery): RunsQuery {
+  return checked(query, 'query', queryRule);
 }
 
 /** What a store knows of a run, and what the run has said of itself: nothing, where an older version has written it. */
@@ -72,9 +101,9 @@ export function goingOn(before: RunRow | undefined, row: RunRow): RunRow {
   return before === undefined ? row : { ...row, startedAt: before.startedAt };
 }
 
-/** Those of `runs` that are asked for, in their order. */
+/** Those of `runs` that are asked for, in their order. @throws RxhiveError INVALID_OPTION */
 export function selectRuns<T extends ListedRun>(runs: readonly T[], query: RunsQuery): T[] {
-  const { status, workflow, tag, after, limit = Number.POSITIVE_INFINITY } = query;
+  const { status, workflow, tag, after, limit = Number.POSITIVE_INFINITY } = checkedQuery(query);
   const sorted = [...runs].sort(
     (a, b) => begun(b) - begun(a) || (a.runId < b.runId ? 1 : a.runId > b.runId ? -1 : 0),
   );

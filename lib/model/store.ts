@@ -64,6 +64,7 @@ export interface CheckpointStore {
   /**
    * Runs there are, all or those asked for. A store may give all of them in any order: those asked for are picked out, and put in
    * order, by whoever asks.
+   * @throws RxhiveError INVALID_OPTION for a query that makes no sense
    */
   runs(query?: RunsQuery): MaybePromise<readonly StoredRun[]>;
   /** Forgets a run, and what is kept for it; nothing where there is none. @throws RxhiveError RUN_LEASED while a process has it */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Clock } from '../kernel/clock.js';
 import { inspect, RxhiveError } from '../kernel/errors.js';
 import { Preparation } from '../kernel/preparation.js';
-import { type RunRow, type RunsQuery, rowOfText, textOfRow } from '../model/run-row.js';
+import { checkedQuery, type RunRow, type RunsQuery, rowOfText, textOfRow } from '../model/run-row.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { chained, type End, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
 import {
@@ -75,7 +75,7 @@ export class PostgresStore implements CheckpointStore {
 
   async runs(query: RunsQuery = {}): Promise<readonly StoredRun[]> {
     await this.#tables.done();
-    const { status, workflow, tag, after, limit } = query;
+    const { status, workflow, tag, after, limit } = checkedQuery(query);
     const rows = await this.#db.query(
       `with listed as (
          select run_id, last, owner, expires > clock_timestamp() as held, row::text as row,

@@ -1,5 +1,12 @@
 import { CheckpointCorruptError, truncate } from '../kernel/errors.js';
-import { goingOn, type RunRow, type RunsQuery, rowOfText, textOfRow } from '../model/run-row.js';
+import {
+  checkedQuery,
+  goingOn,
+  type RunRow,
+  type RunsQuery,
+  rowOfText,
+  textOfRow,
+} from '../model/run-row.js';
 import type { CheckpointStore, LogEntry, RunLog, StoredRun } from '../model/store.js';
 import { reasonOf } from '../model/store-failure.js';
 import { chained, type Row, startOf, sumOf, verified, verifiedText } from './chain.js';
@@ -300,12 +307,12 @@ function grow(db: SqliteConnection): void {
   });
 }
 
-/** Text is read as bytes: a driver may end the whole process when damaged bytes are no UTF-8. */
 /** The runs that are asked for, in order; SQLite reads many rows faster than they are brought here. */
-function listing({ status, workflow, tag, after, limit }: RunsQuery): {
+function listing(query: RunsQuery): {
   readonly sql: string;
   readonly values: readonly (string | number)[];
 } {
+  const { status, workflow, tag, after, limit } = checkedQuery(query);
   const wanted: readonly (readonly [value: string | undefined, is: string])[] = [
     [status, "json_extract(facts, '$.status') = ?"],
     [workflow, "json_extract(facts, '$.workflow') = ?"],
@@ -321,6 +328,7 @@ function listing({ status, workflow, tag, after, limit }: RunsQuery): {
   return { sql, values: [...given.map(({ value }) => value), ...(limit === undefined ? [] : [limit])] };
 }
 
+/** Text is read as bytes: a driver may end the whole process when damaged bytes are no UTF-8. */
 function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('utf8');
 }

@@ -130,6 +130,30 @@ test('tags of a run are for a controller or a store; with neither they are refus
   assert.match(refusal({ priority: 1, store: memory() }), /a priority, but no controller/);
 });
 
+for (const [name, make] of Object.entries({ memory: () => ({ store: () => memory() }), ...places })) {
+  test(`${name}: a question that makes no sense is refused`, async () => {
+    const store = make().store();
+    const wrong: readonly (readonly [query: object, message: RegExp])[] = [
+      [{ limit: -1 }, /query\.limit is -1; give a whole number from 1/],
+      [{ limit: 1.5 }, /query\.limit is 1\.5/],
+      [{ status: 'done' }, /query\.status is "done"; use "running"/],
+      [{ tag: 'acme' }, /query\.tag is "acme"; give a name and a value/],
+      [{ state: 'failed' }, /query\.state is unknown; use status, workflow, tag, after, limit/],
+    ];
+    for (const [query, message] of wrong) {
+      const said = await Promise.resolve()
+        .then(() => store.runs(query))
+        .then(
+          () => 'taken',
+          (error) => `${error.code} ${error.message}`,
+        );
+      assert.match(said, message);
+      assert.match(said, /^INVALID_OPTION/);
+    }
+    await (store as { close?(): unknown }).close?.();
+  });
+}
+
 for (const [name, make] of Object.entries(places)) {
   test(`${name}: a run whose process was killed is listed as running, without a process`, async () => {
     const { store, change } = make();
