@@ -6,11 +6,13 @@ import {
   type WindowName,
   windowOf,
 } from '../model/limiter.js';
+import type { SharedWindow } from '../model/shared-limits.js';
+import { TokenBucket } from './token-bucket.js';
 
 /** What one of several processes may use by itself while nobody can say what the others use. */
 export class LocalShare {
   readonly #processes: number;
-  readonly #windows = new Map<WindowName, SlidingWindow>();
+  readonly #windows = new Map<WindowName, SlidingWindow | TokenBucket>();
   #places = Number.POSITIVE_INFINITY;
   /** What all of them may use. */
   readonly #most = new Map<WindowName, number>();
@@ -20,17 +22,17 @@ export class LocalShare {
   }
 
   /** `windows`: as they are kept, with their margin. */
-  update(
-    settings: LimiterSettings,
-    windows: readonly { readonly name: WindowName; readonly max: number; readonly size: number }[],
-  ): void {
+  update(settings: LimiterSettings, windows: readonly SharedWindow[]): void {
     this.#most.clear();
     for (const name of this.#windows.keys())
       if (!windows.some((one) => one.name === name)) this.#windows.delete(name);
-    for (const { name, max, size } of windows) {
-      const window = this.#windows.get(name) ?? new SlidingWindow(size, max);
+    for (const { name, max, size, bucket } of windows) {
+      const window =
+        this.#windows.get(name) ??
+        (bucket === undefined ? new SlidingWindow(size, max) : new TokenBucket(max, bucket.late));
       window.max = this.#partOf(max);
-      window.size = size;
+      if (window instanceof SlidingWindow) window.size = size;
+      else if (bucket !== undefined) window.refill(bucket.refill / this.#processes, size);
       this.#windows.set(name, window);
       this.#most.set(name, max);
     }
