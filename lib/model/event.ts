@@ -97,6 +97,8 @@ export interface PlannedTask {
   readonly always?: true;
   /** It has a condition: see the option `when`. */
   readonly condition?: true;
+  /** Its attempts are made somewhere else: each waits for a worker until its event `begun`. */
+  readonly remote?: true;
   /** It is a loop: the most turns it may take; null: no limit. */
   readonly loop?: number | null;
   /** Ms it was expected to take. */

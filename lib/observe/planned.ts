@@ -74,6 +74,7 @@ function planned(nodes: Iterable<TaskNode>): PlannedTask[] {
     const within = parent?.definition.loop === undefined ? definition.within : parent.id;
     if (within !== undefined) task.within = within;
     if (definition.when !== undefined) task.condition = true;
+    if (definition.remote === true) task.remote = true;
     if (definition.loop !== undefined) task.loop = finite(definition.loop.max);
     if (definition.candidate === true) task.candidate = true;
     if (resources !== undefined) {

@@ -260,7 +260,10 @@ export class RunView {
     const permitMs = Number(event.permitMs ?? task.permitMs);
     closeSpan(task.spans, event.at, permitMs - task.permitMs);
     task.permitMs = permitMs;
-    const kind = timeIn[event.reason];
+    // An order that waits for a worker has a slot here, and waits for one there.
+    const isOrder = event.reason === 'running' && before === 'ready' && task.plan.remote === true;
+    const kind = isOrder ? 'slot' : timeIn[event.reason];
+    if (isOrder) this.stuck = none;
     if (kind === 'running') {
       const attempt = task.attempts + (before === 'ready' ? 1 : 0);
       task.spans.push(new Span(kind, event.at, attempt));
@@ -284,9 +287,14 @@ export class RunView {
       if (span?.kind === 'running') span.attempt = event.attempt;
       return;
     }
-    if (event.reason === 'begun') return;
+    if (event.reason === 'begun') {
+      closeSpan(task.spans, event.at);
+      task.spans.push(new Span('running', event.at, event.attempt));
+      return;
+    }
     const span = task.spans.findLast((one) => one.kind === 'running');
-    if (span !== undefined) span.end = event.reason;
+    // One that no worker has begun has no span.
+    if (span !== undefined && (task.plan.remote !== true || span.to === undefined)) span.end = event.reason;
     if (event.error === undefined) return;
     task.errors = more(task.errors, { attempt: event.attempt, at: event.at, error: event.error });
     if (isRefusal(event.error, event.retryAfter))

@@ -1,10 +1,11 @@
 import { Observable } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { inspectTask } from '../../lib/dashboard/index.js';
 import { WorkerLostError } from '../../lib/entry/agents.js';
 import type { Executor, Place, RemoteContext, WorkerFacts } from '../../lib/entry/types.js';
 import { memory, type RxhiveError, type WorkflowEvent, workflow } from '../../lib/index.js';
-import { advance, SimulationScheduler } from '../../lib/testing/index.js';
+import { advance, drawTimeline, SimulationScheduler, timelineOf } from '../../lib/testing/index.js';
 
 const worker: WorkerFacts = { id: 'w1', host: 'here', pid: 1, labels: [], version: '1' };
 
@@ -85,6 +86,38 @@ test('the clock of an attempt starts when a worker begins, and the time before i
     begun.map((event) => event.type === 'attempt' && [event.at, event.worker]),
     [[500, worker]],
   );
+});
+
+test('pictures draw the wait for a worker as a wait', async () => {
+  const scheduler = new SimulationScheduler();
+  const flow = workflow({ name: 'remote' });
+  const task = flow.task('a', {
+    executor: {
+      version: '1',
+      remote: true,
+      run: async (_: unknown, ctx: RemoteContext) => {
+        await ctx.sleep(30);
+        // The first is lost before a worker has begun, the second while one is at work.
+        if (ctx.attempt > 1) {
+          ctx.begun(worker);
+          await ctx.sleep(20);
+        }
+        if (ctx.attempt < 3) throw new WorkerLostError('a', ctx.attempt, 'w1', 'gone');
+      },
+    },
+  });
+  const run = flow.run({ scheduler });
+  const events: WorkflowEvent[] = [];
+  run.events$.subscribe((event) => events.push(event));
+  const ended = run.result();
+  await advance(scheduler);
+  assert.is((await ended).tasks.get(task)?.waits.slot, 90);
+  const spans = inspectTask(events, 'a')?.spans.filter(({ from, to }) => to !== from);
+  assert.equal(
+    spans?.map(({ kind, from, to, attempt, end }) => [kind, from, to, attempt, end].join(' ').trim()),
+    ['slot 0 30', 'slot 30 60', 'running 60 80 2 failed', 'slot 80 110', 'running 110 130 3 succeeded'],
+  );
+  assert.is(drawTimeline(timelineOf([], events), 10), 'a  ::::::==:::==|');
 });
 
 test('an attempt that takes too long after a worker has begun times out', async () => {

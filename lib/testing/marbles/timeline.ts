@@ -28,15 +28,22 @@ export interface TimelinePicture {
 /** The life of each task from the events of a run; `ids` are the tasks it began with. */
 export function timelineOf(ids: Iterable<string>, events: readonly WorkflowEvent[]): TimelineRow[] {
   const rows = new Map<string, { at: number; status: TaskStatus }[]>();
+  const remote = new Set<string>();
   for (const id of ids) rows.set(id, [{ at: 0, status: 'waiting' }]);
   for (const event of events) {
     if (event.type === 'plan')
-      for (const { id } of event.tasks)
-        if (!rows.has(id)) rows.set(id, [{ at: event.at, status: 'waiting' }]);
-    if (event.type !== 'task') continue;
+      for (const task of event.tasks) {
+        if (task.remote === true) remote.add(task.id);
+        if (!rows.has(task.id)) rows.set(task.id, [{ at: event.at, status: 'waiting' }]);
+      }
+    const begins = event.type === 'attempt' && event.reason === 'begun' && event.hedge !== true;
+    if (event.type !== 'task' && !begins) continue;
     const changes = rows.get(event.taskId) ?? [];
     rows.set(event.taskId, changes);
-    changes.push({ at: event.at, status: event.reason });
+    if (event.type !== 'task') changes.push({ at: event.at, status: 'running' });
+    // What waits for a worker is ready until one has begun.
+    else if (event.reason !== 'running' || !remote.has(event.taskId) || changes.at(-1)?.status !== 'ready')
+      changes.push({ at: event.at, status: event.reason });
   }
   return [...rows].map(([taskId, changes]) => ({ taskId, changes }));
 }
