@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Program, programs } from '../support/random-program.js';
-import { Broken, differenceOf, live } from '../support/random-recovery.js';
+import { Broken, differenceOf, type Lived, live } from '../support/random-recovery.js';
 import { liveElsewhere, portable, type Way } from '../support/random-remote.js';
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
@@ -26,6 +26,12 @@ const ways: fc.Arbitrary<Way> = fc.record({
   pause: fc.integer({ min: 0, max: 50 }),
 });
 
+/** Whether others of several had succeeded before it was clear that too few would depends on the way. */
+function unhurried(lived: Lived): Lived {
+  const { outcome } = lived;
+  return outcome.status === 'partial' ? { ...lived, outcome: { ...outcome, status: 'failed' } } : lived;
+}
+
 /** What all programs of the suite had together. */
 const all = { begun: 0, lost: 0, controllers: 0 };
 
@@ -33,7 +39,7 @@ async function check(given: Program, way: Way): Promise<void> {
   const program = portable(given);
   const here = await live(program, [], 0);
   const there = await liveElsewhere(program, way);
-  const wrong = differenceOf({ ...here, compensated: [] }, there);
+  const wrong = differenceOf(unhurried({ ...here, compensated: [] }), unhurried(there));
   if (wrong !== undefined) throw new Broken(wrong);
   // Whoever runs again, for its worker was lost, has the next number.
   const twice = there.begun.filter((one, i) => there.begun.indexOf(one) !== i);
