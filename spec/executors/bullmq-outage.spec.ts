@@ -9,6 +9,8 @@ import {
   type Remote,
   type WorkerContext,
 } from '../../lib/executors/bullmq.js';
+import type { PostgresBackend } from '../../lib/executors/bullmq-classes.js';
+import { QueueServer } from '../../lib/executors/bullmq-connection.js';
 import { type Task, workflow } from '../../lib/index.js';
 import { LossyProxy } from '../support/lossy-proxy.js';
 import { freshName, queueServers } from '../support/queue-servers.js';
@@ -81,7 +83,7 @@ async function make(connection: QueueConnection, lostAfter = 5_000): Promise<Set
 
 for (const { title, connection } of await queueServers()) {
   test(`${title}: while it is away nothing begins and nothing fails, and what was done meanwhile counts`, async () => {
-    const { proxy, remote, told, begun, release, work } = await make(connection);
+    const { proxy, remote, name, told, begun, release, work } = await make(connection);
     await work();
     const flow = workflow({ name: 'away' });
     const held: Task<string> = flow.task('held', { executor: remote.agent('held') });
@@ -95,9 +97,11 @@ for (const { title, connection } of await queueServers()) {
     const ended = run.result();
     await until(() => begun.length === 1);
     proxy.away = true;
-    await until(() => told.length > 0);
+    await until(() => remote.metrics()[`rxhive_place_slots{place="workers of ${name}"}`] === 0);
+    assert.is(told.length, 1);
     go();
-    await until(() => /who cannot be reached: The queues in \w+ cannot be used: /.test(run.explain('next')));
+    const waits = /has been ready for .* who cannot be reached: The queues in \w+ cannot be used: /;
+    await until(() => waits.test(run.explain('next')));
     release();
     await Promise.resolve();
     proxy.away = false;
@@ -176,7 +180,7 @@ for (const { title, connection } of await queueServers()) {
 }
 
 const { RXHIVE_POSTGRES } = process.env;
-if (RXHIVE_POSTGRES !== undefined)
+if (RXHIVE_POSTGRES !== undefined) {
   test('PostgreSQL: an attempt goes on over an outage that is longer than its lock', async () => {
     const { proxy, remote, name, begun, release, work } = await make({ postgres: RXHIVE_POSTGRES }, 1_000);
     await work();
@@ -207,5 +211,39 @@ if (RXHIVE_POSTGRES !== undefined)
     assert.is((await ended).results.get(task), 'held');
     assert.equal(begun, ['held#1']);
   });
+
+  test('PostgreSQL: after an outage nobody takes a job for lost before its worker can have renewed the lock', async () => {
+    const [proxy, through] = await behindProxy({ postgres: RXHIVE_POSTGRES });
+    const server = new QueueServer(through);
+    closing.push(() => server.close());
+    await server.ready();
+    let away = false;
+    server.onAway((why) => {
+      away = why !== undefined;
+    });
+    const name = freshName();
+    const queue = server.queue(name);
+    await queue.add('held', {} as never, { jobId: 'held' });
+    const settings = { autorun: false, lockDuration: 60_000, stalledInterval: 1, maxStalledCount: 0 };
+    const checker = server.worker(name, null, settings) as unknown as { getBackend(): PostgresBackend };
+    const admin = new pg.Pool({ connectionString: RXHIVE_POSTGRES, max: 1 });
+    closing.push(() => admin.end());
+    /** Takes the job, and lets its lock run out. */
+    const take = (): Promise<unknown> =>
+      admin.query(
+        "update bullmq.job set state = 'active', lock_token = 'x', locked_until_ms = 1, stalled_marked = true where queue = $1",
+        [name],
+      );
+    await take();
+    assert.equal(await checker.getBackend().moveStalledJobsToWait(), ['held']);
+    await take();
+    proxy.away = true;
+    const asked = queue.getJob('held');
+    await until(() => away);
+    proxy.away = false;
+    await asked;
+    assert.equal(await checker.getBackend().moveStalledJobsToWait(), []);
+  });
+}
 
 test.run();
