@@ -33,7 +33,7 @@ const quietFor = 60_000;
 /** Schema of BullMQ's tables in PostgreSQL. */
 const schema = 'bullmq';
 
-/** BullMQ on one server: makes queues, readers and workers that share a client. */
+/** BullMQ on one server: makes queues, readers and workers that share a client. On PostgreSQL they wait until `ready` has been. */
 export class QueueServer {
   readonly isPostgres: boolean;
   readonly #connection: QueueConnection;
@@ -297,7 +297,9 @@ export class QueueServer {
   #kept<
     T extends { on(event: string, listener: (...args: never[]) => void): unknown; close(): Promise<void> },
   >(one: T): T {
-    one.on('error', (error: unknown) => this.trouble(error));
+    one.on('error', (error: unknown) => {
+      if (!isOfLostJob(error)) this.trouble(error);
+    });
     this.#open.push(one);
     return one;
   }
@@ -353,6 +355,11 @@ export class QueueServer {
 function isRefusal(error: unknown): boolean {
   const { message } = (error ?? {}) as Partial<Error>;
   return /^(WRONGPASS|NOAUTH|NOPERM)\b/.test(String(message)) || isPostgresRefusal(error);
+}
+
+/** The job is gone, or another worker has it: nothing is wrong with the server, and the attempt is told as lost. */
+function isOfLostJob(error: unknown): boolean {
+  return [-1, -2, -3, -6].includes((error as { code?: number } | null)?.code ?? 0);
 }
 
 /** Ms before the next try to reach the server. */

@@ -115,8 +115,8 @@ export class BullmqTransport implements RemoteTransport {
   }
 
   async prioritize(job: string, where: Where, priority: number): Promise<void> {
-    const found = await this.#place(where).queue.getJob(job);
-    await found?.changePriority({ priority: placeOf(priority) });
+    const found = await this.#server.answer(this.#place(where).queue.getJob(job));
+    if (found !== undefined) await this.#server.answer(found.changePriority({ priority: placeOf(priority) }));
   }
 
   async remove(job: string, where: Where): Promise<boolean> {

@@ -252,6 +252,7 @@ for (const { title, connection } of servers) {
       flow.task(id, { dependencies: [busy], executor: remote.agent('told') });
     const server = new QueueServer(connection);
     closing.push(() => server.close());
+    await server.ready();
     const queue = server.queue<Order>(workQueue(name, { labels: [], version: '1' })) as unknown as Queue;
     const waiting = async (): Promise<string> => {
       const jobs = await queue.getJobs(['prioritized'], 0, -1, true);
@@ -386,6 +387,12 @@ for (const { title, connection } of servers) {
     await until(() => begun.read().length === 3 && (remote.metrics().rxhive_remote_late_total ?? 0) > 0);
     const [one, two, end] = begun.read();
     assert.equal([one, two?.slice(0, 2), end], [first, ['a', '2'], [...first, 'stopped']]);
+    await stopped.kill('SIGTERM');
+    assert.equal(
+      begun.trouble(),
+      [],
+      'the job was of another worker by then: nothing was wrong with the server',
+    );
   });
 
   test(`${title}: an agent that computes for longer than its lock is begun once`, async () => {

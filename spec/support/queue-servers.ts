@@ -82,20 +82,29 @@ export function workerProcess(
   });
 }
 
-/** A file in which workers note what they begin, and what is in it: task, attempt and process of each. */
-export function begunFile(): { readonly file: string; readonly read: () => readonly string[][] } {
+/** A file in which workers note what they begin. */
+export interface BegunFile {
+  readonly file: string;
+  /** What is in it: task, attempt and process of each. */
+  read(): readonly string[][];
+  /** What workers have told of their server, one line each. */
+  trouble(): readonly string[];
+}
+
+export function begunFile(): BegunFile {
   const file = join(tmpdir(), `rxhive-begun-${randomBytes(6).toString('hex')}`);
+  const lines = (of: string): readonly string[] => {
+    try {
+      return readFileSync(of, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '');
+    } catch {
+      return [];
+    }
+  };
   return {
     file,
-    read: () => {
-      try {
-        return readFileSync(file, 'utf8')
-          .split('\n')
-          .filter((line) => line !== '')
-          .map((line) => line.split(' '));
-      } catch {
-        return [];
-      }
-    },
+    read: () => lines(file).map((line) => line.split(' ')),
+    trouble: () => lines(`${file}.trouble`),
   };
 }

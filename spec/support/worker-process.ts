@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs';
 import { bullmqTables, createWorker, type QueueConnection } from '../../lib/executors/bullmq.js';
 import { endWithParent } from './ends-with-parent.js';
 import { agents } from './worker-agents.js';
@@ -11,6 +12,10 @@ const settings = JSON.parse(process.env.WORKER as string) as {
   readonly name: string;
 };
 if (settings.connection.postgres !== undefined) await bullmqTables(settings.connection);
-const worker = await createWorker({ agents, ...settings });
+const onError = ({ message }: Error): void => {
+  if (process.env.BEGUN_FILE !== undefined)
+    appendFileSync(`${process.env.BEGUN_FILE}.trouble`, `${message}\n`);
+};
+const worker = await createWorker({ agents, onError, ...settings });
 process.once('SIGTERM', () => void worker.drain().then(() => process.exit(0)));
 process.stdout.write(`${JSON.stringify(worker.facts)}\n`);
