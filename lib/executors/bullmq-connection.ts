@@ -1,5 +1,5 @@
 import { inspect, RxhiveError } from '../kernel/errors.js';
-import { isPostgresLost } from '../model/postgres-failure.js';
+import { isPostgresLost, isPostgresRefusal } from '../model/postgres-failure.js';
 import {
   type BullEvents,
   type BullJob,
@@ -12,7 +12,7 @@ import {
   type RedisClient,
   redisClass,
 } from './bullmq-classes.js';
-import { isPostgresRefusal, PatientPool } from './patient-pool.js';
+import { PatientPool } from './patient-pool.js';
 import { queueFailed } from './queue-failure.js';
 
 /**

@@ -4,8 +4,6 @@ import type { Pool, PoolClient, QueryAnswer } from './bullmq-classes.js';
 /** Ms before a server that is away is tried again: short at first, for one that restarts. */
 const pauses = [50, 100, 200, 400, 800] as const;
 const longestPause = 1_000;
-/** User, password, database, rights, tables: what waiting does not mend. */
-const refusals = /^(28\w{3}|3D000|3F000|42P01|42501)$/;
 
 /** How a {@link PatientPool} tells of the server. */
 export interface PoolNews {
@@ -13,11 +11,6 @@ export interface PoolNews {
   away(error: unknown): void;
   /** It answers again. */
   back(): void;
-}
-
-/** The server does not let us in, or lacks what we need: waiting does not help. */
-export function isPostgresRefusal(error: unknown): boolean {
-  return refusals.test(String((error as { code?: unknown } | undefined)?.code));
 }
 
 /**

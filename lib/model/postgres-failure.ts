@@ -26,12 +26,14 @@ export function postgresReason(error: unknown): StoreFailure | undefined {
   return systemReason(error) === 'gone' ? 'gone' : undefined;
 }
 
-/** Another try may find a connection: not so where the database, or what is in it, is not there. */
+/** User, password, database, rights, tables: the server does not let us in, or lacks what we need, and waiting does not help. */
+export function isPostgresRefusal(error: unknown): boolean {
+  return /^(28\w{3}|3D000|3F000|42P01|42501)$/.test(codeOf(error));
+}
+
+/** Another try may find a connection. */
 export function isPostgresLost(error: unknown): boolean {
-  return (
-    /^57P03$/.test(codeOf(error)) ||
-    (postgresReason(error) === 'gone' && !/^(3D000|3F000|42P01)$/.test(codeOf(error)))
-  );
+  return codeOf(error) === '57P03' || (postgresReason(error) === 'gone' && !isPostgresRefusal(error));
 }
 
 function codeOf(error: unknown): string {
