@@ -6,13 +6,11 @@ import {
   type WindowName,
   windowOf,
 } from '../model/limiter.js';
-import type { SharedWindow } from '../model/shared-limits.js';
-import { TokenBucket } from './token-bucket.js';
 
 /** What one of several processes may use by itself while nobody can say what the others use. */
 export class LocalShare {
   readonly #processes: number;
-  readonly #windows = new Map<WindowName, SlidingWindow | TokenBucket>();
+  readonly #windows = new Map<WindowName, SlidingWindow>();
   #places = Number.POSITIVE_INFINITY;
   /** What all of them may use. */
   readonly #most = new Map<WindowName, number>();
@@ -22,17 +20,17 @@ export class LocalShare {
   }
 
   /** `windows`: as they are kept, with their margin. */
-  update(settings: LimiterSettings, windows: readonly SharedWindow[]): void {
+  update(
+    settings: LimiterSettings,
+    windows: readonly { readonly name: WindowName; readonly max: number; readonly size: number }[],
+  ): void {
     this.#most.clear();
     for (const name of this.#windows.keys())
       if (!windows.some((one) => one.name === name)) this.#windows.delete(name);
-    for (const { name, max, size, bucket } of windows) {
-      const window =
-        this.#windows.get(name) ??
-        (bucket === undefined ? new SlidingWindow(size, max) : new TokenBucket(max, bucket.late));
+    for (const { name, max, size } of windows) {
+      const window = this.#windows.get(name) ?? new SlidingWindow(size, max);
       window.max = this.#partOf(max);
-      if (window instanceof SlidingWindow) window.size = size;
-      else if (bucket !== undefined) window.refill(bucket.refill / this.#processes, size);
+      window.size = size;
       this.#windows.set(name, window);
       this.#most.set(name, max);
     }

@@ -13,14 +13,12 @@ import type { ConcurrencyCounter, Place, SharedPart } from './concurrency.js';
 import { LocalShare } from './local-share.js';
 import { type InHand, Started, Starts } from './shared-start.js';
 import { deadline, SharedWay } from './shared-way.js';
-import { lateStarts, permitsAtOnce, sharedWindows, withLateStarts } from './shared-windows.js';
+import { permitsAtOnce, sharedWindows } from './shared-windows.js';
 
 /** Ms for which a permit is kept that nobody takes. */
 const longestHeld = 100;
 /** Ms for which corrections wait for others. */
 const gathering = 20;
-/** Ms by which a start may be later than its permit at least, with a bucket. */
-const leastLate = 10;
 /** Ms after which a process that waits asks again at the latest: what others give back is not told. */
 const longestWait = 1_000;
 /** Ms after which a process that has places says so again. */
@@ -72,8 +70,6 @@ export class SharedCounter implements ConcurrencyCounter {
   #seq = 0;
   /** Ms from the last message to its answer. */
   #trip = 0;
-  /** Ms by which starts may be later than the last message: a bucket was told to expect it. */
-  #late = leastLate;
   /** Not answered so far. */
   #message: SharedMessage | undefined;
   /** When it was sent for the first time: the server has read it since then. */
@@ -110,10 +106,10 @@ export class SharedCounter implements ConcurrencyCounter {
 
   update(settings: LimiterSettings): void {
     this.#settings = settings;
-    const { windows, margin, longestWay } = sharedWindows(settings, this.#options.real);
+    const { windows, margin } = sharedWindows(settings, this.#options.real);
     this.#windows = windows;
     this.#margin = margin;
-    this.#longestWay = Math.min(longestWay, deadline);
+    this.#longestWay = Math.min(...windows.map(({ size }) => size / 4), deadline);
     this.#share?.update(settings, this.#windows);
     this.#unmet = undefined;
     if (this.#want !== undefined) this.#exchange();
@@ -195,8 +191,7 @@ export class SharedCounter implements ConcurrencyCounter {
   }
 
   #find({ again, tokens }: Pick<PermitRequest, 'again' | 'tokens'>): number {
-    const { now } = this;
-    return this.#hand.findIndex((one) => one.again === again && one.tokens >= tokens && one.until >= now);
+    return this.#hand.findIndex((one) => one.again === again && one.tokens >= tokens);
   }
 
   /** There is something to tell of a start. */
@@ -239,7 +234,7 @@ export class SharedCounter implements ConcurrencyCounter {
       const message: SharedMessage = {
         from: this.#options.from,
         seq: ++this.#seq,
-        windows: withLateStarts(this.#windows, this.#late),
+        windows: this.#windows,
         places: this.#settings.maxConcurrent ?? 0,
         gap: this.#settings.minTime ?? 0,
         held: this.#held,
@@ -271,8 +266,6 @@ export class SharedCounter implements ConcurrencyCounter {
     const { now } = this;
     const { granted } = answer;
     this.#trip = now - this.#firstSent;
-    const expected = this.#late;
-    this.#late = Math.ceil(Math.max(leastLate, expected * 0.9, 1.5 * (now - this.#way.sent)));
     this.#message = undefined;
     this.#broken = undefined;
     this.#answer = answer;
@@ -285,11 +278,9 @@ export class SharedCounter implements ConcurrencyCounter {
     this.#askAt = granted === 0 ? now + Math.min(Math.max(1, answer.wait), longestWait) : now;
     if (ask !== undefined && granted > 0) {
       const { tokens, again } = ask;
-      const { latest, slack } = lateStarts(this.#windows, expected);
-      const until = again ? Number.POSITIVE_INFINITY : this.#firstSent + latest;
       // What came so late counts from a time that is too long ago. It goes back.
-      const came = this.#trip > this.#longestWay || until < now ? Number.NEGATIVE_INFINITY : now;
-      const permit = { at: answer.now, sent: this.#firstSent, came, until, slack, tokens, again };
+      const came = this.#trip > this.#longestWay ? Number.NEGATIVE_INFINITY : now;
+      const permit = { at: answer.now, sent: this.#firstSent, came, tokens, again };
       for (let i = 0; i < granted; i++) this.#hand.push(permit);
       this.#sweep ??= this.#clock.after(longestHeld, () => this.#sweepHand());
       if (came < now) this.#giveBack(longestHeld);

@@ -1,5 +1,6 @@
 import { Clock } from '../kernel/clock.js';
-import type { LimiterSettings } from '../model/limiter.js';
+import { RxhiveError } from '../kernel/errors.js';
+import { checkLimiter, type LimiterSettings, windowsOf } from '../model/limiter.js';
 import type { SharedLimits } from '../model/shared-limits.js';
 import { ClockCounter, type ConcurrencyCounter } from './concurrency.js';
 import { SharedCounter } from './shared-counter.js';
@@ -26,9 +27,13 @@ export class SharedLimiter extends WindowLimiter {
 
   /** @throws RxhiveError INVALID_OPTION with everything that makes no sense */
   constructor(settings: LimiterSettings, limits: SharedLimits, options: SharedLimiterOptions) {
-    super(settings);
+    super(withoutBuckets(settings));
     this.#limits = limits;
     this.#options = options;
+  }
+
+  override update(settings: LimiterSettings): void {
+    super.update(withoutBuckets(settings));
   }
 
   protected override concurrencyCounter(
@@ -46,4 +51,12 @@ export class SharedLimiter extends WindowLimiter {
       failed,
     );
   }
+}
+
+/** Processes share windows alone. @throws RxhiveError INVALID_OPTION for a token bucket */
+function withoutBuckets(settings: LimiterSettings): LimiterSettings {
+  const bucket = windowsOf(checkLimiter(settings)).find(({ refill }) => refill !== undefined);
+  if (bucket === undefined) return settings;
+  const message = `The window "${bucket.name}" is a token bucket, which processes cannot share; leave burst out, or use virtual(...).`;
+  throw new RxhiveError('INVALID_OPTION', message);
 }

@@ -11,10 +11,6 @@ export interface InHand {
   readonly at: number;
   readonly sent: number;
   readonly came: number;
-  /** Ms of this process until which its start may be late. */
-  readonly until: number;
-  /** Ms by which its start may be late without being told. */
-  readonly slack: number;
   readonly tokens: number;
   readonly again: boolean;
 }
@@ -34,14 +30,12 @@ export class Started {
   /** What the server was told of that. */
   #toldAt: number | undefined;
   #told: Amount;
-  readonly #slack: number;
 
   /** `permit`: what it was given; undefined: nobody answered, and it started all the same. `touched`: there is more to tell. */
   constructor(now: number, tokens: number, permit: InHand | undefined, touched: (start: Started) => void) {
     this.since = now;
     this.#touched = touched;
     this.#at = permit?.at;
-    this.#slack = permit?.slack ?? 0;
     this.#ahead = permit === undefined ? undefined : permit.at - permit.sent;
     this.#amount = { requests: 1, tokens };
     this.#toldAt = permit?.at;
@@ -57,7 +51,7 @@ export class Started {
   postpone(at: number, slack: number): void {
     if (this.#at === undefined || this.#ahead === undefined) return;
     const later = Math.ceil(at + this.#ahead);
-    if (later - this.#at <= Math.max(slack, this.#slack)) return;
+    if (later - this.#at <= slack) return;
     this.#at = later;
     this.#touched(this);
   }

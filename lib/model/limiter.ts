@@ -17,7 +17,7 @@ export interface LimiterWindow {
   /**
    * A token bucket in place of a window: it holds so many requests, or tokens, at most, is full at first, and fills evenly, with what
    * `requests` or `tokens` says in each `per` ms. So no more than that start at once, and what is left of a quiet time is not lost.
-   * Whole number from 1. Default: a sliding window.
+   * Not for limits that processes share. Whole number from 1. Default: a sliding window.
    */
   readonly burst?: number;
 }

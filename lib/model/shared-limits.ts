@@ -9,20 +9,10 @@ export interface SharedWindow {
   readonly name: WindowName;
   readonly kind: 'requests' | 'tokens';
   readonly max: number;
-  /** Ms, with the margin; the longest one that a live process names holds. Of a bucket: ms without it. */
+  /** Ms, with the margin. The longest one that a live process names holds. */
   readonly size: number;
   /** Ms: what was taken within one grain is kept as one amount, and leaves with its last part. */
   readonly grain: number;
-  /** It is a token bucket that holds `max`. */
-  readonly bucket?: SharedBucket;
-}
-
-/** A token bucket: it is full at first, and what was taken comes back evenly, the oldest first. */
-export interface SharedBucket {
-  /** So much comes back in each `size` ms. */
-  readonly refill: number;
-  /** Ms by which a start may be later than its permit. Until then nothing of it comes back. */
-  readonly late: number;
 }
 
 /** A correction of what was taken. */

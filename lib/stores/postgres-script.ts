@@ -1,14 +1,13 @@
 import { lease } from '../model/shared-limits.js';
 
 /** The function that answers messages. Its name changes with what it does, so that versions of rxhive do not get in each other's way. */
-export const exchangeName = 'limits_exchange_2';
+export const exchangeName = 'limits_exchange_1';
 
 /**
  * Limits in PostgreSQL, by its clock; {@link SharedLimits} says what a message means. `at`: the schema, in quotes.
  *
  * Tables: the clock, the hold and the last start; a row for each process, with its last answer; for each window what is used of
- * it, and its grains by the time of their last part; until when each bucket is filled. Amounts of a bucket are in parts of one, as many
- * as its `size` has ms: so a whole number of them comes back in a ms. Each message is one statement, under a lock of its limits.
+ * it, and its grains by the time of their last part. Each message is one statement, under a lock of its limits.
  */
 export function limitsSchema(at: string): string {
   return `select pg_advisory_xact_lock(1920493686);
@@ -20,51 +19,39 @@ create table if not exists ${at}.limits_process (name text not null, id text not
   sizes jsonb not null, primary key (name, id));
 create table if not exists ${at}.limits_window (name text not null, kind text not null, used float8 not null, others float8 not null,
   until float8 not null, primary key (name, kind));
-create table if not exists ${at}.limits_bucket (name text not null, kind text not null, filled float8 not null, primary key (name, kind));
 create table if not exists ${at}.limits_grain (name text not null, kind text not null, grain float8 not null, at float8 not null,
   amount float8 not null, primary key (name, kind, grain));
 create index if not exists limits_grain_at on ${at}.limits_grain (name, kind, at);
 
-create or replace function ${at}.limits_change_2(shared text, w jsonb, moment float8, given float8, change float8, take boolean)
+create or replace function ${at}.limits_change_1(shared text, w jsonb, moment float8, given float8, change float8, take boolean)
 returns void language plpgsql as $body$
 declare
   -- Processes are a little ahead; nothing is far ahead.
   v_at constant float8 := least(given, moment + 5000);
   v_grain constant float8 := floor(v_at / (w->>'grain')::float8);
-  amount_of constant float8 := change * (w->>'unit')::float8;
-  is_fresh constant boolean := w ? 'bucket' and change > 0;
-  -- What came back to a bucket meanwhile was not told: all of it counts from now on.
-  is_taken constant boolean := take or is_fresh;
-  in_bucket float8;
-  more float8 := 0;
   has float8;
   amounts float8;
 begin
   if change = 0 or v_at <= moment - (w->>'size')::float8 then return; end if;
   select g.amount into has from ${at}.limits_grain as g where g.name = shared and g.kind = w->>'name' and g.grain = v_grain;
-  if has is null and not is_taken then return; end if;
+  if has is null and not take then return; end if;
   has := coalesce(has, 0);
-  if is_fresh then
-    select o.used into in_bucket from ${at}.limits_window as o where o.name = shared and o.kind = w->>'name';
-    more := greatest(0, (w#>>'{bucket,refill}')::float8 * (greatest(0, v_at - moment) + (w#>>'{bucket,late}')::float8) - in_bucket);
-  end if;
-  amounts := greatest(amount_of + more, 0 - has);
+  amounts := greatest(change, 0 - has);
   insert into ${at}.limits_grain as g values (shared, w->>'name', v_grain, v_at, amounts)
     on conflict (name, kind, grain) do update
-    set amount = has + amounts, at = case when is_taken then greatest(g.at, excluded.at) else g.at end;
+    set amount = has + amounts, at = case when take then greatest(g.at, excluded.at) else g.at end;
   update ${at}.limits_window as o set used = o.used + amounts where o.name = shared and o.kind = w->>'name';
 end $body$;
 
 -- When so much is back that amount fits.
-create or replace function ${at}.limits_open_2(shared text, w jsonb, moment float8, missing float8, used float8, strangers float8, till float8)
+create or replace function ${at}.limits_open_1(shared text, w jsonb, moment float8, missing float8, used float8, strangers float8, till float8)
 returns float8 language plpgsql as $body$
 declare
-  over float8 := used + strangers + missing - (w->>'max')::float8 * (w->>'unit')::float8;
+  over float8 := used + strangers + missing - (w->>'max')::float8;
   g record;
   leaves float8;
 begin
   if over <= 0 then return 0; end if;
-  if w ? 'bucket' then return least(ceil(over / (w#>>'{bucket,refill}')::float8), (w->>'size')::float8); end if;
   for g in select r.at, r.amount from ${at}.limits_grain as r where r.name = shared and r.kind = w->>'name' order by r.at loop
     leaves := g.at + (w->>'size')::float8;
     if strangers > 0 and till <= leaves then
@@ -100,10 +87,7 @@ declare
   windows jsonb;
   w jsonb;
   one jsonb;
-  grain ${at}.limits_grain;
   gone float8;
-  back float8;
-  unit float8;
   missing float8;
   need float8;
   kept float8;
@@ -139,58 +123,28 @@ begin
     from (select o.*, o.since > 0 and (o.since < waits_since or (o.since = waits_since and o.id collate "C" < sender collate "C")) as first
       from ${at}.limits_process as o where o.name = shared and o.id <> sender and o.ends > moment) as p;
   held_all := held_all + held_here;
-  select coalesce(jsonb_agg(x.value || case when x.value ? 'bucket'
-      then jsonb_build_object('unit', x.value->'size', 'size',
-        ceil((x.value->>'max')::float8 * (x.value->>'size')::float8 / (x.value#>>'{bucket,refill}')::float8))
-      else jsonb_build_object('unit', 1, 'size', greatest((x.value->>'size')::float8, (
-        select max((o.sizes->>(x.value->>'name'))::float8) from ${at}.limits_process as o
-        where o.name = shared and o.id <> sender and o.ends > moment))) end order by x.ordinality), '[]')
+  select coalesce(jsonb_agg(x.value || jsonb_build_object('size', greatest((x.value->>'size')::float8, (
+      select max((o.sizes->>(x.value->>'name'))::float8) from ${at}.limits_process as o
+      where o.name = shared and o.id <> sender and o.ends > moment))) order by x.ordinality), '[]')
     into windows from jsonb_array_elements(m->'windows') with ordinality as x;
 
-  -- Windows: what has left them is gone, and what has come back to buckets.
+  -- Windows: what has left them is gone.
   for w in select value from jsonb_array_elements(windows) loop
     insert into ${at}.limits_window values (shared, w->>'name', 0, 0, 0) on conflict do nothing;
-    if w ? 'bucket' then
-      gone := 0;
-      back := (w#>>'{bucket,refill}')::float8 * (moment - coalesce((
-        select b.filled from ${at}.limits_bucket as b where b.name = shared and b.kind = w->>'name'), moment));
-      for grain in select * from ${at}.limits_grain as g where g.name = shared and g.kind = w->>'name' order by g.at loop
-        exit when back = 0;
-        if grain.amount > back then
-          update ${at}.limits_grain as g set amount = g.amount - back
-            where g.name = shared and g.kind = w->>'name' and g.grain = grain.grain;
-        else
-          delete from ${at}.limits_grain as g where g.name = shared and g.kind = w->>'name' and g.grain = grain.grain;
-        end if;
-        gone := gone + least(back, grain.amount);
-        back := back - least(back, grain.amount);
-      end loop;
-      insert into ${at}.limits_bucket as b values (shared, w->>'name', moment)
-        on conflict (name, kind) do update set filled = excluded.filled;
-    else
-      with old as (
-        delete from ${at}.limits_grain as g where g.name = shared and g.kind = w->>'name' and g.at <= moment - (w->>'size')::float8
-        returning g.amount
-      ) select sum(old.amount) into gone from old;
-    end if;
+    with old as (
+      delete from ${at}.limits_grain as g where g.name = shared and g.kind = w->>'name' and g.at <= moment - (w->>'size')::float8
+      returning g.amount
+    ) select sum(old.amount) into gone from old;
     if gone is not null then
       update ${at}.limits_window as o set used = o.used - gone where o.name = shared and o.kind = w->>'name';
     end if;
     for one in select value from jsonb_array_elements(m->'changes') loop
-      perform ${at}.limits_change_2(shared, w, moment, (one->>'at')::float8,
+      perform ${at}.limits_change_1(shared, w, moment, (one->>'at')::float8,
         (one->>(w->>'kind'))::float8, coalesce((one->>'take')::boolean, false));
     end loop;
     -- What providers say that others use.
     for one in select value from jsonb_array_elements(m->'told') where value->>'name' = w->>'name' loop
       select o.* into win from ${at}.limits_window as o where o.name = shared and o.kind = w->>'name';
-      if w ? 'bucket' then
-        unit := (w->>'unit')::float8;
-        missing := ((w->>'max')::float8 - least((one->>'left')::float8, (w->>'max')::float8)) * unit - win.used;
-        if missing > 0 then
-          perform ${at}.limits_change_2(shared, w, moment, moment, ceil(missing / unit), true);
-        end if;
-        continue;
-      end if;
       if win.until <= moment then win.others := 0; end if;
       missing := (w->>'max')::float8 - win.used - win.others - least((one->>'left')::float8, (w->>'max')::float8);
       update ${at}.limits_window as o set others = greatest(0, win.others + missing),
@@ -211,13 +165,12 @@ begin
       end if;
       for w in select value from jsonb_array_elements(windows) loop
         select o.* into win from ${at}.limits_window as o where o.name = shared and o.kind = w->>'name';
-        unit := (w->>'unit')::float8;
-        need := least(case when w->>'kind' = 'requests' then 1 else ask_tokens end, (w->>'max')::float8) * unit;
-        kept := case when w->>'kind' = 'requests' then kept_requests else kept_tokens end * unit;
-        free := (w->>'max')::float8 * unit - win.used - win.others - kept;
+        need := least(case when w->>'kind' = 'requests' then 1 else ask_tokens end, (w->>'max')::float8);
+        kept := case when w->>'kind' = 'requests' then kept_requests else kept_tokens end;
+        free := (w->>'max')::float8 - win.used - win.others - kept;
         if need > free then
           granted := 0;
-          wait := greatest(wait, ${at}.limits_open_2(shared, w, moment, need + kept, win.used, win.others, win.until), 1);
+          wait := greatest(wait, ${at}.limits_open_1(shared, w, moment, need + kept, win.used, win.others, win.until), 1);
         elsif need > 0 then granted := least(granted, floor(free / need));
         end if;
       end loop;
@@ -242,7 +195,7 @@ begin
     end if;
     if granted > 0 and not ask_again then
       for w in select value from jsonb_array_elements(windows) loop
-        perform ${at}.limits_change_2(shared, w, moment, moment,
+        perform ${at}.limits_change_1(shared, w, moment, moment,
           granted * case when w->>'kind' = 'requests' then 1 else ask_tokens end, true);
       end loop;
       if gap > 0 then state.next := moment + gap; end if;
@@ -251,7 +204,7 @@ begin
 
   for w in select value from jsonb_array_elements(windows) loop
     select o.* into win from ${at}.limits_window as o where o.name = shared and o.kind = w->>'name';
-    used_all := used_all || jsonb_build_object(w->>'name', ceil(win.used / (w->>'unit')::float8) + win.others);
+    used_all := used_all || jsonb_build_object(w->>'name', win.used + win.others);
   end loop;
   result := jsonb_build_object('now', moment, 'granted', granted, 'wait', ceil(wait), 'hold', greatest(0, state.hold - moment),
     'inUse', held_all + granted, 'used', used_all);

@@ -4,8 +4,7 @@ import { lease } from '../model/shared-limits.js';
  * Limits in Redis, by its clock; {@link SharedLimits} says what a message means.
  *
  * Keys: a hash with the clock, the hold and the last start; a hash with a row for each process; the last answer to this process; and for each
- * window a sorted set of grains by the time of their last part, and a hash of their amounts with the sum in `s`. Amounts of a bucket are in parts
- * of one, as many as its `size` has ms: so a whole number of them comes back in a ms.
+ * window a sorted set of grains by the time of their last part, and a hash of their amounts with the sum in `s`.
  */
 export const script = `
 local m = cjson.decode(ARGV[1])
@@ -50,34 +49,12 @@ for _, one in ipairs(others) do
   end
 end
 
--- Windows: what has left them is gone, and what has come back to buckets.
+-- Windows: what has left them is gone.
 local windows = {}
 for i, w in ipairs(m.windows) do
   local set, amounts = KEYS[2 + 2 * i], KEYS[3 + 2 * i]
-  local size, unit, bucket = sizes[w.name], 1, w.bucket
-  if bucket then
-    unit = w.size
-    size = math.ceil(w.max * unit / bucket.refill)
-    local back = bucket.refill * (now - tonumber(redis.call('HGET', state, 'filled:' .. w.name) or now))
-    redis.call('HSET', state, 'filled:' .. w.name, text(now))
-    while back > 0 do
-      local old = redis.call('ZRANGE', set, 0, 99)
-      if #old == 0 then break end
-      for n, has in ipairs(redis.call('HMGET', amounts, unpack(old))) do
-        local some = math.min(back, tonumber(has or 0))
-        redis.call('HINCRBY', amounts, 's', text(0 - some))
-        if some < tonumber(has or 0) then
-          redis.call('HINCRBY', amounts, old[n], text(0 - some))
-        else
-          redis.call('HDEL', amounts, old[n])
-          redis.call('ZREM', set, old[n])
-        end
-        back = back - some
-        if back == 0 then break end
-      end
-    end
-  end
-  while not bucket do
+  local size = sizes[w.name]
+  while true do
     local old = redis.call('ZRANGEBYSCORE', set, '-inf', text(now - size), 'LIMIT', 0, 1000)
     if #old == 0 then break end
     local gone = 0
@@ -86,7 +63,7 @@ for i, w in ipairs(m.windows) do
     redis.call('ZREM', set, unpack(old))
     redis.call('HINCRBY', amounts, 's', text(0 - gone))
   end
-  windows[i] = { w = w, size = size, set = set, amounts = amounts, isRequests = w.kind == 'requests', unit = unit, bucket = bucket }
+  windows[i] = { w = w, size = size, set = set, amounts = amounts, isRequests = w.kind == 'requests' }
 end
 local function sum(window) return tonumber(redis.call('HGET', window.amounts, 's') or 0) end
 local function change(window, at, amount, take)
@@ -94,12 +71,6 @@ local function change(window, at, amount, take)
   -- Processes are a little ahead; nothing is far ahead.
   if at > now + 5000 then at = now + 5000 end
   if at <= now - window.size then return end
-  amount = amount * window.unit
-  if window.bucket and amount > 0 then
-    -- What came back meanwhile was not told: all of it counts from now on.
-    take = true
-    amount = amount + math.max(0, window.bucket.refill * (math.max(0, at - now) + window.bucket.late) - sum(window))
-  end
   local grain = text(math.floor(at / window.w.grain))
   local has = tonumber(redis.call('HGET', window.amounts, grain) or -1)
   if has < 0 then
@@ -112,9 +83,8 @@ local function change(window, at, amount, take)
   if take then
     local old = tonumber(redis.call('ZSCORE', window.set, grain) or -1)
     if at > old then redis.call('ZADD', window.set, text(at), grain) end
-    local kept = text(2 * (window.size + (window.bucket and window.bucket.late + 5000 or 0)))
-    redis.call('PEXPIRE', window.set, kept)
-    redis.call('PEXPIRE', window.amounts, kept)
+    redis.call('PEXPIRE', window.set, text(2 * window.size))
+    redis.call('PEXPIRE', window.amounts, text(2 * window.size))
   end
 end
 for _, one in ipairs(m.changes) do
@@ -130,10 +100,7 @@ for _, window in ipairs(windows) do
   local amount, till = tonumber(foreign[1] or 0), tonumber(foreign[2] or 0)
   if till <= now then amount = 0 end
   for _, told in ipairs(m.told) do
-    if told.name == name and window.bucket then
-      local missing = (window.w.max - math.min(told.left, window.w.max)) * window.unit - sum(window)
-      if missing > 0 then change(window, now, math.ceil(missing / window.unit), true) end
-    elseif told.name == name then
+    if told.name == name then
       local missing = window.w.max - sum(window) - amount - math.min(told.left, window.w.max)
       amount = math.max(0, amount + missing)
       if missing > 0 then till = math.max(till, now + math.min(told.ms, window.size)) end
@@ -147,8 +114,7 @@ if m.hold > 0 then hold = math.max(hold, now + m.hold) end
 
 -- When so much is back that amount fits.
 local function opensIn(window, amount)
-  local over = sum(window) + window.foreign + amount - window.w.max * window.unit
-  if window.bucket then return math.min(math.ceil(over / window.bucket.refill), window.size) end
+  local over = sum(window) + window.foreign + amount - window.w.max
   local foreign, from = window.foreign, 0
   while over > 0 do
     local some = redis.call('ZRANGE', window.set, from, from + 99, 'WITHSCORES')
@@ -176,9 +142,9 @@ if ask then
   if not ask.again then
     if hold > now then no(hold - now) end
     for _, window in ipairs(windows) do
-      local need = math.min(window.isRequests and 1 or ask.tokens, window.w.max) * window.unit
-      local kept = (window.isRequests and keptRequests or keptTokens) * window.unit
-      local free = window.w.max * window.unit - sum(window) - window.foreign - kept
+      local need = math.min(window.isRequests and 1 or ask.tokens, window.w.max)
+      local kept = window.isRequests and keptRequests or keptTokens
+      local free = window.w.max - sum(window) - window.foreign - kept
       if need > free then no(opensIn(window, need + kept))
       elseif need > 0 then granted = math.min(granted, math.floor(free / need)) end
     end
@@ -211,7 +177,7 @@ redis.call('PEXPIRE', rows, 3600000)
 redis.call('HSET', state, 'last', text(now), 'behind', text(behind), 'hold', text(hold), 'next', text(nextStart))
 redis.call('PEXPIRE', state, 172800000)
 local used = {}
-for _, window in ipairs(windows) do used[window.w.name] = math.ceil(sum(window) / window.unit) + window.foreign end
+for _, window in ipairs(windows) do used[window.w.name] = sum(window) + window.foreign end
 local answer = cjson.encode({ now = now, granted = granted, wait = math.ceil(wait), hold = math.max(0, hold - now), inUse = held + granted, used = used })
 redis.call('SET', mine, text(m.seq) .. ' ' .. answer, 'PX', 3600000)
 return answer`;

@@ -3,9 +3,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type LimiterSettings, workflow } from '../../lib/index.js';
 import { Clock } from '../../lib/kernel/clock.js';
+import { RxhiveError } from '../../lib/kernel/errors.js';
 import { SharedLimiter } from '../../lib/limiters/shared-limiter.js';
 import { sharedWindows } from '../../lib/limiters/shared-windows.js';
-import type { LimiterWindow } from '../../lib/model/limiter.js';
 import type { SharedAnswer, SharedLimits } from '../../lib/model/shared-limits.js';
 import { advance, limiterConformance, SimulationScheduler } from '../../lib/testing/index.js';
 import { MemoryLimits } from '../support/memory-limits.js';
@@ -32,6 +32,7 @@ function farAway(
 
 for (const check of limiterConformance({
   time: 'virtual',
+  buckets: false,
   make: (settings) => {
     const limits = new MemoryLimits(() => 0);
     return new SharedLimiter(
@@ -73,16 +74,6 @@ const jobs = fc.array(
   }),
   { minLength: 1, maxLength: 60, size: 'max' },
 );
-const requestBucket = fc.record({
-  requests: fc.integer({ min: 1, max: 4 }),
-  per: fc.integer({ min: 100, max: 3_000 }),
-  burst: fc.integer({ min: 1, max: 5 }),
-});
-const tokenBucket = fc.record({
-  tokens: fc.integer({ min: 20, max: 90 }),
-  per: fc.integer({ min: 1_000, max: 20_000 }),
-  burst: fc.integer({ min: 40, max: 90 }),
-});
 const settings: fc.Arbitrary<LimiterSettings> = fc.record(
   {
     requestsPerSecond: fc.integer({ min: 1, max: 4 }),
@@ -90,7 +81,6 @@ const settings: fc.Arbitrary<LimiterSettings> = fc.record(
     tokensPerMinute: fc.integer({ min: 40, max: 120 }),
     maxConcurrent: fc.integer({ min: 1, max: 4 }),
     minTime: fc.nat({ max: 300 }),
-    windows: fc.array(fc.oneof(requestBucket, tokenBucket), { maxLength: 2 }),
   },
   { requiredKeys: [] },
 );
@@ -165,20 +155,6 @@ async function play({ settings: of, jobs: all, delays, losses, away }: Case) {
   return { seen, places, statuses };
 }
 
-type Seen = Awaited<ReturnType<typeof play>>['seen'];
-
-/** The most that is ever in a bucket which fills step by step, of what starts took. */
-function mostIn({ requests, tokens = 0, per }: LimiterWindow, seen: Seen): number {
-  let [level, before, most] = [0, 0, 0];
-  for (const one of [...seen].sort((a, b) => a.at - b.at)) {
-    level = Math.max(0, level - ((requests ?? tokens) * (one.at - before)) / per);
-    level += requests === undefined ? one.tokens : 1;
-    before = one.at;
-    most = Math.max(most, level);
-  }
-  return most;
-}
-
 test('processes together never use more than the limits, whatever gets lost on the way', async () => {
   await fc.assert(
     fc.asyncProperty(anyCase, async (one) => {
@@ -197,8 +173,6 @@ test('processes together never use more than the limits, whatever gets lost on t
         const tokens = within(60_000).reduce((sum, other) => sum + other.tokens, 0);
         assert.ok(tokens <= (tokensPerMinute ?? Number.POSITIVE_INFINITY), `${tokens} tokens at ${at}`);
       }
-      for (const bucket of one.settings.windows ?? [])
-        assert.ok(mostIn(bucket, seen) <= (bucket.burst ?? 0) + 1e-6, `${mostIn(bucket, seen)} in a bucket`);
       for (const { at } of places) {
         const running = places.filter((other) => other.at <= at && other.end > at).length;
         assert.ok(running <= (maxConcurrent ?? Number.POSITIVE_INFINITY), `${running} at once at ${at}`);
@@ -306,60 +280,20 @@ test('while the server is away each process goes on with its share', async () =>
   assert.ok(within(away.from + 60_000, 300_000) >= 30, 'they do not stand still');
 });
 
-test('windows of any length and token buckets are shared', () => {
-  const windows = [
-    { requests: 5, tokens: 100, per: 2_000 },
-    { tokens: 30, per: 1_000, burst: 90 },
-  ];
+test('windows of any length are shared, token buckets are not', () => {
+  const limits = new MemoryLimits(() => 0).for((work) => work());
+  const make = (settings: LimiterSettings) => new SharedLimiter(settings, limits, { from: 'a' });
+  const limiter = make({ windows: [{ requests: 5, tokens: 100, per: 2_000 }] });
   assert.equal(
-    sharedWindows({ windows }, true).windows.map(({ name, max, size, bucket }) => [name, max, size, bucket]),
+    sharedWindows(limiter.settings, false).windows.map(({ name, max, size }) => [name, max, size]),
     [
-      ['requests per 2000 ms', 5, 2_040, undefined],
-      ['tokens per 2000 ms', 100, 2_040, undefined],
-      ['tokens per 1000 ms, burst 90', 90, 1_000, { refill: 30, late: 40 }],
+      ['requests per 2000 ms', 5, 2_000],
+      ['tokens per 2000 ms', 100, 2_000],
     ],
   );
-});
-
-test('a bucket that three processes share is never too full, however late starts are', async () => {
-  const anyBurst = fc.record({
-    bucket: requestBucket,
-    delays: fc.array(fc.nat({ max: 200 }), { minLength: 1, maxLength: 5 }),
-    after: fc.array(fc.nat({ max: 3_000 }), { minLength: 4, maxLength: 30 }),
-  });
-  await fc.assert(
-    fc.asyncProperty(anyBurst, async ({ bucket, delays, after }) => {
-      const job = { ms: 10, tokens: 1, used: undefined, pauses: false };
-      const jobs = after.map((ms, i) => ({ ...job, process: i % 3, after: ms }));
-      const { seen } = await play({ settings: { windows: [bucket] }, jobs, delays, losses: [undefined] });
-      assert.is(seen.length, jobs.length);
-      const most = mostIn(bucket, seen);
-      assert.ok(most <= bucket.burst + 1e-6, `${most} in the bucket`);
-    }),
-    { numRuns: Number(process.env.RUNS ?? 25) },
-  );
-});
-
-test('processes use up what comes back to a bucket', async () => {
-  const jobs = Array.from({ length: 300 }, (_, i) => ({
-    process: i % 3,
-    after: 0,
-    ms: 50,
-    tokens: 1,
-    used: undefined,
-    pauses: false,
-  }));
-  const bucket = { requests: 10, per: 1_000, burst: 20 };
-  const { seen } = await play({
-    settings: { windows: [bucket] },
-    jobs,
-    delays: [3, 1, 8],
-    losses: [undefined],
-  });
-  assert.is(seen.length, 300);
-  assert.ok(mostIn(bucket, seen) <= 20);
-  const last = Math.max(...seen.map(({ at }) => at));
-  assert.ok(last <= 1.03 * 28_000, `of 28 s it took ${last} ms`);
+  const refused = (error: unknown): boolean => error instanceof RxhiveError && /burst/.test(error.message);
+  assert.throws(() => make({ windows: [{ requests: 5, per: 2_000, burst: 1 }] }), refused);
+  assert.throws(() => limiter.update({ windows: [{ requests: 5, per: 2_000, burst: 1 }] }), refused);
 });
 
 test.run();

@@ -3,7 +3,6 @@ import {
   type SharedAnswer,
   type SharedLimits,
   type SharedMessage,
-  type SharedWindow,
 } from '../../lib/model/shared-limits.js';
 
 interface Grain {
@@ -27,8 +26,6 @@ export class MemoryLimits {
   readonly #rows = new Map<string, Row>();
   readonly #answers = new Map<string, { seq: number; answer: SharedAnswer }>();
   readonly #grains = new Map<string, Map<number, Grain>>();
-  /** Until when buckets were filled. */
-  readonly #filled = new Map<string, number>();
   readonly #foreign = new Map<string, { amount: number; until: number }>();
   #hold = 0;
   #next = 0;
@@ -56,44 +53,22 @@ export class MemoryLimits {
     );
     const starting = first.filter(([, row]) => !row.again);
     const windows = m.windows.map((window) => {
-      const { bucket } = window;
-      // In a bucket there are parts of one, so that a whole number of them comes back in a ms.
-      const unit = bucket === undefined ? 1 : window.size;
-      const size =
-        bucket === undefined
-          ? Math.max(window.size, ...others.map(([, row]) => row.sizes.get(window.name) ?? 0))
-          : Math.ceil((window.max * unit) / bucket.refill);
+      const size = Math.max(window.size, ...others.map(([, row]) => row.sizes.get(window.name) ?? 0));
       const grains = this.#grains.get(window.name) ?? new Map<number, Grain>();
       this.#grains.set(window.name, grains);
-      if (bucket === undefined) {
-        for (const [key, { at }] of grains) if (at + size <= now) grains.delete(key);
-      } else {
-        let back = bucket.refill * (now - (this.#filled.get(window.name) ?? now));
-        this.#filled.set(window.name, now);
-        for (const [key, grain] of [...grains].sort(([, a], [, b]) => a.at - b.at)) {
-          if (back === 0) break;
-          const some = Math.min(back, grain.amount);
-          grain.amount -= some;
-          back -= some;
-          if (grain.amount === 0) grains.delete(key);
-        }
-      }
+      for (const [key, { at }] of grains) if (at + size <= now) grains.delete(key);
       const sum = (): number => [...grains.values()].reduce((all, { amount }) => all + amount, 0);
-      const change = (when: number, amount: number, isTaken: boolean): void => {
+      const change = (when: number, by: number, take: boolean): void => {
         const at = Math.min(when, now + 5_000);
         const key = Math.floor(at / window.grain);
-        const fresh = bucket !== undefined && amount > 0;
-        const take = isTaken || fresh;
-        if (amount === 0 || at + size <= now || (!take && !grains.has(key))) return;
-        const least = fresh ? bucket.refill * (Math.max(0, at - now) + bucket.late) : 0;
-        const by = amount * unit + Math.max(0, least - sum() * (fresh ? 1 : 0));
+        if (by === 0 || at + size <= now || (!take && !grains.has(key))) return;
         const grain = grains.get(key) ?? { at: 0, amount: 0 };
         grains.set(key, {
           at: take ? Math.max(grain.at, at) : grain.at,
           amount: Math.max(0, grain.amount + by),
         });
       };
-      return { ...window, size, unit, grains, sum, change };
+      return { ...window, size, grains, sum, change };
     });
     type Window = (typeof windows)[number];
     const pick = ({ kind }: Window, of: { requests: number; tokens: number }): number => of[kind];
@@ -102,18 +77,13 @@ export class MemoryLimits {
     for (const { name, left, ms } of m.told) {
       const window = windows.find((one) => one.name === name);
       if (window === undefined) continue;
-      if (window.bucket !== undefined) {
-        const used = (window.max - Math.min(left, window.max)) * window.unit - window.sum();
-        if (used > 0) window.change(now, Math.ceil(used / window.unit), true);
-        continue;
-      }
       const { amount, until } = this.#foreignOf(name, now);
       const missing = window.max - window.sum() - amount - Math.min(left, window.max);
       const till = missing > 0 ? Math.max(until, now + Math.min(ms, window.size)) : until;
       this.#foreign.set(name, { amount: Math.max(0, amount + missing), until: till });
     }
     if (m.hold > 0) this.#hold = Math.max(this.#hold, now + m.hold);
-    const taken = (window: Window): number => window.sum() + this.#foreignOf(window.name, now).amount;
+    const used = (window: Window): number => window.sum() + this.#foreignOf(window.name, now).amount;
     let granted = m.ask?.count ?? 0;
     let wait = 0;
     const no = (ms: number): void => {
@@ -124,12 +94,12 @@ export class MemoryLimits {
     if (ask !== undefined && !ask.again) {
       if (this.#hold > now) no(this.#hold - now);
       for (const window of windows) {
-        const { unit, max } = window;
-        const need = Math.min(pick(window, { requests: 1, tokens: ask.tokens }), max) * unit;
-        const requests = starting.length;
-        const tokens = starting.reduce((sum, [, row]) => sum + row.tokens, 0);
-        const kept = pick(window, { requests, tokens }) * unit;
-        const free = max * unit - taken(window) - kept;
+        const need = Math.min(pick(window, { requests: 1, tokens: ask.tokens }), window.max);
+        const kept = pick(window, {
+          requests: starting.length,
+          tokens: starting.reduce((sum, [, { tokens }]) => sum + tokens, 0),
+        });
+        const free = window.max - used(window) - kept;
         if (need > free) no(this.#opensIn(window, need + kept, now));
         else if (need > 0) granted = Math.min(granted, Math.floor(free / need));
       }
@@ -164,9 +134,7 @@ export class MemoryLimits {
       wait: Math.ceil(wait),
       hold: Math.max(0, this.#hold - now),
       inUse: held + granted,
-      used: Object.fromEntries(
-        windows.map((window) => [window.name, Math.ceil(taken(window) / window.unit)]),
-      ),
+      used: Object.fromEntries(windows.map((window) => [window.name, used(window)])),
     };
     this.#answers.set(m.from, { seq: m.seq, answer });
     return answer;
@@ -178,13 +146,12 @@ export class MemoryLimits {
   }
 
   #opensIn(
-    window: SharedWindow & { readonly unit: number; sum(): number; readonly grains: Map<number, Grain> },
+    window: { name: string; max: number; size: number; sum(): number; grains: Map<number, Grain> },
     amount: number,
     now: number,
   ): number {
     const { amount: foreign, until } = this.#foreignOf(window.name, now);
-    let over = window.sum() + foreign + amount - window.max * window.unit;
-    if (window.bucket !== undefined) return Math.min(Math.ceil(over / window.bucket.refill), window.size);
+    let over = window.sum() + foreign + amount - window.max;
     const back = [...window.grains.values()].map((one) => ({ at: one.at + window.size, amount: one.amount }));
     if (foreign > 0) back.push({ at: until, amount: foreign });
     for (const one of back.sort((a, b) => a.at - b.at)) {

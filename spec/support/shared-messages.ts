@@ -2,14 +2,7 @@ import fc from 'fast-check';
 import { windowOf } from '../../lib/model/limiter.js';
 import type { SharedMessage } from '../../lib/model/shared-limits.js';
 
-const names = [
-  'requestsPerSecond',
-  'requestsPerMinute',
-  'tokensPerMinute',
-  'requests per 12000 ms',
-  'requests per 700 ms, burst 4',
-  'tokens per 60000 ms, burst 50',
-] as const;
+const names = ['requestsPerSecond', 'requestsPerMinute', 'tokensPerMinute', 'requests per 12000 ms'] as const;
 const step = fc.record({
   from: fc.constantFrom('a', 'b', 'c'),
   ms: fc.oneof(fc.nat({ max: 50 }), fc.nat({ max: 3_000 }), fc.nat({ max: 70_000 })),
@@ -65,11 +58,6 @@ export function* messagesOf(steps: readonly Step[]): Generator<readonly [SharedM
       seq,
       windows: windows.map((name) => {
         const { kind = 'requests', size = 0 } = windowOf(name) ?? {};
-        const burst = Number(/burst (\d+)/.exec(name)?.[1] ?? 0);
-        if (burst > 0) {
-          const bucket = { refill: kind === 'requests' ? 3 : 70, late: margin };
-          return { name, kind, max: burst, size, grain: 1, bucket };
-        }
         return {
           name,
           kind,
