@@ -46,7 +46,7 @@ export interface StreamOptions<G extends string = string, X extends string = str
     WaitingOptions {
   /**
    * With `store`: what tells a value from the others of the stream, also when the stream comes again. A text that is not
-   * empty, or a number. Default: its index.
+   * empty, or a number. Default: its place in the source, where values that were left out count too.
    */
   readonly key?: (value: T, index: number) => string | number;
   /** Results in the order of the source instead of that in which they come. Default false. */

@@ -34,6 +34,8 @@ export class Pass<T> {
   /** Values that have no task yet, and where each came. */
   readonly #row = new Fifo<T>();
   readonly #contexts = new Fifo<AsyncContext>();
+  /** With a log, their places in the source: those that are left out count, as it depends on the time which ones are. */
+  readonly #places: Fifo<number> | undefined;
   /** Values that have a task that has not ended, the oldest first. */
   readonly #tasks = new Set<Entry<T>>();
   /** Values with a task that has not started. */
@@ -48,6 +50,8 @@ export class Pass<T> {
     'value',
     (what) => new RxhiveError('INVALID_OPTION', `"${this.#definition.type}": ${what}.`),
   );
+  /** Values that the source has said. */
+  #said = 0;
   /** Values that were taken. */
   #taken = 0;
   #completed = false;
@@ -65,6 +69,7 @@ export class Pass<T> {
     this.#subscriber = subscriber;
     this.#ordered = options.ordered === true;
     this.#capacity = options.capacity ?? usualCapacity;
+    this.#places = options.store === undefined ? undefined : new Fifo();
     const { timeout } = definition;
     this.#isTimed = typeof timeout === 'object' && timeout.queue !== undefined;
   }
@@ -104,12 +109,14 @@ export class Pass<T> {
   }
 
   next(value: T): void {
+    this.#said += 1;
     if (this.#stopped || (this.#strategy === 'exhaust' && this.#tasks.size + this.#row.size > 0)) return;
     if (this.#strategy === 'switch') this.#dropAll('A newer value came.');
     if (!this.#makeRoom()) return;
     this.#taken += 1;
     this.#row.push(value);
     this.#contexts.push(callerContext());
+    this.#places?.push(this.#said - 1);
     this.#offer();
   }
 
@@ -236,6 +243,7 @@ export class Pass<T> {
       }
     this.#row.shift();
     this.#contexts.shift();
+    this.#places?.shift();
   }
 
   #enter(run: TaskRun): void {
@@ -274,7 +282,8 @@ export class Pass<T> {
     this.#tasks.add(entry);
     if (this.#ordered) this.#order.push(entry);
     try {
-      const key = this.#options.store === undefined ? undefined : this.#keyOf(entry);
+      const place = this.#places?.shift();
+      const key = place === undefined ? undefined : this.#keyOf(entry.item, place);
       entry.node = run.offer(this.#definition, entry, context, key);
     } catch (error) {
       this.#tasks.delete(entry);
@@ -287,12 +296,12 @@ export class Pass<T> {
   }
 
   /** @throws RxhiveError INVALID_OPTION, CALLBACK_FAILED */
-  #keyOf({ item, index }: Entry<T>): string {
+  #keyOf(item: T, place: number): string {
     const keyOf = this.#options.key;
-    if (keyOf === undefined) return String(index);
+    if (keyOf === undefined) return String(place);
     return this.#keys.add(
-      callUser('key', () => keyOf(item, index)),
-      index,
+      callUser('key', () => keyOf(item, place)),
+      place,
     );
   }
 
@@ -341,6 +350,7 @@ export class Pass<T> {
   #dropAll(why: string): void {
     this.#row.clear();
     this.#contexts.clear();
+    this.#places?.clear();
     const tasks = [...this.#tasks];
     for (const entry of tasks) if (entry.waits) this.#drop(entry, why);
     for (const entry of tasks) this.#drop(entry, why);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import {
+  concat,
   from,
   lastValueFrom,
   map,
@@ -124,6 +125,37 @@ test('a stream that fails works on the rest when it is subscribed again, by retr
   );
   const seen = await lastValueFrom(range(0, 5).pipe(other, retry(2), toArray()));
   assert.equal(seen, [0, 1, 2, 0, 1, 2, 0, 1, 2, 3, 4]);
+});
+
+test('values that are left out have a place too: none is told the result of another', () => {
+  for (const left of ['exhausted', 'dropped'] as const) {
+    const store = new MemoryStore();
+    const calls: string[] = [];
+    const play = (concurrency: number): string[] => {
+      const scheduler = new SimulationScheduler();
+      const hive = controller({ scheduler, concurrency });
+      const told: string[] = [];
+      const work = (value: string) => {
+        calls.push(value);
+        return timer(10, scheduler).pipe(map(() => `done ${value}`));
+      };
+      const options = { store, runId: left, version: '1' };
+      const operator =
+        left === 'exhausted'
+          ? hive.exhaustMap('work', work, options)
+          : hive.mergeMap('work', work, { ...options, capacity: 1, onFull: 'drop-newest' });
+      concat(of('a', 'b', 'c', 'd'), timer(50, scheduler).pipe(map(() => 'e')))
+        .pipe(operator)
+        .subscribe((one) => told.push(one));
+      scheduler.flush();
+      return told;
+    };
+    // The first leaves values out as they come while it is at work; the second does not find it at work.
+    const first = play(1);
+    assert.ok(first.length < 5);
+    for (const one of play(4)) if (!first.includes(one)) assert.ok(calls.includes(one.slice('done '.length)));
+    assert.equal([...new Set(calls)].length, calls.length, `${left}: ${calls.join()}`);
+  }
 });
 
 test('other code, another name or another runId begins anew', async () => {
