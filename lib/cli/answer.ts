@@ -1,6 +1,8 @@
 import { createInterface } from 'node:readline/promises';
 import { Subject } from 'rxjs';
 import type { WorkflowEvent } from '../model/event.js';
+import { rowStatuses } from '../model/run-row.js';
+import type { CheckpointStore, StoredRun } from '../model/store.js';
 import { short } from '../views/text.js';
 import { command } from './command.js';
 import { exitCodes } from './exit-code.js';
@@ -10,7 +12,7 @@ import { type AskedInRun, askedIn, askedInEvents, type RunQuestion, toldQuestion
 import { flag, text, type Values } from './option.js';
 import { codeOf, type Output } from './output.js';
 import { fromLog } from './read-log.js';
-import { isStore, quoted, runsOf, stored, storedOptions } from './stored.js';
+import { existing, isStore, quoted, stored, storedOptions } from './stored.js';
 import { type Watched, watch, watchOptions } from './watch.js';
 import { WrongCall } from './wrong-call.js';
 
@@ -140,28 +142,49 @@ async function given({ file, run, id, value, module, out, ...watching }: Given):
   });
 }
 
-async function asking(file: string, run: string | undefined): Promise<readonly AskedInRun[]> {
-  const { at, runs } = await runsOf(file);
-  if (run !== undefined && !runs.some(({ runId }) => runId === run))
-    throw new WrongCall(`there is no run ${short(run, 100)} in ${file}`);
-  const wanted = run === undefined ? runs : [{ runId: run }];
-  return Promise.all(wanted.map(({ runId }) => askedIn(at, runId)));
+/** What a run has asked that was named. @throws WrongCall where there is none */
+async function askedBy(at: CheckpointStore, file: string, run: string): Promise<AskedInRun> {
+  const asked = await askedIn(at, run);
+  if (asked === undefined) throw new WrongCall(`there is no run ${short(run, 100)} in ${file}`);
+  return asked;
 }
 
 async function openIn(file: string, run: string | undefined, id?: string): Promise<readonly RunQuestion[]> {
-  const open = (await asking(file, run)).flatMap((one) => one.open);
+  const at = existing(file);
+  const asking =
+    run === undefined
+      ? await Promise.all((await unfinished(at)).map(({ runId }) => askedIn(at, runId)))
+      : [await askedBy(at, file, run)];
+  const open = asking.flatMap((one) => one?.open ?? []);
   return id === undefined ? open : open.filter((one) => one.id === id);
+}
+
+/** Runs that may wait for people, the one written last first. Of those that have succeeded there may be very many. */
+async function unfinished(at: CheckpointStore): Promise<readonly StoredRun[]> {
+  const statuses = rowStatuses.filter((status) => status !== 'succeeded');
+  const runs = await Promise.all(statuses.map((status) => at.runs({ status })));
+  return runs.flat().sort((a, b) => b.updatedAt - a.updatedAt);
 }
 
 /** The run that has asked. One that was answered counts too: the same answer twice must not go to another run. */
 async function runAsking(file: string, id: string, run: string | undefined): Promise<AskedInRun> {
-  const found = (await asking(file, run)).filter(({ all }) => all.has(id));
-  const [only] = found;
-  if (found.length > 1)
-    throw new WrongCall(
-      `several runs ask ${short(id, 100)}: ${found.map((one) => short(one.runId, 60)).join(', ')}; say --run`,
-    );
-  if (only !== undefined) return only;
+  const at = existing(file);
+  if (run !== undefined) {
+    const asked = await askedBy(at, file, run);
+    if (asked.all.has(id)) return asked;
+  } else {
+    let only: AskedInRun | undefined;
+    for (const { runId } of await at.runs()) {
+      const asked = await askedIn(at, runId);
+      if (!asked?.all.has(id)) continue;
+      if (only !== undefined) {
+        const both = [only, asked].map((one) => short(one.runId, 60));
+        throw new WrongCall(`several runs ask ${short(id, 100)}: ${both.join(', ')}; say --run`);
+      }
+      only = asked;
+    }
+    if (only !== undefined) return only;
+  }
   const open = (await openIn(file, run)).slice(0, 5).map((one) => short(one.id, 60));
   const there = open.length === 0 ? 'nothing waits for people' : `open: ${open.join(', ')}`;
   throw new WrongCall(`there is no question ${short(id, 100)} in ${file}; ${there}`);

@@ -1,11 +1,11 @@
 import { short } from '../views/text.js';
 import { changesOf } from './changes.js';
 import { command } from './command.js';
-import { forksOf, freeId } from './fork-point.js';
+import { forksOf } from './fork-point.js';
 import { interruptible } from './interrupt.js';
 import { isWorkflow } from './load.js';
 import { json, list, text, wholeNumber } from './option.js';
-import { goOn, inputFor, quoted, remember, stored, storedOptions, storeWord } from './stored.js';
+import { freeId, goOn, inputFor, quoted, remember, stored, storedOptions, storeWord } from './stored.js';
 import { dashboardOptions, watch, watchOptions } from './watch.js';
 import { WrongCall } from './wrong-call.js';
 
@@ -25,7 +25,7 @@ export const fork = command({
     ...dashboardOptions,
   },
   does: async ({ words: [at], values, out }) => {
-    const { store, runId: from, runs, module, source } = await stored(at, values);
+    const { store, runId: from, module, source } = await stored(at, values);
     if (!isWorkflow(source))
       throw new WrongCall('only runs of workflows can be forked, not of orchestrators');
     const { concurrency, limits, priorities } = changesOf(values.set);
@@ -35,7 +35,7 @@ export const fork = command({
     const { last } = await source.history(store, from);
     if (values.at !== undefined && values.at > last)
       throw new WrongCall(`--at ${values.at}: run ${short(from, 60)} has records 1 to ${last}`);
-    const runId = values.as ?? freeId(from, new Set(runs.map((run) => run.runId)));
+    const runId = values.as ?? (await freeId(at, from));
     return interruptible(out, async ({ signal }) => {
       const run = source.fork(store, from, {
         ...goOn(store, runId, values.dashboard),

@@ -19,11 +19,11 @@ export interface AskedInRun {
   readonly open: readonly RunQuestion[];
 }
 
-/** What a run has asked, by its log alone. @throws CheckpointCorruptError */
-export async function askedIn(store: CheckpointStore, runId: string): Promise<AskedInRun> {
+/** What a run has asked, by its log alone; undefined where there is no such run. @throws CheckpointCorruptError */
+export async function askedIn(store: CheckpointStore, runId: string): Promise<AskedInRun | undefined> {
   const entries = await store.read(runId);
   const [first] = entries;
-  if (first === undefined) return { runId, all: new Map(), open: [] };
+  if (first === undefined) return undefined;
   const history = historyOf(store, runId, entries, first);
   const all = history.records.flatMap((record) => (record.kind === 'question' ? [record] : []));
   const schemas = all.map(({ id, schema }) => [id, schema] as const);

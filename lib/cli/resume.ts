@@ -7,7 +7,7 @@ import { flag, json } from './option.js';
 import { goOn, inputFor, stored, storedOptions, storeWord } from './stored.js';
 import { dashboardOptions, watch, watchOptions } from './watch.js';
 
-/** `rxhive resume STORE`: goes on with a run, by default the one written last; what has finished does not run again. */
+/** `rxhive resume STORE`: goes on with a run, by default the one that began last; what has finished does not run again. */
 export const resume = command({
   name: 'resume',
   help: 'goes on with a run of a store; what has finished does not run again',

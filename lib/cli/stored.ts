@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { inspect } from '../kernel/errors.js';
-import type { CheckpointStore, StoredRun } from '../model/store.js';
+import type { CheckpointStore } from '../model/store.js';
 import { storeAt } from '../stores/at-path.js';
 import { short } from '../views/text.js';
 import { isWorkflow, load, type Runnable } from './load.js';
@@ -10,7 +10,7 @@ import { WrongCall } from './wrong-call.js';
 
 /** Options of every command that goes on with a run that is in a store. */
 export const storedOptions = {
-  run: text('ID', 'which run of the store; by default the one written last'),
+  run: text('ID', 'which run of the store; by default the one that began last'),
   module: text('MODULE', 'the module of the run; by default the one it was started with'),
 };
 
@@ -25,8 +25,6 @@ export interface Stored {
   /** Path of a SQLite file, or address of a PostgreSQL database. */
   readonly store: string;
   readonly runId: string;
-  /** All runs of the store. */
-  readonly runs: readonly StoredRun[];
   readonly module: string;
   readonly source: Runnable;
 }
@@ -39,23 +37,23 @@ export async function remember(store: string, runId: string, module: string): Pr
 }
 
 /**
- * The run named, or the one written last, with its module. @throws WrongCall where there is no such store, run or module
+ * The run named, or the one that began last, with its module. @throws WrongCall where there is no such store, run or module
  */
 export async function stored(
   store: string,
   values: { readonly run?: string | undefined; readonly module?: string | undefined },
 ): Promise<Stored> {
-  const { at, runs } = await runsOf(store);
-  const runId = values.run ?? runs[0]?.runId;
+  const at = existing(store);
+  const runId = values.run ?? (await newest(at, 1))[0];
   if (runId === undefined) throw new WrongCall('there is no run in the store');
-  if (!runs.some((one) => one.runId === runId)) {
-    const some = runs.slice(0, 5).map((one) => inspect(one.runId));
+  if (values.run !== undefined && (await at.read(runId)).length === 0) {
+    const some = (await newest(at, 5)).map(inspect);
     throw new WrongCall(`there is no run ${inspect(runId)} in the store; the newest are ${some.join(', ')}`);
   }
   const module = values.module ?? (await at.get(keyOf(runId)));
   if (module === undefined)
     throw new WrongCall(`the store does not say what ${inspect(runId)} is a run of; give --module`);
-  return { store, runId, runs, module, source: await load(module) };
+  return { store, runId, module, source: await load(module) };
 }
 
 /** A store that is there. @throws WrongCall where there is none */
@@ -64,10 +62,18 @@ export function existing(store: string): CheckpointStore {
   return storeAt(store);
 }
 
-/** What a store has, the run written last first. @throws WrongCall where there is no such store */
-export async function runsOf(store: string): Promise<{ at: CheckpointStore; runs: readonly StoredRun[] }> {
-  const at = existing(store);
-  return { at, runs: [...(await at.runs())].sort((a, b) => b.updatedAt - a.updatedAt) };
+async function newest(at: CheckpointStore, limit: number): Promise<readonly string[]> {
+  return (await at.runs({ limit })).map(({ runId }) => runId);
+}
+
+/** An id for a fork that no run of the store has. */
+export async function freeId(store: string, from: string): Promise<string> {
+  const at = storeAt(store);
+  for (let n = 1; ; n += 1) {
+    const id = `${from}-fork-${n}`;
+    // Most have a module, which is less to read than a log.
+    if ((await at.get(keyOf(id))) === undefined && (await at.read(id)).length === 0) return id;
+  }
 }
 
 /** Is it the address of a database, or the file of one? */

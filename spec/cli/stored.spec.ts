@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { workflow } from '../../lib/index.js';
+import { SqliteStore } from '../../lib/stores/sqlite.js';
 import { called } from '../support/called.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
@@ -142,6 +143,60 @@ test('a wrong call is one clear line, and makes no file', async () => {
   assert.is(code, 2);
   assert.match(stderr, /rxhive: --at 99: run one has records 1 to \d+/);
   assert.is(stdout, '');
+});
+
+test('a run that is named is read alone; where none is, the store is asked for the last, or for those not done', async () => {
+  const { module } = moduleOf(
+    'many',
+    `import { human } from ${JSON.stringify(resolve('lib/index.ts'))};
+import { z } from ${JSON.stringify(import.meta.resolve('zod'))};
+const flow = workflow({ name: 'many' });
+flow.task('ok', { run: (_, ctx) => ctx.ask(human(z.boolean(), 'Go on?')) });
+export default flow;`,
+  );
+  const store = join(folder, 'many.db');
+  const runs = ['done', 'left', 'one'];
+  for (const run of runs)
+    assert.is((await called('run', module, '--store', store, '--run', run, '--quiet')).code, 3);
+  assert.is((await called('answer', store, 'ok?1', 'true', '--run', 'done', '--quiet')).code, 0);
+
+  const whole = SqliteStore.prototype;
+  const real = { read: whole.read, open: whole.open, runs: whole.runs };
+  let asked: string[] = [];
+  whole.read = function (this: SqliteStore, run) {
+    asked.push(run);
+    return real.read.call(this, run);
+  };
+  whole.open = function (this: SqliteStore, run) {
+    asked.push(run);
+    return real.open.call(this, run);
+  };
+  whole.runs = function (this: SqliteStore, query = {}) {
+    asked.push(JSON.stringify(query));
+    return real.runs.call(this, query);
+  };
+  const asks = async (code: number, ...words: string[]): Promise<string[]> => {
+    asked = [];
+    const { code: is, stderr } = await called(...words, '--quiet');
+    assert.is(is, code, `${words.join(' ')}: ${stderr}`);
+    return [...new Set(asked)].sort();
+  };
+  try {
+    assert.equal(await asks(3, 'resume', store, '--run', 'left'), ['left']);
+    assert.equal(await asks(0, 'answer', store, '--run', 'left'), ['left']);
+    assert.equal(await asks(3, 'fork', store, '--run', 'left'), ['left', 'left-fork-1']);
+    assert.equal(await asks(3, 'fork', store, '--run', 'left'), ['left', 'left-fork-2']);
+    assert.equal(await asks(3, 'resume', store), ['left-fork-2', '{"limit":1}']);
+    assert.equal(await asks(0, 'answer', store, 'ok?1', 'true', '--run', 'left'), ['left']);
+    const open = await asks(0, 'answer', store);
+    assert.equal(open.slice(0, 3), ['left-fork-1', 'left-fork-2', 'one']);
+    assert.ok(
+      open.slice(3).every((query) => 'status' in JSON.parse(query)),
+      String(open),
+    );
+  } finally {
+    Object.assign(whole, real);
+  }
 });
 
 test.run();
