@@ -3,8 +3,7 @@ import type { StoredRun } from '../model/store.js';
 import { short } from '../views/text.js';
 import { command } from './command.js';
 import { flag, oneOf, text, wholeNumber } from './option.js';
-import { existing, storeWord } from './stored.js';
-import { WrongCall } from './wrong-call.js';
+import { checkTag, existing, storeWord } from './stored.js';
 
 /** `rxhive runs STORE`: the runs of a store, the one that began last first. */
 export const runs = command({
@@ -20,8 +19,7 @@ export const runs = command({
     json: flag('print them as one JSON document'),
   },
   does: async ({ words: [store], values: { status, workflow, tag, after, limit = 20 }, out }) => {
-    if (tag !== undefined && !tag.includes('='))
-      throw new WrongCall(`--tag ${tag}: give a name and a value, for example --tag tenant=acme`);
+    if (tag !== undefined) checkTag(tag);
     const found = await existing(store).runs({
       ...(status !== 'any' && { status }),
       ...(workflow !== undefined && { workflow }),

@@ -89,6 +89,12 @@ export function checkNewStore(store: string): void {
     throw new WrongCall(`--store ${store}: it is a folder; give the path of a file`);
 }
 
+/** @throws WrongCall */
+export function checkTag(tag: string): void {
+  if (!tag.includes('='))
+    throw new WrongCall(`--tag ${tag}: give a name and a value, for example --tag tenant=acme`);
+}
+
 /** A path that is no store would become a new, empty one. */
 function checkFile(store: string): void {
   if (store.includes('://')) return;

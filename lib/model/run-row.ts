@@ -96,9 +96,11 @@ export function rowOfText(text: string | undefined): RunRow | undefined {
   }
 }
 
-/** The row of a run that is there already: it began when it did. */
+/** The row of a run that is there already: it began when it did, and has the tags it had unless it is given others. */
 export function goingOn(before: RunRow | undefined, row: RunRow): RunRow {
-  return before === undefined ? row : { ...row, startedAt: before.startedAt };
+  if (before === undefined) return row;
+  const tags = Object.keys(row.tags).length === 0 ? before.tags : row.tags;
+  return { ...row, tags, startedAt: before.startedAt };
 }
 
 /** Those of `runs` that are asked for, in their order. @throws RxhiveError INVALID_OPTION */

@@ -13,8 +13,8 @@ export interface RunLog {
   readonly entries: readonly LogEntry[];
   /**
    * Adds the next records, all or none; they survive a crash once this has answered. Not called again before that. `row`, if it is
-   * given, is kept with them as the row of the run; one that is there already goes on to say when it began. A store may do
-   * without rows.
+   * given, is kept with them as the row of the run; one that is there already goes on to say when it began, and which tags the run
+   * has where `row` has none. A store may do without rows.
    * @throws RxhiveError RUN_LEASED when another process has taken the run over; STORE_FAILED
    */
   append(entries: readonly LogEntry[], row?: RunRow): MaybePromise<void>;

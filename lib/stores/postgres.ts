@@ -306,9 +306,12 @@ function kept(row: RunRow | undefined): string | null {
   return row === undefined ? null : textOfRow(row);
 }
 
-/** The row that a run gives, which began when the one before says; without one that before. */
+/** The row that a run gives, which began when the one before says, with its tags where it has none; without one that before. */
 function rowWith(given: string): string {
-  return `coalesce(${given}::jsonb || case when r.row ? 'startedAt' then jsonb_build_object('startedAt', r.row->'startedAt') else '{}' end, r.row)`;
+  const kept = (name: string, when: string): string =>
+    `case when r.row ? '${name}' and ${when} then jsonb_build_object('${name}', r.row->'${name}') else '{}' end`;
+  const tags = kept('tags', `${given}::jsonb->'tags' = '{}'`);
+  return `coalesce(${given}::jsonb || ${kept('startedAt', 'true')} || ${tags}, r.row)`;
 }
 
 /** What is another one after each renewal of a lease. */

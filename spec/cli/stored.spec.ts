@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { workflow } from '../../lib/index.js';
+import type { StoredRun } from '../../lib/model/store.js';
 import { SqliteStore } from '../../lib/stores/sqlite.js';
 import { called } from '../support/called.js';
 
@@ -129,6 +130,8 @@ test('a wrong call is one clear line, and makes no file', async () => {
     [['fork', store, '--state', '{'], /--state is no JSON/],
     [['fork', store, '--set', 'a.priority=3'], /a fork can have other limits only/],
     [['run', module, '--run', 'x'], /give --store too/],
+    [['run', module, '--tag', 'a=b'], /--tag is kept with a run of a store; give --store too/],
+    [['run', module, '--store', join(folder, 'new.db'), '--tag', 'a'], /--tag a: give a name and a value/],
     [['run', module, '--store', join(folder, 'new.db'), '--run', ''], /--run needs a value/],
     [['fork', store, '--as', ' '], /--as needs a value/],
     [['resume', store, '--run', ''], /--run needs a value/],
@@ -156,9 +159,22 @@ export default flow;`,
   );
   const store = join(folder, 'many.db');
   const runs = ['done', 'left', 'one'];
-  for (const run of runs)
-    assert.is((await called('run', module, '--store', store, '--run', run, '--quiet')).code, 3);
+  for (const run of runs) {
+    const tags = ['--tag', 'tenant=acme', '--tag', `kind=is ${run}=`];
+    assert.is((await called('run', module, '--store', store, '--run', run, ...tags, '--quiet')).code, 3);
+  }
   assert.is((await called('answer', store, 'ok?1', 'true', '--run', 'done', '--quiet')).code, 0);
+  const tagged = async (tag: string): Promise<unknown> => {
+    const { runs: found } = JSON.parse((await called('runs', store, '--tag', tag, '--json')).stdout);
+    return found.map(({ runId, status }: StoredRun) => [runId, status]);
+  };
+  // It was answered by a call without tags.
+  assert.equal(await tagged('kind=is done='), [['done', 'succeeded']]);
+  assert.equal(await tagged('tenant=acme'), [
+    ['one', 'suspended'],
+    ['left', 'suspended'],
+    ['done', 'succeeded'],
+  ]);
 
   const whole = SqliteStore.prototype;
   const real = { read: whole.read, open: whole.open, runs: whole.runs };

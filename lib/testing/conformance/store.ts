@@ -296,13 +296,16 @@ async function listsRows(store: CheckpointStore, reopen: NonNullable<StoreSubjec
     'what the end of a run says, and when it began',
   );
   const again = await other.open('a');
-  await again.append(entries(3, 'three'), row(20_000));
+  await again.append(entries(3, 'three'), row(20_000, { tags: {} }));
   const [goesOn] = await store.runs({ after: 'old ✓', limit: 1 });
   same(
-    [goesOn?.startedAt, goesOn?.status, goesOn?.endedAt],
-    [3_000, 'running', undefined],
+    [goesOn?.startedAt, goesOn?.status, goesOn?.endedAt, goesOn?.tags?.tenant],
+    [3_000, 'running', undefined, 'acme'],
     'one that goes on',
   );
+  await again.append(entries(4, 'four'), row(20_000, { tags: { tenant: 'new' } }));
+  same(await ids({ tag: 'tenant=new' }), ['a'], 'one that goes on with other tags');
+  same(await ids({ tag: 'tenant=acme' }), ['b'], 'by a tag that one has no more');
   same(goesOn?.isLeased !== false, true, 'one that goes on has a process');
   await again.close();
   const [left] = await store.runs({ after: 'old ✓', limit: 1 });
