@@ -98,80 +98,80 @@ export interface WaitCause {
 }
 
 /** Things few tasks have; made when first needed so that a waiting task stays small. */
-export interface NodeExtra {
+export class NodeExtra {
   /** Attempts before the current one. */
-  attempts: AttemptReport[] | undefined;
+  attempts: AttemptReport[] | undefined = undefined;
   /** What it used, in all processes of the run, but for the calls: those are in the node. */
-  spent: Spending | undefined;
+  spent: Spending | undefined = undefined;
   /** Tokens of it that attempts beside its own used; those are counted by themselves, too, for their limits. */
-  beside: number;
+  beside = 0;
   /** The part of it that is in no record of the log yet. */
-  unlogged: Spending | undefined;
+  unlogged: Spending | undefined = undefined;
   /** Calls that are in the log. */
-  loggedCalls: number;
-  suspendedMs: number;
+  loggedCalls = 0;
+  suspendedMs = 0;
   /** Times the body ran again because of a conflict. */
-  conflicts: number;
-  backoffMs: number;
-  permitMs: number;
+  conflicts = 0;
+  backoffMs = 0;
+  permitMs = 0;
   /** What its lane had waited for permits when the task became ready. */
-  permitMark: number;
-  join: Join | undefined;
+  permitMark = 0;
+  join: Join | undefined = undefined;
   /** The tasks it has added so far, in all attempts. */
-  children: TaskNode[] | undefined;
+  children: TaskNode[] | undefined = undefined;
   /** Its condition was true: an attempt that follows does not ask again. */
-  admitted: boolean;
+  admitted = false;
   /** It waits for the task that added it to be durable. */
-  held: boolean;
+  held = false;
   /** Ids of the tasks it has joined so far, in all attempts. */
-  joined: Set<string> | undefined;
+  joined: Set<string> | undefined = undefined;
   /** What a task it joined has failed with: not an answer that itself was given. */
-  joinError: unknown;
+  joinError: unknown = undefined;
   /** It has ended in an earlier process, and runs to bring back tasks it had added. */
-  replay: Replay | undefined;
+  replay: Replay | undefined = undefined;
   /** It had succeeded in an earlier process, and runs again: no race that is over stops it. */
-  again: boolean;
+  again = false;
   /** Where in the log its result is, for those that took part in a race or quorum. */
-  place: number | undefined;
+  place: number | undefined = undefined;
   /** Ms that were left of a backoff when the process before ended. */
-  backoffLeft: number;
+  backoffLeft = 0;
   /** Attempts that were lost with their workers. */
-  lost: number;
+  lost = 0;
   /** Its attempt waits for a worker. */
-  handedOver: boolean;
+  handedOver = false;
   /** Id of the worker that has begun with its attempt. */
-  worker: string | undefined;
+  worker: string | undefined = undefined;
   /** Its attempts may be under way somewhere since an earlier process. */
-  underWay: boolean;
+  underWay = false;
   /** Items it has added that have not ended: they inherit its priority. */
-  items: Set<TaskNode> | undefined;
+  items: Set<TaskNode> | undefined = undefined;
   /** Who is told what the body reports with `ctx.usage`. */
-  onUsage: ((usage: Usage) => void)[] | undefined;
+  onUsage: ((usage: Usage) => void)[] | undefined = undefined;
   /** With `flow.each`: which ids its items have, or had before they were forgotten, what it waits for; it takes more if it can. */
-  feed: { has(id: string): boolean; waitsFor(): string; goOn(): void } | undefined;
+  feed: { has(id: string): boolean; waitsFor(): string; goOn(): void } | undefined = undefined;
   /** With `flow.each`: who reads what its items come to. */
-  readers: Set<PassedRow> | undefined;
+  readers: Set<PassedRow> | undefined = undefined;
   /** Suspended because a producer it streams from is suspended. */
-  starved: boolean;
+  starved = false;
   /** Ids of the open questions its attempt waits for. */
-  asking: Map<string, 'people' | 'a program'> | undefined;
+  asking: Map<string, 'people' | 'a program'> | undefined = undefined;
   /** Messages, replies and room its attempt waits for. */
-  messageWaits: Set<MessageWait> | undefined;
+  messageWaits: Set<MessageWait> | undefined = undefined;
   /** Its attempt may be joined by another, or is such another one. */
-  hedge: Hedge | undefined;
-  totalTimer: Timer | undefined;
+  hedge: Hedge | undefined = undefined;
+  totalTimer: Timer | undefined = undefined;
   /** Ms that were left of the total timeout when its clock was stopped. */
-  totalLeft: number | undefined;
-  queueTimer: Timer | undefined;
-  backoffTimer: Timer | undefined;
+  totalLeft: number | undefined = undefined;
+  queueTimer: Timer | undefined = undefined;
+  backoffTimer: Timer | undefined = undefined;
   /** Reads a result that is kept in the store. */
-  load: (() => unknown) | undefined;
+  load: (() => unknown) | undefined = undefined;
   /** Others read its values as a stream. */
-  watched: boolean;
+  watched = false;
   /** Newest value of a stream that has not ended. */
-  live: { readonly value: unknown } | undefined;
+  live: { readonly value: unknown } | undefined = undefined;
   /** What its paired or merged dependencies have said. */
-  kept: KeptValues | undefined;
+  kept: KeptValues | undefined = undefined;
 }
 
 const noEdges: readonly Edge[] = [];
@@ -331,48 +331,7 @@ export class TaskNode implements HeapItem {
 
   /** The extra part, made on first use. */
   more(): NodeExtra {
-    this.extra ??= {
-      attempts: undefined,
-      spent: undefined,
-      beside: 0,
-      unlogged: undefined,
-      loggedCalls: 0,
-      suspendedMs: 0,
-      conflicts: 0,
-      backoffMs: 0,
-      permitMs: 0,
-      permitMark: 0,
-      join: undefined,
-      children: undefined,
-      items: undefined,
-      onUsage: undefined,
-      feed: undefined,
-      readers: undefined,
-      admitted: false,
-      held: false,
-      joined: undefined,
-      joinError: undefined,
-      replay: undefined,
-      again: false,
-      place: undefined,
-      backoffLeft: 0,
-      lost: 0,
-      handedOver: false,
-      worker: undefined,
-      underWay: false,
-      starved: false,
-      asking: undefined,
-      messageWaits: undefined,
-      hedge: undefined,
-      totalTimer: undefined,
-      totalLeft: undefined,
-      queueTimer: undefined,
-      backoffTimer: undefined,
-      load: undefined,
-      watched: false,
-      live: undefined,
-      kept: undefined,
-    };
+    this.extra ??= new NodeExtra();
     return this.extra;
   }
 }
