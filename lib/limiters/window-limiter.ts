@@ -1,5 +1,4 @@
 import { getOrInsert } from '../kernel/get-or-insert.js';
-import type { ProviderLimit } from '../kernel/http-headers.js';
 import {
   checkLimiter,
   isLimiter,
@@ -7,11 +6,7 @@ import {
   type LimiterClient,
   type LimiterSeat,
   type LimiterSettings,
-  type LimiterState,
-  type Permit,
-  type PermitRequest,
 } from '../model/limiter.js';
-import type { OrderedTask } from '../model/task-order.js';
 import { ClockCounter, type ConcurrencyCounter } from './concurrency.js';
 import { WindowLedger } from './window-ledger.js';
 
@@ -30,8 +25,22 @@ export class WindowLimiter implements Limiter {
     this.settings = { ...checkLimiter(settings) };
   }
 
-  seat(client: LimiterClient): LimiterSeat {
-    return new Seat(this.#ledgerOf(client), client);
+  /** `lasts`: nobody in this process has a permit, and nothing says when there will be one. */
+  seat(client: LimiterClient): LimiterSeat & { lasts(): boolean } {
+    const ledger = this.#ledgerOf(client);
+    return {
+      admits: (request) => ledger.admits(client, request),
+      wait: (request) => ledger.wait(client, request),
+      unwait: (node) => ledger.unwait(client, node),
+      take: (request, permit) => ledger.take(client, request, permit),
+      delay: (request, ahead) => ledger.delay(client, request, ahead),
+      refused: (permit, retryAfter) => ledger.refused(client, permit, retryAfter),
+      passed: (permit) => ledger.passed(permit),
+      told: (limits) => ledger.told(client, limits),
+      lasts: () => ledger.stalled,
+      state: () => ledger.state(client),
+      close: () => ledger.close(client),
+    };
   }
 
   update(settings: LimiterSettings): void {
@@ -64,61 +73,6 @@ export class WindowLimiter implements Limiter {
     _failed: (cause: unknown) => void,
   ): ConcurrencyCounter {
     return new ClockCounter();
-  }
-}
-
-class Seat implements LimiterSeat {
-  readonly #ledger: WindowLedger;
-  readonly #client: LimiterClient;
-
-  constructor(ledger: WindowLedger, client: LimiterClient) {
-    this.#ledger = ledger;
-    this.#client = client;
-  }
-
-  admits(request: PermitRequest): boolean {
-    return this.#ledger.admits(this.#client, request);
-  }
-
-  wait(request: PermitRequest): void {
-    this.#ledger.wait(this.#client, request);
-  }
-
-  unwait(node: OrderedTask): void {
-    this.#ledger.unwait(this.#client, node);
-  }
-
-  take(request: PermitRequest, permit?: Permit): Permit {
-    return this.#ledger.take(this.#client, request, permit);
-  }
-
-  delay(request: PermitRequest, ahead: number): number | undefined {
-    return this.#ledger.delay(this.#client, request, ahead);
-  }
-
-  refused(permit: Permit, retryAfter: number | undefined): number | undefined {
-    return this.#ledger.refused(this.#client, permit, retryAfter);
-  }
-
-  passed(permit: Permit): void {
-    this.#ledger.passed(permit);
-  }
-
-  told(limits: readonly ProviderLimit[]): void {
-    this.#ledger.told(this.#client, limits);
-  }
-
-  /** Nobody in this process has a permit, and nothing says when there will be one. */
-  lasts(): boolean {
-    return this.#ledger.stalled;
-  }
-
-  state(): LimiterState {
-    return this.#ledger.state(this.#client);
-  }
-
-  close(): void {
-    this.#ledger.close(this.#client);
   }
 }
 
