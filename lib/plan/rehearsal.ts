@@ -1,5 +1,6 @@
 import type { TaskNode } from '../graph/node.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
+import { Heap, type HeapItem } from '../kernel/heap.js';
 
 /** One thing tasks share: the slots of the run, the places of a group, a resource. */
 interface Pool {
@@ -9,6 +10,16 @@ interface Pool {
 interface Demand {
   readonly pool: number;
   readonly amount: number;
+}
+
+/** A task that is ready or runs. */
+interface Step extends HeapItem {
+  readonly i: number;
+  /** In the order of preference. */
+  readonly place: number;
+  /** When it ends, and how many had started before it. */
+  end: number;
+  after: number;
 }
 
 /** A plan played through without running anything. Times in the unit of the estimates. */
@@ -79,49 +90,49 @@ export class Rehearsal {
     const free = this.#pools.map((pool) => pool.capacity);
     const starts = new Float64Array(size);
     const order = new Int32Array(size);
-    const startedAs = new Int32Array(size);
-    const ready = new IndexHeap((a, b) => (place[a] as number) < (place[b] as number));
-    const running = new IndexHeap((a, b) => {
-      const gap = endOf(a) - endOf(b);
-      return gap === 0 ? (startedAs[a] as number) < (startedAs[b] as number) : gap < 0;
-    });
-    const endOf = (i: number): number => (starts[i] as number) + (durations[i] as number);
+    const ready = new Heap<Step>((a, b) => a.place < b.place);
+    const running = new Heap<Step>((a, b) => (a.end === b.end ? a.after < b.after : a.end < b.end));
+    const enter = (i: number): void =>
+      ready.push({ i, place: place[i] as number, end: 0, after: 0, heapIndex: -1 });
     let now = 0;
     let started = 0;
-    const passed: number[] = [];
+    const passed: Step[] = [];
     const startWhatFits = (): void => {
       while ((free[0] as number) > 0) {
-        const i = ready.pop();
-        if (i === undefined) break;
+        const next = ready.pop();
+        if (next === undefined) break;
+        const { i } = next;
         this.steps += 1;
         const demands = this.#demands[i] as readonly Demand[];
         if (demands.some(({ pool, amount }) => (free[pool] as number) < amount)) {
-          passed.push(i);
+          passed.push(next);
           continue;
         }
         for (const { pool, amount } of demands) free[pool] = (free[pool] as number) - amount;
         starts[i] = now;
-        startedAs[i] = started;
+        next.end = now + (durations[i] as number);
+        next.after = started;
         order[started++] = i;
-        running.push(i);
+        running.push(next);
       }
-      for (const i of passed) ready.push(i);
+      for (const one of passed) ready.push(one);
       passed.length = 0;
     };
-    for (let i = 0; i < size; i++) if (pending[i] === 0) ready.push(i);
+    for (let i = 0; i < size; i++) if (pending[i] === 0) enter(i);
     startWhatFits();
-    for (let i = running.pop(); i !== undefined; i = running.pop()) {
-      now = endOf(i);
+    for (let ended = running.pop(); ended !== undefined; ended = running.pop()) {
+      const { i, end } = ended;
+      now = end;
       for (const { pool, amount } of this.#demands[i] as readonly Demand[])
         free[pool] = (free[pool] as number) + amount;
       for (const next of after[i] as number[]) {
         const left = (pending[next] as number) - 1;
         pending[next] = left;
-        if (left === 0) ready.push(next);
+        if (left === 0) enter(next);
       }
       // What ends together ends before anything starts.
       const next = running.peek();
-      if (next === undefined || endOf(next) > now + sameTime) startWhatFits();
+      if (next === undefined || next.end > now + sameTime) startWhatFits();
     }
     return { makespan: now, starts, order };
   }
@@ -167,48 +178,3 @@ export class Rehearsal {
 
 /** Times that differ by less are the same: sums of decimal fractions do. */
 const sameTime = 1e-6;
-
-/** Binary heap of numbers; `before` must be a strict total order. */
-class IndexHeap {
-  readonly #items: number[] = [];
-  readonly #before: (a: number, b: number) => boolean;
-
-  constructor(before: (a: number, b: number) => boolean) {
-    this.#before = before;
-  }
-
-  peek(): number | undefined {
-    return this.#items[0];
-  }
-
-  push(item: number): void {
-    const items = this.#items;
-    let at = items.push(item) - 1;
-    while (at > 0) {
-      const up = (at - 1) >> 1;
-      const parent = items[up] as number;
-      if (!this.#before(item, parent)) break;
-      items[at] = parent;
-      at = up;
-    }
-    items[at] = item;
-  }
-
-  pop(): number | undefined {
-    const items = this.#items;
-    const first = items[0];
-    const last = items.pop();
-    if (items.length === 0 || last === undefined) return first;
-    let at = 0;
-    for (let down = 1; down < items.length; down = 2 * at + 1) {
-      const right = down + 1;
-      if (right < items.length && this.#before(items[right] as number, items[down] as number)) down = right;
-      const child = items[down] as number;
-      if (!this.#before(child, last)) break;
-      items[at] = child;
-      at = down;
-    }
-    items[at] = last;
-    return first;
-  }
-}
