@@ -2,7 +2,8 @@ import { from, isObservable, type ObservableInput } from 'rxjs';
 import type { Clock } from './clock.js';
 import { Follower } from './follower.js';
 import { badReturn } from './guard.js';
-import { isPromise, settleMaybe } from './maybe-promise.js';
+import { settleMaybe } from './maybe-promise.js';
+import { PulledItems } from './pulled-items.js';
 
 /** Promises of promises that are followed: more are one that gives itself. */
 const deepest = 1_000;
@@ -85,52 +86,34 @@ function followObservable(stream: unknown, sink: BodySink): void {
 }
 
 function followIterable(iterable: AsyncIterable<unknown>, sink: BodySink): void {
-  const iterator = iterable[Symbol.asyncIterator]();
   let last: unknown;
   let forgetTurn: (() => void) | undefined;
+  const pull = (): void => {
+    try {
+      for (let one = items.take(); one !== undefined; one = items.take()) {
+        last = one.item;
+        sink.value(last);
+        // A generator whose values are there at once would let nobody else in: no timer, no cancel.
+        if (sink.clock.overdue) {
+          forgetTurn = sink.clock.nextTurn(pull);
+          return;
+        }
+      }
+    } catch (error) {
+      sink.leaveStream = undefined;
+      sink.failed(error);
+      return;
+    }
+    if (!items.done || sink.leaveStream === undefined) return;
+    sink.leaveStream = undefined;
+    sink.succeeded(last);
+  };
+  const items = new PulledItems(iterable, pull);
   sink.leaveStream = () => {
     sink.leaveStream = undefined;
     forgetTurn?.();
-    // Lets a generator run its finally blocks; what they throw concerns nobody any more.
-    try {
-      iterator.return?.()?.then(undefined, () => undefined);
-    } catch {
-      // A hand-written iterator may throw instead of rejecting.
-    }
+    items.leave();
   };
   sink.streams();
-  const broken = (error: unknown): void => {
-    sink.leaveStream = undefined;
-    sink.failed(error);
-  };
-  const pull = (): void => {
-    try {
-      const item = iterator.next();
-      if (!isPromise(item)) throw badReturn('next() of the iterator', item, 'a promise of { done, value }');
-      settleMaybe(() => item, step, broken);
-    } catch (error) {
-      broken(error);
-    }
-  };
-  const step = (item: IteratorResult<unknown>): void => {
-    if (sink.ended) return;
-    try {
-      if (typeof item !== 'object' || item === null)
-        throw badReturn('next() of the iterator', item, '{ done, value }');
-      if (item.done === true) {
-        sink.leaveStream = undefined;
-        sink.succeeded(last);
-        return;
-      }
-      last = item.value;
-      sink.value(last);
-    } catch (error) {
-      broken(error);
-      return;
-    }
-    // A generator whose values are there at once would let nobody else in: no timer, no cancel.
-    if (sink.clock.overdue) forgetTurn = sink.clock.nextTurn(pull);
-    else pull();
-  };
   pull();
 }
