@@ -17,6 +17,8 @@ export interface ClockOptions {
   readonly scheduler?: SchedulerLike;
   /** Seed of every random number (jitter, ids). Default: a new one each time. */
   readonly seed?: number;
+  /** Do its timers keep the process, where the platform can tell? Default true. */
+  readonly keepsProcess?: boolean;
 }
 
 /** Ms of computing after which the event loop is given back. */
@@ -46,6 +48,7 @@ export class Clock {
   readonly random: Random;
   readonly seed: number;
   readonly #scheduler: SchedulerLike;
+  readonly #keepsProcess: boolean;
   readonly #timers = new RowHeap<Timer>((a, b) => a.due < b.due || (a.due === b.due && a.order < b.order));
   #action: Subscription | undefined;
   #actionDue = Number.POSITIVE_INFINITY;
@@ -60,6 +63,7 @@ export class Clock {
 
   constructor(options: ClockOptions = {}) {
     this.#scheduler = options.scheduler ?? asyncScheduler;
+    this.#keepsProcess = options.keepsProcess ?? true;
     this.origin = this.now();
     this.seed = options.seed ?? Math.floor(Math.random() * 4_294_967_296);
     this.random = seededRandom(this.seed);
@@ -183,6 +187,8 @@ export class Clock {
       () => this.context.runInAsyncScope(() => this.#fire(now + delay)),
       delay,
     );
+    // rxjs keeps the timer of the platform there.
+    if (!this.#keepsProcess) (this.#action as { id?: { unref?(): void } }).id?.unref?.();
   }
 
   #fire(planned: number): void {

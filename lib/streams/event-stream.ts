@@ -32,7 +32,7 @@ export interface EventStreamOptions<T = unknown> extends EventLogOptions {
   readonly heartbeat?: number | false;
   /**
    * Ms the source stays subscribed while there is no client; then it is left, and what was kept is forgotten. A run that
-   * nobody else watches is cancelled by that. Number from 0, or Infinity. Default 30,000.
+   * nobody else watches is cancelled by that. This wait does not keep the process. Number from 0, or Infinity. Default 30,000.
    */
   readonly linger?: number;
   /** Cancel a run that is left, whoever else watches it? Default false. */
@@ -156,7 +156,9 @@ class ServedStream implements EventStream {
   ) {
     this.#texts$ = texts$;
     this.#options = options;
-    this.#clock = new Clock(options.scheduler === undefined ? {} : { scheduler: options.scheduler });
+    const { scheduler } = options;
+    // Nobody comes back to a process that has nothing else to do.
+    this.#clock = new Clock({ keepsProcess: false, ...(scheduler !== undefined && { scheduler }) });
     this.#writer = writer;
     this.#cancel = cancel;
     this.#follow();
@@ -229,7 +231,6 @@ class ServedStream implements EventStream {
     const { linger = 30_000 } = this.#options;
     if (this.clients > 0) return;
     if (this.#feed === undefined || this.#feed.ended || linger === Number.POSITIVE_INFINITY) {
-      // No timer may keep the process.
       this.#clock.dispose();
       return;
     }

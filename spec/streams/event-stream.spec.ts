@@ -343,6 +343,19 @@ test('a source is left when no client has been there for a while, and one that c
   assert.is(scheduler.nextAt, Number.POSITIVE_INFINITY);
 });
 
+test('a process with nothing else to do waits neither for clients nor to tell them that it is there', async () => {
+  /** Timers that keep it. */
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  const events = toEventSource(NEVER);
+  assert.is(timers(), before);
+  const client = reading(events.response());
+  assert.is(timers(), before);
+  await client.leave();
+  assert.is(timers(), before);
+  events.close();
+});
+
 test('a run that is left is cancelled with cancel, or when nobody else watches it', async () => {
   for (const [cancel, isWatched, status] of [
     [true, true, 'cancelled'],
