@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 
 // Makes dist/: declarations file by file, and one file of code for each entry point, with what several share in chunks/.
@@ -18,6 +18,11 @@ const entryPoints = [
   './dist/executors/thread-worker.js', // a thread begins there
   './dist/executors/keeper-thread.js', // and there
 ].map((file) => file.slice('./'.length));
+
+/** Entries that programs import, as files. */
+const besideMain = new Set(
+  Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : [resolve(entry.default)])),
+);
 
 function filesOf(ending: string): string[] {
   const all = readdirSync(dist, { recursive: true, encoding: 'utf8' });
@@ -51,6 +56,22 @@ const narrowRxjs: Plugin = {
   setup: ({ onResolve }) => onResolve({ filter: /^rxjs$/ }, () => ({ path: '#rxjs', external: true })),
 };
 
+/**
+ * Each entry of the package imports the main one, which its user has anyhow: what they share then makes one file, not one for each
+ * set of entries that share something. Threads and the command begin faster without.
+ */
+const withMain: Plugin = {
+  name: 'entries with the main one',
+  setup: ({ onLoad, onResolve }) => {
+    const main = resolve(dist, 'index.js');
+    onResolve({ filter: /^the main entry$/ }, () => ({ path: main }));
+    onLoad({ filter: /\.js$/ }, ({ path }) => {
+      if (path === main || !besideMain.has(path)) return undefined;
+      return { contents: `import 'the main entry';\n${readFileSync(path, 'utf8')}` };
+    });
+  },
+};
+
 rmSync(dist, { recursive: true, force: true });
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
   stdio: 'inherit',
@@ -68,9 +89,10 @@ const { metafile } = await build({
   target: 'node20',
   packages: 'external',
   chunkNames: 'chunks/[hash]',
-  plugins: [narrowRxjs],
+  plugins: [narrowRxjs, withMain],
   metafile: true,
   logLevel: 'warning',
+  logOverride: { 'ignored-bare-import': 'silent' }, // what `withMain` adds has done its part by then
 });
 const made = new Set(Object.keys(metafile.outputs));
 for (const file of filesOf('.js')) if (!made.has(file)) rmSync(file);
