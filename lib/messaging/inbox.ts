@@ -1,12 +1,12 @@
 import type { Subscriber } from 'rxjs';
-import type { MessageReader } from '../graph/mailbox.js';
+import type { AttemptScope, MessageReader } from '../graph/mailbox.js';
 import type { RxhiveError } from '../kernel/errors.js';
 import { GuardedStream } from '../kernel/guarded-stream.js';
 import type { Message } from '../model/channel.js';
 import { AttemptWait, type WaitFor } from './message-wait.js';
 
 /** What an {@link AttemptInbox} is given to work with. */
-export interface InboxPorts<T> {
+export interface InboxPorts<T> extends Pick<AttemptScope, 'alive' | 'failed' | 'promise'> {
   open(): MessageReader;
   /** Begins to wait, without a slot. */
   waits: WaitFor;
@@ -14,14 +14,6 @@ export interface InboxPorts<T> {
   readonly gives: boolean;
   readonly channels: readonly string[];
   shape(message: Message): T;
-  /** Who reads after the attempt has ended would read, and wait, for another one. @throws RxhiveError ATTEMPT_ENDED */
-  alive(what: string): void;
-  /** A subscriber threw. */
-  failed(error: unknown): void;
-  /** A promise that also ends with the attempt. */
-  promise<R>(
-    begin: (resolve: (value: R) => void, reject: (error: unknown) => void) => (() => void) | undefined,
-  ): Promise<R>;
 }
 
 /** Gives one message of `reader` as soon as there is one, or says that none comes any more. */

@@ -149,15 +149,11 @@ export class Messages {
     made(post);
     if (isAsked(log)) this.#requests.set(id, post);
     log.writing += 1;
-    this.#underWay += 1;
-    // The same text as that of the record as a whole, without writing the value once more.
-    const head = JSON.stringify({ kind: 'message', ...envelope });
-    this.#ports.log.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {
+    this.#note({ kind: 'message', ...envelope }, text, (error) => {
       log.writing -= 1;
       if (error !== undefined) {
         sent.splice(sent.indexOf(post), 1);
         failed(error);
-        this.#settle();
         return;
       }
       log.add(post);
@@ -172,7 +168,6 @@ export class Messages {
       log.wake(post);
       // Those who do not get this one have room again.
       this.pump(log);
-      this.#settle();
     });
   }
 
@@ -189,14 +184,11 @@ export class Messages {
       return;
     }
     const { id, channel } = post.envelope;
-    const head = JSON.stringify({ kind: 'reply', v: 1, id, from, at: this.#ports.clock.wall() });
     post.replying = true;
-    this.#underWay += 1;
-    this.#ports.log.note(`${head.slice(0, -1)},"value":${text}}`, (error) => {
+    this.#note({ kind: 'reply', v: 1, id, from, at: this.#ports.clock.wall() }, text, (error) => {
       post.replying = false;
       if (error !== undefined) {
         done(error);
-        this.#settle();
         return;
       }
       post.reply = text;
@@ -204,6 +196,14 @@ export class Messages {
         this.emit('replied', from, { messageId: id, channel, value: decode(text) });
       done();
       for (const { replied } of askersOf(post)) replied(decode(text));
+    });
+  }
+
+  /** Puts a record with a value that is text already into the log; the value is not written once more. */
+  #note(record: object, text: string, done: (error?: RxhiveError) => void): void {
+    this.#underWay += 1;
+    this.#ports.log.note(`${JSON.stringify(record).slice(0, -1)},"value":${text}}`, (error) => {
+      done(error);
       this.#settle();
     });
   }

@@ -14,6 +14,7 @@ import { answerClosed, checkAnswer, differenceFrom, textOf, unknownQuestion } fr
 import {
   type AcceptedAnswer,
   type OfferedAnswer,
+  openQuestionOf,
   type PendingQuestion,
   type QuestionState,
   QuestionTable,
@@ -207,7 +208,7 @@ export class Questions {
   }
 
   #opened(pending: PendingQuestion): void {
-    const { id, record, state } = pending;
+    const { record, state } = pending;
     if (state === 'open') {
       this.#changes.next();
       this.#send(pending);
@@ -215,15 +216,9 @@ export class Questions {
     }
     this.#setState(pending, 'open');
     const { clock, watch } = this.#ports;
-    const { task, prompt, context, schema, deadline, token } = record;
     if (watch.active) {
-      const more = {
-        ...(token !== undefined && { callback: true as const }),
-        ...(context !== undefined && { context }),
-        ...(schema !== undefined && { schema }),
-        ...(deadline !== undefined && { deadline }),
-      };
-      watch.emit({ type: 'question', reason: 'asked', taskId: task, questionId: id, prompt, ...more });
+      const { id: questionId, askedAt: _, ...facts } = openQuestionOf(record);
+      watch.emit({ type: 'question', reason: 'asked', questionId, ...facts });
     }
     clock.cancel(pending.timer);
     if (Number.isFinite(pending.due) && pending.due > clock.now())

@@ -1,4 +1,5 @@
 import { from, Observable, type ObservableInput, type OperatorFunction, type Subscription } from 'rxjs';
+import { Fifo } from '../kernel/fifo.js';
 import { checked, number } from '../kernel/option-rules.js';
 
 /** How much may wait for a slow consumer. */
@@ -23,20 +24,14 @@ export function buffered<T, R>(
   checked(capacity, 'buffered(): capacity', number(1, 'whole'));
   return (source) =>
     new Observable((subscriber) => {
-      // A ring: the oldest is at `first`.
-      const ring: (T | undefined)[] = [];
-      let first = 0;
-      let size = 0;
+      const waiting = new Fifo<T>();
       let dropped = 0;
       let ended = false;
       let busy = false;
       let pumping = false;
       let work: Subscription | undefined;
       const take = (): void => {
-        const value = ring[first] as T;
-        ring[first] = undefined;
-        first = (first + 1) % capacity;
-        size -= 1;
+        const value = waiting.shift() as T;
         const lost = dropped;
         dropped = 0;
         busy = true;
@@ -57,19 +52,17 @@ export function buffered<T, R>(
       const pump = (): void => {
         if (pumping) return;
         pumping = true;
-        while (!busy && size > 0 && !subscriber.closed) take();
+        while (!busy && waiting.size > 0 && !subscriber.closed) take();
         pumping = false;
-        if (ended && !busy && size === 0) subscriber.complete();
+        if (ended && !busy && waiting.size === 0) subscriber.complete();
       };
       const reading = source.subscribe({
         next: (value) => {
-          if (size === capacity) {
-            first = (first + 1) % capacity;
-            size -= 1;
+          if (waiting.size === capacity) {
+            waiting.shift();
             dropped += 1;
           }
-          ring[(first + size) % capacity] = value;
-          size += 1;
+          waiting.push(value);
           pump();
         },
         error: (error: unknown) => subscriber.error(error),
