@@ -80,6 +80,11 @@ export class Group implements Blocker {
   }
 }
 
+/** The group that an event is about; nothing: it is about the run. */
+export function named(group: Group | undefined): { readonly group?: string } {
+  return group === undefined ? {} : { group: group.name };
+}
+
 /** A countable resource while a run goes on, or the slots of a place. */
 export class Resource {
   readonly name: string;

@@ -1,5 +1,5 @@
 import { ClosingGate, type Gate, type Refusal } from '../graph/gate.js';
-import type { Group } from '../graph/lane.js';
+import { type Group, named } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import { LimitExceededError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
 import { type BudgetLimit, type BudgetOptions, type BudgetState, budgetLimits } from '../model/budget.js';
@@ -86,7 +86,7 @@ export class Budget extends ClosingGate implements Gate {
   /** Its caps, for the report. */
   get states(): BudgetState[] {
     return this.#caps.map(({ limit, soft, hard, spent, announced }) => ({
-      ...(this.#group === undefined ? {} : { group: this.#group.name }),
+      ...named(this.#group),
       limit,
       spent,
       ...(Number.isFinite(soft) ? { cap: soft } : {}),
@@ -128,9 +128,8 @@ export class Budget extends ClosingGate implements Gate {
 
   #told(cap: Cap, reason: Told): EventBody {
     const { limit, spent } = cap;
-    const group = this.#group === undefined ? {} : { group: this.#group.name };
     const most = reason === 'aborted' ? cap.hard : leastCap(cap);
-    return { type: 'budget', reason, ...group, limit, spent, cap: most };
+    return { type: 'budget', reason, ...named(this.#group), limit, spent, cap: most };
   }
 
   #name({ limit }: Cap): string {
@@ -155,12 +154,6 @@ function leastCap({ soft, hard }: Cap): number {
 /** Without the noise of binary fractions. */
 function rounded(amount: number): number {
   return Number(amount.toPrecision(12));
-}
-
-/** The caps of all budgets of a run. */
-export function budgetStates(places: GatedParts): BudgetState[] {
-  const gates = [...places.gates, ...[...places.groups.values()].flatMap((group) => group.gates)];
-  return gates.flatMap((gate) => (gate instanceof Budget ? gate.states : []));
 }
 
 /** Books what earlier processes of the run have used. */

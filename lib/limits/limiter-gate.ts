@@ -1,5 +1,5 @@
 import { type AttemptEnd, ClosingGate, type Gate, type Refusal } from '../graph/gate.js';
-import type { Group } from '../graph/lane.js';
+import { type Group, named } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
 import type { Timer } from '../kernel/clock.js';
 import { LimitExceededError, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
@@ -9,6 +9,7 @@ import { providerLimits } from '../kernel/http-headers.js';
 import { isPromise } from '../kernel/maybe-promise.js';
 import { type ProviderError, saysNotNow } from '../kernel/provider-error.js';
 import { WindowLimiter } from '../limiters/window-limiter.js';
+import type { EventBody } from '../model/event.js';
 import {
   amountOf,
   type Limiter,
@@ -195,6 +196,11 @@ export class LimiterGate extends ClosingGate implements Gate {
     return !(request instanceof RxhiveError) && this.#seat.lasts?.(request) === true;
   }
 
+  standing(): readonly EventBody[] {
+    const { heldFor } = this.state();
+    return heldFor > 0 ? [{ type: 'group', reason: 'gated', ...named(this.#group), delay: heldFor }] : [];
+  }
+
   shareLeft(queued: number): number {
     const { windows, heldFor, inUse, maxConcurrent } = this.state();
     const free = windows.map(({ name, max, used }) => (max - used - queued * this.#need(name)) / max);
@@ -343,8 +349,7 @@ export class LimiterGate extends ClosingGate implements Gate {
     const delay = this.#seat.refused(permit, retryAfter);
     const { watch } = this.#ports;
     if (delay === undefined || !watch.active) return;
-    const group = this.#group === undefined ? {} : { group: this.#group.name };
-    watch.emit({ type: 'group', reason: 'gated', ...group, delay });
+    watch.emit({ type: 'group', reason: 'gated', ...named(this.#group), delay });
   }
 
   /** The limiter of the group hears of refusals; that of the run where the group has none. */

@@ -4,6 +4,8 @@ import type { TaskNode } from '../graph/node.js';
 import { notify } from '../kernel/guard.js';
 import { limiterOf, WindowLimiter } from '../limiters/window-limiter.js';
 import { Adaptive } from '../model/adaptive.js';
+import type { BudgetState } from '../model/budget.js';
+import type { EventBody } from '../model/event.js';
 import type { GroupLimits, Limiter } from '../model/limiter.js';
 import type { GroupOptions, WorkflowSettings } from '../model/workflow.js';
 import { AdaptiveGate } from './adaptive-gate.js';
@@ -75,7 +77,7 @@ export function limitsOf(
     gates: readonly Gate[],
   ): GroupLimits => {
     const adaptive = gates.find((gate) => gate instanceof AdaptiveGate);
-    const budgets = gates.flatMap((gate) => (gate instanceof Budget ? gate.states : []));
+    const budgets = statesOf(gates);
     return {
       group,
       active: inUse,
@@ -101,6 +103,23 @@ export function onHeaders(node: TaskNode, headers: unknown): void {
 
 /** The run has ended; `failed` is told what limiters of users throw. */
 export function closeGates(places: GatedParts, failed: (error: unknown) => void): void {
-  const groups = [...places.groups.values()].flatMap((group) => group.gates);
-  for (const gate of [...places.gates, ...groups]) notify(() => gate.dispose?.(), failed);
+  for (const gate of gatesAt(places)) notify(() => gate.dispose?.(), failed);
+}
+
+/** The caps of all budgets of a run. */
+export function budgetStates(places: GatedParts): BudgetState[] {
+  return statesOf(gatesAt(places));
+}
+
+/** What gates would tell who comes now: what they have said before and still hold to. */
+export function standing(places: GatedParts): EventBody[] {
+  return gatesAt(places).flatMap((gate) => gate.standing?.() ?? []);
+}
+
+function statesOf(gates: readonly Gate[]): BudgetState[] {
+  return gates.flatMap((gate) => (gate instanceof Budget ? gate.states : []));
+}
+
+function gatesAt({ gates, groups }: GatedParts): Gate[] {
+  return [...gates, ...[...groups.values()].flatMap((group) => group.gates)];
 }

@@ -1,14 +1,7 @@
 import { choiceOf } from '../graph/choice-state.js';
 import type { TaskNode } from '../graph/node.js';
-
-/** What {@link PriorityInheritance} may ask of the scheduler. */
-export interface InheritanceMoves {
-  /** Ranks count: equal priorities do not just go by age. */
-  ranked(): boolean;
-  find(id: string): TaskNode | undefined;
-  /** Puts a task where it belongs with this priority and rank, if it is in the queue. */
-  raise(node: TaskNode, priority: number, rank: number): void;
-}
+import type { SchedulingPolicy } from '../model/workflow.js';
+import type { ReadyQueue } from './ready-queue.js';
 
 /**
  * Who waits lends its priority to all it waits for, directly or not, in whatever state that is; the rank goes on to
@@ -17,10 +10,15 @@ export interface InheritanceMoves {
  * Source: L. Sha, R. Rajkumar, J. P. Lehoczky, "Priority Inheritance Protocols", IEEE Trans. Computers 39(9), 1990.
  */
 export class PriorityInheritance {
-  readonly #moves: InheritanceMoves;
+  readonly #nodes: ReadonlyMap<string, TaskNode>;
+  readonly #queue: ReadyQueue;
+  /** Ranks count: equal priorities do not just go by age. */
+  readonly #ranked: boolean;
 
-  constructor(moves: InheritanceMoves) {
-    this.#moves = moves;
+  constructor(nodes: ReadonlyMap<string, TaskNode>, queue: ReadyQueue, policy: SchedulingPolicy) {
+    this.#nodes = nodes;
+    this.#queue = queue;
+    this.#ranked = policy === 'critical-path';
   }
 
   /** They wait now for what they wait for. */
@@ -36,23 +34,29 @@ export class PriorityInheritance {
     const raise = (to: TaskNode, rank: number): void => {
       const priority = Math.max(node.priority, to.priority);
       if (to.ended || (priority === to.priority && rank <= to.rank)) return;
-      this.#moves.raise(to, priority, Math.max(rank, to.rank));
+      this.#queue.raise(to, priority, Math.max(rank, to.rank));
       changed.push(to);
     };
     // Waits of running tasks may go round in circles, which would raise a rank for ever.
-    const ranked = node.status === 'waiting' && this.#moves.ranked();
+    const ranked = node.status === 'waiting' && this.#ranked;
     for (const edge of node.inEdges) {
       if ((choiceOf(edge)?.state ?? 'open') !== 'open') continue;
       raise(edge.from, ranked ? edge.from.expected + node.rank : edge.from.rank);
     }
-    const { join, messageWaits, items } = node.extra ?? {};
-    for (const other of join?.targets ?? []) raise(other, other.rank);
-    for (const { by } of join?.causes ?? []) if (by !== undefined) raise(by, by.rank);
-    for (const other of items ?? []) raise(other, other.rank);
-    for (const { from } of messageWaits ?? [])
-      for (const id of from ?? []) {
-        const other = this.#moves.find(id);
-        if (other !== undefined) raise(other, other.rank);
-      }
+    for (const other of helpersOf(node, this.#nodes)) raise(other, other.rank);
   }
+}
+
+/** The tasks that a running one waits for: those it has joined, asks or hears, who has what it wants, and its items. */
+export function helpersOf({ extra }: TaskNode, nodes: ReadonlyMap<string, TaskNode>): TaskNode[] {
+  if (extra === undefined) return [];
+  const { join, messageWaits, items } = extra;
+  const found = [...(join?.targets ?? []), ...(items ?? [])];
+  for (const { by } of join?.causes ?? []) if (by !== undefined) found.push(by);
+  for (const { from } of messageWaits ?? [])
+    for (const id of from ?? []) {
+      const other = nodes.get(id);
+      if (other !== undefined) found.push(other);
+    }
+  return found;
 }

@@ -1,6 +1,7 @@
 import type { ProbingGate } from '../graph/gate.js';
 import type { Lane } from '../graph/lane.js';
 import type { TaskNode } from '../graph/node.js';
+import { helpersOf } from './inherit.js';
 
 /**
  * Attempts that try a provider may need others of the same group: children, tasks they join or hear. Those pass as well,
@@ -67,16 +68,9 @@ export class Probing {
   }
 
   #needs(node: TaskNode): TaskNode[] {
-    const { join, messageWaits, items } = node.extra ?? {};
-    const found = [...(join?.targets ?? []), ...(items ?? [])];
-    for (const { by } of join?.causes ?? []) if (by !== undefined) found.push(by);
+    const found = helpersOf(node, this.#nodes());
     if (node.status === 'waiting')
       found.push(...node.inEdges.filter(({ satisfied }) => !satisfied).map(({ from }) => from));
-    for (const { from } of messageWaits ?? [])
-      for (const id of from ?? []) {
-        const other = this.#nodes().get(id);
-        if (other !== undefined) found.push(other);
-      }
     return found;
   }
 }

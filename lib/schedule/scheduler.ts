@@ -1,6 +1,6 @@
 import { defer, type Observable, Subject } from 'rxjs';
 import type { Gate } from '../graph/gate.js';
-import type { Group, Resource, RunSlots } from '../graph/lane.js';
+import { type Group, named, type Resource, type RunSlots } from '../graph/lane.js';
 import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
 import type { Signal, SignalSink } from '../graph/signal.js';
@@ -88,11 +88,8 @@ export class Scheduler implements QueuedRun {
     const lifecycle = new Lifecycle({ ...parts, command, slice });
     this.#nodes = nodes;
     this.#lifecycle = lifecycle;
-    this.priorityInheritance = new PriorityInheritance({
-      ranked: () => (settings.policy ?? 'critical-path') === 'critical-path',
-      find: (id) => nodes.get(id),
-      raise: (node, priority, rank) => lifecycle.queue.raise(node, priority, rank),
-    });
+    const { policy = 'critical-path' } = settings;
+    this.priorityInheritance = new PriorityInheritance(nodes, lifecycle.queue, policy);
     this.#streaming = new Streaming(lifecycle);
     this.#dependents = new Dependents(lifecycle, this.#streaming);
     this.waits = new Waits(lifecycle, this.#streaming, this.#dependents, this.priorityInheritance);
@@ -251,8 +248,7 @@ export class Scheduler implements QueuedRun {
       one.limit = limit;
       this.#lifecycle.queue.unpark(one);
       const { watch } = this.#lifecycle.ports;
-      const whose = group === undefined ? {} : { group: group.name };
-      if (watch.active) watch.emit({ type: 'group', reason: 'limit', concurrency: limit, ...whose });
+      if (watch.active) watch.emit({ type: 'group', reason: 'limit', concurrency: limit, ...named(group) });
     });
   }
 
