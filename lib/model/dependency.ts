@@ -218,6 +218,17 @@ export class Choice<out T = unknown> {
   }
 }
 
+/** The tasks that dependencies are on, and how; what is no dependency is passed over. */
+export function dependedOn(given: unknown): { readonly id: string; readonly mode: DependencyMode }[] {
+  if (typeof given !== 'object' || given === null) return [];
+  return Object.values(given).flatMap((one: unknown) => {
+    if (one instanceof Dependency) return [{ id: one.task.id, mode: one.mode }];
+    if (one instanceof Task) return [{ id: one.id, mode: 'value' as const }];
+    if (!(one instanceof Choice) || !Array.isArray(one.tasks)) return [];
+    return one.tasks.map(({ id }) => ({ id, mode: one.mode }));
+  });
+}
+
 /**
  * Lets `instanceof` go by a mark: where a loader has made two copies of this package, as happens when ES modules and
  * CommonJS meet, what one has made is known to the other.

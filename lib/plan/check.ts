@@ -1,6 +1,13 @@
 import { partsOf } from '../graph/shared-parts.js';
 import { messageOf, truncate, WorkflowDefinitionError } from '../kernel/errors.js';
-import { type AnyDependency, Choice, Dependency, needsSuccess, runsAnyway } from '../model/dependency.js';
+import {
+  type AnyDependency,
+  Choice,
+  Dependency,
+  dependedOn,
+  needsSuccess,
+  runsAnyway,
+} from '../model/dependency.js';
 import { exponential, type RetryOptions, timeoutsOf } from '../model/policy.js';
 import type { TaskDefinition } from '../model/task.js';
 import type { Definable, WorkflowDefinition } from '../model/workflow.js';
@@ -130,7 +137,7 @@ function unreachable({ ids, tasks }: WorkflowDefinition, known: readonly Finding
   ids.forEach((id, i) => {
     // What has a finding may be what cannot be read.
     if (never.has(id)) return;
-    const both = bothWays(Object.values(tasks[i]?.dependencies ?? {}));
+    const both = bothWays(tasks[i]?.dependencies);
     if (both === undefined) return;
     never.set(id, id);
     const message = `Task "${truncate(id)}" can never run: it needs "${truncate(both)}" to succeed and to fail; make one of the two optional(), or two tasks of it.`;
@@ -153,17 +160,10 @@ function unreachable({ ids, tasks }: WorkflowDefinition, known: readonly Finding
 }
 
 /** A task whose success and whose failure are both needed. */
-function bothWays(dependencies: readonly AnyDependency[]): string | undefined {
-  const handled = dependencies.flatMap((one) =>
-    one instanceof Dependency && one.mode === 'failed' ? [one.task.id] : [],
-  );
-  if (handled.length === 0) return undefined;
-  return handled.find((id) =>
-    dependencies.some((one) => {
-      if (one instanceof Choice) return false;
-      return one instanceof Dependency ? one.task.id === id && needsSuccess(one.mode) : one?.id === id;
-    }),
-  );
+function bothWays(dependencies: unknown): string | undefined {
+  const all = dependedOn(dependencies);
+  const isNeeded = (id: string): boolean => all.some((one) => one.id === id && needsSuccess(one.mode));
+  return all.find(({ id, mode }) => mode === 'failed' && isNeeded(id))?.id;
 }
 
 function blockedBy(one: AnyDependency, never: ReadonlyMap<string, string>): string | undefined {
@@ -199,11 +199,8 @@ function toleratedInVain({ ids, tasks }: WorkflowDefinition): Finding[] {
   const tolerated = new Set(ids.filter((_, i) => tasks[i]?.tolerate === true));
   if (tolerated.size === 0) return [];
   return ids.flatMap((id, i) =>
-    Object.values(tasks[i]?.dependencies ?? {}).flatMap((one: AnyDependency): Finding[] => {
-      if (one instanceof Choice) return [];
-      if (one instanceof Dependency && !needsSuccess(one.mode)) return [];
-      const taskId = one instanceof Dependency ? one.task.id : one?.id;
-      if (!tolerated.has(taskId)) return [];
+    dependedOn(tasks[i]?.dependencies).flatMap(({ id: taskId, mode }): Finding[] => {
+      if (!needsSuccess(mode) || !tolerated.has(taskId)) return [];
       const message = `Task "${truncate(taskId)}" has tolerate: true, but "${truncate(id)}" needs its result: make that optional(), settled(), orElse() or failed(), or leave tolerate out.`;
       return [{ kind: 'tolerate-in-vain', taskId, message }];
     }),
@@ -219,18 +216,16 @@ function alwaysInVain({ ids, tasks }: WorkflowDefinition): Finding[] {
     const add = (text: string): Finding[] => [
       { kind: 'always-in-vain', taskId, message: `Task "${truncate(taskId)}" has always: true, but ${text}` },
     ];
-    const dependencies: AnyDependency[] = Object.values(tasks[i]?.dependencies ?? {});
+    const dependencies = dependedOn(tasks[i]?.dependencies);
     if (dependencies.length === 0)
       return add(
         'depends on nothing, so it begins with the run; name in dependencies what it cleans up after.',
       );
-    return dependencies.flatMap((one) => {
-      if (one instanceof Choice || (one instanceof Dependency && !needsSuccess(one.mode))) return [];
-      const needed = one instanceof Dependency ? one.task.id : one?.id;
+    return dependencies.flatMap(({ id, mode }) => {
       // Other cleanup runs in any case.
-      if (cleanup.has(needed)) return [];
+      if (!needsSuccess(mode) || cleanup.has(id)) return [];
       return add(
-        `is skipped where "${truncate(needed)}" does not succeed: make that settled(), optional() or orElse().`,
+        `is skipped where "${truncate(id)}" does not succeed: make that settled(), optional() or orElse().`,
       );
     });
   });

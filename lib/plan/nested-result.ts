@@ -2,7 +2,7 @@ import type { TaskNode } from '../graph/node.js';
 import { inspect, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 import { isRecord } from '../kernel/plain.js';
 import type { TaskContext } from '../model/context.js';
-import { Choice, type Dependencies, Dependency, type Settled, Task } from '../model/dependency.js';
+import { Dependency, dependedOn, type Settled, Task } from '../model/dependency.js';
 import type { WorkflowDefinition } from '../model/workflow.js';
 
 /** One output of a nested workflow. */
@@ -37,7 +37,7 @@ export function endOf(
   inside: (task: Task) => Task,
   fault: (message: string) => void,
 ): NestedEnd {
-  const needed = new Set(tasks.flatMap((task) => depended(task?.dependencies)));
+  const needed = new Set(tasks.flatMap((task) => dependedOn(task?.dependencies).map(({ id }) => id)));
   const last = handles.filter((_, i) => !needed.has(ids[i] as string));
   const given: unknown =
     output ?? (last.length === 1 ? last[0] : Object.fromEntries(last.map((one) => [one.id, one])));
@@ -119,14 +119,4 @@ function causeOf(node: TaskNode): TaskNode | undefined {
       if (from.status === 'skipped') seen.add(from);
     }
   return undefined;
-}
-
-/** Ids of the tasks that are depended on. */
-function depended(given: Dependencies | undefined): string[] {
-  if (typeof given !== 'object' || given === null) return [];
-  return Object.values(given as Readonly<Record<string, unknown>>).flatMap((one) => {
-    if (one instanceof Dependency) return [one.task.id];
-    if (one instanceof Choice) return one.tasks.map(({ id }) => id);
-    return one instanceof Task ? [one.id] : [];
-  });
 }

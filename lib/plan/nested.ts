@@ -3,7 +3,14 @@ import { mapped, placed } from '../graph/scope.js';
 import { copy } from '../kernel/copy.js';
 import { type DefinitionFault, inspect, truncate } from '../kernel/errors.js';
 import { isRecord, reservedNames } from '../kernel/plain.js';
-import { Choice, type Dependencies, Dependency, needsSuccess, Task } from '../model/dependency.js';
+import {
+  type Dependencies,
+  Dependency,
+  dependedOn,
+  isChoice,
+  needsSuccess,
+  Task,
+} from '../model/dependency.js';
 import type { AnyNestable } from '../model/nested.js';
 import type { NestedDefinition, Scope } from '../model/scope.js';
 import type { TaskDefinition, TypeMaker } from '../model/task.js';
@@ -121,10 +128,12 @@ class Expansion {
   ): TaskDefinition {
     if (typeof task !== 'object' || task === null) return task;
     const dependencies = mapped(task.dependencies, (one) => this.#inside(one, owner, scope));
+    // It needs the success of another task, which begins after the input.
+    const isBehind = dependedOn(task.dependencies).some(({ mode }) => isChoice(mode) || needsSuccess(mode));
     return placed(scope, {
       ...task,
       type: task.type ?? `${settings.name}/${local}`,
-      dependencies: beginsBehind(task.dependencies) ? dependencies : after(dependencies, this.#begin(scope)),
+      dependencies: isBehind ? dependencies : after(dependencies, this.#begin(scope)),
     });
   }
 
@@ -314,15 +323,6 @@ interface Place {
   /** As it was given, and as a task of the run. */
   readonly given: TaskDefinition;
   readonly task: TaskDefinition;
-}
-
-/** Does one of the dependencies need the success of another task, which begins after the input? */
-function beginsBehind(given: Dependencies | undefined): boolean {
-  if (typeof given !== 'object' || given === null) return false;
-  return Object.values(given as Readonly<Record<string, unknown>>).some(
-    (one) =>
-      one instanceof Task || one instanceof Choice || (one instanceof Dependency && needsSuccess(one.mode)),
-  );
 }
 
 function after(given: Dependencies | undefined, begin: Dependency): Dependencies {
