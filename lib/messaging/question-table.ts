@@ -36,26 +36,33 @@ export interface AcceptedAnswer {
 }
 
 /** A question of a run while it goes on. */
-export interface PendingQuestion {
+export class PendingQuestion {
   readonly id: string;
   record: QuestionRecord;
   /** Prompt and context as text: what a question without a key is known by. */
   content: string;
-  state: QuestionState;
+  state: QuestionState = 'known';
   question: Question | undefined;
   /** The attempt that asked last, and how it is told. */
   source: object | undefined;
   asker: Asker | undefined;
   /** A newer attempt of its task waits for other questions. */
-  superseded: boolean;
+  superseded = false;
   /** First in, first checked; the first stays until it is settled. */
-  readonly offers: OfferedAnswer[];
+  readonly offers: OfferedAnswer[] = [];
   answer: AcceptedAnswer | undefined;
   /** Its deadline in ms of the clock, which nobody sets, unlike that of the stamp in its record. Infinity: it has none. */
   due: number;
   timer: Timer | undefined;
   /** The attempt that has told the program where to answer. */
   sentBy: object | undefined;
+
+  constructor(record: QuestionRecord, due: number) {
+    this.id = record.id;
+    this.record = record;
+    this.content = textOf(record);
+    this.due = due;
+  }
 }
 
 /** The questions of a run: which is which when a body runs again, and which are open. */
@@ -115,25 +122,10 @@ export class QuestionTable {
   }
 
   add(record: QuestionRecord, due: number): PendingQuestion {
-    const { id, task, prompt, context } = record;
-    const pending: PendingQuestion = {
-      id,
-      record,
-      content: textOf({ prompt, context }),
-      state: 'known',
-      question: undefined,
-      source: undefined,
-      asker: undefined,
-      superseded: false,
-      offers: [],
-      answer: undefined,
-      due,
-      timer: undefined,
-      sentBy: undefined,
-    };
-    this.#byId.set(id, pending);
+    const pending = new PendingQuestion(record, due);
+    this.#byId.set(record.id, pending);
     if (record.token !== undefined) this.#byToken.set(record.token, pending);
-    getOrInsert(this.#byTask, task, () => []).push(pending);
+    getOrInsert(this.#byTask, record.task, () => []).push(pending);
     return pending;
   }
 
