@@ -3,11 +3,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dataSets } from '../examples/support/data-sets.js';
+import { fromSources } from './support/from-sources.js';
 
 /** Runs a file as a user would; resolves with its output. */
 function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
   return new Promise((done) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', ...args]);
+    const child = spawn(process.execPath, [...fromSources, ...args]);
     let out = '';
     let err = '';
     child.stdout.on('data', (chunk: Buffer) => {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { fromSources } from './support/from-sources.js';
 
 const killAfterMs = 240_000;
 
@@ -24,7 +25,7 @@ function filesUnder(folder: string): string[] {
 function runFile(file: string): Promise<FileResult> {
   return new Promise((done) => {
     const begun = Date.now();
-    const child = spawn(process.execPath, ['--import', 'tsx', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [...fromSources, file], { stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     let killed = false;
     child.stdout.on('data', (chunk: Buffer) => {

@@ -21,12 +21,15 @@ export type KeeperNews = 'ready' | readonly (KeptLock & { readonly row: number }
 /** Ms between two signs of life of the main thread. */
 const tickEach = 250;
 
-// Loaders such as tsx hook into require in threads, but not into import.
+// Some loaders, such as tsx, hook into require in threads, but not into import.
 const start = `import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { workerData } from 'node:worker_threads';
 const { file } = workerData;
-if (file.endsWith('.ts')) createRequire(file)(fileURLToPath(file)); else await import(file);`;
+await import(file).catch((error) => {
+  if (error.code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error;
+  createRequire(file)(fileURLToPath(file));
+});`;
 
 /**
  * Renews the locks of a worker's jobs in a thread of its own, so that an agent that computes does not look dead. It stops when

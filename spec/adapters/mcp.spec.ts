@@ -8,6 +8,7 @@ import { fromMcpTool, mcpClient } from '../../lib/adapters/mcp/mcp.js';
 import { formOf } from '../../lib/adapters/mcp/mcp-form.js';
 import { harmless } from '../../lib/adapters/mcp/mcp-schema.js';
 import { human, RxhiveError, workflow } from '../../lib/index.js';
+import { fromSources } from '../support/from-sources.js';
 
 // What goes on with servers and clients is in adapters-spec, where the SDK is installed.
 const hasSdk = existsSync('node_modules/@modelcontextprotocol/sdk');
@@ -21,7 +22,7 @@ test('without the SDK a call and the command say what to install', async () => {
   const error = (await flow.run().result()).tasks.get(task)?.error;
   assert.instance(error, RxhiveError);
   assert.match(String(error), 'npm install @modelcontextprotocol/sdk zod');
-  const command = ['--import', 'tsx', 'lib/cli/main.ts', 'mcp'];
+  const command = [...fromSources, 'lib/cli/main.ts', 'mcp'];
   const cli = (...words: string[]) =>
     spawnSync(process.execPath, [...command, ...words], { encoding: 'utf8', input: '' });
   const served = cli('examples/16-graph.ts');

@@ -11,12 +11,13 @@ import { human, memory, workflow } from '../../lib/index.js';
 import { escapeControl } from '../../lib/kernel/escape-control.js';
 import { sqlite } from '../../lib/stores/sqlite.js';
 import { called } from '../support/called.js';
+import { fromSources } from '../support/from-sources.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 
 function command(...words: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', ...words], {
+  return spawnSync(process.execPath, [...fromSources, 'lib/cli/main.ts', ...words], {
     encoding: 'utf8',
     timeout: 60_000,
   });

@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { interruptible } from '../../lib/cli/interrupt.js';
 import { Output } from '../../lib/cli/output.js';
 import type { Called } from '../support/called.js';
+import { fromSources } from '../support/from-sources.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -24,7 +25,7 @@ export default flow;`,
   return file;
 }
 
-const main = ['--import', 'tsx', 'lib/cli/main.ts'];
+const main = [...fromSources, 'lib/cli/main.ts'];
 
 /** Starts the command, sends a signal as soon as stderr has `text`, and once more at `again`, and tells how it ended. */
 function process_(

@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { type Setting, type Simulated, simulateWorkload } from '../../lib/cli/simulate.js';
 import { readWorkload } from '../../lib/cli/workload.js';
 import { called } from '../support/called.js';
+import { fromSources } from '../support/from-sources.js';
 import { workloadsOr } from '../support/workloads.js';
 
 interface Row {
@@ -35,7 +36,7 @@ function file(content: unknown): string {
 }
 
 function command(...words: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', 'simulate', ...words], {
+  return spawnSync(process.execPath, [...fromSources, 'lib/cli/main.ts', 'simulate', ...words], {
     encoding: 'utf8',
   });
 }

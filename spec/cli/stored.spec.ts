@@ -8,11 +8,12 @@ import { workflow } from '../../lib/index.js';
 import type { StoredRun } from '../../lib/model/store.js';
 import { SqliteStore } from '../../lib/stores/sqlite.js';
 import { called } from '../support/called.js';
+import { fromSources } from '../support/from-sources.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 
-const args = (words: readonly string[]): string[] => ['--import', 'tsx', 'lib/cli/main.ts', ...words];
+const args = (words: readonly string[]): string[] => [...fromSources, 'lib/cli/main.ts', ...words];
 
 function command(...words: string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync(process.execPath, args(words), { encoding: 'utf8', timeout: 60_000 });

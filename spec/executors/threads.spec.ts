@@ -5,6 +5,7 @@ import type { LogEvent } from '../../lib/entry/events.js';
 import { threads } from '../../lib/executors/threads.js';
 import { AgentTask, latest, WorkflowOrchestrator, workflow } from '../../lib/index.js';
 import { leastOf } from '../support/event-loop.js';
+import { fromSources } from '../support/from-sources.js';
 import type * as work from '../support/thread-work.js';
 
 const file = new URL('../support/thread-work.ts', import.meta.url);
@@ -182,7 +183,7 @@ test('options that make no sense are refused with the reason', () => {
 });
 
 test('idle threads do not keep a process alive', () => {
-  const args = ['--import', 'tsx', 'spec/support/thread-run.ts'];
+  const args = [...fromSources, 'spec/support/thread-run.ts'];
   const out = execFileSync(process.execPath, args, { encoding: 'utf8', timeout: 20_000 });
   assert.is(out, 'succeeded\n');
 });

@@ -20,6 +20,7 @@ import { eventWriter } from '../../lib/observe/event-log.js';
 import { prometheus } from '../../lib/telemetry/prometheus.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
 import { RunView } from '../../lib/views/run-view.js';
+import { fromSources } from '../support/from-sources.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -303,7 +304,7 @@ test('a process that exits within a turn has written what it said before', () =>
      export default flow;`,
   );
   const file = join(folder, 'exits.jsonl');
-  const args = ['--import', 'tsx', 'lib/cli/main.ts', 'run', module, '--log', file, '--quiet'];
+  const args = [...fromSources, 'lib/cli/main.ts', 'run', module, '--log', file, '--quiet'];
   assert.is(spawnSync(process.execPath, args).status, 3);
   const last = readEventLog(readFileSync(file, 'utf8')).at(-1);
   assert.equal([last?.type, last?.reason], ['attempt', 'started']);
@@ -311,7 +312,7 @@ test('a process that exits within a turn has written what it said before', () =>
 
 test('rxhive run --log keeps a log', () => {
   const file = join(folder, 'run.jsonl');
-  const args = ['--import', 'tsx', 'lib/cli/main.ts', 'run', 'examples/16-graph.ts', '--log', file];
+  const args = [...fromSources, 'lib/cli/main.ts', 'run', 'examples/16-graph.ts', '--log', file];
   execFileSync(process.execPath, args, { encoding: 'utf8' });
   const events = readEventLog(readFileSync(file, 'utf8'));
   assert.is(events[0]?.type, 'run');

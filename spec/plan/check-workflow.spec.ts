@@ -12,6 +12,7 @@ import {
   WorkflowOrchestrator,
   workflow,
 } from '../../lib/index.js';
+import { fromSources } from '../support/from-sources.js';
 
 const run = (): number => 1;
 
@@ -120,7 +121,7 @@ test('the command prints findings and exits with 1', () => {
     "import { workflow } from '../lib/index.js';\nconst flow = workflow({ name: 'w', groups: { none: {} } });\nflow.task('a', { run: () => 1 });\nexport default flow;\n",
   );
   try {
-    execFileSync(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', 'check', file, '--json'], {
+    execFileSync(process.execPath, [...fromSources, 'lib/cli/main.ts', 'check', file, '--json'], {
       encoding: 'utf8',
       stdio: 'pipe',
     });

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import * as main from '../../lib/index.js';
 import { seededRandom } from '../../lib/kernel/random.js';
 import * as testing from '../../lib/testing/index.js';
+import { fromSources } from '../support/from-sources.js';
 
 const { optional, orElse, settled, workflow } = main;
 const { fakeAgent, lognormal, record, replay, SimulationScheduler, simulate, timelineOf, toMarbles } =
@@ -205,7 +206,7 @@ test('the command replays a log', () => {
     "import { timer } from 'rxjs';\nimport { workflow } from '../lib/index.js';\nconst flow = workflow({ name: 'w', groups: { llm: { concurrency: 1 } } });\nfor (const id of ['a', 'b', 'c']) flow.task(id, { group: 'llm', run: () => timer(30) });\nexport default flow;\n",
   );
   const rxhive = (...words: string[]): string =>
-    execFileSync(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', ...words], {
+    execFileSync(process.execPath, [...fromSources, 'lib/cli/main.ts', ...words], {
       encoding: 'utf8',
       stdio: 'pipe',
     });

@@ -7,6 +7,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../../lib/kernel/random.js';
 import { sqlite } from '../../lib/stores/sqlite.js';
+import { fromSources } from '../support/from-sources.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -33,7 +34,7 @@ interface Life {
 
 /** One process, killed with -9 as soon as so many bodies have begun. */
 async function live(file: string, what: string, until: number): Promise<Life> {
-  const args = ['--import', 'tsx', 'spec/support/crashing-streams.ts', file, what];
+  const args = [...fromSources, 'spec/support/crashing-streams.ts', file, what];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines: Record<string, string[]> = {};
   for await (const line of createInterface(child.stdout)) {

@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { seededRandom } from '../../lib/kernel/random.js';
 import { postgres } from '../../lib/stores/postgres.js';
 import { sqlite } from '../../lib/stores/sqlite.js';
+import { fromSources } from '../support/from-sources.js';
 import { testServer } from '../support/postgres.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'rxhive-'));
@@ -76,15 +77,7 @@ class Program {
   readonly ended: Promise<string | undefined>;
 
   constructor(place: Place, notes: string, mode: string, pace = 2) {
-    const args = [
-      '--import',
-      'tsx',
-      'spec/support/crashing-run.ts',
-      place.argument,
-      notes,
-      mode,
-      String(pace),
-    ];
+    const args = [...fromSources, 'spec/support/crashing-run.ts', place.argument, notes, mode, String(pace)];
     this.child = spawn(process.execPath, args);
     let out = '';
     let [load, begin] = [(): void => undefined, (): void => undefined];

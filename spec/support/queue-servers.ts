@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bullmqTables, type QueueConnection } from '../../lib/executors/bullmq.js';
 import type { WorkerFacts } from '../../lib/model/worker.js';
+import { fromSources } from './from-sources.js';
 
 /** A server to carry queues, for specs. */
 export interface QueueServerFound {
@@ -46,7 +47,7 @@ export function startFile(
   env: Readonly<Record<string, string>>,
   stderr: 'inherit' | 'pipe' = 'inherit',
 ): ChildProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', file.pathname], {
+  const child = spawn(process.execPath, [...fromSources, file.pathname], {
     env: { ...process.env, ...env },
     stdio: ['pipe', 'pipe', stderr],
   });

@@ -8,6 +8,7 @@ import { type LimiterSettings, type RxhiveError, workflow } from '../../lib/inde
 import type { Limiter } from '../../lib/model/limiter.js';
 import { lease, type SharedAnswer, type SharedMessage } from '../../lib/model/shared-limits.js';
 import { FakeProvider, limiterConformance } from '../../lib/testing/index.js';
+import { fromSources } from './from-sources.js';
 import { MemoryLimits } from './memory-limits.js';
 import { anyMessages, messagesOf } from './shared-messages.js';
 
@@ -115,7 +116,7 @@ export function sharedLimitsSpecs(what: string, { url, make, name }: SharedSubje
     const shared = name();
     const file = fileURLToPath(new URL('./limited-process.ts', import.meta.url));
     const child = fork(file, [url, shared], {
-      execArgv: ['--import', 'tsx'],
+      execArgv: [...fromSources],
       stdio: ['pipe', 'ignore', 'ignore', 'ipc'],
     });
     const child$ = once(child, 'message');

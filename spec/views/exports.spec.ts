@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { chromeTrace, graphSvg, inspectTask, markdownReport } from '../../lib/dashboard/index.js';
 import { channel, eventLines, human, typed, type WorkflowEvent, workflow } from '../../lib/index.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
+import { fromSources } from '../support/from-sources.js';
 import { showcase } from '../support/showcase.js';
 
 const hostile = '<img src=x onerror="boom()">|`*_[a](b)\u202e\u001b[31m\ud800';
@@ -220,7 +221,7 @@ svg('without @dagrejs/dagre a picture says what to install', () => {
   const without = data(`import { register } from 'node:module'; register(${JSON.stringify(data(hook))});`);
   const graph = ['lib/cli/main.ts', 'graph', 'examples/16-graph.ts', '--format'];
   const draw = (format: string): ReturnType<typeof spawnSync> =>
-    spawnSync(process.execPath, ['--import', 'tsx', '--import', without, ...graph, format], {
+    spawnSync(process.execPath, [...fromSources, '--import', without, ...graph, format], {
       encoding: 'utf8',
     });
   const refused = draw('svg');
@@ -332,7 +333,7 @@ inspected('the command writes each file and tells of a task', async () => {
   await advance(scheduler);
   writeFileSync(log, `${lines.join('\n')}\n`);
   const call = (...words: string[]): string =>
-    execFileSync(process.execPath, ['--import', 'tsx', 'lib/cli/main.ts', ...words], {
+    execFileSync(process.execPath, [...fromSources, 'lib/cli/main.ts', ...words], {
       encoding: 'utf8',
       maxBuffer: 1e9,
     });
@@ -349,7 +350,7 @@ inspected('the command writes each file and tells of a task', async () => {
   assert.is(all.tasks.length, 499);
   const wrong = spawnSync(
     process.execPath,
-    ['--import', 'tsx', 'lib/cli/main.ts', 'inspect', log, '--task', 'fetch_4512'],
+    [...fromSources, 'lib/cli/main.ts', 'inspect', log, '--task', 'fetch_4512'],
     { encoding: 'utf8' },
   );
   assert.is(wrong.status, 2);
