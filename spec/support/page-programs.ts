@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 
@@ -13,11 +13,14 @@ export interface Program {
   readonly output: string | undefined;
 }
 
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
+  readonly exports: Readonly<Record<string, { readonly default?: string }>>;
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
+};
+
 /** Entry points whose programs need nothing that is not installed here, and their sources. */
-export const entries = Object.entries(
-  (JSON.parse(readFileSync('package.json', 'utf8')) as { exports: Record<string, { default?: string }> })
-    .exports,
-)
+export const entries = Object.entries(manifest.exports)
   .filter(([name]) =>
     /^\.(\/(events|limits|stores|records|agents|types|streams|testing|testing\/conformance|dashboard|load|process|postgres|redis|sqlite))?$/.test(
       name,
@@ -72,19 +75,28 @@ export async function checkPrograms(programs: readonly Program[]): Promise<strin
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
     const wrong = compile(folder, programs);
     if (wrong.length > 0) return wrong;
-    transpile('lib', join(folder, 'lib'));
     execFileSync('npm', ['run', '--silent', 'page']); // what a user of the package has
-    cpSync('dist/dashboard/page.html', join(folder, 'lib/dashboard/page.html'));
     programs.forEach(({ code }, i) => {
       const marked = code
         .split('\n')
         .map((line, n) => (shown.test(line) ? line.replace('console.log(', `logged(${n + 1})(`) : line));
       writeFileSync(
         join(folder, `page${i}.ts`),
-        prelude.replaceAll('\n', ' ') + importing(marked.join('\n'), './'),
+        prelude.replaceAll('\n', ' ') + importing(marked.join('\n'), '../../'),
       );
     });
-    buildSync({ ...plain, entryPoints: programs.map((_, i) => join(folder, `page${i}.ts`)), outdir: folder });
+    // Most of the time of a program would be opening the files of the library and of rxjs.
+    const { rxjs, ...others } = manifest.dependencies;
+    buildSync({
+      entryPoints: programs.map((_, i) => join(folder, `page${i}.ts`)),
+      outdir: folder,
+      bundle: true,
+      splitting: true,
+      format: 'esm',
+      platform: 'node',
+      target: 'node20',
+      external: Object.keys({ ...others, ...manifest.peerDependencies }),
+    });
     const queue = programs.map(
       (program, i) => async () => differences(program, await run(folder, `page${i}.js`)),
     );
@@ -98,8 +110,6 @@ export async function checkPrograms(programs: readonly Program[]): Promise<strin
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-const plain = { bundle: false, format: 'esm', platform: 'node', target: 'node20' } as const;
 
 function importing(code: string, root: string): string {
   return entries.reduce((text, [name, file]) => text.replaceAll(`'${name}'`, `'${root}${file}'`), code);
@@ -121,13 +131,6 @@ function compile(folder: string, programs: readonly Program[]): string[] {
         }),
       );
   }
-}
-
-function transpile(from: string, to: string): void {
-  cpSync(from, to, { recursive: true, filter: (name) => !name.endsWith('.ts') });
-  const files = readdirSync(from, { recursive: true, encoding: 'utf8' });
-  const sources = files.filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'));
-  buildSync({ ...plain, entryPoints: sources.map((name) => join(from, name)), outdir: to, outbase: from });
 }
 
 function run(folder: string, file: string): Promise<Printed> {
