@@ -20,7 +20,7 @@ import { seededRandom } from '../lib/kernel/random.js';
 import { StatusMoves } from './support/status-moves.js';
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
-const runs = Number(process.env.RUNS ?? 10_000);
+const runs = Number(process.env.RUNS ?? 2_500);
 const capacity = 3;
 
 /** Runs one workflow made from a seed in virtual time and checks everything that must hold. */

@@ -15,7 +15,7 @@ import { seededRandom } from '../../lib/kernel/random.js';
 import { advance, SimulationScheduler } from '../../lib/testing/index.js';
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
-const schedules = Number(process.env.RUNS ?? 2_000);
+const schedules = Number(process.env.RUNS ?? 500);
 
 /** Answers are texts that name their question, so that one which lands elsewhere is seen. */
 const answer: StandardSchema<string> = {

@@ -336,7 +336,7 @@ test('options that make no sense are refused', () => {
 });
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
-const runs = Number(process.env.RUNS ?? 2_000);
+const runs = Number(process.env.RUNS ?? 500);
 
 test(`${runs} random hedged workflows: limits hold, nothing is left, one attempt commits (SEED=${seed})`, async () => {
   const checks: Promise<unknown>[] = [];
