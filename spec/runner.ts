@@ -11,6 +11,20 @@ interface FileResult {
   readonly failed: number;
 }
 
+/** Files of many seconds: the first to start, so that none runs alone at the end. */
+const longest = [
+  'documentation',
+  'commit/recovery',
+  'testing/explore',
+  'cli/stored',
+  'executors/bullmq',
+  'cli/command-process',
+  'suspend-resume',
+  'stores/crash',
+  'adapters/adapters',
+  'spec/examples',
+];
+
 /** Spec files under a folder, in order of name. */
 function filesUnder(folder: string): string[] {
   if (!existsSync(folder)) return [];
@@ -84,6 +98,11 @@ const names = given.filter((name) => !folders.includes(name));
 const files = (folders.length === 0 ? ['spec', 'marbles'] : folders)
   .flatMap(filesUnder)
   .filter((file) => names.length === 0 || names.some((name) => file.includes(name)));
+const rank = (file: string): number => {
+  const found = longest.findIndex((name) => file.includes(name));
+  return found < 0 ? longest.length : found;
+};
+files.sort((a, b) => rank(a) - rank(b));
 if (files.length === 0) console.log(`no spec file has ${names.join(' or ')} in its path`);
 let passed = 0;
 let failed = files.length === 0 ? 1 : 0;
@@ -94,6 +113,7 @@ async function worker(): Promise<void> {
     failed += result.failed;
   }
 }
-await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, worker));
+// One more than there are cores: there is always a file that waits for a server or a timer.
+await Promise.all(Array.from({ length: 1 + Math.max(2, availableParallelism()) }, worker));
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;
