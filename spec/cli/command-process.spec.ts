@@ -39,11 +39,14 @@ function process_(
   for (const name of ['stdout', 'stderr'] as const)
     child[name].on('data', (chunk: Buffer) => {
       texts[name] += chunk;
-      if (signal === undefined || text?.test(texts.stderr) !== true) return;
-      child.kill(signal);
-      // One that comes at once would count as the same.
-      if (again !== undefined) setTimeout(() => child.kill('SIGINT'), 100);
-      signal = undefined;
+      if (signal !== undefined && text?.test(texts.stderr) === true) {
+        child.kill(signal);
+        signal = undefined;
+      } else if (again?.test(texts.stderr) === true) {
+        // One that comes at once after the one it has told of would count as the same.
+        setTimeout(() => child.kill('SIGINT'), 100);
+        again = undefined;
+      }
     });
   return new Promise((done) => child.once('close', (code) => done({ code: code ?? -1, ...texts })));
 }
