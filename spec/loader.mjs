@@ -1,13 +1,13 @@
 // TypeScript from the sources, for the runner and the processes that specs start: some 300 start for one run of the suite, and
-// pay half of what they would with tsx. Code without types is kept in node_modules/.cache.
+// pay half of what they would with tsx. Code without types is kept in node_modules/.cache; the runner removes what is old.
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { register } from 'node:module';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const isTypeScript = (url) => /\.m?ts$/.test(url);
 const cache = fileURLToPath(new URL('../node_modules/.cache/rxhive-spec/', import.meta.url));
-const sha = (...texts) => texts.reduce((hash, text) => hash.update(text), createHash('sha1')).digest('hex');
 
 // This file again, in the thread that Node asks.
 if (!import.meta.url.endsWith('?hooks')) {
@@ -28,24 +28,23 @@ export async function load(url, context, next) {
   if (!isTypeScript(url)) return next(url, context);
   const file = fileURLToPath(url);
   const text = readFileSync(file, 'utf8');
-  const end = `\n// ${sha(text)}\n`;
-  const kept = `${cache}${sha(file)}.js`;
-  let source = existsSync(kept) ? readFileSync(kept, 'utf8') : '';
-  if (!source.endsWith(end)) {
-    const { transform } = await import('esbuild');
-    const options = {
-      loader: 'ts',
-      format: 'esm',
-      target: 'node20',
-      sourcemap: 'inline',
-      sourcesContent: false,
-    };
-    source = (await transform(text, { ...options, sourcefile: file })).code + end;
-    mkdirSync(cache, { recursive: true });
-    // Two at once must not see half of it.
-    const part = `${kept}.${randomUUID()}`;
-    writeFileSync(part, source);
-    renameSync(part, kept);
-  }
+  const name = basename(file);
+  // By what is in it: copies of the library, in which specs plant bugs, share what is the same.
+  const kept = `${cache}${createHash('sha1').update(`${name}\n${text}`).digest('hex')}.js`;
+  if (existsSync(kept)) return { source: readFileSync(kept), format: 'module', shortCircuit: true };
+  const { transform } = await import('esbuild');
+  const { code: source } = await transform(text, {
+    loader: 'ts',
+    format: 'esm',
+    target: 'node20',
+    sourcefile: name,
+    sourcemap: 'inline',
+    sourcesContent: false,
+  });
+  mkdirSync(cache, { recursive: true });
+  // Two at once must not see half of it.
+  const part = `${kept}.${randomUUID()}`;
+  writeFileSync(part, source);
+  renameSync(part, kept);
   return { source, format: 'module', shortCircuit: true };
 }
