@@ -1,5 +1,5 @@
 import { type Observable, Subject, share } from 'rxjs';
-import { type DashboardOptions, type DashboardSource, serveDashboard } from '../dashboard/server.js';
+import { type DashboardOptions, serveDashboard } from '../dashboard/server.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { WorkflowResult } from '../model/result.js';
 import { eventLines } from '../observe/event-log.js';
@@ -73,28 +73,10 @@ async function served(
   lines$: Observable<string>,
   { out, port = 0, fork }: Watching,
 ): ReturnType<typeof serveDashboard> {
-  const page = await serveDashboard('cancelTask' in source ? acted(source, lines$) : { lines$ }, {
+  const page = await serveDashboard('cancelTask' in source ? { lines$, run: source } : { lines$ }, {
     port,
     ...(fork !== undefined && { fork }),
   });
   out.note(`dashboard: ${page.url}`);
   return page;
-}
-
-/** A run to act on, whose events come from elsewhere. */
-function acted(run: Run, lines$: Observable<string>): DashboardSource {
-  return {
-    lines$,
-    cancel: (reason) => run.cancel(reason),
-    cancelTask: (id, reason) => run.cancelTask(id, reason),
-    setConcurrency: (limit) => run.setConcurrency(limit),
-    setGroupConcurrency: (name, limit) => run.setGroupConcurrency(name, limit),
-    setPriority: (task, priority) => run.setPriority(task, priority),
-    setResource: (name, amount) => run.setResource(name, amount),
-    pause: (group) => run.pause(group),
-    step: () => run.step(),
-    continue: (group) => run.continue(group),
-    limits: () => run.limits(),
-    answer: (questionId, value) => run.answer(questionId, value),
-  };
 }

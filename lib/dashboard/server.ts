@@ -49,12 +49,10 @@ export interface Dashboard {
   close(): Promise<void>;
 }
 
-/** A run, or something with events only, such as a log. */
-export interface DashboardSource extends Partial<ActionTarget> {
-  readonly events$?: Observable<WorkflowEvent>;
-  /** Lines that are ready, in place of `events$`. */
-  readonly lines$?: Observable<string>;
-}
+/** A run, something with events only, or lines that are ready, such as those of a log, and the run they are of. */
+export type DashboardSource =
+  | (Partial<ActionTarget> & { readonly events$: Observable<WorkflowEvent> })
+  | { readonly lines$: Observable<string>; readonly run?: ActionTarget };
 
 const longestBody = 65_536;
 /** Ms between two looks at limits; what changes without an event, such as permits, is not in the log. */
@@ -89,7 +87,7 @@ export async function serveDashboard(
     // A log that breaks off has an end too.
     endText: () => eventText('', 'end'),
   });
-  const serving = new Serving({ page, feed, token, options, source });
+  const serving = new Serving({ page, feed, token, options });
   const server = createServer((request, response) => serving.answer(request, response));
   await listening(server, port, host);
   const { port: bound } = server.address() as AddressInfo;
@@ -112,13 +110,12 @@ interface Facts {
   readonly feed: EventFeed;
   readonly token: string;
   readonly options: DashboardOptions;
-  readonly source: DashboardSource;
 }
 
 class Serving {
   hosts: ReadonlySet<string> = new Set();
   readonly #facts: Facts;
-  #target: Partial<ActionTarget>;
+  #target: Partial<ActionTarget> = {};
   #stop: () => void = () => undefined;
   /** The limits that pages were told last. */
   #limits = '';
@@ -126,15 +123,15 @@ class Serving {
 
   constructor(facts: Facts) {
     this.#facts = facts;
-    this.#target = facts.source;
     this.#looks = setInterval(() => this.#look(), looksEvery);
     this.#looks.unref();
   }
 
   take(source: DashboardSource): void {
     this.#stop();
-    this.#target = source;
-    const lines$ = source.lines$ ?? source.events$?.pipe(eventLines(this.#facts.options));
+    const given = 'lines$' in source;
+    this.#target = (given ? source.run : source) ?? {};
+    const lines$ = given ? source.lines$ : source.events$?.pipe(eventLines(this.#facts.options));
     if (lines$ === undefined)
       throw new RxhiveError('INVALID_OPTION', 'There is nothing to show; give a run or lines$.');
     const subscription = this.#facts.feed.take(lines$.pipe(map((line) => eventText(line))));

@@ -142,7 +142,7 @@ function head(act: Act): unknown {
       act !== undefined &&
       view.status === 'running' &&
       html`<span class="tools">
-      <button onClick=${() => act('pause', { concurrency: view.all.limit })}>pause</button>
+      <button onClick=${() => act('pause')}>pause</button>
       <button onClick=${() => act('step')} title="let one attempt start">step</button>
       <button onClick=${() => act('resume')}>go on</button>
       <button class="danger" onClick=${() => act('cancel')}>cancel run</button>
