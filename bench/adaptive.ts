@@ -1,5 +1,5 @@
 import { adaptive, workflow } from '../dist/index.js';
-import { FakeProvider } from '../dist/testing/index.js';
+import { OpenAIServer } from '../dist/testing/index.js';
 
 // Adaptive concurrency against a fake provider over HTTP on loopback, in real time: it takes 24 calls at once and says
 // so to nobody, and 12 from the half on. Steady state is what comes 5 s after the start and after the drop.
@@ -15,7 +15,7 @@ interface Phase {
 }
 
 async function measure(retryAfter: 'seconds' | 'none'): Promise<Phase[]> {
-  const provider = await FakeProvider.listen({ capacity: 24, latency, retryAfter });
+  const provider = await OpenAIServer.listen({ capacity: 24, latency, retryAfter });
   const flow = workflow({
     name: 'bench',
     concurrency: Number.POSITIVE_INFINITY,

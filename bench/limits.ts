@@ -1,6 +1,6 @@
 import Bottleneck from 'bottleneck';
 import { bottleneck, type LimiterSettings, type Task, virtual, workflow } from '../dist/index.js';
-import { FakeProvider, type ProviderOptions } from '../dist/testing/index.js';
+import { OpenAIServer, type ProviderOptions } from '../dist/testing/index.js';
 
 // How fast limiters start tasks, and how close a fan-out of agents comes to what a provider allows over real HTTP.
 
@@ -55,7 +55,11 @@ async function fanOut(
   bound: number,
   known = true,
 ): Promise<void> {
-  const provider = await FakeProvider.listen({ latency: [20, 120], ...limits });
+  const provider = await OpenAIServer.listen({
+    latency: [20, 120],
+    ...limits,
+    answer: ({ inputTokens, maxTokens }) => ({ text: 'ok', usage: { inputTokens, outputTokens: maxTokens } }),
+  });
   const flow = workflow({
     name: 'agents',
     concurrency: agents,

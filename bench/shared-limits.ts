@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { redis } from '../dist/entry/redis.js';
 import { workflow } from '../dist/index.js';
-import { FakeProvider } from '../dist/testing/index.js';
+import { OpenAIServer } from '../dist/testing/index.js';
 
 // How close three processes that share limits in Redis come to what a provider allows, and whether it ever refuses.
 // Needs RXHIVE_REDIS: `.ci/redis npm run bench -- shared-limits`. About 2 minutes.
@@ -63,7 +63,7 @@ if (role === 'send') {
     console.error('no Redis at RXHIVE_REDIS: .ci/redis npm run bench -- shared-limits');
     process.exit(2);
   }
-  const provider = await FakeProvider.listen({ latency: [50, 200], ...limits });
+  const provider = await OpenAIServer.listen({ latency: [50, 200], ...limits });
   const name = randomUUID();
   const file = fileURLToPath(import.meta.url);
   const ends = await Promise.all(

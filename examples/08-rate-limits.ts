@@ -1,12 +1,13 @@
 // 64 agents against a provider that takes 40 requests a second and 120,000 tokens a minute. The provider is a fake one
 // over real HTTP on this machine: it counts every request that a limiter should not have let through.
 import { virtual, workflow } from '../lib/index.js';
-import { FakeProvider } from '../lib/testing/index.js';
+import { OpenAIServer } from '../lib/testing/index.js';
 
-const provider = await FakeProvider.listen({
+const provider = await OpenAIServer.listen({
   requestsPerSecond: 40,
   tokensPerMinute: 120_000,
   latency: [20, 120],
+  answer: ({ inputTokens, maxTokens }) => ({ text: 'ok', usage: { inputTokens, outputTokens: maxTokens } }),
 });
 const key = virtual({ requestsPerSecond: 40, tokensPerMinute: 120_000 });
 const flow = workflow({ name: 'fan-out', concurrency: 64, groups: { llm: { limiter: key } } });

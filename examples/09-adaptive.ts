@@ -1,8 +1,8 @@
 import { adaptive, workflow } from '../lib/index.js';
-import { FakeProvider } from '../lib/testing/index.js';
+import { OpenAIServer } from '../lib/testing/index.js';
 
 // A provider on loopback takes 12 calls at once and tells nobody; half way it drops to 6. The limit finds both.
-const provider = await FakeProvider.listen({ capacity: 12, latency: [40, 80], retryAfter: 'none' });
+const provider = await OpenAIServer.listen({ capacity: 12, latency: [40, 80], retryAfter: 'none' });
 
 const flow = workflow({
   name: 'adaptive',

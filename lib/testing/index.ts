@@ -47,7 +47,6 @@ export {
 } from './openai/openai-server.js';
 export type { Answer, ModelMessage, ModelRequest, OfferedTool, Reply } from './openai/openai-wire.js';
 export { type Drawn, type FakeOptions, fakeAgent, lognormal, uniform } from './provider/fake-agent.js';
-export { FakeProvider } from './provider/fake-provider.js';
 export {
   type ProviderAnswer,
   ProviderError,

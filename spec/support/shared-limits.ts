@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { type LimiterSettings, type RxhiveError, workflow } from '../../lib/index.js';
 import type { Limiter } from '../../lib/model/limiter.js';
 import { lease, type SharedAnswer, type SharedMessage } from '../../lib/model/shared-limits.js';
-import { FakeProvider, limiterConformance } from '../../lib/testing/index.js';
+import { limiterConformance, OpenAIServer } from '../../lib/testing/index.js';
 import { fromSources } from './from-sources.js';
 import { MemoryLimits } from './memory-limits.js';
 import { anyMessages, messagesOf } from './shared-messages.js';
@@ -93,7 +93,7 @@ export function sharedLimitsSpecs(what: string, { url, make, name }: SharedSubje
 
   test(`${what}: three limiters over one ${what} are refused nothing by a provider with the same limit`, async () => {
     const shared = name();
-    const provider = await FakeProvider.listen({ requestsPerSecond: 20, latency: 5 });
+    const provider = await OpenAIServer.listen({ requestsPerSecond: 20, latency: 5 });
     const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x' }] });
     const sends = [0, 1, 2].map(() => {
       // On a busy machine requests are late on their way.

@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { seededRandom } from '../../lib/kernel/random.js';
 import { SlidingWindow } from '../../lib/kernel/sliding-window.js';
-import { FakeProvider, SimulationScheduler, VirtualProvider } from '../../lib/testing/index.js';
+import { OpenAIServer, SimulationScheduler, VirtualProvider } from '../../lib/testing/index.js';
 
 test('a sliding window agrees with adding everything up', () => {
   const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
@@ -75,10 +75,11 @@ test('the virtual provider refuses above its windows and its capacity, and says 
 });
 
 test('the provider over HTTP answers as an OpenAI-compatible one, and with 429 above its limits', async () => {
-  const provider = await FakeProvider.listen({
+  const provider = await OpenAIServer.listen({
     requestsPerMinute: 2,
     tokensPerMinute: 1_000,
     latency: [1, 3],
+    answer: ({ inputTokens, maxTokens }) => ({ text: 'ok', usage: { inputTokens, outputTokens: maxTokens } }),
   });
   const call = (body: unknown): Promise<Response> =>
     fetch(`${provider.url}/chat/completions`, { method: 'POST', body: JSON.stringify(body) });

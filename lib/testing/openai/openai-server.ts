@@ -1,11 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { text as textOf } from 'node:stream/consumers';
 import { ProviderLedger, type ProviderOptions, type ProviderStats } from '../provider/provider-ledger.js';
-import { requestText } from '../provider/request-text.js';
 import { type Answer, type ModelRequest, type Reply, readRequest, writeReply } from './openai-wire.js';
-
-/** Longest body it reads, in bytes. */
-const mostBytes = 4_000_000;
 
 /** What an answer of the server can be made from, asynchronously too. */
 export type AnswerRule = (request: ModelRequest) => Answer | PromiseLike<Answer>;
@@ -39,7 +36,8 @@ export interface SeenRequest extends ModelRequest {
 
 /**
  * An OpenAI-compatible server over real HTTP on loopback, for tests and examples without a key:
- * `/v1/chat/completions` and `/v1/responses`, each as one answer or as a stream, with tools and usage, and `/v1/models`.
+ * `/v1/chat/completions` and `/v1/responses`, each as one answer or as a stream, with tools and usage, and `/v1/models`. Against
+ * its limits a request counts as with a rough provider: characters / 4 of the transcript, and what the answer may have at most.
  *
  * ```ts
  * const server = await OpenAIServer.listen({ latency: 300, answer: ({ prompt }) => `You said: ${prompt}` });
@@ -53,22 +51,12 @@ export class OpenAIServer {
   /** Base address, as `OPENAI_BASE_URL` takes it. */
   readonly url: string;
   readonly #server: Server;
-  readonly #ledger: ProviderLedger;
-  readonly #seen: SeenRequest[];
-  readonly #script: Answer[];
+  readonly #desk: Desk;
 
-  private constructor(
-    url: string,
-    server: Server,
-    ledger: ProviderLedger,
-    seen: SeenRequest[],
-    script: Answer[],
-  ) {
+  private constructor(url: string, server: Server, desk: Desk) {
     this.url = url;
     this.#server = server;
-    this.#ledger = ledger;
-    this.#seen = seen;
-    this.#script = script;
+    this.#desk = desk;
   }
 
   /** Starts one on a free port of 127.0.0.1. It does not keep the process alive. */
@@ -77,31 +65,37 @@ export class OpenAIServer {
     const epoch = Date.now();
     const now = (): number => performance.now() - started;
     const ledger = new ProviderLedger(options, () => epoch + now());
-    const seen: SeenRequest[] = [];
-    const script: Answer[] = [];
-    const desk: Desk = { options, ledger, seen, script, now };
-    const server = createServer((request, response) => receive(request, response, desk));
+    const desk: Desk = { options, ledger, seen: [], script: [], now };
+    const server = createServer((request, response) => {
+      // A client that goes away before it has asked gets no answer.
+      receive(request, response, desk).catch(() => response.destroy());
+    });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     server.unref();
     const { port } = server.address() as { port: number };
-    return new OpenAIServer(`http://127.0.0.1:${port}/v1`, server, ledger, seen, script);
+    return new OpenAIServer(`http://127.0.0.1:${port}/v1`, server, desk);
   }
 
   /** Every request for an answer so far, in order of arrival. */
   get requests(): readonly SeenRequest[] {
-    return this.#seen;
+    return this.#desk.seen;
   }
 
   /** Counts so far. */
   get stats(): ProviderStats {
-    return this.#ledger.stats;
+    return this.#desk.ledger.stats;
   }
 
   /** Answers for the next requests, one each, whatever the rule says. */
   next(...answers: readonly Answer[]): this {
-    this.#script.push(...answers);
+    this.#desk.script.push(...answers);
     return this;
+  }
+
+  /** Changes the hidden number of requests it works on at once. */
+  setCapacity(capacity: number): void {
+    this.#desk.ledger.capacity = capacity;
   }
 
   /** Stops at once, open connections included. */
@@ -122,34 +116,33 @@ interface Desk {
 
 type Seen = { -readonly [K in keyof SeenRequest]: SeenRequest[K] };
 
-function receive(request: IncomingMessage, response: ServerResponse, desk: Desk): void {
-  requestText(request, mostBytes, (text) => {
-    const { models = ['local'], apiKey } = desk.options;
-    if (apiKey !== undefined && request.headers.authorization !== `Bearer ${apiKey}`)
-      return refuse(response, 401, 'invalid_api_key', 'Incorrect API key provided.');
-    if (request.method === 'GET' && request.url === '/v1/models') {
-      const data = models.map((id) => ({ id, object: 'model', created: 0, owned_by: 'local' }));
-      return send(response, 200, {}, { object: 'list', data });
-    }
-    const call = request.method === 'POST' ? readRequest(request.url ?? '', text) : undefined;
-    if (call === undefined) {
-      const ways = 'POST /v1/chat/completions or /v1/responses with a JSON body, or GET /v1/models';
-      return refuse(response, 400, 'invalid_request_error', ways);
-    }
-    const seen: Seen = { ...call, at: desk.now(), aborted: false, status: 0 };
-    desk.seen.push(seen);
-    serve(seen, response, desk).catch((error: unknown) => {
-      // The rule threw: the test wants to see that.
-      if (!response.headersSent) refuse(response, 500, 'server_error', String(error));
-      else response.destroy();
-    });
+async function receive(request: IncomingMessage, response: ServerResponse, desk: Desk): Promise<void> {
+  const text = await textOf(request);
+  const { models = ['local'], apiKey } = desk.options;
+  if (apiKey !== undefined && request.headers.authorization !== `Bearer ${apiKey}`)
+    return refuse(response, 401, 'invalid_api_key', 'Incorrect API key provided.');
+  if (request.method === 'GET' && request.url === '/v1/models') {
+    const data = models.map((id) => ({ id, object: 'model', created: 0, owned_by: 'local' }));
+    return send(response, 200, {}, { object: 'list', data });
+  }
+  const call = request.method === 'POST' ? readRequest(request.url ?? '', text) : undefined;
+  if (call === undefined) {
+    const ways = 'POST /v1/chat/completions or /v1/responses with a JSON body, or GET /v1/models';
+    return refuse(response, 400, 'invalid_request_error', ways);
+  }
+  const seen: Seen = { ...call, at: desk.now(), aborted: false, status: 0 };
+  desk.seen.push(seen);
+  await serve(seen, response, desk).catch((error: unknown) => {
+    // The rule threw: the test wants to see that.
+    if (!response.headersSent) refuse(response, 500, 'server_error', String(error));
+    else response.destroy();
   });
 }
 
 async function serve(seen: Seen, response: ServerResponse, desk: Desk): Promise<void> {
   const { ledger, options, script } = desk;
   const scripted = script.shift();
-  const verdict = ledger.arrive(seen.inputTokens);
+  const verdict = ledger.arrive(seen.inputTokens + seen.maxTokens);
   const { headers } = verdict;
   if (!verdict.accepted) {
     seen.status = 429;

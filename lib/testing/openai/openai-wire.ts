@@ -30,6 +30,8 @@ export interface ModelRequest {
   readonly stream: boolean;
   /** Characters of the transcript / 4. */
   readonly inputTokens: number;
+  /** Most tokens of the answer, as the body says. Default 16. */
+  readonly maxTokens: number;
   /** The body as it came. */
   readonly body: Readonly<Record<string, unknown>>;
 }
@@ -87,6 +89,7 @@ export function readRequest(path: string, text: string): ModelRequest | undefine
       toolChoice: choiceOf(body.tool_choice),
       stream: body.stream === true,
       inputTokens: Math.ceil(characters / 4),
+      maxTokens: Number(body.max_tokens ?? body.max_completion_tokens ?? body.max_output_tokens ?? 16),
       body,
     };
   } catch {
