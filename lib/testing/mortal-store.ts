@@ -1,20 +1,14 @@
 import type { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 import type { LogRecord } from '../model/record.js';
 import type { CheckpointStore, LogEntry, RunLog } from '../model/store.js';
-import { type MemoryDump, memory } from '../stores/memory.js';
+import type { MemoryStore } from '../stores/memory.js';
 import type { Crash } from './explore/perturbation.js';
-
-/** What is left of a store when its process has died. */
-export interface Remains {
-  dump: MemoryDump;
-  /** Texts kept under keys, and for which run. */
-  readonly kept: Map<string, { readonly text: string; readonly runId: string | undefined }>;
-}
 
 /** What a {@link MortalStore} is made of. */
 export interface MortalOptions {
   readonly runId: string;
-  readonly remains: Remains;
+  /** What outlives the process. */
+  readonly store: MemoryStore;
   readonly crash: Crash | undefined;
   /** Ms it takes to write. */
   readonly latency: number;
@@ -33,26 +27,26 @@ export class MortalStore implements CheckpointStore {
   writes = 0;
   crashed = false;
   readonly #options: MortalOptions;
-  readonly #store;
+  readonly #store: MemoryStore;
+  /** Gives the log back for the next process. */
+  #leave: () => void = () => undefined;
 
   constructor(options: MortalOptions) {
     this.#options = options;
-    this.#store = memory(options.remains.dump);
+    this.#store = options.store;
     for (const { body } of this.#store.read(options.runId)) this.#note(body);
-  }
-
-  /** What a crash at this moment would leave. */
-  get dump(): MemoryDump {
-    return this.#store.dump();
   }
 
   open(runId: string): RunLog {
     const log = this.#store.open(runId);
+    this.#leave = () => log.close();
     return {
       entries: log.entries,
       append: (entries) => this.#soon(() => this.#append(log, entries)),
       replace: (entries, gone) => this.#soon(() => this.#write(() => this.#replace(log, entries, gone))),
-      close: () => log.close(),
+      close: () => {
+        if (!this.crashed) this.#leave();
+      },
     };
   }
 
@@ -65,17 +59,15 @@ export class MortalStore implements CheckpointStore {
   }
 
   remove(runId: string): void {
-    const { kept } = this.#options.remains;
     this.#store.remove(runId);
-    for (const [key, one] of kept) if (one.runId === runId) kept.delete(key);
   }
 
   get(key: string): string | undefined {
-    return this.#options.remains.kept.get(key)?.text;
+    return this.#store.get(key);
   }
 
   put(key: string, text: string, runId?: string): void {
-    if (!this.crashed) this.#options.remains.kept.set(key, { text, runId });
+    if (!this.crashed) this.#store.put(key, text, runId);
   }
 
   #soon(work: () => void): Promise<void> | undefined {
@@ -96,7 +88,9 @@ export class MortalStore implements CheckpointStore {
     const { crash } = this.#options;
     const dies = crash?.record === this.writes;
     if (!dies || crash.lost !== true) change();
-    if (dies) this.crashed = true;
+    if (!dies) return;
+    this.crashed = true;
+    this.#leave();
   }
 
   #append(log: RunLog, entries: readonly LogEntry[]): void {
@@ -107,16 +101,14 @@ export class MortalStore implements CheckpointStore {
       });
   }
 
-  #replace(log: RunLog, entries: readonly LogEntry[], keys: readonly string[] = []): void {
-    const { kept } = this.#options.remains;
+  #replace(log: RunLog, entries: readonly LogEntry[], gone?: readonly string[]): void {
     const before = [...this.committed, ...this.failed];
-    log.replace(entries);
-    for (const key of keys) if (kept.get(key)?.runId === this.#options.runId) kept.delete(key);
+    log.replace(entries, gone);
     this.committed.clear();
     this.failed.clear();
     for (const { body } of entries) this.#note(body);
-    const gone = before.filter((id) => !this.committed.has(id) && !this.failed.has(id));
-    if (gone.length > 0) this.#options.lost(gone);
+    const lost = before.filter((id) => !this.committed.has(id) && !this.failed.has(id));
+    if (lost.length > 0) this.#options.lost(lost);
   }
 
   #note(body: string): void {

@@ -1,5 +1,6 @@
 import type { RunStatus } from '../../model/status.js';
 import type { Definable } from '../../model/workflow.js';
+import { memory } from '../../stores/memory.js';
 import { literal } from '../marbles/literal.js';
 import { drawTimeline } from '../marbles/timeline.js';
 import { defaultInvariants } from './invariants.js';
@@ -162,7 +163,7 @@ async function play(
   };
   const lives: ObservedRun[] = [];
   const died: Crash[] = [];
-  const legacy: Legacy = { dump: {}, kept: new Map(), planned: new Map(), parents: new Map() };
+  const legacy: Legacy = { store: memory(), planned: new Map(), parents: new Map() };
   let violation: Violation | undefined;
   for (let number = 1; violation === undefined; number++) {
     const crash = way.crashes?.[number - 1];

@@ -6,9 +6,9 @@ import type { PlannedTask, WorkflowEvent } from '../../model/event.js';
 import type { AttemptCall } from '../../model/middleware.js';
 import { isEnd, type TaskStatus } from '../../model/status.js';
 import type { Definable, WorkflowSettings } from '../../model/workflow.js';
-import type { MemoryDump } from '../../stores/memory.js';
+import type { MemoryDump, MemoryStore } from '../../stores/memory.js';
 import { durationOf } from '../marbles/marble-text.js';
-import { MortalStore, type Remains } from '../mortal-store.js';
+import { MortalStore } from '../mortal-store.js';
 import { drive, virtually } from '../virtual-time.js';
 import { type Crash, Endings, type Perturbation, perturbed } from './perturbation.js';
 import { TrialRun, type TrialRunOptions } from './trial.js';
@@ -41,7 +41,8 @@ interface LiveGroup {
 }
 
 /** What outlives a process: its store, and what was seen of tasks that the next one need not announce again. */
-export interface Legacy extends Remains {
+export interface Legacy {
+  readonly store: MemoryStore;
   readonly planned: Map<string, PlannedTask>;
   readonly parents: Map<string, string>;
 }
@@ -122,7 +123,7 @@ export class ObservedRun {
       this.groups.set(name, { limit: mostOf(group.concurrency, Number.POSITIVE_INFINITY), gatedUntil: 0 });
     this.#store = new MortalStore({
       runId: 'explored',
-      remains: options.legacy,
+      store: options.legacy.store,
       crash: options.crash,
       latency: options.latency,
       scheduler: this.scheduler,
@@ -149,7 +150,7 @@ export class ObservedRun {
 
   /** What a crash at this moment would leave. */
   get dump(): MemoryDump {
-    return this.#store.dump;
+    return this.#options.legacy.store.dump();
   }
 
   get crashed(): boolean {
@@ -216,7 +217,6 @@ export class ObservedRun {
       if (this.trialRun.failure !== undefined)
         this.#fail('the run can start', String((this.trialRun.failure as Error)?.message));
       this.#ask((one) => one.end?.(this));
-      this.#options.legacy.dump = this.dump;
     });
   }
 
