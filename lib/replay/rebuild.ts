@@ -9,12 +9,14 @@ import {
   type SchedulerLike,
   timer,
 } from 'rxjs';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { TaskContext } from '../model/context.js';
 import { Dependency, quorum, race, settled, Task } from '../model/dependency.js';
 import type { PlannedTask } from '../model/event.js';
 import type { TaskDefinition } from '../model/task.js';
+import type { WorkflowSettings } from '../model/workflow.js';
 import { type Workflow, workflow } from '../workflow.js';
-import type { RecordedAttempt, RecordedTask, Recording } from './recording.js';
+import { dependenciesIn, type RecordedAttempt, type RecordedTask, type Recording } from './recording.js';
 
 /** What is to be different from the recorded run. */
 export interface Changes {
@@ -42,9 +44,7 @@ export class Rebuilt {
     this.#scheduler = scheduler;
     for (const task of recording.tasks) {
       if (task.parent === undefined) continue;
-      const list = this.#children.get(task.parent) ?? [];
-      this.#children.set(task.parent, list);
-      list.push(task);
+      getOrInsert(this.#children, task.parent, () => []).push(task);
     }
     this.flow = this.#define();
     const first = new Set(recording.plan.tasks.map(({ id }) => id));
@@ -54,22 +54,8 @@ export class Rebuilt {
   }
 
   #define(): Workflow {
-    const { plan, tasks, workflow: name } = this.#recording;
-    const { concurrency, groups = [], resources, aging, policy, failurePolicy } = plan;
-    const { limits = {} } = this.#changes;
-    const limitOf = (group: string, was: number | null): number =>
-      Object.hasOwn(limits, group) ? (limits[group] as number) : (was ?? Number.POSITIVE_INFINITY);
-    const flow = workflow({
-      name,
-      concurrency: this.#changes.concurrency ?? concurrency ?? Number.POSITIVE_INFINITY,
-      groups: Object.fromEntries(
-        groups.map((group) => [group.name, { concurrency: limitOf(group.name, group.concurrency) }]),
-      ),
-      ...(resources !== undefined && { resources }),
-      ...(aging !== undefined && { aging }),
-      ...(policy !== undefined && { policy }),
-      ...(failurePolicy !== undefined && { failurePolicy }),
-    }) as unknown as Workflow;
+    const { plan, tasks } = this.#recording;
+    const flow = workflow(settingsOf(this.#recording, this.#changes)) as unknown as Workflow;
     const known = new Map(tasks.map((task) => [task.plan.id, task]));
     for (const { id } of plan.tasks) flow.task(id, this.#definition(known.get(id) as RecordedTask) as never);
     return flow;
@@ -157,17 +143,31 @@ export function failureOf({ code = 'error', status, asked }: RecordedAttempt): E
 }
 
 function dependenciesOf({ dependencies }: PlannedTask): TaskDefinition['dependencies'] {
-  const choices = new Map<number, { need: number; mode: string; tasks: Task[] }>();
-  const list: unknown[] = [];
-  for (const { id, mode, choice = 0, need = 1 } of dependencies) {
-    const task = new Task(id);
-    if (mode === 'race' || mode === 'quorum') {
-      const known = choices.get(choice) ?? { need, mode, tasks: [] };
-      if (!choices.has(choice)) choices.set(choice, known);
-      known.tasks.push(task);
-    } else list.push(mode === 'items' ? task : new Dependency(task, mode));
-  }
-  for (const { mode, need, tasks } of choices.values())
-    list.push(mode === 'race' ? race(tasks) : quorum(need, tasks));
+  const list = dependenciesIn(dependencies).map(({ mode, need, ids }) => {
+    const tasks = ids.map((id) => new Task(id));
+    if (mode === 'race') return race(tasks);
+    if (mode === 'quorum') return quorum(need, tasks);
+    const [task] = tasks as [Task];
+    return mode === 'items' ? task : new Dependency(task, mode);
+  });
   return list as NonNullable<TaskDefinition['dependencies']>;
+}
+
+/** The settings of a recorded run, as far as its events tell them, with what is to be different. */
+export function settingsOf({ workflow: name, plan }: Recording, changes: Changes = {}): WorkflowSettings {
+  const { concurrency, groups = [], resources, aging, policy, failurePolicy } = plan;
+  const { limits = {} } = changes;
+  const limitOf = (group: string, was: number | null): number =>
+    Object.hasOwn(limits, group) ? (limits[group] as number) : (was ?? Number.POSITIVE_INFINITY);
+  const named = groups.map((one) => [one.name, { concurrency: limitOf(one.name, one.concurrency) }]);
+  const all = {
+    name,
+    concurrency: changes.concurrency ?? concurrency ?? Number.POSITIVE_INFINITY,
+    groups: named.length === 0 ? undefined : Object.fromEntries(named),
+    resources,
+    aging,
+    policy,
+    failurePolicy,
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, one]) => one !== undefined)) as never;
 }

@@ -1,5 +1,6 @@
 import { RxhiveError } from '../kernel/errors.js';
 import { isRefusal, statusOf } from '../kernel/provider-error.js';
+import type { DependencyMode } from '../model/dependency.js';
 import type { AttemptEvent, PlanEvent, PlannedTask, WorkflowEvent } from '../model/event.js';
 import { isEnd, type RunStatus, type TaskStatus } from '../model/status.js';
 import { readEventLog } from '../observe/event-log.js';
@@ -185,10 +186,28 @@ class TaskNotes {
   }
 }
 
-function codeOf(error: unknown): string {
+/** What tells one error from another: its `code`, else its HTTP `status`, else its name or itself as text. */
+export function codeOf(error: unknown): string {
   if (typeof error !== 'object' || error === null) return String(error);
   const { code, status, name } = error as { code?: unknown; status?: unknown; name?: unknown };
   return String(code ?? status ?? name ?? 'error');
+}
+
+/** What a task depends on: a task in one of the modes, or for a race or quorum `need` of several. */
+export function dependenciesIn(
+  list: PlannedTask['dependencies'],
+): { readonly mode: DependencyMode; readonly need: number; readonly ids: string[] }[] {
+  const found: ReturnType<typeof dependenciesIn> = [];
+  const choices = new Map<number, string[]>();
+  for (const { id, mode, choice, need = 1 } of list) {
+    const known = choice === undefined ? undefined : choices.get(choice);
+    known?.push(id);
+    if (known !== undefined) continue;
+    const ids = [id];
+    found.push({ mode, need, ids });
+    if (choice !== undefined) choices.set(choice, ids);
+  }
+  return found;
 }
 
 function reasonOf(error: unknown): unknown {

@@ -6,6 +6,7 @@ import type { PlannedTask, WorkflowEvent } from '../../model/event.js';
 import type { AttemptCall } from '../../model/middleware.js';
 import { isEnd, type TaskStatus } from '../../model/status.js';
 import type { Definable, WorkflowSettings } from '../../model/workflow.js';
+import { dependenciesIn } from '../../replay/recording.js';
 import type { MemoryDump, MemoryStore } from '../../stores/memory.js';
 import { durationOf } from '../marbles/marble-text.js';
 import { MortalStore } from '../mortal-store.js';
@@ -188,23 +189,10 @@ export class ObservedRun {
     return hedged ? (this.#open.get(taskId)?.size ?? 0) : 1;
   }
 
-  /** What a task depends on: `need` of `ids` in one of the modes. */
-  dependenciesOf(
-    taskId: string,
-  ): { readonly ids: readonly string[]; readonly mode: string; readonly need: number }[] {
-    const list: { readonly ids: string[]; readonly mode: string; readonly need: number }[] = [];
-    const choices = new Map<number | 'merged', string[]>();
-    for (const { id, mode, choice: own, need = 1 } of this.planned.get(taskId)?.dependencies ?? []) {
-      // Of those that are merged, one is enough.
-      const choice = mode === 'merged' ? mode : own;
-      const known = choice === undefined ? undefined : choices.get(choice);
-      if (known === undefined) {
-        const ids = [id];
-        list.push({ ids, mode, need });
-        if (choice !== undefined) choices.set(choice, ids);
-      } else known.push(id);
-    }
-    return list;
+  /** What a task depends on: `need` of `ids` in one of the modes; of those that are merged, one is enough. */
+  dependenciesOf(taskId: string): ReturnType<typeof dependenciesIn> {
+    const list = this.planned.get(taskId)?.dependencies ?? [];
+    return dependenciesIn(list.map((one) => (one.mode === 'merged' ? { ...one, choice: -1 } : one)));
   }
 
   live(): Promise<void> {

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { codeOf } from '../../replay/recording.js';
 import type { Moment } from '../marbles/marble-text.js';
 
 /** What `#` of a fake agent fails with when nothing else is given: an error of code `error`. */
@@ -10,14 +11,6 @@ export class MarbleError extends Error {
     this.name = 'MarbleError';
     this.code = code;
   }
-}
-
-/** What tells one error from another: its `code`, else its HTTP `status`, else its name or itself as text. */
-export function codeOfError(error: unknown): string {
-  if (typeof error !== 'object' || error === null) return String(error);
-  const { code, status, name } = error as { code?: unknown; status?: unknown; name?: unknown };
-  if (code !== undefined) return String(code);
-  return String(status ?? name ?? 'error');
 }
 
 /** The error a text, an Error or anything else stands for. */
@@ -32,13 +25,13 @@ const sameTime = 1e-6;
 export function sameMoment(a: Moment | undefined, b: Moment | undefined): boolean {
   if (a === undefined || b === undefined || Math.abs(a.at - b.at) > sameTime || a.kind !== b.kind)
     return false;
-  if (a.kind === 'error') return codeOfError(a.error) === codeOfError(b.error);
+  if (a.kind === 'error') return codeOf(a.error) === codeOf(b.error);
   return a.kind !== 'next' || isDeepStrictEqual(a.value, b.value);
 }
 
 /** True when `value` has everything `pattern` has; more is fine in records. Errors are compared by code. */
 export function matches(value: unknown, pattern: unknown): boolean {
-  if (pattern instanceof Error) return codeOfError(value) === codeOfError(pattern);
+  if (pattern instanceof Error) return codeOf(value) === codeOf(pattern);
   if (typeof pattern !== 'object' || pattern === null || Array.isArray(pattern))
     return isDeepStrictEqual(value, pattern);
   if (typeof value !== 'object' || value === null) return false;

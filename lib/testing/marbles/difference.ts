@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
-import { codeOfError, sameMoment } from '../explore/outcome.js';
+import { codeOf } from '../../replay/recording.js';
+import { sameMoment } from '../explore/outcome.js';
 import { drawMarbles, type Moment } from './marble-text.js';
 
 /** An expectation of a marble test that did not hold; the message shows both sides, one under the other. */
@@ -103,6 +104,6 @@ function say(moment: Moment | undefined): string {
   if (moment === undefined) return 'nothing more';
   const { at, kind } = moment;
   if (kind === 'next') return `value ${text(moment.value)} at ${at} ms`;
-  if (kind === 'error') return `error ${codeOfError(moment.error)} at ${at} ms`;
+  if (kind === 'error') return `error ${codeOf(moment.error)} at ${at} ms`;
   return `${kind} at ${at} ms`;
 }

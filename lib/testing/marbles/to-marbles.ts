@@ -1,10 +1,9 @@
 import type { Observable } from 'rxjs';
-import { getOrInsert } from '../../kernel/get-or-insert.js';
 import { SimulationScheduler } from '../../kernel/simulation-scheduler.js';
 import type { WorkflowEvent } from '../../model/event.js';
-import { Rebuilt } from '../../replay/rebuild.js';
+import { failureOf, Rebuilt, settingsOf } from '../../replay/rebuild.js';
 import type { RecordedAttempt, RecordedTask, Recording } from '../../replay/recording.js';
-import { recordingOf } from '../../replay/recording.js';
+import { dependenciesIn, recordingOf } from '../../replay/recording.js';
 import { literal } from './literal.js';
 import { drawTimeline, type TimelineRow, timelineOf } from './timeline.js';
 
@@ -65,7 +64,7 @@ class Writer {
     const { main, testing } = this.#options.from ?? { main: 'rxhive', testing: 'rxhive/testing' };
     const unit = this.#unit();
     const body = [
-      `const recorded = workflow(${literal(this.#settings())});`,
+      `const recorded = workflow(${literal(settingsOf(this.#recording))});`,
       ...this.#inOrder().flatMap((task) => this.#defined(task)),
       'flow(recorded);',
       ...this.#rows.flatMap((row) => this.#end(row)),
@@ -99,25 +98,6 @@ class Writer {
     if (least <= 1) return 1;
     const power = 10 ** Math.floor(Math.log10(least));
     return power * ([1, 2, 5].find((one) => one * power >= least) ?? 10);
-  }
-
-  #settings(): Record<string, unknown> {
-    const { workflow, plan } = this.#recording;
-    const { concurrency, groups = [], resources, aging, policy, failurePolicy } = plan;
-    const limit = (value: number | null | undefined): number => value ?? Number.POSITIVE_INFINITY;
-    const all = {
-      name: workflow,
-      concurrency: limit(concurrency),
-      groups:
-        groups.length === 0
-          ? undefined
-          : Object.fromEntries(groups.map((one) => [one.name, { concurrency: limit(one.concurrency) }])),
-      resources,
-      aging,
-      policy,
-      failurePolicy,
-    };
-    return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   }
 
   /** Static tasks after those they depend on: handles have to be there. */
@@ -191,22 +171,14 @@ class Writer {
   }
 
   #dependencies(list: RecordedTask['plan']['dependencies']): string[] {
-    const choices = new Map<
-      number,
-      { readonly mode: string; readonly need: number; readonly tasks: string[] }
-    >();
-    const texts: string[] = [];
-    for (const { id, mode, choice = 0, need = 1 } of list) {
-      const name = this.#names.get(id) as string;
-      if (mode !== 'value') this.#imports.add(mode);
-      if (mode === 'race' || mode === 'quorum') {
-        getOrInsert(choices, choice, () => ({ mode, need, tasks: [] })).tasks.push(name);
-      } else if (mode === 'value') texts.push(name);
-      else texts.push(mode === 'orElse' ? `orElse(${name}, undefined)` : `${mode}(${name})`);
-    }
-    for (const { mode, need, tasks } of choices.values())
-      texts.push(mode === 'race' ? `race([${tasks.join(', ')}])` : `quorum(${need}, [${tasks.join(', ')}])`);
-    return texts;
+    return dependenciesIn(list).map(({ mode, need, ids }) => {
+      const names = ids.map((id) => this.#names.get(id)).join(', ');
+      if (mode === 'value') return names;
+      this.#imports.add(mode);
+      if (mode === 'race') return `race([${names}])`;
+      if (mode === 'quorum') return `quorum(${need}, [${names}])`;
+      return mode === 'orElse' ? `orElse(${names}, undefined)` : `${mode}(${names})`;
+    });
   }
 
   /** When each task ended, to the ms: the picture rounds. */
@@ -280,13 +252,9 @@ function marbleOf({ runningMs, end }: RecordedAttempt): string {
   return runningMs === 0 ? mark : `${runningMs}ms ${mark}`;
 }
 
-function errorText({ end, code = 'error', status, asked }: RecordedAttempt): string | undefined {
-  if (end !== 'failed') return undefined;
+function errorText(attempt: RecordedAttempt): string | undefined {
+  if (attempt.end !== 'failed') return undefined;
+  const { code = 'error', status, asked } = attempt;
   if (status === undefined && asked === undefined) return literal(code);
-  const facts = {
-    code,
-    ...(status !== undefined && { status }),
-    ...(asked !== undefined && { retryAfter: asked / 1_000 }),
-  };
-  return `Object.assign(new Error(${literal(code)}), ${literal(facts)})`;
+  return `Object.assign(new Error(${literal(code)}), ${literal({ ...failureOf(attempt) })})`;
 }
