@@ -17,25 +17,28 @@ export interface Meters {
 /** Gives what takes the values of a histogram with these labels. */
 export type Histograms = (name: MetricName, labels: Labels) => (value: number) => void;
 
-/** Every metric with its kind, its unit and what it tells. */
+/** Every metric with its kind, its unit, what it tells, and its labels beside the name of the workflow. */
 export const metrics = {
-  tasks: ['counter', '{task}', 'Tasks that ended, by type and status'],
-  task_duration: ['histogram', 's', 'Time a task was running, all attempts together'],
-  attempts: ['counter', '{attempt}', 'Attempts that ended, by type and outcome'],
-  wait: ['counter', 's', 'Time tasks waited, by cause'],
-  refusals: ['counter', '{response}', 'Answers with status 429, by group'],
-  active: ['gauge', '{task}', 'Tasks at work, by group'],
-  ready: ['gauge', '{task}', 'Tasks that wait for a slot or permit, by group'],
-  limit: ['gauge', '{task}', 'Tasks that may be at work at once, by group'],
-  adaptive_target: ['gauge', '{task}', 'Tasks an adaptive limit would let be at work, by group'],
-  permits_used: ['gauge', '{permit}', 'Permits taken, by group and window'],
-  permits_limit: ['gauge', '{permit}', 'Permits there are, by group and window'],
-  budget_spent: ['gauge', '{unit}', 'What of a budget is spent, by group and cap'],
-  budget_limit: ['gauge', '{unit}', 'Where nothing new starts, by group and cap'],
-  tokens: ['counter', '{token}', 'Tokens used, by model and direction'],
-  cost: ['counter', '{cost}', 'Money spent, by model'],
-  runs: ['counter', '{run}', 'Runs that ended, by status'],
-} as const satisfies Record<string, readonly ['counter' | 'histogram' | 'gauge', string, string]>;
+  tasks: ['counter', '{task}', 'Tasks that ended, by type and status', ['type', 'status']],
+  task_duration: ['histogram', 's', 'Time a task was running, all attempts together', ['type']],
+  attempts: ['counter', '{attempt}', 'Attempts that ended, by type and outcome', ['type', 'outcome']],
+  wait: ['counter', 's', 'Time tasks waited, by cause', ['cause']],
+  refusals: ['counter', '{response}', 'Answers with status 429, by group', ['group']],
+  active: ['gauge', '{task}', 'Tasks at work, by group', ['group']],
+  ready: ['gauge', '{task}', 'Tasks that wait for a slot or permit, by group', ['group']],
+  limit: ['gauge', '{task}', 'Tasks that may be at work at once, by group', ['group']],
+  adaptive_target: ['gauge', '{task}', 'Tasks an adaptive limit would let be at work, by group', ['group']],
+  permits_used: ['gauge', '{permit}', 'Permits taken, by group and window', ['group', 'window']],
+  permits_limit: ['gauge', '{permit}', 'Permits there are, by group and window', ['group', 'window']],
+  budget_spent: ['gauge', '{unit}', 'What of a budget is spent, by group and cap', ['group', 'cap']],
+  budget_limit: ['gauge', '{unit}', 'Where nothing new starts, by group and cap', ['group', 'cap']],
+  tokens: ['counter', '{token}', 'Tokens used, by model and direction', ['model', 'direction']],
+  cost: ['counter', '{cost}', 'Money spent, by model', ['model']],
+  runs: ['counter', '{run}', 'Runs that ended, by status', ['status']],
+} as const satisfies Record<
+  string,
+  readonly ['counter' | 'histogram' | 'gauge', string, string, readonly string[]]
+>;
 
 /** Name of a metric. */
 export type MetricName = keyof typeof metrics;

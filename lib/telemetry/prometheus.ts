@@ -1,7 +1,7 @@
 import client from 'prom-client';
 import { type MonoTypeOperatorFunction, tap } from 'rxjs';
 import type { WorkflowEvent } from '../model/event.js';
-import { Measure, type MetricName, metrics } from './measure.js';
+import { Measure, metrics } from './measure.js';
 
 /** Metrics of runs for Prometheus to fetch. */
 export interface Prometheus {
@@ -13,25 +13,6 @@ export interface Prometheus {
   readonly contentType: string;
   readonly registry: client.Registry;
 }
-
-const labels: Readonly<Record<MetricName, string[]>> = {
-  tasks: ['workflow', 'type', 'status'],
-  task_duration: ['workflow', 'type'],
-  attempts: ['workflow', 'type', 'outcome'],
-  wait: ['workflow', 'cause'],
-  refusals: ['workflow', 'group'],
-  active: ['workflow', 'group'],
-  ready: ['workflow', 'group'],
-  limit: ['workflow', 'group'],
-  adaptive_target: ['workflow', 'group'],
-  permits_used: ['workflow', 'group', 'window'],
-  permits_limit: ['workflow', 'group', 'window'],
-  budget_spent: ['workflow', 'group', 'cap'],
-  budget_limit: ['workflow', 'group', 'cap'],
-  tokens: ['workflow', 'model', 'direction'],
-  cost: ['workflow', 'model'],
-  runs: ['workflow', 'status'],
-};
 
 /**
  * Makes metrics named `rxhive_...` in a registry, a new one by default. Needs prom-client beside rxhive.
@@ -47,9 +28,9 @@ export function prometheus(
       add: (name, value, with_) => (all.get(name) as client.Counter).inc(with_, value),
       set: (name, value, with_) => (all.get(name) as client.Gauge).set(with_, value),
     });
-  const made = Object.entries(metrics).map(([key, [kind, unit, help]]) => {
+  const made = Object.entries(metrics).map(([key, [kind, unit, help, labels]]) => {
     const name = `rxhive_${key}${unit === 's' ? '_seconds' : ''}${kind === 'counter' ? '_total' : ''}`;
-    const labelNames = labels[key as MetricName];
+    const labelNames = ['workflow', ...labels];
     // Whoever asks for a metric asks for all that has come since the last time.
     const shape = { name, help, labelNames, registers: [registry], collect: tell };
     const metric =
