@@ -1,4 +1,5 @@
-import { inspect, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError } from '../kernel/errors.js';
+import { bag, checked, number } from '../kernel/option-rules.js';
 import type { CheckpointStore, StoredRun } from '../model/store.js';
 import { storeAt } from './at-path.js';
 
@@ -11,6 +12,11 @@ export interface PruneOptions {
   /** Those it is about, and `keep` counts. Default: all of the store. */
   readonly of?: (run: StoredRun) => boolean;
 }
+
+const optionRules = bag('an object of options', {
+  olderThan: number(0, 'infinite'),
+  keep: number(0, 'whole'),
+});
 
 /**
  * Removes old runs from a store, and says which; one that a process has at the moment stays. A log with
@@ -27,10 +33,7 @@ export async function prune(
       'INVALID_OPTION',
       'prune got neither olderThan nor keep; it would remove every run.',
     );
-  if (olderThan !== undefined && !(olderThan >= 0))
-    throw new RxhiveError('INVALID_OPTION', `prune got olderThan ${inspect(olderThan)}; give ms from 0.`);
-  if (keep !== undefined && !(Number.isInteger(keep) && keep >= 0))
-    throw new RxhiveError('INVALID_OPTION', `prune got keep ${inspect(keep)}; give a whole number from 0.`);
+  checked({ olderThan, keep }, 'prune', optionRules);
   const before = Date.now() - (olderThan ?? 0);
   const place = storeAt(store);
   const runs = [...(await place.runs())].filter(of).sort((a, b) => b.updatedAt - a.updatedAt);

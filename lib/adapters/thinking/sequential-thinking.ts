@@ -1,4 +1,5 @@
-import { inspect, LimitExceededError, RxhiveError, truncate } from '../../kernel/errors.js';
+import { LimitExceededError, RxhiveError, truncate } from '../../kernel/errors.js';
+import { bag, checked, isFunction, number, oneOf, required } from '../../kernel/option-rules.js';
 import type { TaskContext } from '../../model/context.js';
 import type { TaskSettings } from '../../model/task.js';
 import { type AdaptedAgent, adaptAgent } from '../contract.js';
@@ -51,6 +52,17 @@ export interface ThinkingOptions<I> {
   readonly version?: string;
 }
 
+const optionRules = bag<ThinkingOptions<unknown>>(
+  'an object of options',
+  {
+    think: required(isFunction, 'give a function'),
+    maxThoughts: number(1, 'whole'),
+    atLimit: oneOf(['fail', 'stop']),
+    corrections: number(0, 'whole'),
+  },
+  false,
+);
+
 /**
  * An agent that thinks step by step: numbered thoughts, that may revise earlier ones or begin branches, until it needs no
  * more. Each thought is a value of its stream; the last one is the result and has all others in `thoughts`.
@@ -67,9 +79,8 @@ export interface ThinkingOptions<I> {
  * @throws RxhiveError INVALID_OPTION
  */
 export function sequentialThinking<I = unknown>(options: ThinkingOptions<I>): AdaptedAgent<I, Thought> {
+  checked(options, 'sequentialThinking()', optionRules);
   const { think, through, atLimit = 'fail', maxThoughts = 30, corrections = 2, task = {} } = options;
-  const problem = problemOf({ think, atLimit, maxThoughts, corrections });
-  if (problem !== undefined) throw new RxhiveError('INVALID_OPTION', `sequentialThinking: ${problem}`);
   const version = options.version ?? String(think);
   return adaptAgent<I, Thought>(async (input, ctx, signal, tell) => {
     const recorder = through?.(ctx);
@@ -133,21 +144,4 @@ function textOf(input: unknown): string {
 function tooMany(taskId: string, most: number): LimitExceededError {
   const message = `Task "${truncate(taskId)}" has had ${most} thoughts and needs more; raise maxThoughts (retry: 'failed' goes on there), or let atLimit be 'stop'.`;
   return new LimitExceededError('maxThoughts', most, message);
-}
-
-function problemOf(options: {
-  readonly think: unknown;
-  readonly atLimit: string;
-  readonly maxThoughts: number;
-  readonly corrections: number;
-}): string | undefined {
-  const { think, atLimit, maxThoughts, corrections } = options;
-  if (typeof think !== 'function') return `think is ${inspect(think)}; give a function.`;
-  if (!(Number.isInteger(maxThoughts) && maxThoughts >= 1))
-    return `maxThoughts is ${inspect(maxThoughts)}; give a whole number from 1.`;
-  if (!(Number.isInteger(corrections) && corrections >= 0))
-    return `corrections is ${inspect(corrections)}; give a whole number from 0.`;
-  if (atLimit !== 'fail' && atLimit !== 'stop')
-    return `atLimit is ${inspect(atLimit)}; give 'fail' or 'stop'.`;
-  return undefined;
 }
