@@ -148,7 +148,7 @@ try {
   writeFileSync(join(folder, 'pg-limits.mjs'), noLimits);
   check(
     'limits in PostgreSQL say which package they need',
-    /postgresLimits\(\) needs package pg: run npm install pg/.test(call('node', ['pg-limits.mjs'])),
+    /postgresLimits\(\) needs pg: run npm install pg/.test(call('node', ['pg-limits.mjs'])),
   );
   const noRedis = `
     import { workflow } from 'rxhive';

@@ -57,6 +57,12 @@ export class AgentError extends RxhiveError {
   }
 }
 
+/** A failure of a kind that another try does not change. */
+export function finalError(taskId: string, kind: AgentErrorKind, cause: unknown): AgentError {
+  const none = { status: undefined, retryAfter: undefined, headers: undefined };
+  return new AgentError(taskId, { kind, isRetryable: false, ...none }, cause);
+}
+
 /** A used-up quota and too much load are limits to whoever asks; what is wrong with a request has no name of its own. */
 const kinds: Readonly<Record<ProviderErrorKind, AgentErrorKind>> = {
   'rate-limit': 'rate-limit',

@@ -1,9 +1,10 @@
 import type { WorkflowEvent } from '../model/event.js';
-import { type AdaptedAgent, adaptAgent, type PromptMapping, promptOf } from './contract.js';
+import { type AdaptedAgent, adaptAgent, type PromptMapping, promptOf, usageOf } from './contract.js';
 import { type AskedQuestion, callFlow, type FlowToolOptions, toolOf } from './flow-tool.js';
 import type { Offer } from './offer.js';
 
 export type { AskedQuestion, FlowToolOptions, JsonSchema } from './flow-tool.js';
+export type { OfferOptions } from './offer.js';
 
 /** The part of an AI SDK result that is used. */
 interface Generated {
@@ -64,9 +65,7 @@ export function fromAiSdk<I = unknown, R = string>(
       { readonly inputTokens?: number; readonly outputTokens?: number } | undefined,
       { readonly modelId?: string } | undefined,
     ];
-    const model = mapping.model ?? response?.modelId;
-    const tokens = { inputTokens: usage?.inputTokens ?? 0, outputTokens: usage?.outputTokens ?? 0 };
-    ctx.usage(model === undefined ? tokens : { ...tokens, model });
+    ctx.usage(usageOf(usage?.inputTokens, usage?.outputTokens, mapping.model ?? response?.modelId));
     return result === undefined ? ((await native.text) as R) : await result(native);
   });
 }

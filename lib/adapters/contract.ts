@@ -1,8 +1,8 @@
 import { Observable } from 'rxjs';
 import { onAbort } from '../kernel/abort.js';
-import { RxhiveError, truncate } from '../kernel/errors.js';
+import { RxhiveError } from '../kernel/errors.js';
 import { checked, number } from '../kernel/option-rules.js';
-import type { TaskContext } from '../model/context.js';
+import type { TaskContext, Usage } from '../model/context.js';
 import { agentError } from './agent-error.js';
 
 /**
@@ -192,15 +192,11 @@ export function dataOf(input: unknown): unknown {
   return typeof agentType === 'string' ? data : input;
 }
 
-/** Loads an optional peer. @throws RxhiveError INVALID_OPTION that says what to install */
-export async function peer<M>(specifier: string, door: string, install: string): Promise<M> {
-  try {
-    return (await import(specifier)) as M;
-  } catch (cause) {
-    const { code } = cause as { code?: unknown };
-    const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
-    const why = missing ? `is not installed: run npm install ${install}` : 'cannot be loaded; see the cause';
-    const name = truncate(specifier);
-    throw new RxhiveError('INVALID_OPTION', `rxhive/${door} needs ${name}, which ${why}.`, { cause });
-  }
+/** Tokens as a framework tells them, and the model where it is known. */
+export function usageOf(input: unknown, output: unknown, model: string | undefined): Usage {
+  return { inputTokens: whole(input), outputTokens: whole(output), ...(model !== undefined && { model }) };
+}
+
+function whole(tokens: unknown): number {
+  return typeof tokens === 'number' && Number.isFinite(tokens) && tokens >= 0 ? Math.round(tokens) : 0;
 }

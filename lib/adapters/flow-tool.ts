@@ -2,16 +2,15 @@ import { onAbort } from '../kernel/abort.js';
 import { AnswerRefusedError, RxhiveError, truncate } from '../kernel/errors.js';
 import type { QuestionEvent, WorkflowEvent } from '../model/event.js';
 import type { OpenQuestion } from '../model/question.js';
-import type { WorkflowResult } from '../model/result.js';
 import { jsonSchemaOf, type StandardSchema } from '../model/schema.js';
 import type { WorkflowDefinition } from '../model/workflow.js';
-import { type FlowEvent, type Offer, type OfferedRunOptions, offered, type Runnable } from './offer.js';
+import { type FlowEvent, type Offer, type OfferOptions, offered, type Runnable } from './offer.js';
 
 /** A JSON schema. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** How a workflow is a tool. `C`: what it is called with. */
-export interface FlowToolOptions<C> {
+export interface FlowToolOptions<C> extends OfferOptions<C> {
   /** What it is good for: models decide by that. Default: the `description` of the workflow, or its name and tasks. */
   readonly description?: string;
   /**
@@ -19,15 +18,6 @@ export interface FlowToolOptions<C> {
    * schema can tell; what is no object is called `input` in one.
    */
   readonly schema?: JsonSchema;
-  /** The input of the run. Default: what it is called with. */
-  readonly input?: (call: C) => unknown;
-  /** More options of the run, such as `store` and `runId`. */
-  readonly run?: OfferedRunOptions | ((call: C) => OfferedRunOptions);
-  /**
-   * The answer. Default: the result of the task that no other depends on, of several an object by id; when one of them has
-   * none, the call fails with `PartialWorkflowError`.
-   */
-  readonly output?: (result: WorkflowResult) => unknown;
 }
 
 /** A question that a call of a tool waits for. */

@@ -99,12 +99,22 @@ export interface Surroundings {
 
 const told: readonly WorkflowEvent['type'][] = ['run', 'task', 'value', 'log', 'question'];
 
-/** What {@link offered} needs to know. */
-export interface Offered<C> {
-  readonly offer: Offer<C>;
+/** How a workflow meets what it is offered to. `C`: what it is called with. */
+export interface OfferOptions<C> {
+  /** The input of the run. Default: what it is called with. */
   readonly input?: (call: C) => unknown;
+  /** More options of the run, such as `store` and `runId`. */
   readonly run?: OfferedRunOptions | ((call: C) => OfferedRunOptions);
+  /**
+   * The answer. Default: the result of the task that no other depends on, of several an object by id; when one of them has
+   * none, the call fails with `PartialWorkflowError`.
+   */
   readonly output?: (result: WorkflowResult) => unknown;
+}
+
+/** What {@link offered} needs to know. */
+export interface Offered<C> extends OfferOptions<C> {
+  readonly offer: Offer<C>;
   /** Types of the events that the emitter tells. */
   readonly events?: readonly WorkflowEvent['type'][] | 'all';
 }

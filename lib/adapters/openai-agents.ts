@@ -1,8 +1,9 @@
+import { peer } from '../kernel/peer.js';
 import type { TaskContext } from '../model/context.js';
 import { human, type Question } from '../model/question.js';
 import { typed } from '../model/schema.js';
-import { AgentError, type AgentErrorKind } from './agent-error.js';
-import { type AdaptedAgent, adaptAgent, type PromptMapping, peer, promptOf } from './contract.js';
+import { type AgentErrorKind, finalError } from './agent-error.js';
+import { type AdaptedAgent, adaptAgent, type PromptMapping, promptOf } from './contract.js';
 
 /** The part of an `Agent` of @openai/agents that is looked at. */
 export interface OpenAIAgent {
@@ -52,7 +53,7 @@ export function fromOpenAIAgent<I = unknown, R = string>(
   return adaptAgent<I, R>(async (input, ctx, signal, tell) => {
     const { Runner, RunContext } = await peer<AgentsModule>(
       '@openai/agents',
-      'openai-agents',
+      'rxhive/openai-agents',
       '@openai/agents zod',
     );
     const { context: given, ...more } = (mapping.options?.(input, ctx) ?? {}) as { context?: unknown };
@@ -201,6 +202,5 @@ const kinds: Readonly<Record<string, AgentErrorKind>> = {
 function understood(taskId: string, error: unknown): unknown {
   const kind = error instanceof Error ? kinds[error.constructor.name] : undefined;
   if (kind === undefined) return error;
-  const facts = { kind, isRetryable: false, status: undefined, retryAfter: undefined, headers: undefined };
-  return new AgentError(taskId, facts, error);
+  return finalError(taskId, kind, error);
 }

@@ -1,4 +1,5 @@
 import { CheckpointCorruptError, inspect, RxhiveError } from '../kernel/errors.js';
+import { peer } from '../kernel/peer.js';
 import { isPostgresLost, postgresReason } from '../model/postgres-failure.js';
 import { storeFailed } from '../model/store-failure.js';
 
@@ -118,16 +119,11 @@ export function quotedSchema(schema: unknown): string {
 }
 
 async function makePool(connectionString: string, maker: string): Promise<OwnPool> {
-  let pg: { readonly Pool: new (options: object) => OwnPool };
-  try {
-    // Typed here, so that nobody needs the types of pg to use rxhive.
-    const found = (await import('pg')) as unknown as { default?: typeof pg } & typeof pg;
-    pg = found.default ?? found;
-  } catch (cause) {
-    const message = `${maker} needs package pg: run npm install pg (${inspect((cause as { code?: string }).code)}).`;
-    throw new RxhiveError('INVALID_OPTION', message);
-  }
-  const pool = new pg.Pool({
+  // Typed here, so that nobody needs the types of pg to use rxhive.
+  type Pg = { readonly Pool: new (options: object) => OwnPool };
+  const found = await peer<Pg & { readonly default?: Pg }>('pg', maker, 'pg', () => import('pg'));
+  const { Pool } = found.default ?? found;
+  const pool = new Pool({
     connectionString,
     allowExitOnIdle: true,
     connectionTimeoutMillis: 10_000,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { RxhiveError } from '../kernel/errors.js';
+import { peer } from '../kernel/peer.js';
 
 /** The part of a client of package `ioredis` that is used. */
 export interface RedisClient {
@@ -196,18 +197,9 @@ function secretsOf(address: string | RedisAddress | undefined): string[] {
 }
 
 async function makeClient(address: string | RedisAddress): Promise<OwnClient> {
-  type Make = new (...given: unknown[]) => OwnClient;
-  let Redis: Make;
-  try {
-    // Typed here, so that nobody needs the types of ioredis to use rxhive.
-    Redis = ((await import('ioredis')) as unknown as { Redis: Make }).Redis;
-  } catch (cause) {
-    const { code } = cause as { code?: unknown };
-    throw new RxhiveError(
-      'INVALID_OPTION',
-      `redis() needs package ioredis: run npm install ioredis (${String(code)}).`,
-    );
-  }
+  // Typed here, so that nobody needs the types of ioredis to use rxhive.
+  type Module = { readonly Redis: new (...given: unknown[]) => OwnClient };
+  const { Redis } = await peer<Module>('ioredis', 'redis()', 'ioredis', () => import('ioredis'));
   const options = {
     lazyConnect: true,
     // Who asks decides when to try again.

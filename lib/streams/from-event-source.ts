@@ -10,6 +10,7 @@ import {
   options as optionsOf,
   required,
 } from '../kernel/option-rules.js';
+import { peer } from '../kernel/peer.js';
 import { isRecord } from '../kernel/plain.js';
 
 /** The part of an `EventSource` that is used: that of a browser, of the package `eventsource`, or one of yours. */
@@ -154,17 +155,7 @@ type Maker = new (address: string | URL) => EventSourceLike;
 
 async function open(address: string | URL): Promise<EventSourceLike> {
   const own = (globalThis as { readonly EventSource?: Maker }).EventSource;
-  return new (own ?? (await installed()))(address);
-}
-
-async function installed(): Promise<Maker> {
-  // Not by a literal: who builds for browsers need not have it.
-  const name: string = 'eventsource';
-  try {
-    return ((await import(name)) as { readonly EventSource: Maker }).EventSource;
-  } catch (cause) {
-    const message =
-      'fromEventSource() needs an EventSource, and there is none here: npm install eventsource.';
-    throw new RxhiveError('INVALID_OPTION', message, { cause });
-  }
+  if (own !== undefined) return new own(address);
+  const { EventSource } = await peer<{ readonly EventSource: Maker }>('eventsource', 'fromEventSource()');
+  return new EventSource(address);
 }

@@ -1,4 +1,4 @@
-import { RxhiveError } from '../kernel/errors.js';
+import { peer } from '../kernel/peer.js';
 import type { WorkflowEvent } from '../model/event.js';
 import type { Definable } from '../model/workflow.js';
 import { definedTasks } from '../observe/defined.js';
@@ -33,13 +33,7 @@ export async function graphSvgOf(view: RunView): Promise<string> {
 }
 
 async function library(): Promise<Dagre> {
-  const name: string = '@dagrejs/dagre';
-  try {
-    return ((await import(name)) as { readonly default: Dagre }).default;
-  } catch (cause) {
-    const message = 'Pictures in SVG need the package @dagrejs/dagre: npm install @dagrejs/dagre.';
-    throw new RxhiveError('INVALID_OPTION', message, { cause });
-  }
+  return (await peer<{ readonly default: Dagre }>('@dagrejs/dagre', 'graphSvg()')).default;
 }
 
 /** A workflow as a run that has not begun. */

@@ -226,10 +226,7 @@ svg('without @dagrejs/dagre a picture says what to install', () => {
     });
   const refused = draw('svg');
   assert.ok(refused.status !== 0, String(refused.stdout));
-  assert.match(
-    String(refused.stderr),
-    /Pictures in SVG need the package @dagrejs\/dagre: npm install @dagrejs\/dagre/,
-  );
+  assert.match(String(refused.stderr), /graphSvg\(\) needs @dagrejs\/dagre: run npm install @dagrejs\/dagre/);
   assert.is(draw('mermaid').status, 0, 'other formats need nothing');
 });
 

@@ -1,6 +1,6 @@
 import type { TaskContext } from '../../model/context.js';
 import type { Question } from '../../model/question.js';
-import { AgentError, type AgentErrorKind, agentError } from '../agent-error.js';
+import { AgentError, agentError, finalError } from '../agent-error.js';
 import {
   type A2AEvent,
   type A2AMessage,
@@ -77,14 +77,9 @@ const finalCodes: ReadonlySet<unknown> = new Set([
 function understood(taskId: string, error: unknown): unknown {
   for (let one = error; one instanceof Error; one = one.cause) {
     const { errorResponse } = one as { errorResponse?: { error?: { code?: unknown } } };
-    if (finalCodes.has(errorResponse?.error?.code)) return final(taskId, 'other', error);
+    if (finalCodes.has(errorResponse?.error?.code)) return finalError(taskId, 'other', error);
   }
   return error;
-}
-
-function final(taskId: string, kind: AgentErrorKind, cause: unknown): AgentError {
-  const none = { status: undefined, retryAfter: undefined, headers: undefined };
-  return new AgentError(taskId, { kind, isRetryable: false, ...none }, cause);
 }
 
 /** States in which nothing more comes by itself. */
@@ -260,7 +255,7 @@ class Conversation {
     for (const name of ['status', 'code', 'retryAfter', 'isRetryable'])
       if (facts[name] !== undefined) Object.assign(error, { [name]: facts[name] });
     if (state !== 'rejected' && state !== 'canceled' && state !== 'auth-required') return error;
-    return final(taskId, state === 'auth-required' ? 'auth' : 'other', error);
+    return finalError(taskId, state === 'auth-required' ? 'auth' : 'other', error);
   }
 
   /** Tells the agent that nobody wants its task any more. */

@@ -1,4 +1,4 @@
-import { peer } from '../contract.js';
+import { peer } from '../../kernel/peer.js';
 import type { A2AClient } from './a2a-call.js';
 
 /** The part of `@a2a-js/sdk/client` that is used. */
@@ -22,7 +22,7 @@ export async function connectA2A(
     readonly card?: string;
   },
 ): Promise<A2AClient> {
-  const sdk = await peer<A2ASdk>('@a2a-js/sdk/client', 'a2a', '@a2a-js/sdk');
+  const sdk = await peer<A2ASdk>('@a2a-js/sdk/client', 'rxhive/a2a', '@a2a-js/sdk');
   const { headers = {}, card } = options;
   const fetchImpl: Fetch = async (address, init = {}) => {
     const own = typeof headers === 'function' ? await headers() : headers;

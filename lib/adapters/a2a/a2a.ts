@@ -6,6 +6,7 @@ import { type A2ACall, type A2AClient, type A2AReply, converse } from './a2a-cal
 import { connectA2A } from './a2a-connect.js';
 import type { A2APart } from './a2a-task.js';
 
+export type { OfferOptions } from '../offer.js';
 export type { A2AClient, A2AReply } from './a2a-call.js';
 export type { A2AArtifact, A2AMessage, A2APart, A2AStatus, A2ATask } from './a2a-task.js';
 export {

@@ -1,11 +1,10 @@
 import { messageOf, truncate } from '../../kernel/errors.js';
 import type { WorkflowEvent } from '../../model/event.js';
 import { PartialWorkflowError } from '../../model/partial-error.js';
-import type { WorkflowResult } from '../../model/result.js';
 import type { UsageReport } from '../../model/usage.js';
 import { AgentError } from '../agent-error.js';
 import { type AskedQuestion, callFlow } from '../flow-tool.js';
-import { answerOf, inTurn, lastTasks, type Offer, type OfferedRunOptions } from '../offer.js';
+import { answerOf, inTurn, lastTasks, type Offer, type OfferOptions } from '../offer.js';
 import { type A2APart, partsText } from './a2a-task.js';
 
 /** What a workflow that is served by A2A is asked. */
@@ -19,16 +18,9 @@ export interface A2AAsked {
 }
 
 /** How a workflow is served. */
-export interface A2AExecutorOptions {
+export interface A2AExecutorOptions extends OfferOptions<A2AAsked> {
   /** The input of the run. Default: the data of a message without text, else `{ prompt }`. */
   readonly input?: (asked: A2AAsked) => unknown;
-  /** More options of the run, such as `store`. */
-  readonly run?: OfferedRunOptions | ((asked: A2AAsked) => OfferedRunOptions);
-  /**
-   * The answer. Default: the result of the task that no other depends on, of several an object by id; when one of them has
-   * none, the task of A2A has failed.
-   */
-  readonly output?: (result: WorkflowResult) => unknown;
   /** What is told of an event while the task works. Default: nothing. */
   readonly progress?: (event: WorkflowEvent) => string | undefined;
 }

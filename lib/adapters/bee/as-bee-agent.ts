@@ -5,7 +5,7 @@ import type { Emitter } from 'beeai-framework/emitter/emitter';
 import type { BaseMemory } from 'beeai-framework/memory/base';
 import type { WorkflowEvent } from '../../model/event.js';
 import type { WorkflowResult } from '../../model/result.js';
-import { type FlowEvent, type Offer, type OfferedRunOptions, offered } from '../offer.js';
+import { type FlowEvent, type Offer, type OfferOptions, offered } from '../offer.js';
 import { ownEmitter } from './bee-copy.js';
 import { type Bee, loadBee, type NativeContext } from './bee-module.js';
 
@@ -47,20 +47,13 @@ export interface FlowAgent
 }
 
 /** How a workflow is an agent. */
-export interface BeeAgentOptions {
+export interface BeeAgentOptions extends OfferOptions<BeeCall> {
   /** Name for handoffs and workflows of BeeAI. Default: that of the workflow; of a function `workflow`. */
   readonly name?: string;
   /** What it is good for: models that may hand over to it decide by that. Default: says its name. */
   readonly description?: string;
   /** The input of the run. Default: `{ prompt }`. */
   readonly input?: (call: BeeCall) => unknown;
-  /** More options of the run, such as `store` and `runId`. */
-  readonly run?: OfferedRunOptions | ((call: BeeCall) => OfferedRunOptions);
-  /**
-   * The answer. Default: the result of the task that no other depends on, of several an object by id; when one of them has
-   * none, the agent fails with `PartialWorkflowError`.
-   */
-  readonly output?: (result: WorkflowResult) => unknown;
   /** What it remembers at the beginning. Default: nothing. */
   readonly memory?: BaseMemory;
   /** Events of the run that are events of the agent. Default: `run`, `task`, `value`, `log` and `question`. */

@@ -1,23 +1,16 @@
 import type { Tool, ToolOutput } from 'beeai-framework/tools/base';
 import type { WorkflowEvent } from '../../model/event.js';
-import type { WorkflowResult } from '../../model/result.js';
-import { type Offer, type OfferedRunOptions, offered } from '../offer.js';
+import { type Offer, type OfferOptions, offered } from '../offer.js';
 import { loadBee, type NativeContext } from './bee-module.js';
 
 /** How a workflow is a tool. `C`: what the model calls it with. */
-export interface BeeToolOptions<C> {
+export interface BeeToolOptions<C> extends OfferOptions<C> {
   /** Letters, digits, `-` and `_`. */
   readonly name: string;
   /** What it is good for: the model decides by that. */
   readonly description: string;
   /** Schema of what the model calls it with: of zod 3, or a JSON schema. */
   readonly schema: object;
-  /** The input of the run. Default: what the model calls it with. */
-  readonly input?: (call: C) => unknown;
-  /** More options of the run, such as `store` and `runId`. */
-  readonly run?: OfferedRunOptions | ((call: C) => OfferedRunOptions);
-  /** The output of the tool. Default: as of {@link asBeeAgent}. */
-  readonly output?: (result: WorkflowResult) => unknown;
   /** Events of the run that are events of the tool. Default: as of {@link asBeeAgent}. */
   readonly events?: readonly WorkflowEvent['type'][];
 }

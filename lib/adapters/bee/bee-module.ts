@@ -1,5 +1,5 @@
 import type { BaseMemory } from 'beeai-framework/memory/base';
-import { peer } from '../contract.js';
+import { peer } from '../../kernel/peer.js';
 import type { Surroundings } from '../offer.js';
 
 /** The part of a BeeAI `RunContext` that code within a run is given. */
@@ -36,7 +36,7 @@ const modules = [
 export async function loadBee(): Promise<Bee> {
   const install = '--legacy-peer-deps beeai-framework zod@3';
   const loaded = await Promise.all(
-    modules.map((name) => peer<Partial<Bee>>(`beeai-framework/${name}`, 'beeai', install)),
+    modules.map((name) => peer<Partial<Bee>>(`beeai-framework/${name}`, 'rxhive/beeai', install)),
   );
   return Object.assign({}, ...loaded) as Bee;
 }

@@ -7,12 +7,13 @@ import {
   dataOf,
   type PromptMapping,
   promptOf,
+  usageOf,
   withAgent,
 } from '../contract.js';
 import { apart, copyBeeAgent, withoutCache } from './bee-copy.js';
 import { BeeValidators } from './bee-validators.js';
 
-export type { FlowEvent } from '../offer.js';
+export type { FlowEvent, OfferOptions } from '../offer.js';
 export {
   asBeeAgent,
   type BeeAgentOptions,
@@ -276,10 +277,9 @@ function follow(
   emitter.match(
     chat('success'),
     ({ value }: ChatSuccess, { creator }) => {
-      const { promptTokens = 0, completionTokens = 0 } = value?.usage ?? {};
+      const { promptTokens, completionTokens } = value?.usage ?? {};
       const model = mapping.model ?? (creator as { modelId?: string }).modelId;
-      const usage = { inputTokens: whole(promptTokens), outputTokens: whole(completionTokens) };
-      ctx.usage(model === undefined ? usage : { ...usage, model });
+      ctx.usage(usageOf(promptTokens, completionTokens, model));
     },
     own,
   );
@@ -292,10 +292,6 @@ function follow(
       ctx.log(what, input);
     },
   );
-}
-
-function whole(tokens: number): number {
-  return Number.isFinite(tokens) && tokens >= 0 ? Math.round(tokens) : 0;
 }
 
 /** Text of what BeeAI's agents and tools give. */

@@ -1,7 +1,7 @@
 import { inspect, RxhiveError } from '../../kernel/errors.js';
 import type { WorkflowEvent } from '../../model/event.js';
 import type { WorkflowResult } from '../../model/result.js';
-import { type Offer, type OfferedRunOptions, offered } from '../offer.js';
+import { type Offer, type OfferOptions, offered } from '../offer.js';
 
 /** The part of the config of a node that is used. */
 export interface LangGraphConfig {
@@ -11,11 +11,7 @@ export interface LangGraphConfig {
 }
 
 /** How a workflow is a node. `S`: state of the graph, `U`: an update of it. */
-export interface LangGraphNodeOptions<S, U> {
-  /** The input of the run. Default: the state. */
-  readonly input?: (state: S) => unknown;
-  /** More options of the run, such as `store` and `runId`. */
-  readonly run?: OfferedRunOptions | ((state: S) => OfferedRunOptions);
+export interface LangGraphNodeOptions<S, U> extends Omit<OfferOptions<S>, 'output'> {
   /**
    * The update of the state. Default: the result of the task that no other depends on (of several an object by id): an object is
    * the update, a text a message of the assistant in `messages`. When such a task has no result, the node fails with

@@ -1,9 +1,11 @@
+import { peer } from '../../kernel/peer.js';
 import type { TaskContext } from '../../model/context.js';
 import { human, type Question } from '../../model/question.js';
 import { typed } from '../../model/schema.js';
-import { type AdaptedAgent, adaptAgent, dataOf, type PromptMapping, peer, promptOf } from '../contract.js';
+import { type AdaptedAgent, adaptAgent, dataOf, type PromptMapping, promptOf } from '../contract.js';
 import { RunnableWatch } from './runnable-watch.js';
 
+export type { OfferOptions } from '../offer.js';
 export { asLangGraphNode, type LangGraphConfig, type LangGraphNodeOptions } from './as-langgraph-node.js';
 
 /** The part of a LangChain `Runnable` that is used; models, chains and compiled graphs of LangGraph are some. */
@@ -86,11 +88,7 @@ export function fromRunnable<I = unknown, R = string>(
         asked = interruptsOf(output);
       }
       while (asked.length > 0) {
-        const { Command } = await peer<CommandModule>(
-          '@langchain/langgraph',
-          'langgraph',
-          '@langchain/langgraph',
-        );
+        const { Command } = await peer<CommandModule>('@langchain/langgraph', 'rxhive/langgraph');
         const resume = await answersTo(asked, ctx, mapping.question ?? questionOf);
         output = await run(new Command({ resume }));
         asked = interruptsOf(output);

@@ -1,5 +1,5 @@
 import type { TaskContext, Usage } from '../../model/context.js';
-import type { Progress } from '../contract.js';
+import { type Progress, usageOf } from '../contract.js';
 
 /** What a {@link RunnableWatch} is to do. */
 export interface RunnableWatchOptions {
@@ -103,7 +103,7 @@ export class RunnableWatch {
     const speaker = this.#speakers.get(runId);
     this.#speakers.delete(runId);
     if (this.#signal.aborted) return;
-    this.#ctx.usage(usageOf(output, this.#options.model, speaker?.model));
+    this.#ctx.usage(usageIn(output, this.#options.model, speaker?.model));
   }
 
   handleLLMError(_error: unknown, runId: string): void {
@@ -140,7 +140,7 @@ export class RunnableWatch {
   }
 }
 
-function usageOf(
+function usageIn(
   { generations, llmOutput }: Generations,
   named: string | undefined,
   asked: string | undefined,
@@ -149,19 +149,12 @@ function usageOf(
   let outputTokens = 0;
   let said: unknown;
   for (const { message } of generations?.flat() ?? []) {
-    inputTokens += whole(message?.usage_metadata?.input_tokens);
-    outputTokens += whole(message?.usage_metadata?.output_tokens);
+    inputTokens += message?.usage_metadata?.input_tokens ?? 0;
+    outputTokens += message?.usage_metadata?.output_tokens ?? 0;
     const facts = message?.response_metadata;
     said ??= facts?.model_name ?? facts?.model;
   }
-  if (inputTokens + outputTokens === 0) {
-    inputTokens = whole(llmOutput?.tokenUsage?.promptTokens);
-    outputTokens = whole(llmOutput?.tokenUsage?.completionTokens);
-  }
   const model = named ?? (typeof said === 'string' ? said : asked);
-  return { inputTokens, outputTokens, ...(model !== undefined && { model }) };
-}
-
-function whole(tokens: number | undefined): number {
-  return Number.isFinite(tokens) && (tokens as number) >= 0 ? Math.round(tokens as number) : 0;
+  if (inputTokens + outputTokens > 0) return usageOf(inputTokens, outputTokens, model);
+  return usageOf(llmOutput?.tokenUsage?.promptTokens, llmOutput?.tokenUsage?.completionTokens, model);
 }

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { peer } from '../contract.js';
+import { peer } from '../../kernel/peer.js';
 
 /** One end of a connection, as the official SDK of MCP defines it. */
 export interface McpTransport {
@@ -60,7 +60,7 @@ const sdk = '@modelcontextprotocol/sdk';
 
 /** Loads a module of the official SDK. @throws RxhiveError INVALID_OPTION that says what to install */
 export function mcpSdk<M>(path: string): Promise<M> {
-  return peer<M>(`${sdk}/${path}`, 'mcp', `${sdk} zod`);
+  return peer<M>(`${sdk}/${path}`, 'rxhive/mcp', `${sdk} zod`);
 }
 
 /** Loads the schemas of the protocol's messages. */

@@ -1,4 +1,5 @@
 export type { AskedQuestion, FlowToolOptions, JsonSchema } from '../flow-tool.js';
+export type { OfferOptions } from '../offer.js';
 export { asMcpTool, type McpToolOptions } from './as-mcp-tool.js';
 export { McpClient, mcpClient } from './mcp-client.js';
 export type { McpClientOptions, McpClientSettings } from './mcp-connect.js';

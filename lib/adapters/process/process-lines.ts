@@ -1,7 +1,7 @@
 import type { RxhiveError } from '../../kernel/errors.js';
 import { truncate } from '../../kernel/errors.js';
 import type { TaskContext } from '../../model/context.js';
-import { AgentError, agentError } from '../agent-error.js';
+import { AgentError, agentError, finalError } from '../agent-error.js';
 import type { ProcessGroup } from './process-group.js';
 import { ProcessError, type ProcessFailure, type ProcessMessage } from './process-message.js';
 
@@ -171,7 +171,7 @@ export class ProcessTalk {
     const facts = code === null ? { signal: String(signal) } : { exitCode: code };
     const cause = Object.assign(this.#error(words), facts);
     const { taskId } = this.#ctx;
-    return hopelessCodes.has(code ?? 0) ? hopeless(taskId, cause) : agentError(taskId, cause);
+    return hopelessCodes.has(code ?? 0) ? finalError(taskId, 'other', cause) : agentError(taskId, cause);
   }
 
   #notStarted(error: Error): RxhiveError {
@@ -186,7 +186,7 @@ export class ProcessTalk {
   }
 
   #hopeless(words: string): AgentError {
-    return hopeless(this.#ctx.taskId, this.#error(words));
+    return finalError(this.#ctx.taskId, 'other', this.#error(words));
   }
 }
 
@@ -208,10 +208,4 @@ function messageOf(json: unknown): ProcessMessage {
 function tellingLine(stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   return (lines.findLast((line) => /\w*(error|exception|panic)\b/i.test(line)) ?? lines.at(-1) ?? '').trim();
-}
-
-/** A failure that another try does not change. */
-export function hopeless(taskId: string, cause: ProcessError): AgentError {
-  const facts = { kind: 'other', status: undefined, retryAfter: undefined, headers: undefined } as const;
-  return new AgentError(taskId, { ...facts, isRetryable: false }, cause);
 }

@@ -1,9 +1,10 @@
 import { Observable } from 'rxjs';
 import { inspect, RxhiveError } from '../../kernel/errors.js';
 import type { TaskContext } from '../../model/context.js';
+import { finalError } from '../agent-error.js';
 import type { AdaptedAgent } from '../contract.js';
 import { ProcessGroup } from './process-group.js';
-import { hopeless, ProcessTalk } from './process-lines.js';
+import { ProcessTalk } from './process-lines.js';
 import { ProcessError, type ProcessMessage } from './process-message.js';
 
 export { ProcessError, type ProcessFailure, type ProcessMessage } from './process-message.js';
@@ -96,7 +97,9 @@ export function fromProcess<I, R>(
         group.write(written);
       } catch (error) {
         // A mapping has thrown, or there can be no such command.
-        subscriber.error(hopeless(ctx.taskId, new ProcessError(String((error as Error).message), '')));
+        subscriber.error(
+          finalError(ctx.taskId, 'other', new ProcessError(String((error as Error).message), '')),
+        );
         return;
       }
       const name = command.slice(command.lastIndexOf('/') + 1);
