@@ -194,10 +194,15 @@ export function codeOf(error: unknown): string {
 }
 
 /** What a task depends on: a task in one of the modes, or for a race or quorum `need` of several. */
-export function dependenciesIn(
-  list: PlannedTask['dependencies'],
-): { readonly mode: DependencyMode; readonly need: number; readonly ids: string[] }[] {
-  const found: ReturnType<typeof dependenciesIn> = [];
+export interface Needed {
+  readonly mode: DependencyMode;
+  readonly need: number;
+  readonly ids: readonly string[];
+}
+
+/** What a planned task depends on, each race and quorum once. */
+export function dependenciesIn(list: PlannedTask['dependencies']): Needed[] {
+  const found: Needed[] = [];
   const choices = new Map<number, string[]>();
   for (const { id, mode, choice, need = 1 } of list) {
     const known = choice === undefined ? undefined : choices.get(choice);

@@ -6,7 +6,7 @@ import type { PlannedTask, WorkflowEvent } from '../../model/event.js';
 import type { AttemptCall } from '../../model/middleware.js';
 import { isEnd, type TaskStatus } from '../../model/status.js';
 import type { Definable, WorkflowSettings } from '../../model/workflow.js';
-import { dependenciesIn } from '../../replay/recording.js';
+import { dependenciesIn, type Needed } from '../../replay/recording.js';
 import type { MemoryDump, MemoryStore } from '../../stores/memory.js';
 import { durationOf } from '../marbles/marble-text.js';
 import { MortalStore } from '../mortal-store.js';
@@ -190,7 +190,7 @@ export class ObservedRun {
   }
 
   /** What a task depends on: `need` of `ids` in one of the modes; of those that are merged, one is enough. */
-  dependenciesOf(taskId: string): ReturnType<typeof dependenciesIn> {
+  dependenciesOf(taskId: string): Needed[] {
     const list = this.planned.get(taskId)?.dependencies ?? [];
     return dependenciesIn(list.map((one) => (one.mode === 'merged' ? { ...one, choice: -1 } : one)));
   }
