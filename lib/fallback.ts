@@ -1,4 +1,6 @@
 import { contentText } from './codec/canonical.js';
+import type { AttemptContext } from './execute/context.js';
+import { scopeOf } from './graph/scope.js';
 import { copy } from './kernel/copy.js';
 import { inspect, messageOf, RxhiveError, truncate } from './kernel/errors.js';
 import { callForBoolean } from './kernel/guard.js';
@@ -53,12 +55,14 @@ export function fallback<I, S, W, const C extends readonly Candidate<I, unknown,
   return withCandidates(body, candidates as readonly Candidate[]) as never;
 }
 
-/** Another attempt of the task tries its candidates anew. `##` in an id is a `#` of a name. */
-function idOf(
-  name: string,
-  { taskId, attempt }: { readonly taskId: string; readonly attempt: number },
-): string {
-  const id = `${taskId}/${name.replaceAll('#', '##')}`;
+/**
+ * Another attempt of the task tries its candidates anew. `##` in an id is a `#` of a name. Within a nested workflow ids are those of
+ * its own tasks.
+ */
+function idOf(name: string, ctx: Pick<TaskContext, 'taskId' | 'attempt'>): string {
+  const { taskId, attempt, node } = ctx as Partial<AttemptContext> & typeof ctx;
+  const scope = node === undefined ? undefined : scopeOf(node);
+  const id = `${taskId.slice(scope?.prefix.length ?? 0)}/${name.replaceAll('#', '##')}`;
   return attempt === 1 ? id : `${id}#${attempt}`;
 }
 

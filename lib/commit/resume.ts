@@ -49,11 +49,20 @@ export function versionOf(node: TaskNode): string {
 
 /** The same for a task that is not in the graph. */
 export function versionFrom(definition: TaskDefinition, dependencies: readonly AddedDependency[]): string {
-  const { stored } = definition;
+  const { stored, loop } = definition;
   let own = '';
   if (stored?.passed === true) own = `\n${contentText(stored.data)}`;
   else if (stored?.type !== undefined && stored.lenient !== true) own = `\n${canonical(stored.data)}`;
-  return fnv1a(versionText(codeOf(definition) + own, dependencies)).toString(36);
+  const version = fnv1a(versionText(codeOf(definition) + own, dependencies)).toString(36);
+  return loop === undefined ? version : `${version}.${fnv1a(loop.until).toString(36)}`;
+}
+
+/** Is it a loop of which nothing has changed but what decides its end? Its turns hold. */
+export function onlyEndsElse(node: TaskNode | undefined, { version }: { readonly version: string }): boolean {
+  if (node?.definition.loop === undefined) return false;
+  const [turns, until] = versionOf(node).split('.');
+  const [before, ended] = version.split('.');
+  return turns === before && until !== ended;
 }
 
 /** A task that was added at run time, as a log tells of it. */

@@ -1,7 +1,7 @@
 import type { TaskNode } from '../graph/node.js';
 import { truncate } from '../kernel/errors.js';
 import type { CommitRecord, FailedRecord, StatePath } from '../model/record.js';
-import { type Added, type ReplayedLog, type Stale, touches } from './resume.js';
+import { type Added, onlyEndsElse, type ReplayedLog, type Stale, touches } from './resume.js';
 
 /** What runs again when a run goes on. */
 export interface RerunRequest {
@@ -35,7 +35,7 @@ export function staleTasks(
   const ends = [...past.commits.values(), ...past.failures.values()];
   for (const record of ends) {
     const why = own(record.task, record);
-    if (why !== undefined) mark(record.task, why);
+    if (why !== undefined) mark(record.task, why, onlyEndsElse(nodes.get(record.task), record));
   }
   for (const id of rerun) mark(id, 'it was asked to run again');
   const readers = readersOf(nodes, added);

@@ -100,8 +100,12 @@ export function loopTask(
     priority,
     retry: 0,
     timeout: {},
-    version: `${start}\n${String(until)}`,
-    loop: { max, turn: make({ id, data: undefined, options: {}, dependencies: undefined }) },
+    version: start,
+    loop: {
+      max,
+      turn: make({ id, data: undefined, options: {}, dependencies: undefined }),
+      until: String(until),
+    },
     run: (inputs: unknown, ctx: unknown) =>
       new Observable((subscriber) => new Loop(ctx as AttemptContext, inputs, how, subscriber).goOn(0)),
   };

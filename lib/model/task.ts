@@ -276,8 +276,11 @@ export interface TaskDefinition
   readonly data?: unknown;
   /** What stands for its version where that is only made when a store or a cache asks for it. */
   readonly code?: (() => string) | undefined;
-  /** It is a loop, of so many turns at most; `turn`: one as it will be added, to be checked before. */
-  readonly loop?: { readonly max: number; readonly turn: TaskDefinition } | undefined;
+  /**
+   * It is a loop, of so many turns at most; `turn`: one as it will be added, to be checked before; `until`: source text of what
+   * decides its end.
+   */
+  readonly loop?: { readonly max: number; readonly turn: TaskDefinition; readonly until: string } | undefined;
   /** It is a workflow: the plan puts that one's tasks in its place. */
   readonly nested?: NestedDefinition | undefined;
   /** The nearest task of this kind that it is a part of, itself among them. */

@@ -342,6 +342,38 @@ test('another version of the work begins again with the first turn, another one 
   assert.equal(forked, wholeCourse.slice(1));
 });
 
+test('another text of until is asked behind the last turn there is; no turn is paid again', async () => {
+  const store = memory();
+  const turns: number[] = [];
+  const count = (until: (n: number) => boolean, max: number) => {
+    const flow = workflow({ name: 'count', state: { sum: 0 } });
+    const n = flow.loop('n', {
+      from: 0,
+      max,
+      until,
+      run: (last: number, ctx) => {
+        turns.push(last);
+        ctx.update((state) => {
+          state.sum += last;
+        });
+        return last + 1;
+      },
+    });
+    flow.task('print', { dependencies: { n }, run: ({ n }) => `n is ${n}` });
+    return flow.run({ store, runId: 'r' }).result();
+  };
+  const ends = async (...how: Parameters<typeof count>) => {
+    const { status, results, state } = await count(...how);
+    return [status, results.get('print'), state.sum, turns.splice(0).join(' ')];
+  };
+  assert.equal(await ends((n) => n >= 3, 9), ['succeeded', 'n is 3', 3, '0 1 2']);
+  assert.equal(await ends((n) => n >= 5, 9), ['succeeded', 'n is 5', 10, '3 4']);
+  assert.equal(await ends((n) => n >= 2, 9), ['succeeded', 'n is 5', 10, '']);
+  // It fails at its limit; with another text it has not failed.
+  assert.equal(await ends((n) => n > 50, 5), ['partial', undefined, 10, '']);
+  assert.equal(await ends((n) => n > 4, 5), ['succeeded', 'n is 5', 10, '']);
+});
+
 test('agents take the place of turns, by the id of the loop or of one turn', async () => {
   const { flow } = writer([]);
   const agents = {

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import {
   channel,
   failed,
+  fallback,
   memory,
   merged,
   optional,
@@ -419,6 +420,25 @@ test('the innermost of three workflows asks in one process, and is answered in a
     assert.equal(answered.state, { one: { first: { asked: 1 } } });
     assert.equal(answered.ran, ['one/first/approval', 'one/first', 'one', 'bind']);
   });
+});
+
+test('candidates of a fallback are named behind its task, in nested workflows too', async () => {
+  const inner = workflow({ name: 'inner' });
+  inner.task('draft', {
+    run: fallback([
+      { name: 'a', run: () => Promise.reject(new Error('down')) },
+      { name: 'b', run: () => 'from b' },
+    ]),
+  });
+  const outer = workflow({ name: 'outer' });
+  outer.task('part', { workflow: inner });
+  const flow = workflow({ name: 'whole' });
+  const whole = flow.task('whole', { workflow: outer });
+  const { status, results, tasks } = await flow.run().result();
+  assert.is(status, 'succeeded');
+  assert.is(results.get(whole), 'from b');
+  assert.is(tasks.get('whole/part/draft/a')?.status, 'failed');
+  assert.is(results.get('whole/part/draft/b'), 'from b');
 });
 
 test.run();
