@@ -59,9 +59,8 @@ export function summedUsage(records: readonly LogRecord[], gone: ReadonlySet<str
     const group = record.usage?.group;
     const task = gone.has(record.task) ? forgottenTasks : record.task;
     const key = JSON.stringify([task, group]);
-    const sum = sums.get(key) ?? { task, group, used: new Spending() };
-    sum.used.add(read(record.usage));
-    sums.set(key, sum);
+    const { used } = getOrInsert(sums, key, () => ({ task, group, used: new Spending() }));
+    used.add(read(record.usage));
   }
   return [...sums.values()].map(({ task, group, used }) => ({
     kind: 'usage',

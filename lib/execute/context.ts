@@ -6,6 +6,7 @@ import { addedIn, changeIn, meant, readIn, scopeOf } from '../graph/scope.js';
 import { copy } from '../kernel/copy.js';
 import { inspect, RxhiveError, truncate } from '../kernel/errors.js';
 import { faultOf } from '../kernel/guard.js';
+import { settleMaybe } from '../kernel/maybe-promise.js';
 import type {
   AskOptions,
   Inbox,
@@ -349,16 +350,7 @@ export abstract class AttemptContext implements TaskContext<unknown, unknown>, A
     const { locks } = this.ports;
     return this.#promise((resolve, reject) => {
       this.#uses += 1;
-      const run = (): void => {
-        try {
-          const value = ticket.use(fn);
-          const thenable = value as PromiseLike<T> | undefined;
-          if (typeof thenable?.then === 'function') thenable.then(resolve, reject);
-          else resolve(value);
-        } catch (error) {
-          reject(error);
-        }
-      };
+      const run = (): void => settleMaybe(() => ticket.use(fn), resolve, reject);
       let goOn: (() => void) | undefined;
       const ticket = locks.acquire(name, this.node, () => goOn?.(), reject);
       if (ticket.held) run();

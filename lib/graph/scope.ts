@@ -115,8 +115,7 @@ const channels = new WeakMap<object, Map<string, Channel<never>>>();
 export function channelIn(scope: Scope | undefined, channel: Channel<never>): Channel<never> {
   if (scope === undefined) return channel;
   const { prefix } = scope;
-  const known = channels.get(channel) ?? new Map<string, Channel<never>>();
-  channels.set(channel, known);
+  const known = getOrInsert(channels, channel, () => new Map<string, Channel<never>>());
   return getOrInsert(known, prefix, () => {
     const name = `${prefix.replaceAll('/', '.')}${channel.name}`;
     return Object.assign(Object.create(Channel.prototype), channel, { name }) as Channel<never>;

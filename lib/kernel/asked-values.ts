@@ -1,4 +1,4 @@
-import { firstValueFrom, Observable, type Subscriber } from 'rxjs';
+import { firstValueFrom, Observable, of, type Subscriber } from 'rxjs';
 import { Fifo } from './fifo.js';
 
 /** Values of a source that says when there is one, as an async iterator gives them to those who ask, in their order. */
@@ -41,9 +41,7 @@ export class AskedValues<T> implements AsyncIterator<T> {
     this.#end = {};
     this.#leave();
     this.answer();
-    return firstValueFrom(
-      new Observable<IteratorResult<T>>((subscriber) => subscriber.next({ done: true, value: undefined })),
-    );
+    return firstValueFrom(of({ done: true, value: undefined }));
   }
 
   /** There may be a value, or an end: those who wait are answered. */

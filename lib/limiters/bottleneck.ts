@@ -1,4 +1,5 @@
 import type Bottleneck from 'bottleneck';
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import type { Limiter, LimiterSettings, PermitRequest } from '../model/limiter.js';
 import { ClockCounter, type ConcurrencyCounter, type Place } from './concurrency.js';
 import { WindowLimiter } from './window-limiter.js';
@@ -234,16 +235,15 @@ const dropped = new WeakMap<Bottleneck, WeakMap<object, Dropped>>();
  * listener for each Bottleneck: it has no way to take one away.
  */
 function hearDrops(given: Bottleneck): WeakMap<object, Dropped> {
-  const known = dropped.get(given);
-  if (known !== undefined) return known;
-  const jobs = new WeakMap<object, Dropped>();
-  dropped.set(given, jobs);
-  const isSilent = (): boolean => (given as unknown as { rejectOnDrop?: unknown }).rejectOnDrop === false;
-  given.on('dropped', (job: unknown) => {
-    const { task } = job as { readonly task: object };
-    if (isSilent()) jobs.get(task)?.(new Error('The Bottleneck has dropped its job.'));
+  return getOrInsert(dropped, given, () => {
+    const jobs = new WeakMap<object, Dropped>();
+    const isSilent = (): boolean => (given as unknown as { rejectOnDrop?: unknown }).rejectOnDrop === false;
+    given.on('dropped', (job: unknown) => {
+      const { task } = job as { readonly task: object };
+      if (isSilent()) jobs.get(task)?.(new Error('The Bottleneck has dropped its job.'));
+    });
+    return jobs;
   });
-  return jobs;
 }
 
 /** Does something fill the reservoir? In doubt it does: only Bottleneck knows its settings. */

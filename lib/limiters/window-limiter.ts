@@ -50,20 +50,18 @@ export class WindowLimiter implements Limiter {
 
   /** The ledger for the time of `client`, which its run has begun in. */
   #ledgerOf(client: LimiterClient): WindowLedger {
-    const { source } = client.clock;
-    let ledger = this.#ledgers.get(source);
-    if (ledger === undefined) {
-      const { real } = client.clock;
-      ledger = new WindowLedger(
+    const { clock } = client;
+    return getOrInsert(this.#ledgers, clock.source, () => {
+      const { real } = clock;
+      const ledger = new WindowLedger(
         () => this.settings,
         real,
         (freed, failed) => this.concurrencyCounter(real, freed, failed),
       );
       for (const one of this.#all) if (one.deref() === undefined) this.#all.delete(one);
-      this.#ledgers.set(source, ledger);
       this.#all.add(new WeakRef(ledger));
-    }
-    return ledger;
+      return ledger;
+    });
   }
 
   /** What counts how many run at once. It calls `freed` when there may be a place, `failed` when there is none for whoever is first. */

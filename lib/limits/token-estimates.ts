@@ -124,14 +124,8 @@ export class TokenEstimates {
 
   /** An attempt guessed from `rough` used `tokens`. */
   learn(node: TaskNode, rough: number, tokens: number): void {
-    const type = typeOf(node);
-    let line = this.#types.get(type);
-    if (line === undefined) {
-      line = new Line();
-      this.#types.set(type, line);
-      this.#unreported = 0;
-    }
-    line.add(rough, tokens);
+    if (this.isUnseen(node)) this.#unreported = 0;
+    getOrInsert(this.#types, typeOf(node), () => new Line()).add(rough, tokens);
     this.#most = Math.max(this.#most, tokens);
     this.#all.add(0, tokens);
     this.#wake();

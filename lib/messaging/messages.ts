@@ -104,17 +104,15 @@ export class Messages {
 
   /** The same by name; what a task is asked has the line `@TASK`. */
   logNamed(name: string, task: string): ChannelLog {
-    let log = this.#logs.get(name);
-    if (log === undefined) {
-      log = new ChannelLog(name, {
+    const make = (): ChannelLog =>
+      new ChannelLog(name, {
         taken: (reader, { envelope: { id, from } }) =>
           this.emit('received', reader.task, { messageId: id, channel: name, from }),
         dropped: (reader, { envelope: { id, from } }) =>
           this.emit('dropped', reader.task, { messageId: id, channel: name, from }),
         room: (one) => this.pump(one),
       });
-      this.#logs.set(name, log);
-    }
+    const log = getOrInsert(this.#logs, name, make);
     getOrInsert(this.#logsOf, task, () => new Set()).add(log);
     return log;
   }

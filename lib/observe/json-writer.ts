@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { readProviderError } from '../kernel/provider-error.js';
 import { isPlural, mayName, type Secrecy } from '../kernel/secret-names.js';
 import { looksSecret } from '../kernel/secret-texts.js';
@@ -85,8 +86,7 @@ export class JsonWriter {
     if (known !== undefined) return known;
     const words = `"type":${JSON.stringify(type)},"reason":${JSON.stringify(reason)}`;
     const text = `,"runId":${this.#value(runId)},${words}`;
-    const ofType = this.#kinds.get(type) ?? new Map<string, string>();
-    this.#kinds.set(type, ofType.set(reason, text));
+    getOrInsert(this.#kinds, type, () => new Map()).set(reason, text);
     return text;
   }
 

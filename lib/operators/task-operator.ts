@@ -34,10 +34,6 @@ export interface TaskOperator<T, R> extends OperatorFunction<T, R> {
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
-const onlyWithStore =
-  (name: string): Rule =>
-  (_, where, fault) =>
-    fault('bad-option', `${where} needs a store; give one, or leave ${name} out.`);
 
 /** Options of work that is no workflow. */
 const workRules: Rules<ScheduleOptions> = {
@@ -78,7 +74,8 @@ export function checkSchedule<O extends ScheduleOptions>(options: O): O {
 function checkStore(options: ScheduleOptions | StreamOptions, fault: Parameters<Rule>[2]): void {
   if (options.store !== undefined) return;
   for (const name of ['key', 'runId', 'version'] as const)
-    if (options[name] !== undefined) onlyWithStore(name)(options[name], name, fault);
+    if (options[name] !== undefined)
+      fault('bad-option', `${name} needs a store; give one, or leave ${name} out.`);
 }
 
 /** An operator that runs a task for each value. `passes`: its subscriptions. @throws RxhiveError INVALID_OPTION */

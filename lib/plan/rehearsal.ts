@@ -160,19 +160,16 @@ export class Rehearsal {
     };
     const slot: Demand = { pool: 0, amount: 1 };
     const byLane = new Map<object, readonly Demand[]>();
-    return nodes.map(({ lane }) => {
-      let demands = byLane.get(lane);
-      if (demands === undefined) {
+    return nodes.map(({ lane }) =>
+      getOrInsert(byLane, lane, () => {
         const { group, needs } = lane;
-        demands = [
+        return [
           slot,
           ...(group === undefined ? [] : [{ pool: poolOf(group, group.limit), amount: 1 }]),
           ...needs.map(({ resource, amount }) => ({ pool: poolOf(resource, resource.capacity), amount })),
         ];
-        byLane.set(lane, demands);
-      }
-      return demands;
-    });
+      }),
+    );
   }
 }
 
