@@ -4,6 +4,7 @@ import { callerContext } from './kernel/async-context.js';
 import { copy } from './kernel/copy.js';
 import { inspect, RxhiveError } from './kernel/errors.js';
 import { GuardedStream } from './kernel/guarded-stream.js';
+import { checked, number, rule } from './kernel/option-rules.js';
 import { limitsOf } from './limits/place-gates.js';
 import type { Breakpoint } from './model/breakpoint.js';
 import type { Channel, Message } from './model/channel.js';
@@ -15,13 +16,13 @@ import type { GroupLimits } from './model/limiter.js';
 import type { OpenQuestion } from './model/question.js';
 import type { Snapshot, WorkflowResult } from './model/result.js';
 import type { ResolvedRunOptions } from './model/run-options.js';
+import type { TaskStatus } from './model/status.js';
 import type { ResultOf, TaskOptions, TaskType, TypedTaskOptions } from './model/task.js';
 import type { WorkflowDefinition } from './model/workflow.js';
 import { conflated } from './observe/conflated.js';
 import { checkReading, readItems } from './observe/item-reader.js';
 import type { Connect } from './observe/ref-count.js';
-import { snapshotOf } from './observe/snapshot.js';
-import { checkAmount, checkBreakpoints, checkDrain, checkLimit, checkPriority } from './plan/input.js';
+import { checkBreakpoints, checkLimit } from './plan/input.js';
 import { explain } from './schedule/explain.js';
 
 /**
@@ -65,7 +66,14 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
 
   /** State and statuses at this moment. */
   snapshot(): Snapshot<S> {
-    return snapshotOf<S>(this.#engine.state.seq, this.#engine.state.current, this.#engine.graph.nodes);
+    const { state, graph } = this.#engine;
+    return {
+      seq: state.seq,
+      state: state.current as S,
+      get tasks(): ReadonlyMap<string, TaskStatus> {
+        return new Map([...graph.nodes].map(([id, node]) => [id, node.status]));
+      },
+    };
   }
 
   /** The end of the run. Never rejects for a failed task; starts the run and keeps it alive. */
@@ -225,7 +233,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
    * @throws RxhiveError INVALID_OPTION
    */
   drain({ deadline }: { readonly deadline?: number } = {}): Promise<WorkflowResult<S>> {
-    if (deadline !== undefined) checkDrain(deadline);
+    checked(deadline, 'The deadline', number(0, 'infinite'));
     this.#engine.breakpoints.drain(deadline);
     this.#engine.scheduler.drain(deadline);
     return this.result();
@@ -321,7 +329,9 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
    * still counts. A run that goes on has the priorities of its workflow. @throws RxhiveError INVALID_OPTION
    */
   setPriority(task: Task | string, priority: number): void {
-    this.#engine.scheduler.setPriority(this.#engine.graph.nodeOf(task), checkPriority(priority));
+    const { scheduler, graph } = this.#engine;
+    const fits = rule(Number.isFinite, 'give a finite number');
+    scheduler.setPriority(graph.nodeOf(task), checked(priority, 'The priority', fits));
   }
 
   /**
@@ -335,7 +345,7 @@ export class Run<S = unknown, G extends string = string> extends GuardedStream<W
       const message = `The workflow has no resource ${inspect(name)} of its own; use one of its resources.`;
       throw new RxhiveError('INVALID_OPTION', message);
     }
-    scheduler.setResource(resource, checkAmount(amount));
+    scheduler.setResource(resource, checked(amount, 'The amount', number(0)));
   }
 
   #view<T>(connect: Connect<T>): Observable<T> {

@@ -138,21 +138,6 @@ export function checkLimit(limit: number): number {
   return checked(limit, 'The concurrency', number(0, 'whole', 'infinite'));
 }
 
-/** @throws RxhiveError INVALID_OPTION */
-export function checkPriority(priority: number): number {
-  return checked(priority, 'The priority', rule(Number.isFinite, 'give a finite number'));
-}
-
-/** How much there is of a resource. @throws RxhiveError INVALID_OPTION */
-export function checkAmount(amount: number): number {
-  return checked(amount, 'The amount', number(0));
-}
-
-/** Ms that are left to what runs when a run drains. @throws RxhiveError INVALID_OPTION */
-export function checkDrain(deadline: number): number {
-  return checked(deadline, 'The deadline', number(0, 'infinite'));
-}
-
 /** The id of a run that was given none. */
 export function newRunId(workflow: string, clock: Pick<Clock, 'random'>): string {
   return `${workflow}-${Math.floor(clock.random() * 2 ** 52).toString(36)}`;
