@@ -14,6 +14,19 @@ export function scopeOf(node: TaskNode): Scope | undefined {
   return undefined;
 }
 
+/** With a task that is a workflow the tasks in it, but for their cleanup; else the task alone. */
+export function wholeOf(node: TaskNode, nodes: Iterable<TaskNode>): TaskNode[] {
+  const { id, definition } = node;
+  if (definition.within !== id) return [node];
+  const inside = [...nodes].filter(
+    (one) =>
+      one !== node &&
+      one.definition.always !== true &&
+      (one.definition.within === id || one.definition.within?.startsWith(`${id}/`) === true),
+  );
+  return [node, ...inside];
+}
+
 /** The task that code means: within a nested workflow handles and ids are those of its own tasks. */
 export function meant(scope: Scope | undefined, task: Task): Task {
   if (scope === undefined) return task;

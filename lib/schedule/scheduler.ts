@@ -3,6 +3,7 @@ import type { Gate } from '../graph/gate.js';
 import { type Group, named, type Resource, type RunSlots } from '../graph/lane.js';
 import type { AttemptHandle, TaskNode } from '../graph/node.js';
 import type { SchedulerPorts } from '../graph/ports.js';
+import { wholeOf } from '../graph/scope.js';
 import type { Signal, SignalSink } from '../graph/signal.js';
 import type { Clock } from '../kernel/clock.js';
 import { Drain } from '../kernel/drain.js';
@@ -235,9 +236,9 @@ export class Scheduler implements QueuedRun {
     this.#lifecycle.cancel(reason);
   }
 
-  /** Ends one task; its dependents are skipped. `why`: what the user says about it, or what it comes from. */
+  /** Ends one task, or a workflow as one; its dependents are skipped. `why`: what the user says about it, or what it comes from. */
   cancelTask(node: TaskNode, why?: unknown, reason: CancelReason = 'cancelled'): void {
-    this.outcomes.cancel([node], new WorkflowCancelledError(reason, why));
+    this.outcomes.cancel(wholeOf(node, this.#nodes.values()), new WorkflowCancelledError(reason, why));
   }
 
   /** Changes how many tasks of a group, or of the whole run, run at once. */

@@ -441,4 +441,33 @@ test('candidates of a fallback are named behind its task, in nested workflows to
   assert.is(results.get('whole/part/draft/b'), 'from b');
 });
 
+test('who cancels a task that is a workflow ends what is in it, but for its cleanup', async () => {
+  const aborted: string[] = [];
+  const wait = (_: unknown, ctx: TaskContext<unknown, undefined>) =>
+    new Promise<void>(() => {
+      ctx.signal.addEventListener('abort', () => aborted.push(ctx.taskId));
+    });
+  const inner = workflow({ name: 'inner', concurrency: 3 });
+  const slow = inner.task('slow', { run: wait });
+  inner.task('behind', { dependencies: [optional(slow)], run: () => assert.unreachable() });
+  inner.each('items', { from: [1], run: (_, ctx) => wait(_, ctx) });
+  inner.task('give back', { always: true, dependencies: [optional(slow)], run: () => 'given back' });
+  const middle = workflow({ name: 'middle' });
+  middle.task('deep', { workflow: inner });
+  const flow = workflow({ name: 'outer' });
+  flow.task('part', { workflow: middle });
+  flow.task('part/other', { run: () => 'goes on' });
+  const run = flow.run();
+  run.events$.subscribe((event) => {
+    if (event.type === 'task' && event.reason === 'running' && event.taskId === 'part/deep/items/0')
+      run.cancelTask('part', 'enough');
+  });
+  const { results, tasks } = await run.result();
+  assert.equal(aborted.sort(), ['part/deep/items/0', 'part/deep/slow']);
+  assert.is(tasks.get('part')?.status, 'cancelled');
+  assert.is(tasks.get('part/deep/behind')?.status, 'cancelled');
+  assert.is(results.get('part/deep/give back'), 'given back');
+  assert.is(results.get('part/other'), 'goes on');
+});
+
 test.run();
