@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { Subject } from 'rxjs';
+import { jsonOrText } from '../kernel/json-or-text.js';
 import type { WorkflowEvent } from '../model/event.js';
 import { rowStatuses } from '../model/run-row.js';
 import type { CheckpointStore, StoredRun } from '../model/store.js';
@@ -98,12 +99,7 @@ export async function interview({ open, say, ask, give }: Interview): Promise<nu
 
 /** JSON where it is that, else the text; where a text is wanted, JSON counts only when it is a text too. */
 export function answerFrom(text: string, schema?: Readonly<Record<string, unknown>>): unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return text;
-  }
+  const value = jsonOrText(text);
   return schema?.type === 'string' && typeof value !== 'string' ? text : value;
 }
 

@@ -1,6 +1,7 @@
 import { Observable, type Subscriber } from 'rxjs';
 import { messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 import { callUser } from '../kernel/guard.js';
+import { jsonOrText } from '../kernel/json-or-text.js';
 import {
   all,
   bag,
@@ -125,12 +126,8 @@ function isMessage(event: object): event is { readonly data: string; readonly la
 
 /** The error for what an event `failed` says. It comes from somebody else. */
 function failureOf(text: string): RxhiveError {
-  let told: unknown = text;
-  try {
-    told = JSON.parse(text);
-  } catch {
-    // Another server may say it in words.
-  }
+  // Another server may say it in words.
+  const told = jsonOrText(text);
   const { name, code } = isRecord(told) ? told : {};
   return new RxhiveError('STREAM_FAILED', `The server's stream of events failed: ${messageOf(told)}`, {
     details: {

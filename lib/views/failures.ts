@@ -1,3 +1,4 @@
+import { getOrInsert } from '../kernel/get-or-insert.js';
 import { needsSuccess } from '../model/dependency.js';
 import type { RunView, TaskView } from './run-view.js';
 
@@ -11,9 +12,7 @@ export interface Failure {
 export function failuresOf(view: RunView): Failure[] {
   const behind = new Map<ReadonlySet<string>, TaskView[]>();
   for (const [id, roots] of rootsOfSkipped(view)) {
-    const list = behind.get(roots) ?? [];
-    behind.set(roots, list);
-    list.push(view.tasks.get(id) as TaskView);
+    getOrInsert(behind, roots, () => []).push(view.tasks.get(id) as TaskView);
   }
   const stopped = new Map<string, readonly TaskView[]>();
   for (const [roots, list] of behind)

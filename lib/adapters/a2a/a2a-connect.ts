@@ -1,3 +1,4 @@
+import { jsonOrText } from '../../kernel/json-or-text.js';
 import { peer } from '../../kernel/peer.js';
 import type { A2AClient } from './a2a-call.js';
 
@@ -42,12 +43,8 @@ export async function connectA2A(
 async function refusal(response: Response): Promise<Error> {
   const { status, statusText, headers } = response;
   const text = await response.text().catch(() => '');
-  let said = text.slice(0, 500);
-  try {
-    said = String((JSON.parse(text) as { error?: { message?: unknown } }).error?.message ?? said);
-  } catch {
-    // It is no JSON.
-  }
+  const told = jsonOrText(text) as { readonly error?: { readonly message?: unknown } } | null;
+  const said = String(told?.error?.message ?? text.slice(0, 500));
   return Object.assign(new Error(said.trim() === '' ? `HTTP ${status} ${statusText}` : said), {
     status,
     headers,

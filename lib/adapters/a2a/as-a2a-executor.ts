@@ -1,4 +1,5 @@
 import { messageOf, truncate } from '../../kernel/errors.js';
+import { jsonOrText } from '../../kernel/json-or-text.js';
 import type { WorkflowEvent } from '../../model/event.js';
 import { PartialWorkflowError } from '../../model/partial-error.js';
 import type { UsageReport } from '../../model/usage.js';
@@ -279,12 +280,8 @@ function answerIn(parts: readonly A2APart[], schema: AskedQuestion['schema']): u
   if (data !== undefined) return data.data;
   const text = partsText(parts);
   const { type } = (schema ?? {}) as { readonly type?: unknown };
-  if (type === undefined || type === 'string') return text;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text; // the schema says what is wrong with it
-  }
+  // Of what is no JSON the schema says what is wrong with it.
+  return type === undefined || type === 'string' ? text : jsonOrText(text);
 }
 
 function spent({ inputTokens, outputTokens, cost }: UsageReport): object {

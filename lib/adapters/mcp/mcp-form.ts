@@ -1,5 +1,6 @@
 import { longestTimer } from '../../kernel/clock.js';
 import { RxhiveError, truncate } from '../../kernel/errors.js';
+import { jsonOrText } from '../../kernel/json-or-text.js';
 import type { AskedQuestion, JsonSchema } from '../flow-tool.js';
 import type { Elicited } from './mcp-elicit.js';
 
@@ -79,13 +80,7 @@ function typedIn(description: string): Form {
   const answer = { type: 'string', description };
   return {
     requestedSchema: { type: 'object', properties: { answer }, required: ['answer'] },
-    answer: ({ answer: text }) => {
-      try {
-        return JSON.parse(String(text)) as unknown;
-      } catch {
-        return text;
-      }
-    },
+    answer: ({ answer: text }) => jsonOrText(String(text)),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { truncate } from '../../kernel/errors.js';
 import { ProcessGroup } from '../process/process-group.js';
 import { mcpSdk } from './mcp-sdk.js';
@@ -117,12 +118,7 @@ export class McpProcess {
     const { child } = group;
     this.hold(true);
     child.stdin.end();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, grace);
-    });
-    await Promise.race([this.#ended, late]);
-    clearTimeout(timer);
+    await Promise.race([this.#ended, pause(grace, undefined, { ref: false })]);
     await group.stop(grace);
     await this.#ended;
   }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { RxhiveError } from '../../kernel/errors.js';
 import { McpProcess } from './mcp-process.js';
 import { type Check, checkOf } from './mcp-schema.js';
@@ -170,13 +171,8 @@ export class McpSession {
   async #close(): Promise<void> {
     const { terminateSession } = (this.#transport ?? {}) as { terminateSession?: () => Promise<void> };
     if (terminateSession !== undefined) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, 1_000);
-      });
       const ended = terminateSession.call(this.#transport).catch(() => undefined);
-      await Promise.race([ended, late]);
-      clearTimeout(timer);
+      await Promise.race([ended, pause(1_000, undefined, { ref: false })]);
     }
     await this.#client.close().catch(() => undefined);
     // What is not connected yet, or not any more, the client does not close.

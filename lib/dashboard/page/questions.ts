@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks';
+import { jsonOrText } from '../../kernel/json-or-text.js';
 import type { QuestionView, RunView } from '../../views/run-view.js';
 import { duration, escapeControl, short, shownValue } from '../../views/text.js';
 import { html } from './html.js';
@@ -41,7 +42,7 @@ function Asked({
       html`<form
       onSubmit=${(event: Event) => {
         event.preventDefault();
-        answer(parsed(text));
+        answer(jsonOrText(text));
       }}
     >
       <label>answer <textarea rows="2" value=${text} placeholder="JSON, or text" onInput=${(event: Event) => setText((event.target as HTMLTextAreaElement).value)}></textarea></label>
@@ -53,13 +54,4 @@ function Asked({
     </form>`
     }
   </article>`;
-}
-
-/** JSON where it is some, else the text itself. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }

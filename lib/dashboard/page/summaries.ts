@@ -1,7 +1,7 @@
 import { StateReplay } from '../../views/changes.js';
 import { failuresOf } from '../../views/failures.js';
 import type { RunView, SpanKind, TaskView } from '../../views/run-view.js';
-import { type Spent, spentBy } from '../../views/spent.js';
+import { ranFor, type Spent, spentBy } from '../../views/spent.js';
 import { count, duration, messageOf, short, shownValue, spanNames, statusOf } from '../../views/text.js';
 import { timeByKind } from '../../views/timeline.js';
 import { html } from './html.js';
@@ -95,10 +95,8 @@ function differences(
   a: RunView,
   b: RunView,
 ): { id: string; status: string; otherStatus: string; ms: number; otherMs: number; same: boolean }[] {
-  const ran = (task: TaskView | undefined, view: RunView): number =>
-    (task?.spans ?? [])
-      .filter(({ kind }) => kind === 'running')
-      .reduce((sum, { from, to = view.now }) => sum + to - from, 0);
+  const ran = (task: TaskView | undefined, { now }: RunView): number =>
+    task === undefined ? 0 : ranFor(task, now);
   return [...new Set([...a.tasks.keys(), ...b.tasks.keys()])].flatMap((id) => {
     const [one, two] = [a.tasks.get(id), b.tasks.get(id)];
     const row = {
