@@ -2,11 +2,8 @@ export { SimulationScheduler } from '../kernel/simulation-scheduler.js';
 export type { Changes } from '../replay/rebuild.js';
 export { type Replay, replay } from '../replay/replay.js';
 export { advance } from './advance.js';
-export {
-  type ConformanceCheck,
-  type LimiterConformanceOptions,
-  limiterConformance,
-} from './conformance/limiter.js';
+export type { ConformanceCheck } from './conformance/check.js';
+export { type LimiterConformanceOptions, limiterConformance } from './conformance/limiter.js';
 export {
   type Exploration,
   ExploreError,

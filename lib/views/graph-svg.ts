@@ -15,7 +15,7 @@ import { curve, type Dagre, layout } from './layout.js';
 import { recorded } from './recorded.js';
 import { RunView } from './run-view.js';
 import { statusStyles } from './status-style.js';
-import { escapeControl, short } from './text.js';
+import { short, xml } from './text.js';
 
 const height = 34;
 /**
@@ -94,17 +94,4 @@ function style(): string {
       .map(([status, { colours }]) => `.${status}{color:${colours[at]}}`)
       .join('')}.handler{color:${statusStyles.failed.colours[at]}}`;
   return `text{font:12.5px system-ui,sans-serif}rect{stroke:currentColor;stroke-width:1.5}.strong rect{stroke-width:3}.skipped rect{stroke-dasharray:4 3}.frame rect{fill:none;stroke-width:1;stroke-dasharray:2 3}.frame text{font-size:10.5px}.edge{fill:none;stroke-width:1.3}.edge.soft{stroke-dasharray:5 4}.edge.strong{stroke-width:2.2}.edge.handler{stroke:currentColor}${scheme(0, '#1c2330', '#8793a3', '#ffffff')}@media(prefers-color-scheme:dark){${scheme(1, '#e6eaf0', '#5b6675', '#1a202a')}}`;
-}
-
-/** Text for SVG, where also what no XML may hold has to be spelled out. */
-function xml(text: string): string {
-  return escapeControl(text)
-    .replaceAll(
-      /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|[\ufffe\uffff]/g,
-      '\ufffd',
-    )
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
 }

@@ -27,6 +27,19 @@ export function short(text: string, most = 80): string {
   return line.length > most ? `${line.slice(0, most - 1).replace(/[\ud800-\udbff]$/, '')}…` : line;
 }
 
+/** Text for SVG, where also what no XML may hold has to be spelled out. */
+export function xml(text: string): string {
+  return escapeControl(text)
+    .replaceAll(
+      /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|[\ufffe\uffff]/g,
+      '\ufffd',
+    )
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
+}
+
 /** A value as text for people; never longer than `most` characters. */
 export function shownValue(value: unknown, most = 20_000): string {
   const text = typeof value === 'string' ? value : (safeJson(value) ?? String(value));

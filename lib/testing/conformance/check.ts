@@ -1,6 +1,8 @@
 /** One named check of a conformance suite, for any test runner: it rejects when what is tested does not conform. */
 export interface ConformanceCheck {
   readonly name: string;
+  /** Why it cannot be run here; it is not to be called then. */
+  readonly skip?: string;
   run(): Promise<void>;
 }
 

@@ -1,14 +1,7 @@
 import { seededRandom } from '../../kernel/random.js';
 import type { Limiter, LimiterSettings } from '../../model/limiter.js';
+import type { ConformanceCheck } from './check.js';
 import { type Job, must, LimiterRig as Rig } from './limiter-rig.js';
-
-/** One named check; it rejects with what it found. */
-export interface ConformanceCheck {
-  readonly name: string;
-  /** Why it cannot be run here; it is not to be called then. */
-  readonly skip?: string;
-  run(): Promise<void>;
-}
 
 /** What is tested, and in which time. */
 export interface LimiterConformanceOptions {

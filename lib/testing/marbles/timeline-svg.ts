@@ -1,4 +1,5 @@
 import { isEnd, type TaskStatus } from '../../model/status.js';
+import { short, xml } from '../../views/text.js';
 import type { TimelinePicture, TimelineRow } from './timeline.js';
 
 /** How a timeline is drawn. */
@@ -48,12 +49,12 @@ export function timelineSvg(picture: TimelinePicture, options: TimelineSvgOption
     ...rows.flatMap((row, i) => drawn(row, top + i * rowHeight + rowHeight / 2, scale, picture)),
     ...legend(rows, height - 10),
   ];
-  const name = escaped(title ?? 'Timeline of a run');
+  const name = xml(title ?? 'Timeline of a run');
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${name}">`,
     `<style>${styles()}</style>`,
     `<rect class="paper" width="${width}" height="${height}" rx="6"/>`,
-    ...(title === undefined ? [] : [`<text class="title" x="14" y="22">${escaped(title)}</text>`]),
+    ...(title === undefined ? [] : [`<text class="title" x="14" y="22">${xml(title)}</text>`]),
     ...body,
     '</svg>\n',
   ].join('\n');
@@ -79,7 +80,7 @@ function styles(): string {
 
 function drawn(row: TimelineRow, y: number, scale: Scale, picture: TimelinePicture): string[] {
   const { taskId, changes } = row;
-  const lines = [`<text x="14" y="${y + 4}">${escaped(cut(taskId, longestLabel))}</text>`];
+  const lines = [`<text x="14" y="${y + 4}">${xml(short(taskId, longestLabel))}</text>`];
   changes.forEach(({ at, status }, i) => {
     const until = changes[i + 1]?.at ?? picture.endedAt;
     if (isEnd(status)) lines.push(endMark(status, scale(at), y));
@@ -96,7 +97,7 @@ function drawn(row: TimelineRow, y: number, scale: Scale, picture: TimelinePictu
     const x = Math.min(scale(one.at), right - row * marbleWidth) + (i - first) * marbleWidth;
     const ends = changes.some(({ at, status }) => at === one.at && status === 'succeeded');
     lines.push(`<circle class="value${ends ? ' succeeded' : ''}" cx="${px(x)}" cy="${y}" r="8"/>`);
-    lines.push(`<text class="inside" x="${px(x)}" y="${y + 3.5}">${escaped(text)}</text>`);
+    lines.push(`<text class="inside" x="${px(x)}" y="${y + 3.5}">${xml(text)}</text>`);
   });
   return lines;
 }
@@ -180,22 +181,4 @@ function legend(rows: readonly TimelineRow[], y: number): string[] {
 
 function px(value: number): string {
   return String(Math.round(value * 10) / 10);
-}
-
-function cut(text: string, most: number): string {
-  const letters = [...text];
-  return letters.length <= most ? text : `${letters.slice(0, most - 1).join('')}…`;
-}
-
-function escaped(text: string): string {
-  return (
-    text
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: XML allows no control characters
-      .replaceAll(/[\u0000-\u001f\u007f]/g, ' ')
-      .replaceAll('&', '&amp;')
-      .replaceAll('<', '&lt;')
-      .replaceAll('>', '&gt;')
-      .replaceAll('"', '&quot;')
-      .replaceAll("'", '&#39;')
-  );
 }
