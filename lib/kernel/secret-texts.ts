@@ -211,3 +211,20 @@ function withoutFlags(text: string): string {
 
 /** All expressions that are looked for in whole texts, for tests of how long they take. */
 export const textPatterns: readonly RegExp[] = [scheme, rest, login, flag];
+
+/** What no message may show of an address: all of it, and the password in it, as written and as meant. */
+export function secretsIn(address: string): string[] {
+  const written = [
+    /^\w+:\/\/[^/?#]*?:([^/?#]*)@/.exec(address)?.[1],
+    /[?&]password=([^&#]*)/.exec(address)?.[1],
+  ].filter((one) => one !== undefined && one !== '') as string[];
+  return [address, ...written, ...written.map(unescaped)];
+}
+
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // It is no escape: as it is written.
+  }
+}

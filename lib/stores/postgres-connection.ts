@@ -1,5 +1,6 @@
 import { CheckpointCorruptError, inspect, RxhiveError } from '../kernel/errors.js';
 import { peer } from '../kernel/peer.js';
+import { secretsIn } from '../kernel/secret-texts.js';
 import { isPostgresLost, postgresReason } from '../model/postgres-failure.js';
 import { storeFailed } from '../model/store-failure.js';
 
@@ -106,8 +107,8 @@ export class Connection {
   }
 
   #clean(text: string): string {
-    const secrets = [this.#text, ...passwordsIn(this.#text ?? '')];
-    return secrets.reduce<string>((clean, one) => (one ? clean.replaceAll(one, '***') : clean), text);
+    const secrets = this.#text === undefined ? [] : secretsIn(this.#text);
+    return secrets.reduce((clean, one) => clean.replaceAll(one, '***'), text);
   }
 }
 
@@ -134,15 +135,4 @@ async function makePool(connectionString: string, maker: string): Promise<OwnPoo
   // An idle connection that breaks must not end the process; the next statement makes another.
   pool.on('error', () => undefined);
   return pool;
-}
-
-/** The password of a connection string, as written and as meant. */
-function passwordsIn(text: string): string[] {
-  const written =
-    /^\w+:\/\/[^/?#]*?:([^/?#]*)@/.exec(text)?.[1] ?? /[?&]password=([^&#]*)/.exec(text)?.[1] ?? '';
-  try {
-    return [written, decodeURIComponent(written)];
-  } catch {
-    return [written];
-  }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { RxhiveError } from '../kernel/errors.js';
 import { peer } from '../kernel/peer.js';
+import { secretsIn } from '../kernel/secret-texts.js';
 
 /** The part of a client of package `ioredis` that is used. */
 export interface RedisClient {
@@ -174,26 +175,10 @@ function textOf(error: unknown): string {
   return String(message || code || 'unknown error');
 }
 
-/** The address as a whole, and its password, as written and as meant. */
+/** What no message may show of an address. */
 function secretsOf(address: string | RedisAddress | undefined): string[] {
-  if (address === undefined) return [];
-  if (typeof address !== 'string') return [address.password ?? ''].filter((one) => one !== '');
-  const found = [address];
-  const query = address.split('?')[1] ?? '';
-  const written = [
-    /^\w+:\/\/[^/?#]*?:([^/?#]*)@/.exec(address)?.[1],
-    /(?:^|&)password=([^&#]*)/.exec(query)?.[1],
-  ];
-  for (const one of written) {
-    if (one === undefined || one === '') continue;
-    found.push(one);
-    try {
-      found.push(decodeURIComponent(one));
-    } catch {
-      // It is no escape: as it is written.
-    }
-  }
-  return found;
+  if (typeof address === 'string') return secretsIn(address);
+  return [address?.password ?? ''].filter((one) => one !== '');
 }
 
 async function makeClient(address: string | RedisAddress): Promise<OwnClient> {
