@@ -13,7 +13,7 @@ import type { ConcurrencyCounter, Place, SharedPart } from './concurrency.js';
 import { LocalShare } from './local-share.js';
 import { type InHand, Started, Starts } from './shared-start.js';
 import { deadline, SharedWay } from './shared-way.js';
-import { permitsAtOnce, sharedWindows } from './shared-windows.js';
+import { keptFor, permitsAtOnce, sharedWindows } from './shared-windows.js';
 
 /** Ms for which a permit is kept that nobody takes. */
 const longestHeld = 100;
@@ -52,8 +52,6 @@ export class SharedCounter implements ConcurrencyCounter {
   #settings: LimiterSettings = {};
   #windows: readonly SharedWindow[] = [];
   #margin = 0;
-  /** Ms that an answer with permits may take. */
-  #longestWay = deadline;
   #hand: InHand[] = [];
   /** What whoever is first needs; undefined: nobody waits. */
   #want: SharedRequest | undefined;
@@ -70,6 +68,10 @@ export class SharedCounter implements ConcurrencyCounter {
   #seq = 0;
   /** Ms from the last message to its answer. */
   #trip = 0;
+  /** The longest of late. */
+  #slow = 0;
+  /** Ms that its answer with permits may take. */
+  #longestTrip = 0;
   /** Not answered so far. */
   #message: SharedMessage | undefined;
   /** When it was sent for the first time: the server has read it since then. */
@@ -109,7 +111,6 @@ export class SharedCounter implements ConcurrencyCounter {
     const { windows, margin } = sharedWindows(settings, this.#options.real);
     this.#windows = windows;
     this.#margin = margin;
-    this.#longestWay = Math.min(...windows.map(({ size }) => size / 4), deadline);
     this.#share?.update(settings, this.#windows);
     this.#unmet = undefined;
     if (this.#want !== undefined) this.#exchange();
@@ -229,12 +230,14 @@ export class SharedCounter implements ConcurrencyCounter {
     if (this.#message === undefined) {
       const ask = this.#want;
       const open = ask !== undefined && this.#find(ask) < 0;
+      const { windows, longestTrip } = keptFor(this.#windows, this.#slow, 2 * longestHeld);
+      this.#longestTrip = Math.min(longestTrip, deadline);
       // What is in hand and does not fit goes back, for what is needed is asked for as a whole.
       if (open) this.#untake(this.#hand.splice(0));
       const message: SharedMessage = {
         from: this.#options.from,
         seq: ++this.#seq,
-        windows: this.#windows,
+        windows,
         places: this.#settings.maxConcurrent ?? 0,
         gap: this.#settings.minTime ?? 0,
         held: this.#held,
@@ -266,6 +269,7 @@ export class SharedCounter implements ConcurrencyCounter {
     const { now } = this;
     const { granted } = answer;
     this.#trip = now - this.#firstSent;
+    this.#slow = Math.max(now - this.#way.sent, this.#slow * 0.9);
     this.#message = undefined;
     this.#broken = undefined;
     this.#answer = answer;
@@ -279,7 +283,7 @@ export class SharedCounter implements ConcurrencyCounter {
     if (ask !== undefined && granted > 0) {
       const { tokens, again } = ask;
       // What came so late counts from a time that is too long ago. It goes back.
-      const came = this.#trip > this.#longestWay ? Number.NEGATIVE_INFINITY : now;
+      const came = this.#trip > this.#longestTrip ? Number.NEGATIVE_INFINITY : now;
       const permit = { at: answer.now, sent: this.#firstSent, came, tokens, again };
       for (let i = 0; i < granted; i++) this.#hand.push(permit);
       this.#sweep ??= this.#clock.after(longestHeld, () => this.#sweepHand());

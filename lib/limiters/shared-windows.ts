@@ -28,6 +28,29 @@ export function sharedWindows(
   return { windows, margin: windows.length === 0 ? 0 : least };
 }
 
+/** Windows in which an answer with permits may take a quarter: their starts are told in time. */
+const quarter = 1 / 4;
+/** How much longer the next answer may take than those before, where a window is kept for it. */
+const slower = 1.25;
+
+/**
+ * Windows where an answer takes `trip` ms, and how long the next one may take. A start is told after its permit has counted for that long and for the
+ * `held` ms it was in hand. Where that is much of a window, others would be given its place before it is known when it left: the window is kept longer
+ * by as much.
+ */
+export function keptFor(
+  windows: readonly SharedWindow[],
+  trip: number,
+  held: number,
+): { readonly windows: readonly SharedWindow[]; readonly longestTrip: number } {
+  const way = Math.ceil(trip * slower);
+  const isFar = ({ size }: SharedWindow): boolean => trip > size * quarter;
+  return {
+    windows: windows.map((one) => (isFar(one) ? { ...one, size: one.size + way + held } : one)),
+    longestTrip: Math.min(...windows.map((one) => (isFar(one) ? way : one.size * quarter))),
+  };
+}
+
 /**
  * Permits of `tokens` each to ask for at once where an answer takes `ms`: what is used meanwhile. With many more, or with a large part of a
  * window or of the places, the fastest process would have all.

@@ -234,6 +234,33 @@ test('no process takes a small window for itself, however long messages take', a
   }
 });
 
+test('a window that is short beside the way to the server starts work, and is never too full', async () => {
+  for (const delays of [[150], [900, 1_100], [20, 180, 600, 90]]) {
+    const { seen, statuses } = await play({
+      settings: { requestsPerSecond: 4 },
+      jobs: Array.from({ length: 60 }, (_, i) => ({
+        process: i % 3,
+        after: 0,
+        ms: 50,
+        tokens: 1,
+        used: undefined,
+        pauses: false,
+      })),
+      delays,
+      losses: [undefined],
+    });
+    assert.equal(statuses, ['succeeded', 'succeeded', 'succeeded']);
+    for (const { at } of seen) {
+      const { length } = seen.filter((other) => other.at > at - 1_000 && other.at <= at);
+      assert.ok(length <= 4, `${length} in the second up to ${at} ms, delays ${delays}`);
+    }
+    const last = Math.max(...seen.map(({ at }) => at));
+    // 15 windows, each kept for the way of its answer and that of the next question.
+    const bound = 15 * (1_000 + 6 * Math.max(...delays) + 200);
+    assert.ok(last < bound, `the last started after ${last} ms, delays ${delays}`);
+  }
+});
+
 test('a task that needs most of a window starts within two, among small ones of other processes', async () => {
   const small = Array.from({ length: 600 }, (_, i) => ({
     process: i % 2,
