@@ -185,7 +185,9 @@ test('sync: a failed append fails its tasks and all prepared on them; what they 
     },
   });
   flow.task('slow', { run: (_, ctx) => held.then(() => bump(100)(undefined, ctx)) });
-  const run = flow.run({ store, runId: 'r', durability: 'sync' });
+  // Its time stands still, so no attempt is ever noted as one that lasts.
+  const scheduler = new SimulationScheduler();
+  const run = flow.run({ store, runId: 'r', durability: 'sync', scheduler });
   const ended = run.result();
   await store.answer('open');
   await store.answer('append 1');
@@ -212,13 +214,14 @@ test('sync: what is in the log has succeeded, even if the run is cancelled while
   const flow = workflow({ name: 'cancelled', state: { n: 0 } });
   flow.task('a', { timeout: { total: 20 }, run: bump(1) });
   flow.task('b', { run: (_, ctx) => ctx.sleep(10_000) });
-  const run = flow.run({ store, runId: 'r', durability: 'sync' });
+  const scheduler = new SimulationScheduler();
+  const run = flow.run({ store, runId: 'r', durability: 'sync', scheduler });
   const seen = watch(run as never);
   const ended = run.result();
   await store.answer('open');
   await store.answer('append 1');
   run.cancel();
-  await new Promise((done) => setTimeout(done, 30));
+  await advance(scheduler, 30);
   await store.answer('append 2');
   await store.answer('close');
   const result = await ended;
@@ -236,7 +239,8 @@ test('group: dependents do not wait; records gather behind the append that goes 
   const flow = workflow({ name: 'group' });
   const a = flow.task('a', { run: () => 1 });
   flow.task('b', { dependencies: [a], run: (_, ctx) => ctx.sleep(5) });
-  const run = flow.run({ store, runId: 'r' });
+  const scheduler = new SimulationScheduler();
+  const run = flow.run({ store, runId: 'r', scheduler });
   let over = false;
   const ended = run.result().finally(() => {
     over = true;
@@ -244,7 +248,7 @@ test('group: dependents do not wait; records gather behind the append that goes 
   await store.answer('open');
   await turn();
   assert.equal(store.asked, ['open', 'append 1 2']);
-  await new Promise((done) => setTimeout(done, 10));
+  await advance(scheduler, 10);
   assert.equal(store.asked, ['open', 'append 1 2']);
   await store.answer('append 1 2');
   assert.equal([store.asked.at(-1), over], ['append 3', false]);
