@@ -246,7 +246,7 @@ test('group: dependents do not wait; records gather behind the append that goes 
     over = true;
   });
   await store.answer('open');
-  await turn();
+  await advance(scheduler, 1);
   assert.equal(store.asked, ['open', 'append 1 2']);
   await advance(scheduler, 10);
   assert.equal(store.asked, ['open', 'append 1 2']);
