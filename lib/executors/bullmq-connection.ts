@@ -1,4 +1,4 @@
-import { inspect, RxhiveError } from '../kernel/errors.js';
+import { RxhiveError } from '../kernel/errors.js';
 import { isPostgresLost, isPostgresRefusal } from '../model/postgres-failure.js';
 import {
   type BullEvents,
@@ -33,6 +33,11 @@ const quietFor = 60_000;
 /** Schema of BullMQ's tables in PostgreSQL. */
 const schema = 'bullmq';
 
+interface Wait {
+  readonly since: number;
+  end(error: unknown): void;
+}
+
 /** BullMQ on one server: makes queues, readers and workers that share a client. On PostgreSQL they wait until `ready` has been. */
 export class QueueServer {
   readonly isPostgres: boolean;
@@ -45,8 +50,9 @@ export class QueueServer {
   readonly #open: { close(force?: boolean): Promise<void> }[] = [];
   #told = Number.NEGATIVE_INFINITY;
   #warns = false;
-  /** Ends the waits for the server when it will not have us. */
-  readonly #refused = new Set<(error: unknown) => void>();
+  /** Who waits for the server, the longest first. */
+  readonly #waits = new Set<Wait>();
+  #late: NodeJS.Timeout | undefined;
   /** Since when the server has answered without a break. */
   #upSince = 0;
   /** It has been there, and was fit for use. */
@@ -111,7 +117,10 @@ export class QueueServer {
   async ready(): Promise<void> {
     try {
       const ready = this.#pool === undefined ? this.#redisReady() : this.#postgresReady(this.#pool);
-      await within(startWithin, this.#unlessRefused(ready));
+      await within(
+        startWithin,
+        this.#unlessRefused(ready, (error) => error),
+      );
       this.#reached = true;
       this.#reach();
     } catch (error) {
@@ -150,18 +159,10 @@ export class QueueServer {
    * What the server answers, however long that takes: one that was there is waited for while it is away.
    * @throws RxhiveError QUEUE_FAILED when it refuses us, or we are closed meanwhile
    */
-  async answer<T>(work: Promise<T>): Promise<T> {
-    const late = setTimeout(
-      () => this.trouble(this.#away ?? new Error(`no answer in ${startWithin} ms`)),
-      startWithin,
-    );
-    try {
-      return await this.#unlessRefused(work);
-    } catch (error) {
-      throw this.#named(error);
-    } finally {
-      clearTimeout(late);
-    }
+  answer<T>(work: Promise<T>): Promise<T> {
+    // One timer for all: of each there are thousands a second.
+    this.#late ??= setInterval(() => this.#tellLate(), startWithin / 5).unref();
+    return this.#unlessRefused(work, (error) => this.#named(error));
   }
 
   /** Makes BullMQ's tables in PostgreSQL, or brings them up to date; nothing with Redis. */
@@ -276,22 +277,34 @@ export class QueueServer {
     this.#onAway(undefined);
   }
 
-  /** `work`, but for a server that refuses us meanwhile. */
-  async #unlessRefused<T>(work: Promise<T>): Promise<T> {
-    let end: (error: unknown) => void = () => undefined;
-    const refusal = new Promise<never>((_, failed) => {
-      end = failed;
+  /** `work`, but for a server that refuses us meanwhile; `named` makes what is thrown of an error. */
+  #unlessRefused<T>(work: Promise<T>, named: (error: unknown) => unknown): Promise<T> {
+    return new Promise((done, failed) => {
+      const end = (error: unknown): void => {
+        this.#waits.delete(wait);
+        failed(named(error));
+      };
+      const wait: Wait = { since: performance.now(), end };
+      this.#waits.add(wait);
+      work.then((value) => {
+        this.#waits.delete(wait);
+        done(value);
+      }, end);
     });
-    this.#refused.add(end);
-    try {
-      return await Promise.race([work, refusal]);
-    } finally {
-      this.#refused.delete(end);
-    }
   }
 
   #endWaits(error: unknown): void {
-    for (const end of [...this.#refused]) end(error);
+    for (const { end } of [...this.#waits]) end(error);
+  }
+
+  /** Somebody has waited for too long. */
+  #tellLate(): void {
+    const [longest] = this.#waits;
+    if (longest === undefined) {
+      clearInterval(this.#late);
+      this.#late = undefined;
+    } else if (performance.now() - longest.since >= startWithin)
+      this.trouble(this.#away ?? new Error(`no answer in ${startWithin} ms`));
   }
 
   #kept<
@@ -382,13 +395,4 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** A name that queues may have in all backends. @throws RxhiveError INVALID_OPTION */
-export function queueName(name: string, option = 'name'): string {
-  if (typeof name === 'string' && /^[\w-]{1,20}$/.test(name)) return name;
-  throw new RxhiveError(
-    'INVALID_OPTION',
-    `${option} is ${inspect(name)}; give 1 to 20 letters, digits, _ or -.`,
-  );
 }

@@ -7,7 +7,8 @@ const longest = 16;
 
 /** Name of the queue that carries orders to workers of a kind. */
 export function workQueue(name: string, { labels, version }: Where): string {
-  const kind = [...new Set(labels)].sort().join('+');
+  // Asked for with each order, most of which have one label or none.
+  const kind = (labels.length < 2 ? labels : [...new Set(labels)].sort()).join('+');
   const key = `${kind}.${version}`;
   const isShort = key.length <= longest && /^[\w.+=-]*$/.test(key);
   return `{${name}}.work.${isShort ? key : createHash('sha256').update(key).digest('hex').slice(0, longest)}`;
@@ -35,4 +36,13 @@ export function presenceName(id: string, slots: number): string {
 export function readPresence(rawName: string): { readonly id: string; readonly slots: number } | undefined {
   const found = /:w:([\w-]+)~(\d+)$/.exec(rawName);
   return found === null ? undefined : { id: found[1] as string, slots: Number(found[2]) };
+}
+
+/** A name that queues may have in all backends. @throws RxhiveError INVALID_OPTION */
+export function queueName(name: string, option = 'name'): string {
+  if (typeof name === 'string' && /^[\w-]{1,20}$/.test(name)) return name;
+  throw new RxhiveError(
+    'INVALID_OPTION',
+    `${option} is ${inspect(name)}; give 1 to 20 letters, digits, _ or -.`,
+  );
 }

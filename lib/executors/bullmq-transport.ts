@@ -11,8 +11,6 @@ import { readPresence, workQueue } from './bullmq-queues.js';
 import { mailbox, QueueWire } from './bullmq-wire.js';
 import type { JobState, PresentWorker, RemoteTransport, TransportNews, Where } from './transport.js';
 
-/** Seconds for which an ended job is kept, for a controller that takes the run over. */
-const keptFor = 3_600;
 /** Priority of BullMQ, where lower goes first, of an order of priority 0. */
 const middle = 1_048_576;
 const steps = 16;
@@ -90,16 +88,13 @@ export class BullmqTransport implements RemoteTransport {
     order: Order,
     how: Where & { readonly priority: number; readonly again: boolean },
   ): Promise<Order | undefined> {
-    await this.#ready.done();
     const place = this.#place(how);
-    const options = {
-      jobId: job,
-      attempts: 1,
-      priority: placeOf(how.priority),
-      removeOnComplete: { age: keptFor },
-      removeOnFail: { age: keptFor },
-    };
-    await this.#server.answer(place.ready());
+    if (!place.isReady) {
+      await this.#ready.done();
+      await this.#server.answer(place.ready());
+    }
+    // Workers say how long it is kept: what is the same for all need not be in each.
+    const options = { jobId: job, priority: placeOf(how.priority) };
     // BullMQ gives the id of a job that is there already back as if it were added, and tells it by an event.
     const add = place.queue.add(order.agent, order, options);
     if (!how.again) {
@@ -172,6 +167,8 @@ interface PlaceSettings {
 /** The queue of one kind of workers: what happens to its jobs, and who is there. */
 class QueuePlace {
   readonly queue: BullQueue<Order>;
+  /** Orders can be added. */
+  isReady = false;
   readonly #server: QueueServer;
   readonly #where: Where;
   readonly #settings: PlaceSettings;
@@ -233,6 +230,7 @@ class QueuePlace {
     await Promise.all([this.queue, this.#events, this.#checker].map((one) => one.waitUntilReady()));
     await this.#checker.startStalledCheckTimer();
     await this.#look();
+    this.isReady = true;
   }
 
   async #look(): Promise<void> {
@@ -304,9 +302,8 @@ async function stateOf(job: BullJob<Order> | undefined): Promise<JobState> {
 
 /** The last word of an attempt; undefined for what is none. */
 function wordOf(returned: unknown): Word | undefined {
-  if (typeof returned !== 'string') return undefined;
   try {
-    const word = decode(returned) as Partial<Word> | null;
+    const word = (typeof returned === 'string' ? decode(returned) : returned) as Partial<Word> | null;
     return typeof word?.job === 'string' && typeof word.token === 'string' ? (word as Word) : undefined;
   } catch {
     return undefined;

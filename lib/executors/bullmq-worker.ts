@@ -5,14 +5,17 @@ import { inspect, RxhiveError } from '../kernel/errors.js';
 import type { Command, Order } from '../model/wire.js';
 import type { WorkerFacts } from '../model/worker.js';
 import type { BullWorker } from './bullmq-classes.js';
-import { type QueueConnection, QueueServer, queueName } from './bullmq-connection.js';
-import { checkWhere, presenceName, workQueue } from './bullmq-queues.js';
+import { type QueueConnection, QueueServer } from './bullmq-connection.js';
+import { checkWhere, presenceName, queueName, workQueue } from './bullmq-queues.js';
 import { mailbox, QueueWire } from './bullmq-wire.js';
 import { Keeper } from './keeper.js';
 import type { KeptLock } from './kept-jobs.js';
 import { type PayloadStore, Payloads } from './payloads.js';
 import { type WorkerAgent, WorkerAttempts } from './worker-attempts.js';
 import { type Health, type HealthOptions, serveHealth } from './worker-health.js';
+
+/** Seconds for which an ended job is kept, for a controller that takes the run over. */
+const keptFor = 3_600;
 
 /** How a worker is set up. */
 export interface WorkerOptions {
@@ -160,6 +163,8 @@ class QueueWorker implements RxWorker {
             stalledInterval: Math.round(lockDuration * 0.3),
             maxStalledCount: 0,
             skipLockRenewal: true,
+            removeOnComplete: { age: keptFor },
+            removeOnFail: { age: keptFor },
           },
         );
         this.#readers.push(reader);
@@ -191,13 +196,14 @@ class QueueWorker implements RxWorker {
     await this.#server.end(own);
   }
 
-  async #do(lock: KeptLock, order: Order): Promise<string> {
+  async #do(lock: KeptLock, order: Order): Promise<unknown> {
     const keeper = this.#keeper as Keeper;
     const row = keeper.keep(lock);
     try {
       const last = await this.#attempts.start(lock.job, order);
       this.#counts[last.kind === 'failed' ? 'failed' : 'done'] += 1;
-      return encode(last);
+      // BullMQ writes JSON itself, which takes all but what errors hold.
+      return last.kind === 'failed' ? encode(last) : last;
     } finally {
       keeper.forget(row);
     }

@@ -1,5 +1,6 @@
 import { inspect, RxhiveError } from '../kernel/errors.js';
-import { type QueueConnection, QueueServer, queueName } from './bullmq-connection.js';
+import { type QueueConnection, QueueServer } from './bullmq-connection.js';
+import { queueName } from './bullmq-queues.js';
 import { BullmqTransport } from './bullmq-transport.js';
 import { type PayloadStore, Payloads } from './payloads.js';
 import { checkRemoteOptions, createRemote, type Remote } from './remote.js';

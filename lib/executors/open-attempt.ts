@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Subscriber } from 'rxjs';
 import type { Clock, Timer } from '../kernel/clock.js';
-import { RxhiveError } from '../kernel/errors.js';
+import { RxhiveError, truncate } from '../kernel/errors.js';
 import { isPromise, type MaybePromise } from '../kernel/maybe-promise.js';
 import type { RemoteContext } from '../model/executor.js';
 import type { Order, Payload, Word } from '../model/wire.js';
@@ -288,4 +288,10 @@ export function closedRemote(): RxhiveError {
     'QUEUE_FAILED',
     'The remote was closed while the attempt was open; close it after the run.',
   );
+}
+
+/** A dependency of the task is a stream. */
+export function cannotSend(taskId: string): RxhiveError {
+  const message = `task "${truncate(taskId)}" reads a stream, such as a latest(...) dependency, which cannot be sent to a worker.`;
+  return new RxhiveError('INVALID_OPTION', message);
 }

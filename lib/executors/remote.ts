@@ -3,10 +3,11 @@ import { BehaviorSubject, isObservable, Observable, type Subscriber } from 'rxjs
 import { Clock, type Timer } from '../kernel/clock.js';
 import { inspect, messageOf, RxhiveError, truncate } from '../kernel/errors.js';
 import { getOrInsert } from '../kernel/get-or-insert.js';
+import { isPromise, type MaybePromise, thenMaybe } from '../kernel/maybe-promise.js';
 import type { Executor, RemoteContext } from '../model/executor.js';
-import type { Order, OrderFacts, Word } from '../model/wire.js';
+import type { Order, Word } from '../model/wire.js';
 import type { AgentInputs, AgentReturns } from './agent-types.js';
-import { closedRemote, jobIdOf, OpenAttempt } from './open-attempt.js';
+import { cannotSend, closedRemote, jobIdOf, OpenAttempt } from './open-attempt.js';
 import { Payloads } from './payloads.js';
 import { RemotePlace } from './remote-place.js';
 import type { JobState, PresentWorker, RemoteTransport, TransportNews, Where } from './transport.js';
@@ -194,33 +195,32 @@ class TransportRemote implements Remote {
   ): () => void {
     let stop: (() => void) | undefined;
     let stopped = false;
-    if (isObservable(inputs)) {
-      const message = `task "${truncate(ctx.taskId)}" reads a stream, such as a latest(...) dependency, which cannot be sent to a worker.`;
-      throw new RxhiveError('INVALID_OPTION', message);
-    }
-    this.#order(agent, inputs, ctx)
-      .then((order) => {
-        if (!stopped) stop = this.#handOver(order, where, ctx, subscriber);
-      })
-      .catch((error: unknown) => subscriber.error(error));
+    if (isObservable(inputs)) throw cannotSend(ctx.taskId);
+    const sent = thenMaybe(this.#order(agent, inputs, ctx), (order) => {
+      if (!stopped) stop = this.#handOver(order, where, ctx, subscriber);
+    });
+    if (isPromise(sent)) sent.then(undefined, (error: unknown) => subscriber.error(error));
     return () => {
       stopped = true;
       stop?.();
     };
   }
 
-  async #order(agent: string, inputs: unknown, ctx: RemoteContext): Promise<Order> {
+  #order(agent: string, inputs: unknown, ctx: RemoteContext): MaybePromise<Order> {
     const { taskId, runId, attempt, idempotencyKey, carrier, input } = ctx;
-    const facts: OrderFacts = {
-      taskId,
-      runId,
-      attempt,
-      idempotencyKey,
-      carrier: { ...carrier },
-      ...(input !== undefined && { input: await this.#payloads.write(input, 'the input', runId) }),
-    };
-    const written = await this.#payloads.write(inputs, `the inputs of task "${truncate(taskId)}"`, runId);
-    return { v: 1, agent, facts, inputs: written, token: this.#newToken(), to: this.#transport.wire.node };
+    const given = input === undefined ? undefined : this.#payloads.write(input, 'the input', runId);
+    return thenMaybe(given, (input): MaybePromise<Order> => {
+      const facts = { taskId, runId, attempt, idempotencyKey, carrier: { ...carrier } };
+      const written = this.#payloads.write(inputs, `the inputs of task "${truncate(taskId)}"`, runId);
+      return thenMaybe(written, (inputs) => ({
+        v: 1,
+        agent,
+        facts: input === undefined ? facts : { ...facts, input },
+        inputs,
+        token: this.#newToken(),
+        to: this.#transport.wire.node,
+      }));
+    });
   }
 
   #handOver(order: Order, where: Where, ctx: RemoteContext, subscriber: Subscriber<unknown>): () => void {
@@ -349,7 +349,7 @@ class TransportRemote implements Remote {
     return worker !== undefined && !this.#place(where).has(worker);
   }
 
-  /** The queue says that it is over, and what its last word was. */
+  /** The queue says that it is over. */
   #ended(attempt: OpenAttempt, last: Word | undefined): void {
     if (last === undefined) attempt.lost('stalled');
     else attempt.hear(last);

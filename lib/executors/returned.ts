@@ -13,7 +13,7 @@ export interface Returned {
 export async function returned(
   body: unknown,
   tell: (value: unknown) => void,
-  stopped?: AbortSignal,
+  stopped?: () => AbortSignal,
 ): Promise<Returned> {
   const made: unknown = await body;
   let value: unknown;
@@ -22,14 +22,15 @@ export async function returned(
     tell(one);
   };
   if (isStream(made)) {
+    const signal = stopped?.();
     for await (const one of made) {
-      if (stopped?.aborted === true) throw stopped.reason;
+      if (signal?.aborted === true) throw signal.reason;
       next(one);
     }
     return { isStream: true, value };
   }
   if (!isObservable(made)) return { isStream: false, value: made };
-  await follow(made, next, stopped);
+  await follow(made, next, stopped?.());
   return { isStream: true, value };
 }
 

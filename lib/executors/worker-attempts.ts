@@ -95,7 +95,10 @@ class WorkerAttempt {
   readonly #order: Order;
   readonly #options: WorkerAttemptsOptions;
   readonly #clock: Clock;
-  readonly #abort = new AbortController();
+  /** Made when somebody asks for its signal. */
+  #abort: AbortController | undefined;
+  /** Why it was taken back. */
+  #withdrawn: Error | undefined;
   #to: string;
   /** Words said. The first one tells that it has begun. */
   #said = 0;
@@ -122,10 +125,9 @@ class WorkerAttempt {
     try {
       return await this.#end(await this.#made());
     } catch (error) {
-      const { aborted, reason } = this.#abort.signal;
       // Whatever the body made of the signal: nobody who still wants the attempt takes it for a failure of the task.
-      const written = writeError(aborted ? reason : error, keeps);
-      const facts = aborted ? { ...written.facts, withdrawn: true } : written.facts;
+      const written = writeError(this.#withdrawn ?? error, keeps);
+      const facts = this.#withdrawn === undefined ? written.facts : { ...written.facts, withdrawn: true };
       return this.#end({ kind: 'failed', error: { ...written, facts } });
     } finally {
       this.#over = true;
@@ -133,12 +135,21 @@ class WorkerAttempt {
   }
 
   abort(reason: string): void {
-    if (this.#over || this.#abort.signal.aborted) return;
+    if (this.#over || this.#withdrawn !== undefined) return;
     const error = new Error(
       `The attempt of task "${truncate(this.#order.facts.taskId)}" is over: ${reason}.`,
     );
-    this.#abort.abort(Object.assign(error, { name: 'AbortError', code: reason }));
+    this.#withdrawn = Object.assign(error, { name: 'AbortError', code: reason });
+    this.#abort?.abort(this.#withdrawn);
   }
+
+  readonly #signal = (): AbortSignal => {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#withdrawn !== undefined) this.#abort.abort(this.#withdrawn);
+    }
+    return this.#abort.signal;
+  };
 
   /** Another controller wants to hear it, from a word on: it gets again what is still kept. */
   attach(to: string, from: number): void {
@@ -158,7 +169,7 @@ class WorkerAttempt {
     if (agent === undefined) throw unknownAgent(name, Object.keys(agents));
     const input = facts.input === undefined ? undefined : await payloads.read(facts.input);
     const ctx = workerContext(facts, input, {
-      signal: this.#abort.signal,
+      signal: this.#signal,
       clock: this.#clock,
       words: {
         usage: (usage) => this.#say({ kind: 'usage', usage }),
@@ -171,7 +182,7 @@ class WorkerAttempt {
     });
     const body = call(agent, facts.taskId, await payloads.read(inputs), ctx);
     const tell = (value: unknown): void => this.#sayWith(value, (one) => ({ kind: 'value', value: one }));
-    const made = await returned(body, tell, ctx.signal);
+    const made = await returned(body, tell, this.#signal);
     const value = await payloads.write(made.value, 'the result', facts.runId);
     await this.#stored;
     return made.isStream ? { kind: 'ended', at: this.#valueAt, last: value } : { kind: 'done', value };

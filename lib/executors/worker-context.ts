@@ -44,15 +44,29 @@ const elsewhere: Readonly<Partial<Record<keyof TaskContext, string>>> = {
   group: 'choose in a task before this one and depend on it',
 };
 
+/** What contexts inherit: made once, for an attempt may be short. */
+const notHere = Object.create(null) as object;
+for (const [name, instead] of Object.entries(elsewhere))
+  Object.defineProperty(notHere, name, {
+    get(this: WorkerContext) {
+      const { taskId } = this;
+      return () => {
+        const message = `ctx.${name} is not there in a worker, for the state and the tasks of a run are in its controller; ${instead}.`;
+        throw new RxhiveError('INVALID_OPTION', message, { details: { taskId } });
+      };
+    },
+  });
+
 /** The context of one attempt. What a worker does not have throws INVALID_OPTION, naming the way out. */
 export function workerContext(
   facts: OrderFacts,
   input: unknown,
-  { signal, clock, words }: { signal: AbortSignal; clock: Clock; words: ContextWords },
+  { signal: signalOf, clock, words }: { signal: () => AbortSignal; clock: Clock; words: ContextWords },
 ): WorkerContext {
   const { taskId, runId, attempt, idempotencyKey, carrier } = facts;
   const later = (arm: (done: () => void) => (() => void) | undefined): Promise<void> =>
     new Promise((done, failed) => {
+      const signal = signalOf();
       if (signal.aborted) return failed(signal.reason);
       const forget = arm(() => {
         unwatch();
@@ -67,8 +81,11 @@ export function workerContext(
         done();
       }
     });
-  const here: WorkerContext = {
-    signal,
+  return {
+    __proto__: notHere,
+    get signal() {
+      return signalOf();
+    },
     attempt,
     taskId,
     runId,
@@ -87,15 +104,7 @@ export function workerContext(
     usage: (usage) => words.usage(usage),
     limits: (headers) => words.limits(limitsIn(headers)),
     log: (message, data) => words.log(message, data),
-  };
-  for (const [name, instead] of Object.entries(elsewhere))
-    Object.defineProperty(here, name, {
-      value: () => {
-        const message = `ctx.${name} is not there in a worker, for the state and the tasks of a run are in its controller; ${instead}.`;
-        throw new RxhiveError('INVALID_OPTION', message, { details: { taskId } });
-      },
-    });
-  return here;
+  } as WorkerContext;
 }
 
 /** Headers that tell of limits, as a record; whatever else a `Headers` object or a record holds stays where it is. */
