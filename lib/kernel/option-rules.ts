@@ -107,7 +107,8 @@ export function all(...rules: readonly Rule[]): Rule {
 /** The same rule for every entry of a record. */
 export function each(one: Rule): Rule {
   return (value, where, fault) => {
-    for (const [name, its] of Object.entries(value ?? {})) one(its, `${where}.${truncate(name)}`, fault);
+    const given = (value ?? {}) as Bag;
+    for (const name of Object.keys(given)) one(given[name], `${where}.${truncate(name)}`, fault);
   };
 }
 
@@ -143,7 +144,9 @@ export function checkAll<T>(
   fault: Fault,
   names: { readonly [name: string]: string } = {},
 ): void {
-  for (const [name, one] of Object.entries<Rule | undefined>(rules)) {
+  // No list of them is made: tasks are many, and so are the options they leave out.
+  for (const name in rules) {
+    const one = rules[name];
     const value = (bag as Bag)[name];
     if (value !== undefined || one?.needed === true) one?.(value, `${where}${names[name] ?? name}`, fault);
   }

@@ -1,6 +1,5 @@
 import type { Timer } from '../kernel/clock.js';
 import { Cooldown, spread } from '../kernel/cooldown.js';
-import { getOrInsert } from '../kernel/get-or-insert.js';
 import { callForNumber } from '../kernel/guard.js';
 import type { ProviderLimit } from '../kernel/http-headers.js';
 import { SlidingWindow, type Taken } from '../kernel/sliding-window.js';
@@ -25,6 +24,7 @@ import { TokenBucket } from './token-bucket.js';
 import { WideWindow } from './wide-window.js';
 
 type Window = WideWindow | TokenBucket;
+type Named = readonly [name: WindowName, window: Window];
 
 /** A permit with what it took. */
 class LedgerPermit implements Permit {
@@ -72,20 +72,21 @@ export class WindowLedger {
   readonly #real: boolean;
   readonly #concurrency: ConcurrencyCounter;
   readonly #cooldown = new Cooldown();
-  readonly #windows = new Map<WindowName, Window>();
-  /** Those who want to start, and those who come back from a pause: they need a place only, so no window holds them up. */
-  readonly #starting = new PermitQueue((run) => this.#turns.get(run) ?? 0);
-  readonly #again = new PermitQueue((run) => this.#turns.get(run) ?? 0);
+  #windows: readonly Named[] = [];
+  /**
+   * Those who want to start, and those who come back from a pause: they need a place only, so no window holds them up. Made
+   * when the first one waits: where each group has a limiter, most are never waited for.
+   */
+  #starting: PermitQueue | undefined;
+  #again: PermitQueue | undefined;
   /** When each run last took a permit. */
   readonly #turns = new WeakMap<object, number>();
   #turn = 0;
   #serving = false;
   #armed: { readonly client: LimiterClient; readonly timer: Timer; readonly at: number } | undefined;
   #pace: SlidingWindow | undefined;
-  readonly #departures = new Departures(
-    () => this.#postponed(),
-    (client) => this.now(client),
-  );
+  /** Made when the first request starts under a window. */
+  #departures: Departures | undefined;
   /** When a margin last grew: who started before is no news. */
   #widened = Number.NEGATIVE_INFINITY;
   #now = Number.NEGATIVE_INFINITY;
@@ -109,18 +110,16 @@ export class WindowLedger {
   /** Takes the settings over as they are now. */
   apply(): void {
     const settings = this.#settings();
-    const limits = windowsOf(settings);
-    for (const name of this.#windows.keys())
-      if (!limits.some((one) => one.name === name)) this.#windows.delete(name);
-    for (const { name, size, max, refill } of limits) {
+    this.#windows = windowsOf(settings).map(({ name, size, max, refill }): Named => {
       const margin = this.#real ? (settings.margin ?? Math.min(500, Math.max(20, size / 100))) : 0;
-      const window = getOrInsert(this.#windows, name, () =>
-        refill === undefined ? new WideWindow(size, max, margin) : new TokenBucket(max, margin),
-      );
+      const [, known] = this.#windows.find(([one]) => one === name) ?? [];
+      const window =
+        known ?? (refill === undefined ? new WideWindow(size, max, margin) : new TokenBucket(max, margin));
       window.max = max;
       window.least = margin;
       if (refill !== undefined && window instanceof TokenBucket) window.refill(refill, size);
-    }
+      return [name, window];
+    });
     this.#pace = this.#real ? paceOf(settings) : undefined;
     this.#concurrency.update(settings);
     this.serve();
@@ -137,12 +136,14 @@ export class WindowLedger {
   admits(client: LimiterClient, request: PermitRequest): boolean {
     const now = this.now(client);
     if (this.#opensAt(request, now) > now) return false;
-    return request.again || !this.#starting.isAhead(client, request.node);
+    return request.again || this.#starting?.isAhead(client, request.node) !== true;
   }
 
   wait(client: LimiterClient, request: PermitRequest): void {
     this.#forget(client, request.node);
-    (request.again ? this.#again : this.#starting).wait(client, request);
+    if (request.again) this.#again ??= this.#queue();
+    else this.#starting ??= this.#queue();
+    (request.again ? this.#again : this.#starting)?.wait(client, request);
     this.serve();
   }
 
@@ -154,7 +155,7 @@ export class WindowLedger {
     const now = this.now(client);
     let ticket = permit as LedgerPermit | undefined;
     if (ticket === undefined) {
-      const taken = [...this.#windows].map(
+      const taken = this.#windows.map(
         ([name, window]) => [name, window, window.take(now, amountOf(name, request))] as const,
       );
       ticket = new LedgerPermit(now, request.tokens, taken, () => this.serve());
@@ -163,13 +164,18 @@ export class WindowLedger {
     }
     ticket.place = this.#concurrency.take(now, request);
     ticket.first ??= ticket.place;
-    if (permit === undefined && this.#real && this.#windows.size > 0)
+    if (permit === undefined && this.#real && this.#windows.length > 0) {
+      this.#departures ??= new Departures(
+        () => this.#postponed(),
+        (one) => this.now(one),
+      );
       this.#departures.started(client, now, this.#concurrency.inUse);
+    }
     this.#turns.set(client.run, ++this.#turn);
-    if (this.#starting.size + this.#again.size > 0) {
+    if (this.#isWaitedFor) {
       this.#forget(client, request.node);
-      this.#starting.took(client.run, permit === undefined ? request.node : undefined);
-      this.#again.took(client.run);
+      this.#starting?.took(client.run, permit === undefined ? request.node : undefined);
+      this.#again?.took(client.run);
     }
     if (this.#first() === undefined) this.#concurrency.idle();
     else this.serve();
@@ -210,7 +216,7 @@ export class WindowLedger {
   passed(permit: Permit): void {
     this.#cooldown.passed(permit.at);
     let calmer = false;
-    for (const window of this.#windows.values()) calmer = window.calm(permit.at) || calmer;
+    for (const [, window] of this.#windows) calmer = window.calm(permit.at) || calmer;
     if (calmer) this.serve();
   }
 
@@ -235,7 +241,7 @@ export class WindowLedger {
   state(client: LimiterClient): LimiterState {
     const now = this.now(client);
     const { shared, inUse } = this.#concurrency;
-    const windows = [...this.#windows].map(([name, window]): WindowState => {
+    const windows = this.#windows.map(([name, window]): WindowState => {
       const back = window.nextBack(now);
       const resetsIn = Number.isFinite(back) ? back - now : 0;
       const used = Math.max(window.used(now), shared?.used(name) ?? 0);
@@ -250,10 +256,10 @@ export class WindowLedger {
   }
 
   close(client: LimiterClient): void {
-    this.#starting.close(client);
-    this.#again.close(client);
+    this.#starting?.close(client);
+    this.#again?.close(client);
     if (this.#armed?.client === client) this.#disarm();
-    this.#departures.closed(client);
+    this.#departures?.closed(client);
     if (this.#first() === undefined) this.#concurrency.idle();
     this.serve();
   }
@@ -263,7 +269,9 @@ export class WindowLedger {
    * Returns those ms, 0 where this is no news; undefined: that is no reason.
    */
   #late(now: number, permit: Permit, retryAfter = 0): number | undefined {
-    const windows = [...this.#windows.values()].filter((window) => window.explains(permit.at, retryAfter));
+    const windows = this.#windows
+      .map(([, window]) => window)
+      .filter((window) => window.explains(permit.at, retryAfter));
     if (windows.length > 0 && permit.at <= this.#widened) return 0;
     const ms = Math.max(0, ...windows.map((window) => window.grow(now)));
     if (ms === 0) return undefined;
@@ -274,7 +282,7 @@ export class WindowLedger {
   /** Wakes those who may start, the first of the queue first, and sets the alarm for the next one. */
   serve(): void {
     if (this.#serving) return;
-    if (this.#starting.size + this.#again.size === 0 && this.#armed === undefined) return;
+    if (!this.#isWaitedFor && this.#armed === undefined) return;
     this.#serving = true;
     try {
       while (this.#serveOne());
@@ -307,15 +315,22 @@ export class WindowLedger {
       return false;
     }
     // Its lane asks again with the best it has by now; whoever is refused again waits again.
-    (request.again ? this.#again : this.#starting).call(first);
+    (request.again ? this.#again : this.#starting)?.call(first);
     client.opened(request.node);
     return true;
   }
 
+  #queue(): PermitQueue {
+    return new PermitQueue((run) => this.#turns.get(run) ?? 0);
+  }
+
+  get #isWaitedFor(): boolean {
+    return (this.#starting?.size ?? 0) + (this.#again?.size ?? 0) > 0;
+  }
+
   /** Who goes next. */
   #first(): Waiting | undefined {
-    if (this.#starting.size + this.#again.size === 0) return undefined;
-    return this.#again.first() ?? this.#starting.first();
+    return this.#isWaitedFor ? (this.#again?.first() ?? this.#starting?.first()) : undefined;
   }
 
   #opensAt(request: PermitRequest, now: number): number {
@@ -328,8 +343,8 @@ export class WindowLedger {
   }
 
   /** The window a provider speaks of: the one with that limit, or else the shortest. */
-  #meant(kind: 'requests' | 'tokens', limit: number | undefined): [WindowName, Window] | undefined {
-    let best: [WindowName, Window] | undefined;
+  #meant(kind: 'requests' | 'tokens', limit: number | undefined): Named | undefined {
+    let best: Named | undefined;
     const off = (window: Window): number =>
       limit === undefined || limit === 0 ? window.size : Math.abs(Math.log(window.max / limit));
     for (const [name, window] of this.#windows)
@@ -341,12 +356,13 @@ export class WindowLedger {
   /** What is to hear that starts were late. */
   #postponed(): Iterable<Postponed> {
     const { shared } = this.#concurrency;
-    return shared === undefined ? this.#windows.values() : [...this.#windows.values(), shared];
+    const windows = this.#windows.map(([, window]) => window);
+    return shared === undefined ? windows : [...windows, shared];
   }
 
   #forget(client: LimiterClient, node: OrderedTask): boolean {
-    const started = this.#starting.forget(client, node);
-    return this.#again.forget(client, node) || started;
+    const started = this.#starting?.forget(client, node) === true;
+    return this.#again?.forget(client, node) === true || started;
   }
 
   #arm(client: LimiterClient, at: number, now: number): void {

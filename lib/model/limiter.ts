@@ -211,6 +211,7 @@ const windowSizes = {
   tokensPerMinute: { kind: 'tokens', size: 60_000 },
   tokensPerDay: { kind: 'tokens', size: 86_400_000 },
 } as const;
+const windowNames = Object.keys(windowSizes) as (keyof typeof windowSizes)[];
 
 /** What a window counts, and its size in ms; undefined: there is none with that name. */
 export function windowOf(name: string): Pick<WindowLimit, 'kind' | 'size'> | undefined {
@@ -226,10 +227,10 @@ export function amountOf(name: WindowName, { tokens }: Pick<PermitRequest, 'toke
 
 /** All windows of settings, each name once: of equal ones the narrower. */
 export function windowsOf(settings: LimiterSettings): readonly WindowLimit[] {
-  const found = new Map<WindowName, WindowLimit>();
-  for (const [name, { kind, size }] of Object.entries(windowSizes)) {
-    const max = settings[name as keyof typeof windowSizes];
-    if (max !== undefined) found.set(name as WindowName, { name: name as WindowName, kind, size, max });
+  const found: WindowLimit[] = [];
+  for (const name of windowNames) {
+    const max = settings[name];
+    if (max !== undefined) found.push({ name, ...windowSizes[name], max });
   }
   for (const { per: size, burst, ...amounts } of settings.windows ?? [])
     for (const kind of ['requests', 'tokens'] as const) {
@@ -240,10 +241,12 @@ export function windowsOf(settings: LimiterSettings): readonly WindowLimit[] {
         burst === undefined
           ? { name: plain, kind, size, max: amount }
           : { name: `${plain}, burst ${burst}`, kind, size, max: burst, refill: amount };
-      const known = found.get(one.name);
-      if (known === undefined || amount < (known.refill ?? known.max)) found.set(one.name, one);
+      const at = found.findIndex(({ name }) => name === one.name);
+      const known = found[at];
+      if (known === undefined) found.push(one);
+      else if (amount < (known.refill ?? known.max)) found[at] = one;
     }
-  return [...found.values()];
+  return found;
 }
 
 const wholeNumber = rule(
@@ -282,7 +285,7 @@ const windows: Rule = (list, where, fault) => {
 
 /** What settings of a limiter may be. */
 export const limiterRule = bag<LimiterSettings>('settings such as { requestsPerMinute: 600 }, or a limiter', {
-  ...Object.fromEntries(Object.keys(windowSizes).map((name) => [name, wholeNumber])),
+  ...Object.fromEntries(windowNames.map((name) => [name, wholeNumber])),
   windows,
   maxConcurrent: wholeNumber,
   minTime: ms,

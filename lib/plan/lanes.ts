@@ -54,12 +54,16 @@ export class Lanes {
     }
     needs.sort((a, b) => a.resource.order - b.resource.order);
     const slots = place === undefined ? undefined : this.#slotsOf(place);
-    const key = JSON.stringify([
-      group ?? null,
-      slots?.order ?? null,
-      needs.map((need) => [need.resource.name, need.amount]),
-      share?.key,
-    ]);
+    const isGroupAlone = needs.length === 0 && slots === undefined && share === undefined;
+    const key =
+      group !== undefined && isGroupAlone
+        ? `=${group}`
+        : JSON.stringify([
+            group ?? null,
+            slots?.order ?? null,
+            needs.map((need) => [need.resource.name, need.amount]),
+            share?.key,
+          ]);
     if (slots !== undefined) needs.push({ resource: slots, amount: 1 });
     return getOrInsert(this.#lanes, key, () => {
       const one = group === undefined ? undefined : this.#groups.get(group);

@@ -317,7 +317,7 @@ function checkBody(fault: Fault, where: string, { run, executor, place }: TaskDe
 
 /** Options of a task that do not go together. */
 function checkTogether(fault: Fault, where: string, task: TaskDefinition): void {
-  const { hedge, dependencies, onConflict, isolation, writes } = task;
+  const { hedge, dependencies, isolation } = task;
   const list = isBag(hedge) && typeof dependencies === 'object' ? Object.values(dependencies ?? {}) : [];
   const stream = list.find((one) => one instanceof Dependency && readsStream(one.mode)) as
     | Dependency
@@ -327,8 +327,8 @@ function checkTogether(fault: Fault, where: string, task: TaskDefinition): void 
       'bad-option',
       `${where}: hedge cannot be used with ${stream.mode}(...); a stream that grows has no second attempt.`,
     );
-  for (const [option, value] of Object.entries({ onConflict, writes }))
-    if (value !== undefined && isolation === undefined)
+  for (const option of ['onConflict', 'writes'] as const)
+    if (task[option] !== undefined && isolation === undefined)
       fault(
         'bad-option',
         `${where}: ${option} has no effect without isolation; add isolation: "serializable".`,
