@@ -3,7 +3,7 @@ import { ItemsEdge } from '../graph/items-edge.js';
 import { Edge, type Join, type TaskNode } from '../graph/node.js';
 import { StreamEdge } from '../graph/stream-edge.js';
 import { LimitExceededError, RxhiveError, truncate, WorkflowCancelledError } from '../kernel/errors.js';
-import { isChoice, isMet, readsStream } from '../model/dependency.js';
+import { isChoice, isMet, readsStream, runsAnyway } from '../model/dependency.js';
 import { isSuccess, type TaskStatus } from '../model/status.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Streaming } from './streaming.js';
@@ -114,6 +114,8 @@ export class Dependents {
       }
       const loser = this.#losers.pop();
       if (loser === undefined || loser.ended || loser.committing || isNeeded(loser)) continue;
+      // Cleanup in a nested workflow that has lost gives back what that has taken.
+      if (loser.definition.always === true) continue;
       // What only the loser needs has lost too: what it depends on, and the tasks it added and waits for.
       for (const { from } of loser.inEdges) this.#losers.push(from);
       for (const child of loser.extra?.join?.targets ?? [])
@@ -303,6 +305,8 @@ function isNeeded(node: TaskNode): boolean {
   if (node.extra?.again === true) return true;
   for (let edge = node.firstOut; edge !== undefined; edge = edge.nextOut) {
     if (edge.mode === 'ended') continue;
+    // Cleanup only waits for the end.
+    if (edge.mode !== 'join' && edge.to.definition.always === true && runsAnyway(edge.mode)) continue;
     const choice = choiceOf(edge);
     if (choice?.stopsOthers === false) {
       if (choice.state === 'won' || !edge.to.ended) return true;

@@ -6,6 +6,7 @@ import {
   human,
   memory,
   type RunOptions,
+  race,
   settled,
   typed,
   type Workflow,
@@ -313,6 +314,41 @@ test('checkWorkflow knows cleanup that would be skipped or begins at once, and p
     ],
   );
   assert.match(flow.graph(), 'back (always)');
+});
+
+test('a loser of a race is stopped although cleanup waits for its end; cleanup in a nested loser runs', async () => {
+  const trial = await play((did, at) => {
+    const inner = workflow({ name: 'inner' });
+    const host = inner.task('host', {
+      run: async () => {
+        did.push(`rented ${at()}`);
+        return 'h1';
+      },
+    });
+    const work = inner.task('work', { dependencies: { host }, run: (_, ctx) => ctx.sleep(800) });
+    inner.task('back', {
+      always: true,
+      dependencies: { host: settled(host), work: settled(work) },
+      run: ({ host, work }) => {
+        did.push(
+          `${host.status === 'succeeded' ? host.value : host.status} back ${at()}, work ${work.status}`,
+        );
+      },
+    });
+    const flow = workflow({ name: 'outer' });
+    const slow = flow.task('slow', { run: (_, ctx) => ctx.sleep(800) });
+    const rented = flow.task('rented', { workflow: inner });
+    const fast = flow.task('fast', { run: (_, ctx) => ctx.sleep(20) });
+    flow.task('first', { dependencies: { one: race([slow, rented, fast]) }, run: () => at() });
+    flow.task('tidy', {
+      always: true,
+      dependencies: { slow: settled(slow) },
+      run: ({ slow }) => void did.push(`tidy ${at()}, slow ${slow.status}`),
+    });
+    return { flow };
+  });
+  assert.is(trial.result.status, 'succeeded');
+  assert.equal([...trial.did].sort(), ['h1 back 20, work cancelled', 'rented 0', 'tidy 20, slow cancelled']);
 });
 
 test.run();
