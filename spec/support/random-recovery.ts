@@ -413,11 +413,13 @@ function inNoOrder({ sum, list, own, all, ...nested }: State & Record<string, un
   };
 }
 
-/** The result of `flow.each`, without the errors. */
+/** Results of `flow.each`, also in those of nested workflows, without the errors: items fail in any order. */
 function plain(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || !('failures' in value)) return value;
-  const { failures: _, last: __, ...rest } = value as Record<string, unknown>;
-  return rest;
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+    return value;
+  const { failures, last, ...rest } = value as Record<string, unknown>;
+  const kept = failures === undefined ? value : rest;
+  return Object.fromEntries(Object.entries(kept).map(([key, one]) => [key, plain(one)]));
 }
 
 function sorted(record: Readonly<Record<string, unknown>>): unknown {
