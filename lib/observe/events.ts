@@ -1,4 +1,4 @@
-import { Observable, Subject, type Subscriber } from 'rxjs';
+import { EMPTY, Observable, type Subscriber, throwError } from 'rxjs';
 import type { Watch } from '../graph/ports.js';
 import type { Clock } from '../kernel/clock.js';
 import type { EventBody, WorkflowEvent } from '../model/event.js';
@@ -7,7 +7,13 @@ import type { EventBody, WorkflowEvent } from '../model/event.js';
 export class EventHub implements Watch {
   /** What happens from now on. */
   readonly events$: Observable<WorkflowEvent>;
-  readonly #subject = new Subject<WorkflowEvent>();
+  /**
+   * Another row for each who comes or leaves: that is for the next event. No `Subject`: it makes more garbage of each event
+   * than the event is.
+   */
+  #listeners: readonly Subscriber<WorkflowEvent>[] = [];
+  /** What those hear who come when it is over. */
+  #end$: Observable<never> | undefined;
   readonly #runId: string;
   readonly #clock: Pick<Clock, 'elapsed'>;
   #seq = 0;
@@ -23,12 +29,10 @@ export class EventHub implements Watch {
     this.#runId = runId;
     this.#clock = clock;
     this.events$ = new Observable((listener) => {
-      this.#subject.subscribe(listener);
-      this.active = this.#subject.observed;
-      if (!listener.closed) joined?.(listener);
-      return () => {
-        this.active = this.#subject.observed;
-      };
+      if (this.#end$ !== undefined) return this.#end$.subscribe(listener);
+      this.#listen([...this.#listeners, listener]);
+      joined?.(listener);
+      return () => this.#listen(this.#listeners.filter((one) => one !== listener));
     });
   }
 
@@ -39,7 +43,7 @@ export class EventHub implements Watch {
     stamp.seq = this.#seq;
     stamp.at = at;
     stamp.runId = this.#runId;
-    this.#subject.next(body as WorkflowEvent);
+    for (const listener of this.#listeners) listener.next(body as WorkflowEvent);
   }
 
   /** Emits when somebody listens. */
@@ -48,10 +52,20 @@ export class EventHub implements Watch {
   }
 
   fail(error: unknown): void {
-    this.#subject.error(error);
+    this.#end(throwError(() => error));
   }
 
   complete(): void {
-    this.#subject.complete();
+    this.#end(EMPTY);
+  }
+
+  #end(end$: Observable<never>): void {
+    this.#end$ ??= end$;
+    for (const listener of this.#listeners) this.#end$.subscribe(listener);
+  }
+
+  #listen(listeners: readonly Subscriber<WorkflowEvent>[]): void {
+    this.#listeners = listeners;
+    this.active = listeners.length > 0;
   }
 }
