@@ -64,9 +64,9 @@ export function act(target: Partial<ActionTarget>, wish: unknown): Promise<void>
   return undefined;
 }
 
-/** An orchestrator can be asked, and no more. */
+/** A log can do nothing, and others may only be cancelled: what can be paused is a run, and can all. */
 function isRun(target: Partial<ActionTarget>): target is ActionTarget {
-  return target.cancel !== undefined;
+  return target.pause !== undefined;
 }
 
 /** A text of a wish. @throws RxhiveError INVALID_OPTION */
