@@ -202,17 +202,21 @@ test('what was not used comes back, also of starts that are told ahead of the ti
   assert.ok(last < 25_000, `the last started after ${last} ms`);
 });
 
+/** Jobs of 50 ms that are there from the start, by turns in three processes. */
+const brief = (length: number) =>
+  Array.from({ length }, (_, i) => ({
+    process: i % 3,
+    after: 0,
+    ms: 50,
+    tokens: 1,
+    used: undefined,
+    pauses: false,
+  }));
+
 const small = (requestsPerMinute: number, jobs: number, delay: number) =>
   play({
     settings: { requestsPerMinute },
-    jobs: Array.from({ length: jobs }, (_, i) => ({
-      process: i % 3,
-      after: 0,
-      ms: 50,
-      tokens: 1,
-      used: undefined,
-      pauses: false,
-    })),
+    jobs: brief(jobs),
     delays: [delay],
     losses: [undefined],
   });
@@ -238,14 +242,7 @@ test('a window that is short beside the way to the server starts work, and is ne
   for (const delays of [[150], [900, 1_100], [20, 180, 600, 90]]) {
     const { seen, statuses } = await play({
       settings: { requestsPerSecond: 4 },
-      jobs: Array.from({ length: 60 }, (_, i) => ({
-        process: i % 3,
-        after: 0,
-        ms: 50,
-        tokens: 1,
-        used: undefined,
-        pauses: false,
-      })),
+      jobs: brief(60),
       delays,
       losses: [undefined],
     });
